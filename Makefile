@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# smtpsnoop. `make help` lists what there is to make.
+
+VERSION := 0.1.0
+
+# ---- What a bare Debian 12 needs: the one list of packages ------------------------------------
+
+PACKAGES_BUILD := gcc libc6-dev make pkgconf clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
+	libjansson-dev libssl-dev
+PACKAGES_TEST  := libcmocka-dev python3 python3-jsonschema curl swaks msmtp s-nail postfix procps util-linux \
+	iproute2 tmux mandoc libasan8 libubsan1
+PACKAGES_CHECK := clang-format clang-tidy cppcheck
+
+# ---- Tools and flags --------------------------------------------------------------------------
+
+CC	   ?= gcc
+CLANG	   ?= clang
+BPFTOOL	   ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
+PKG_CONFIG ?= pkg-config
+ARCH	   ?= $(shell uname -m)
+BPF_ARCH   := $(if $(filter aarch64 arm64,$(ARCH)),arm64,x86)
+PREFIX	   ?= /usr/local
+PYTHON	   ?= /usr/bin/python3
+
+LIBRARIES := libbpf libelf zlib jansson libcrypto
+
+WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes \
+	    -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wnull-dereference -Wimplicit-fallthrough -Werror
+OPTIMIZE ?= -O2 -g
+HARDEN	 := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+
+ifdef SANITIZE
+BUILD	 ?= build-sanitize
+HARDEN	 := -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+OPTIMIZE := -O1 -g
+LDHARDEN := -fsanitize=address,undefined
+else
+BUILD	 ?= build
+LDHARDEN := -pie -Wl,-z,relro,-z,now
+endif
+
+CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD)
+CFLAGS	 += -std=gnu11 $(OPTIMIZE) $(HARDEN) $(WARNINGS) -pthread
+LDFLAGS	 += $(LDHARDEN) -pthread
+LDLIBS	 = $(shell $(PKG_CONFIG) --libs $(LIBRARIES))
+
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Iinclude -Ivmlinux -Ibpf \
+	      -isystem /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) \
+	      -Wall -Wextra -Werror -Wno-unused-parameter
+
+ifneq ($(V),1)
+Q := @
+SAY = @printf '  %-8s%s\n'
+else
+SAY = @:
+endif
+
+# ---- The product ------------------------------------------------------------------------------
+
+SOURCES := $(filter-out user/main.c,$(wildcard user/*.c))
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+LIBRARY := $(BUILD)/libsmtpsnoop.a
+PROGRAM := $(BUILD)/smtpsnoop
+SKELETON := $(BUILD)/smtpsnoop.skel.h
+
+UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
+UNIT_TESTS   := $(UNIT_SOURCES:%.c=$(BUILD)/%)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+.PHONY: all
+all: $(PROGRAM) ## build $(BUILD)/smtpsnoop
+
+$(PROGRAM): $(BUILD)/user/main.o $(LIBRARY)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(LIBRARY): $(OBJECTS)
+	$(SAY) AR $@
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# The skeleton is included by capture.c alone.
+$(BUILD)/user/capture.o: $(SKELETON)
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(SAY) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/smtpsnoop.bpf.o: bpf/smtpsnoop.bpf.c Makefile
+	@mkdir -p $(@D)
+	$(SAY) BPF $<
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -c -o $@ $<
+	$(Q)llvm-strip -g $@
+
+$(SKELETON): $(BUILD)/smtpsnoop.bpf.o
+	$(SAY) SKEL $@
+	$(Q)$(BPFTOOL) gen skeleton $< name smtpsnoop_bpf > $@
+
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# ---- Two commands: from a bare system to a running watch, or to the last test -----------------
+
+# Installs what is missing of a list of packages; at once if nothing is.
+define install_packages
+	@missing=$$(for package in $(1); do \
+		dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null | grep -q '^installed$$' || echo $$package; done); \
+	if [ -n "$$missing" ]; then \
+		echo "  INSTALL" $$missing; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing; } \
+			>$(BUILD).packages.log 2>&1 || { tail -n 20 $(BUILD).packages.log; \
+			echo "make: could not install:" $$missing "(as root? apt-get works?)" >&2; exit 1; }; \
+		rm -f $(BUILD).packages.log; \
+	fi
+endef
+
+.PHONY: deps deps-test run test check format
+deps: ## install what building needs
+	$(call install_packages,$(PACKAGES_BUILD))
+
+deps-test: ## install what the tests and the checks need
+	$(call install_packages,$(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_CHECK))
+
+# A second make, for the tools that the first one has just installed.
+run: deps ## install what is missing, build, and watch this host (ARGS="-o wide")
+	@$(MAKE) --no-print-directory all
+	@exec $(PROGRAM) watch $(ARGS)
+
+test: deps-test ## install what is missing, and run every test
+	@$(MAKE) --no-print-directory tests
+
+.PHONY: tests unit
+tests: all unit
+	@$(MAKE) --no-print-directory SANITIZE=1 all unit
+	@$(PYTHON) tests/run.py --build $(BUILD) --sanitized build-sanitize $(TESTS)
+
+unit: $(UNIT_TESTS)
+
+C_FILES := $(wildcard user/*.[ch] include/*.h bpf/*.[ch] tests/unit/*.[ch] tests/bench/*.c)
+
+format: ## lay out the code
+	$(Q)clang-format -i $(C_FILES)
+
+check: $(SKELETON) ## layout, clang's warnings, clang-tidy, cppcheck
+	@$(PYTHON) tests/run.py --build $(BUILD) check
+
+.PHONY: check-format check-clang check-tidy check-cppcheck
+check-format:
+	$(Q)clang-format --dry-run --Werror $(C_FILES)
+
+check-clang: $(SKELETON)
+	$(Q)for f in $(SOURCES) user/main.c $(UNIT_SOURCES); do \
+		$(CLANG) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-gnu -fsyntax-only $$f || exit 1; done
+
+check-tidy: $(SKELETON)
+	$(Q)clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) user/main.c -- $(CPPFLAGS) -std=gnu11 2>&1 | \
+		{ ! grep -E 'warning:|error:'; }
+
+check-cppcheck:
+	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+		--suppress=missingIncludeSystem $(filter -D% -I%,$(CPPFLAGS)) user
+
+# ---- The cost of watching ----------------------------------------------------------------------
+
+.PHONY: bench
+bench: all $(BUILD)/tests/bench/sendcost $(BUILD)/tests/bench/empty ## what a send costs with and without the watch
+	@$(PYTHON) tests/bench/bench.py --build $(BUILD)
+
+$(BUILD)/tests/bench/sendcost: tests/bench/sendcost.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -O2 -o $@ $<
+
+$(BUILD)/tests/bench/empty.skel.h: tests/bench/empty.bpf.c
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $(@D)/empty.bpf.o $<
+	$(Q)$(BPFTOOL) gen skeleton $(@D)/empty.bpf.o name empty_bpf > $@
+
+$(BUILD)/tests/bench/empty: tests/bench/empty.c $(BUILD)/tests/bench/empty.skel.h
+	$(Q)$(CC) -D_GNU_SOURCE -I$(@D) -o $@ $< $(shell $(PKG_CONFIG) --libs libbpf)
+
+# ---- Installing --------------------------------------------------------------------------------
+
+.PHONY: install uninstall clean help
+install: all ## install the program and its manual page below PREFIX (/usr/local)
+	install -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/sbin/smtpsnoop
+	install -D -m 0644 docs/smtpsnoop.8 $(DESTDIR)$(PREFIX)/share/man/man8/smtpsnoop.8
+	install -D -m 0644 docs/event.schema.json $(DESTDIR)$(PREFIX)/share/smtpsnoop/event.schema.json
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/sbin/smtpsnoop $(DESTDIR)$(PREFIX)/share/man/man8/smtpsnoop.8
+	rm -rf $(DESTDIR)$(PREFIX)/share/smtpsnoop
+
+clean: ## remove what was built
+	rm -rf build build-sanitize
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@echo '  SANITIZE=1 builds with ASan and UBSan in build-sanitize; V=1 shows the commands'

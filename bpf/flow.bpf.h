@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The life of a socket: its state is laid down as it connects (or is accepted) and cleared as it
+ * closes. Whoever connects is kept as the opener: for flows whose sends no hook sees (TCP Fast
+ * Open, Multipath TCP), that is who sent.
+ */
+#ifndef SMTPSNOOP_FLOW_BPF_H
+#define SMTPSNOOP_FLOW_BPF_H
+
+#include "look.bpf.h"
+#include "task.bpf.h"
+
+#define AF_INET	      2
+#define AF_INET6      10
+#define IPPROTO_TCP   6
+#define IPPROTO_MPTCP 262
+
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT	2
+#define TCP_CLOSE	7
+#define TCP_CLOSE_WAIT	8
+#define TCP_LISTEN	10
+
+static __always_inline void addr_v4(__u8 *addr, __be32 v4)
+{
+	__builtin_memset(addr, 0, 10);
+	addr[10] = addr[11] = 0xff;
+	__builtin_memcpy(addr + 12, &v4, 4);
+}
+
+/* The addresses of a socket, which are not all known before it is connected. */
+static __always_inline void flow_address(struct flow_id *id, const struct sock *sk)
+{
+	id->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	id->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	id->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
+		addr_v4(id->local_addr, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+		addr_v4(id->remote_addr, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+		return;
+	}
+	BPF_CORE_READ_INTO(&id->local_addr, sk, __sk_common.skc_v6_rcv_saddr);
+	BPF_CORE_READ_INTO(&id->remote_addr, sk, __sk_common.skc_v6_daddr);
+}
+
+/* Begins the state of a socket anew: nothing of an earlier connection is inherited. */
+static __always_inline void state_begin(struct flow_state *state, __u64 cookie, __u32 flags)
+{
+	__builtin_memset(state, 0, sizeof(*state));
+	state->id.cookie = cookie;
+	state->id.flags = flags;
+}
+
+static __always_inline void emit_close(const struct flow_state *state)
+{
+	struct close_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+
+	if (!record) {
+		count(COUNTER_CLOSE_LOST, 1);
+		return;
+	}
+	record_header(&record->h, RECORD_CLOSE, sizeof(*record));
+	record->flow = state->id;
+	ring_submit(record);
+}
+
+/*
+ * Tells who sends on a flow, unless that was told already. `opener`: the task is not the current
+ * one, but what was noted of whoever connected.
+ */
+static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
+{
+	struct task_struct *task = current_task();
+	__u64 cred = (__u64)BPF_CORE_READ(task, cred),
+	      start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	__u32 pid = bpf_get_current_pid_tgid() >> 32, loginuid = task_loginuid(task);
+	struct sender_record *record;
+
+	if (state->sender_pid == pid && state->sender_start_ns == start_ns && state->sender_cred == cred &&
+	    state->sender_loginuid == loginuid)
+		return;
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + CGROUP_DATA_MAX, 0);
+	if (!record) {
+		count(COUNTER_SENDER_LOST, 1);
+		return; /* not noted as told, so the next send tries again */
+	}
+	record->flow = state->id.cookie;
+	task_identify(task, &record->task);
+	record->cgroup_id = bpf_get_current_cgroup_id();
+	record->sessionid = bpf_core_field_exists(task->sessionid) ? BPF_CORE_READ(task, sessionid) : 0;
+	record->ns_pid = task_ns_pid(task);
+	record->ns_mnt = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	record->ns_net = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	record->flags = flags | (BPF_CORE_READ(task, flags) & PF_KTHREAD ? SENDER_KTHREAD : 0);
+	record->pad = 0;
+	task_tty(task, record);
+	__builtin_memset(record->ancestors, 0, sizeof(record->ancestors));
+	record->ancestor_count = task_ancestors(task, record->ancestors);
+	task_cgroup(task, record);
+	record_header(&record->h, RECORD_SENDER, sizeof(*record) + record->cgroup_len);
+	ring_submit(record);
+	state->sender_pid = pid;
+	state->sender_start_ns = start_ns;
+	state->sender_cred = cred;
+	state->sender_loginuid = loginuid;
+	state->emitted = 1;
+}
+
+/* The opener in short, where the wire shows bytes before (or without) any send that a hook saw. */
+static __always_inline void emit_opener(struct flow_state *state)
+{
+	struct sender_record *record;
+
+	if (!state->opener.pid)
+		return;
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		count(COUNTER_SENDER_LOST, 1);
+		return;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->flow = state->id.cookie;
+	record->task = state->opener;
+	record->flags = SENDER_OPENER;
+	record_header(&record->h, RECORD_SENDER, sizeof(*record));
+	ring_submit(record);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(socket_state, struct sock *sk, int old, int new)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	struct flow_state *state;
+	__u64 cookie;
+
+	if (new != TCP_SYN_SENT &&new != TCP_ESTABLISHED &&new != TCP_CLOSE)
+		return 0;
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	cookie = bpf_get_socket_cookie(sk);
+	if (new == TCP_CLOSE) {
+		state = FLOW_STATE(sk, cookie, false);
+		if (state && state->emitted)
+			emit_close(state);
+		if (state)
+			bpf_map_delete_elem(&flow_hash, &cookie);
+		bpf_sk_storage_delete(&flow_storage, sk);
+		return 0;
+	}
+	state = FLOW_STATE(sk, cookie, true);
+	if (!state)
+		return 0;
+	if (new == TCP_SYN_SENT) {
+		state_begin(state, cookie, FLOW_FROM_START);
+		task_identify(current_task(), &state->opener);
+		if (BPF_CORE_READ(tp, fastopen_req)) {
+			state->id.flags |= FLOW_FASTOPEN;
+			emit_sender(state, SENDER_OPENER);
+		}
+		if (bpf_core_field_exists(tp->is_mptcp) && BPF_CORE_READ(tp, is_mptcp)) {
+			state->id.flags |= FLOW_MPTCP;
+			emit_sender(state, SENDER_OPENER);
+		}
+	} else {
+		if (old != TCP_SYN_SENT)
+			state_begin(state, cookie, FLOW_FROM_START | FLOW_ACCEPTED);
+		flow_address(&state->id, sk);
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The verdict a socket: is this worth copying?
+ *
+ * Each direction is judged by the first bytes of what is sent or received at once, in registers.
+ * From here: a line that opens with an SMTP command that no other protocol uses makes the flow
+ * SMTP, at any time, whatever it looked like before; TLS, a request line of HTTP, binary or a
+ * server's greeting makes it something else; other text may be a preamble (a proxy's CONNECT, junk)
+ * and is copied on trial. To here: an opening 220 makes the flow a candidate, anything else does not.
+ *
+ *   copied whole       tx SMTP
+ *   copied, on trial   tx unknown, and fewer than the allowed tries (more after a 220)
+ *   not copied         tx other or TLS; each piece's first bytes are still looked at
+ *
+ * Bytes that trickle (a verb split over sends) are gathered, eight of a line, in flow_state.head.
+ */
+#ifndef SMTPSNOOP_LOOK_BPF_H
+#define SMTPSNOOP_LOOK_BPF_H
+
+#include "maps.bpf.h"
+
+#define LOOK_LEN	  16U	/* bytes that are looked at */
+#define TRIES_MAX	  24U	/* records delivered of a flow in which neither side looks like SMTP yet */
+#define TRIES_GREETED_MAX 4096U /* the same where the server opened with 220: commands may trickle */
+
+/* Four letters as the first load of a line sees them, in lower case. */
+#define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
+#define LOWER		 0x20202020U
+
+/* What may stand in front of a command: servers skip blanks, and a CRLF may be left from before. */
+static __always_inline bool is_lead(__u8 c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static __always_inline bool is_blank(__u8 c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static __always_inline bool is_command(__u64 line)
+{
+	__u32 word = (__u32)line | LOWER;
+	__u8 next = line >> 32, after = line >> 40;
+
+	if (word == WORD('e', 'h', 'l', 'o') || word == WORD('h', 'e', 'l', 'o') ||
+	    word == WORD('l', 'h', 'l', 'o'))
+		return is_lead(next);
+	if (word == WORD('m', 'a', 'i', 'l'))
+		return is_blank(next) && ((after | 0x20) == 'f' || is_blank(after));
+	if (word == WORD('r', 'c', 'p', 't'))
+		return is_blank(next) && ((after | 0x20) == 't' || is_blank(after));
+	return false;
+}
+
+static __always_inline bool is_http(__u32 word)
+{
+	return word == WORD('G', 'E', 'T', ' ') || word == WORD('P', 'O', 'S', 'T') ||
+	       word == WORD('P', 'U', 'T', ' ') || word == WORD('H', 'E', 'A', 'D') ||
+	       word == WORD('P', 'R', 'I', ' ') || word == WORD('O', 'P', 'T', 'I') ||
+	       word == WORD('H', 'T', 'T', 'P') || word == WORD('S', 'S', 'H', '-') ||
+	       word == WORD('D', 'E', 'L', 'E') || word == WORD('P', 'A', 'T', 'C');
+}
+
+/* A TLS record's header: handshake, alert, change of cipher or data, then version 3.x. */
+static __always_inline bool is_tls(__u64 lo)
+{
+	__u8 type = lo, major = lo >> 8, minor = lo >> 16;
+
+	return type >= 0x14 && type <= 0x17 && major == 3 && minor <= 4;
+}
+
+/* Neither text nor the first byte of a SOCKS request (4, 5). */
+static __always_inline bool is_binary(__u8 c)
+{
+	return (c < ' ' && !is_lead(c) && c != 4 && c != 5) || c == 0x7f || (c >= 0x80 && c < 0xc2) ||
+	       c > 0xf4;
+}
+
+/* The greeting with which a server opens: "220 " or "220-". */
+static __always_inline bool is_greeting(__u64 lo)
+{
+	__u8 fourth = lo >> 24;
+
+	return ((__u32)lo & 0xffffff) == WORD('2', '2', '0', 0) &&
+	       (fourth == ' ' || fourth == '-' || fourth == '\r' || fourth == '\n' || !fourth);
+}
+
+/* The first bytes of a piece that is sent, in load order; those beyond its end are zero. */
+static __always_inline enum look look_tx(__u64 lo, __u64 hi)
+{
+	__u64 line = lo;
+	int i;
+
+	for (i = 0; i < 8 && is_lead((__u8)line); i++) {
+		line = line >> 8 | hi << 56;
+		hi >>= 8;
+	}
+	if (is_command(line))
+		return LOOK_SMTP;
+	if (is_tls(lo))
+		return LOOK_TLS;
+	if (is_http((__u32)lo) || is_binary((__u8)lo) || is_greeting(lo))
+		return LOOK_OTHER;
+	return LOOK_UNKNOWN;
+}
+
+/* Adds a piece of fewer than eight bytes to the line that is being gathered, and looks at that. */
+static __always_inline enum look look_trickle(struct flow_state *state, __u64 lo, __u32 len)
+{
+	__u64 head = state->head;
+	__u32 head_len = state->head_len & 15, i;
+
+	for (i = 0; i < 7 && i < len; i++) {
+		__u8 c = lo >> (8 * i);
+
+		if (c == '\n') {
+			head = 0;
+			head_len = 0;
+		} else if (head_len < 8) {
+			head |= (__u64)c << (8 * head_len);
+			head_len++;
+		}
+	}
+	state->head = head;
+	state->head_len = head_len;
+	return is_command(head) ? LOOK_SMTP : LOOK_UNKNOWN;
+}
+
+/* Takes what a piece looks like into the state. A flow that once spoke SMTP leaves it only for TLS. */
+static __always_inline void state_tx(struct flow_state *state, enum look look)
+{
+	if (look == LOOK_SMTP) {
+		if (state->tx == LOOK_TLS)
+			state->id.flags &= ~FLOW_TLS;
+		if (state->tx != LOOK_SMTP)
+			state->tx = LOOK_SMTP;
+	} else if (look == LOOK_TLS) {
+		if (state->tx != LOOK_TLS) {
+			state->tx = LOOK_TLS;
+			state->id.flags |= FLOW_TLS;
+		}
+	} else if (look == LOOK_OTHER && state->tx == LOOK_UNKNOWN && state->rx != LOOK_SMTP) {
+		state->tx = LOOK_OTHER;
+	}
+}
+
+/* The first bytes of a piece that is received. Commands that come in make this the server's side. */
+static __always_inline void state_rx(struct flow_state *state, __u64 lo)
+{
+	if (!is_greeting(lo)) {
+		if (state->rx == LOOK_UNKNOWN)
+			state->rx = LOOK_OTHER;
+		if (state->tx == LOOK_UNKNOWN && is_command(lo))
+			state->tx = LOOK_OTHER;
+		return;
+	}
+	state->rx = LOOK_SMTP;
+	if (state->tx == LOOK_OTHER)
+		state->tx = LOOK_UNKNOWN;
+	if (state->tx == LOOK_UNKNOWN)
+		state->tries = 0;
+}
+
+/* Whether the flow's bytes are delivered to user space. */
+static __always_inline bool state_copied(const struct flow_state *state)
+{
+	if (state->tx == LOOK_SMTP)
+		return true;
+	if (state->tx != LOOK_UNKNOWN)
+		return false;
+	return state->tries < (state->rx == LOOK_SMTP ? TRIES_GREETED_MAX : TRIES_MAX);
+}
+
+/* Counts a delivery on trial; a flow that used up its tries is something else. */
+static __always_inline void state_tried(struct flow_state *state)
+{
+	if (state->tx != LOOK_UNKNOWN)
+		return;
+	state->tries++;
+	if (!state_copied(state))
+		state->tx = LOOK_OTHER;
+}
+
+#endif

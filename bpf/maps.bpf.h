@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the programs share: the ring buffer, the counters, the state of each socket, and the
+ * settings that user space fixes before loading.
+ *
+ * The state of a socket lives in its socket storage: it dies with the socket, cannot be evicted by
+ * opening other sockets, and costs one lookup. Programs that cannot reach it (kprobes), and sockets
+ * whose storage the kernel will not grow (its owner may have used up the option memory on purpose),
+ * use an LRU hash keyed by socket cookie instead.
+ */
+#ifndef SMTPSNOOP_MAPS_BPF_H
+#define SMTPSNOOP_MAPS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+#include "record.h"
+
+/* ---- Settings, constant once loaded -------------------------------------------------------- */
+
+const volatile bool wire_hook = true;	   /* the wire hook is attached: it has the bytes */
+const volatile bool socket_storage = true; /* the send hooks' program type can use socket storage */
+const volatile __u32 ring_size = 8 << 20;  /* bytes of the ring buffer */
+const volatile __u32 own_tgid = 0;	   /* the watch itself */
+
+/* ---- Shared with user space ---------------------------------------------------------------- */
+
+/* Set by the reader before it sleeps; cleared by whoever wakes it. */
+__u32 reader_asleep = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20); /* set by user space, as ring_size */
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTER_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+static __always_inline void count(__u32 counter, __u64 n)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
+
+	if (value)
+		*value += n; /* a slot a CPU; an interrupt between load and store may cost one count */
+}
+
+/* ---- The ring ------------------------------------------------------------------------------ */
+
+/* Above the half of the ring, bulk payload is cut short; above three quarters, it is dropped. */
+enum pressure { PRESSURE_NONE, PRESSURE_HALF, PRESSURE_HIGH };
+
+static __always_inline enum pressure ring_pressure(void)
+{
+	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+
+	if (used > ring_size / 4 * 3)
+		return PRESSURE_HIGH;
+	return used > ring_size / 2 ? PRESSURE_HALF : PRESSURE_NONE;
+}
+
+/*
+ * Hands a record over. The reader drains on its own timer and is not woken, but for a ring that
+ * fills faster than the timer runs: then once, by whoever first sees a quarter of it used.
+ */
+static __always_inline void ring_submit(void *record)
+{
+	__u64 flags = BPF_RB_NO_WAKEUP;
+
+	if (reader_asleep && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_size / 4) {
+		reader_asleep = 0;
+		flags = BPF_RB_FORCE_WAKEUP;
+	}
+	bpf_ringbuf_submit(record, flags);
+}
+
+static __always_inline void record_header(struct record *h, __u32 type, __u32 len)
+{
+	h->type = type;
+	h->len = len;
+	h->time_ns = bpf_ktime_get_boot_ns();
+}
+
+/* ---- The state of a socket ----------------------------------------------------------------- */
+
+/* What one direction of a flow looks like so far. */
+enum look {
+	LOOK_UNKNOWN, /* nothing seen, or text that may be a preamble */
+	LOOK_SMTP,    /* commands (from here) or a 220 greeting (to here) */
+	LOOK_OTHER,   /* not SMTP */
+	LOOK_TLS,     /* a TLS record: what follows cannot be read */
+};
+
+struct flow_state {
+	struct flow_id id;
+	__u8 tx;      /* enum look: what this socket sends */
+	__u8 rx;      /* enum look: what it receives */
+	__u8 emitted; /* user space has heard of the flow, and is owed its close */
+	__u8 pad;
+	__u32 tries; /* records delivered without a verdict */
+	__u64 head;  /* the last up to eight bytes of a line that was sent in small pieces */
+	__u32 head_len;
+
+	/* The send under way, for the exit hook to compare with what was accepted. */
+	__u32 entry_tid; /* 0: none */
+	__u32 entry_seq;
+	__u32 entry_len;
+
+	/* The last sender told: not told again until it changes. */
+	__u32 sender_pid;
+	__u32 sender_loginuid;
+	__u64 sender_start_ns;
+	__u64 sender_cred;
+
+	struct task_id opener; /* the task at the first state change; pid 0: not known */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct flow_state);
+} flow_storage SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u64); /* socket cookie */
+	__type(value, struct flow_state);
+} flow_hash SEC(".maps");
+
+/* Subflows of Multipath TCP that are being copied: the sends are seen at their master socket only. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64); /* cookie of the subflow's socket */
+	__type(value, __u8);
+} mptcp_copied SEC(".maps");
+
+/* A blank state to start from: too large for a program's stack beside what else it keeps there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct flow_state);
+} flow_blank SEC(".maps");
+
+static __always_inline struct flow_state *flow_hash_get(__u64 cookie, bool create)
+{
+	struct flow_state *state;
+	__u32 zero = 0;
+
+	if (!cookie)
+		return NULL;
+	state = bpf_map_lookup_elem(&flow_hash, &cookie);
+	if (state || !create)
+		return state;
+	state = bpf_map_lookup_elem(&flow_blank, &zero);
+	if (!state)
+		return NULL;
+	bpf_map_update_elem(&flow_hash, &cookie, state, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&flow_hash, &cookie);
+}
+
+/*
+ * The state of a socket, made if it has none and `create` is set. A macro, because the verifier
+ * wants to see the helper called with the program's own kind of socket pointer: sk is a struct
+ * sock of a BTF-typed program or a struct bpf_sock.
+ */
+#define FLOW_STATE(sk, cookie, create)                                                                       \
+	({                                                                                                   \
+		struct flow_state *flow_state_ =                                                             \
+			bpf_sk_storage_get(&flow_storage, (sk), NULL,                                        \
+					   (create) ? BPF_SK_STORAGE_GET_F_CREATE : 0);                      \
+		if (!flow_state_) {                                                                          \
+			flow_state_ = flow_hash_get((cookie), (create));                                     \
+			if (!flow_state_ && (create))                                                        \
+				count(COUNTER_STATE_FAILED, 1);                                              \
+		}                                                                                            \
+		flow_state_;                                                                                 \
+	})
+
+#endif

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The send hook: who sends, and what it meant to send. One body, send_begin() and send_end(); below
+ * it thin wrappers for each family of hooks:
+ *
+ *   fentry	  fentry and fexit of tcp_sendmsg_locked
+ *   kprobe	  kprobe and kretprobe of the same
+ *   tracepoint	  tp_btf tcp_sendmsg_locked (at each turn of its loop) and sock_send_length
+ *
+ * With the wire hook, the wire has the bytes. The send hook then tells the sender as the call
+ * begins (so that a call which blocks for an hour is attributed at once), with a prefix to compare;
+ * at its end only what the beginning could not know: fewer bytes accepted, or a send that the
+ * beginning did not see. Without the wire hook, the bytes are copied at the end: the kernel has by
+ * then faulted in every page it read, and the accepted length is known.
+ */
+#ifndef SMTPSNOOP_SEND_BPF_H
+#define SMTPSNOOP_SEND_BPF_H
+
+#include "flow.bpf.h"
+#include "iter.bpf.h"
+
+#define PIECES_MAX 48U /* pieces told of one send where there is no wire hook; the rest is a gap */
+
+/* A call under way, by task. */
+struct pending {
+	__u64 sk;
+	struct vector vector;
+	__u32 seq;
+	__u32 left; /* accepted bytes not told yet */
+	__u64 look; /* its first bytes could not be read at the entry */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* pid and tid */
+	__type(value, struct pending);
+} sends SEC(".maps");
+
+static __always_inline __u32 write_seq(const struct sock *sk)
+{
+	return BPF_CORE_READ((struct tcp_sock *)sk, write_seq);
+}
+
+/* Fills what all send records share. */
+static __always_inline void send_record(struct send_record *record, struct flow_state *state, __u32 seq,
+					__u32 len, __u32 data_len, __u32 flags)
+{
+	record_header(&record->h, RECORD_SEND, sizeof(*record) + data_len);
+	record->flow = state->id;
+	task_identify(current_task(), &record->task);
+	record->seq = seq;
+	record->len = len;
+	record->data_len = data_len;
+	record->flags = flags | (data_len < len ? SEND_PARTIAL : 0);
+	state->emitted = 1;
+}
+
+static __always_inline struct send_record *send_reserve(const __u32 max)
+{
+	struct send_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + max, 0);
+
+	if (!record)
+		count(COUNTER_SENDER_LOST, 1);
+	return record;
+}
+
+/* Tells a send without its bytes. */
+static __always_inline void emit_claim(struct flow_state *state, __u32 seq, __u32 len, __u32 flags)
+{
+	struct send_record *record = send_reserve(0);
+
+	if (!record)
+		return;
+	send_record(record, state, seq, len, 0, flags);
+	ring_submit(record);
+}
+
+/* Tells a send with the first bytes of its first piece. */
+static __always_inline void emit_prefix(struct flow_state *state, const struct vector *vector, __u32 seq)
+{
+	struct send_record *record = send_reserve(SEND_PREFIX_MAX);
+	__u64 address, piece_len;
+	__u32 flags = SEND_ENTRY, n = 0;
+
+	if (!record)
+		return;
+	if (vector_front(vector, &address, &piece_len)) {
+		n = piece_len < SEND_PREFIX_MAX ? piece_len : SEND_PREFIX_MAX;
+		if (memory_read(vector->memory, record->data, n, address))
+			n = 0;
+	}
+	if (!n)
+		flags |= SEND_UNREADABLE;
+	send_record(record, state, seq, vector->count, n, flags);
+	ring_submit(record);
+}
+
+/* Tells `len` bytes at `address`, at most `max` (a constant, so that the ring can be reserved). */
+static __always_inline bool emit_piece(struct flow_state *state, __u32 memory, __u64 address, __u32 seq,
+				       __u32 len, const __u32 max)
+{
+	struct send_record *record = send_reserve(max);
+
+	if (!record)
+		return false;
+	if (len > max)
+		len = max;
+	if (memory_read(memory, record->data, len, address)) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		count(COUNTER_SEND_UNREADABLE, 1);
+		return false;
+	}
+	send_record(record, state, seq, len, len, SEND_EXIT);
+	ring_submit(record);
+	return true;
+}
+
+/* Takes the next piece of a call off its front and tells it. False: there is none, or it cannot be told. */
+static __always_inline bool emit_next(struct flow_state *state, struct pending *pending)
+{
+	struct vector *vector = &pending->vector;
+	__u64 address, piece_len;
+	__u32 len = pending->left < SEND_PIECE_MAX ? pending->left : SEND_PIECE_MAX;
+
+	if (!vector_front(vector, &address, &piece_len))
+		return false;
+	if (piece_len < len)
+		len = piece_len;
+	if (len && !emit_piece(state, vector->memory, address, pending->seq, len, SEND_PIECE_MAX))
+		return false;
+	pending->seq += len;
+	pending->left -= len;
+	vector_advance(vector, len, piece_len);
+	return true;
+}
+
+/*
+ * Tells the accepted bytes of a call, whole, piece by piece; those that cannot be told as a claim. A
+ * command fits the small slot, everything else takes large ones. What changes from piece to piece
+ * is kept in the map, not in registers, or the verifier would walk every combination.
+ */
+static __always_inline void emit_pieces(struct flow_state *state, struct pending *pending, __u32 accepted)
+{
+	__u64 address, piece_len;
+	__u32 i;
+
+	pending->left = accepted;
+	if (accepted <= SEND_PREFIX_MAX && vector_front(&pending->vector, &address, &piece_len) &&
+	    piece_len >= accepted) {
+		if (emit_piece(state, pending->vector.memory, address, pending->seq, accepted,
+			       SEND_PREFIX_MAX))
+			return;
+	} else {
+		for (i = 0; i < PIECES_MAX && pending->left; i++) {
+			if (!emit_next(state, pending))
+				break;
+		}
+	}
+	if (pending->left)
+		emit_claim(state, pending->seq, pending->left, SEND_EXIT | SEND_UNREADABLE);
+}
+
+/* Looks at the first bytes of a send. False if they could not be read. */
+static __always_inline bool send_look(struct flow_state *state, const struct vector *vector)
+{
+	__u64 first[2] = {}, address, len;
+	enum look look;
+
+	if (!vector_front(vector, &address, &len))
+		return false;
+	if (len >= LOOK_LEN) {
+		if (memory_read(vector->memory, first, LOOK_LEN, address))
+			return false;
+	} else if (len >= 8) {
+		if (memory_read(vector->memory, first, 8, address))
+			return false;
+	} else {
+		if (wire_hook) /* the wire gathers what trickles; here it would be taken in twice */
+			return true;
+		if (memory_read(vector->memory, first, len & 7, address))
+			return false;
+		state_tx(state, look_trickle(state, first[0], len));
+		return true;
+	}
+	look = look_tx(first[0], first[1]);
+	state_tx(state, look);
+	return true;
+}
+
+/* Whether this is one more turn of a call that was told already: the tracepoint fires at each. */
+static __always_inline bool send_goes_on(const struct flow_state *state, __u32 tid, __u32 seq, __u64 left)
+{
+	return state->entry_tid == tid && seq != state->entry_seq &&
+	       state->entry_len - (seq - state->entry_seq) == left;
+}
+
+static __always_inline void send_begin(const struct sock *sk, const struct msghdr *msg,
+				       struct flow_state *state)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct pending pending = {};
+	__u8 socket_state;
+
+	/* With the wire hook, a flow that is something else is watched there. */
+	if (wire_hook && !state_copied(state))
+		return;
+	socket_state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (socket_state != TCP_ESTABLISHED && socket_state != TCP_CLOSE_WAIT)
+		return; /* Fast Open: no stream position yet; told at the end */
+	pending.seq = write_seq(sk);
+	vector_of(msg, &pending.vector);
+	if (send_goes_on(state, id, pending.seq, pending.vector.count))
+		return;
+	if (state->tx != LOOK_SMTP && !(wire_hook && state->rx == LOOK_SMTP))
+		pending.look = !send_look(state, &pending.vector);
+	if (!state_copied(state) && !(pending.look && !wire_hook))
+		return;
+	if (!state->id.local_port)
+		flow_address(&state->id, sk);
+	state->entry_tid = id;
+	state->entry_seq = pending.seq;
+	state->entry_len = pending.vector.count;
+	if (wire_hook) {
+		emit_sender(state, 0);
+		emit_prefix(state, &pending.vector, pending.seq);
+		return;
+	}
+	pending.sk = (__u64)sk;
+	bpf_map_update_elem(&sends, &id, &pending, BPF_ANY);
+}
+
+/* The end of a call whose bytes the wire has. `seq_end`: the stream position behind the last one. */
+static __always_inline void send_end_wire(const struct sock *sk, struct flow_state *state, int ret)
+{
+	__u32 tid = bpf_get_current_pid_tgid(), accepted = ret > 0 ? ret : 0;
+
+	if (state->entry_tid == tid) {
+		state->entry_tid = 0;
+		if (accepted != state->entry_len)
+			emit_claim(state, state->entry_seq, accepted, SEND_EXIT);
+		return;
+	}
+	if (!accepted || !state_copied(state))
+		return;
+	if (!state->id.local_port)
+		flow_address(&state->id, sk);
+	emit_sender(state, 0);
+	emit_claim(state, write_seq(sk) - accepted, accepted, SEND_EXIT | SEND_UNREADABLE);
+}
+
+/* The end of a call where there is no wire hook. */
+static __always_inline void send_end_alone(const struct sock *sk, struct flow_state *state, int ret)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct pending *pending = bpf_map_lookup_elem(&sends, &id);
+
+	state->entry_tid = 0;
+	if (!pending || pending->sk != (__u64)sk) {
+		if (ret > 0 && state_copied(state) && state->id.flags & FLOW_FASTOPEN)
+			emit_claim(state, write_seq(sk) - ret, ret, SEND_EXIT | SEND_UNREADABLE);
+		return;
+	}
+	if (ret > 0 && pending->look)
+		send_look(state, &pending->vector);
+	if (ret > 0 && state_copied(state)) {
+		emit_sender(state, 0);
+		emit_pieces(state, pending, ret);
+		state_tried(state);
+	}
+	bpf_map_delete_elem(&sends, &id);
+}
+
+static __always_inline void send_end(const struct sock *sk, struct flow_state *state, int ret)
+{
+	if (wire_hook)
+		send_end_wire(sk, state, ret);
+	else
+		send_end_alone(sk, state, ret);
+}
+
+/*
+ * The end of a send on a Multipath TCP socket, which is not the one whose segments are on the wire:
+ * the claim goes to its first subflow, without a stream position.
+ */
+static __always_inline void send_end_mptcp(const struct sock *sk, int ret)
+{
+	const struct sock *subflow;
+	struct flow_state *state;
+	__u64 cookie;
+
+	if (ret <= 0 || !wire_hook || !bpf_core_type_exists(struct mptcp_sock))
+		return;
+	subflow = BPF_CORE_READ((struct mptcp_sock *)sk, first);
+	if (!subflow)
+		return;
+	cookie = BPF_CORE_READ(subflow, __sk_common.skc_cookie.counter);
+	if (!bpf_map_lookup_elem(&mptcp_copied, &cookie))
+		return;
+	state = flow_hash_get(cookie, true);
+	if (!state)
+		return;
+	if (!state->id.cookie) {
+		state->id.cookie = cookie;
+		state->id.flags = FLOW_MPTCP;
+		flow_address(&state->id, subflow);
+	}
+	emit_sender(state, 0);
+	emit_claim(state, 0, ret, SEND_EXIT | SEND_SEQ_UNKNOWN | SEND_UNREADABLE);
+}
+
+/* ---- Tracepoints --------------------------------------------------------------------------- */
+
+SEC("tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(tracepoint_begin, struct sock *sk, struct msghdr *msg)
+{
+	struct flow_state *state = FLOW_STATE(sk, bpf_get_socket_cookie(sk), true);
+
+	if (state) {
+		if (!state->id.cookie)
+			state->id.cookie = bpf_get_socket_cookie(sk);
+		send_begin(sk, msg, state);
+	}
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(tracepoint_end, struct sock *sk, int ret)
+{
+	struct flow_state *state;
+	__u16 protocol = sk->sk_protocol;
+
+	if (protocol == IPPROTO_TCP) {
+		state = FLOW_STATE(sk, bpf_get_socket_cookie(sk), false);
+		if (state)
+			send_end(sk, state, ret);
+	} else if (protocol == IPPROTO_MPTCP) {
+		send_end_mptcp(sk, ret);
+	}
+	return 0;
+}
+
+/* ---- fentry, fexit ------------------------------------------------------------------------- */
+
+SEC("fentry/tcp_sendmsg_locked")
+int BPF_PROG(fentry_begin, struct sock *sk, struct msghdr *msg)
+{
+	struct flow_state *state = FLOW_STATE(sk, bpf_get_socket_cookie(sk), true);
+
+	if (state) {
+		if (!state->id.cookie)
+			state->id.cookie = bpf_get_socket_cookie(sk);
+		send_begin(sk, msg, state);
+	}
+	return 0;
+}
+
+SEC("fexit/tcp_sendmsg_locked")
+int BPF_PROG(fexit_end, struct sock *sk, struct msghdr *msg, size_t size, int ret)
+{
+	struct flow_state *state = FLOW_STATE(sk, bpf_get_socket_cookie(sk), false);
+
+	if (state)
+		send_end(sk, state, ret);
+	return 0;
+}
+
+/* ---- kprobe, kretprobe --------------------------------------------------------------------- */
+
+/* The socket of a call under way: a kretprobe is not given the arguments. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* pid and tid */
+	__type(value, __u64);
+} calls SEC(".maps");
+
+SEC("kprobe/tcp_sendmsg_locked")
+int BPF_KPROBE(kprobe_begin, struct sock *sk, struct msghdr *msg)
+{
+	__u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), id = bpf_get_current_pid_tgid(),
+	      address = (__u64)sk;
+	struct flow_state *state = flow_hash_get(cookie, true);
+
+	if (!state)
+		return 0;
+	if (!state->id.cookie)
+		state->id.cookie = cookie;
+	send_begin(sk, msg, state);
+	if (state_copied(state))
+		bpf_map_update_elem(&calls, &id, &address, BPF_ANY);
+	return 0;
+}
+
+SEC("kretprobe/tcp_sendmsg_locked")
+int BPF_KRETPROBE(kretprobe_end, int ret)
+{
+	__u64 id = bpf_get_current_pid_tgid(), *address = bpf_map_lookup_elem(&calls, &id);
+	struct flow_state *state;
+	struct sock *sk;
+
+	if (!address)
+		return 0;
+	sk = (struct sock *)*address;
+	bpf_map_delete_elem(&calls, &id);
+	state = flow_hash_get(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), false);
+	if (state)
+		send_end(sk, state, ret);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel knows of a task: ids, credentials, namespaces, terminal, cgroup, ancestors; and
+ * the paths of files, walked by dentry and mount up to the root of the mount namespace (so that a
+ * chroot does not shorten them). Everything is read by helper: the same code serves each family.
+ */
+#ifndef SMTPSNOOP_TASK_BPF_H
+#define SMTPSNOOP_TASK_BPF_H
+
+#include "maps.bpf.h"
+
+#define PF_KTHREAD 0x00200000U
+
+static __always_inline struct task_struct *current_task(void)
+{
+	return (struct task_struct *)bpf_get_current_task();
+}
+
+static __always_inline __u32 task_loginuid(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->loginuid)) /* CONFIG_AUDIT */
+		return LOGINUID_NONE;
+	return BPF_CORE_READ(task, loginuid.val);
+}
+
+static __always_inline void task_identify(struct task_struct *task, struct task_id *id)
+{
+	const struct cred *cred = BPF_CORE_READ(task, cred);
+
+	id->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	id->pid = BPF_CORE_READ(task, tgid);
+	id->tid = BPF_CORE_READ(task, pid);
+	id->uid = BPF_CORE_READ(cred, uid.val);
+	id->euid = BPF_CORE_READ(cred, euid.val);
+	id->gid = BPF_CORE_READ(cred, gid.val);
+	id->egid = BPF_CORE_READ(cred, egid.val);
+	id->loginuid = task_loginuid(task);
+	id->ns_user = BPF_CORE_READ(cred, user_ns, ns.inum);
+	bpf_probe_read_kernel(id->comm, sizeof(id->comm), task->comm);
+}
+
+/* The ancestors, the parent first; init and what the kernel started itself end the row. */
+static __always_inline __u32 task_ancestors(struct task_struct *task, struct ancestor_id *ancestors)
+{
+	__u32 i;
+
+	for (i = 0; i < ANCESTORS_MAX; i++) {
+		task = BPF_CORE_READ(task, real_parent, group_leader);
+		if (!task || !BPF_CORE_READ(task, tgid))
+			break;
+		ancestors[i].pid = BPF_CORE_READ(task, tgid);
+		ancestors[i].start_ns = BPF_CORE_READ(task, start_boottime);
+		ancestors[i].pad = 0;
+	}
+	return i;
+}
+
+static __always_inline void task_tty(struct task_struct *task, struct sender_record *record)
+{
+	struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
+
+	record->tty_major = 0;
+	record->tty_minor = 0;
+	if (!tty)
+		return;
+	record->tty_major = BPF_CORE_READ(tty, driver, major);
+	record->tty_minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
+}
+
+/* The namespace that the task's own pid is of: not the one its next child would get. */
+static __always_inline __u32 task_ns_pid(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
+	struct upid *upid;
+
+	if (level > 32) /* MAX_PID_NS_LEVEL */
+		return 0;
+	upid = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+	       level * bpf_core_type_size(struct upid);
+	return BPF_CORE_READ(upid, ns, ns.inum);
+}
+
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
+{
+	struct kernfs_node___rcu *node_rcu = (void *)node;
+
+	if (bpf_core_field_exists(node_rcu->__parent))
+		return (void *)BPF_CORE_READ(node_rcu, __parent);
+	return BPF_CORE_READ(node, parent);
+}
+
+/* The path of the task's cgroup in the v2 hierarchy, leaf first, at most CGROUP_DATA_MAX bytes. */
+static __always_inline void task_cgroup(struct task_struct *task, struct sender_record *record)
+{
+	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+	__u32 off = 0;
+	int i, n;
+
+	for (i = 0; i < (int)PATH_DEPTH_MAX; i++) {
+		struct kernfs_node *parent = node ? kernfs_parent(node) : NULL;
+
+		if (!parent) /* the root has no name */
+			break;
+		if (off > CGROUP_DATA_MAX - PATH_COMPONENT_MAX)
+			break;
+		n = bpf_probe_read_kernel_str(record->cgroup + off, PATH_COMPONENT_MAX,
+					      BPF_CORE_READ(node, name));
+		if (n <= 0 || n > (int)PATH_COMPONENT_MAX)
+			break;
+		off += n;
+		node = parent;
+	}
+	if (node && kernfs_parent(node))
+		record->flags |= SENDER_CGROUP_TRUNCATED;
+	record->cgroup_len = off;
+}
+
+/* ---- Paths --------------------------------------------------------------------------------- */
+
+struct walk {
+	struct dentry *dentry;
+	struct vfsmount *vfsmount;
+	bool root;     /* the walk came to the root of the mount namespace */
+	bool detached; /* the file hangs in no tree: a memfd, a socket, a pipe */
+};
+
+static __always_inline struct mount *mount_of(struct vfsmount *vfsmount)
+{
+	return (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+}
+
+/*
+ * One step: true if walk->dentry now has a name to be kept, false if the walk is over. Crossing
+ * mounts takes a step of its own for each, so at most two are taken here: stacked mounts beyond
+ * that are rare enough to end the path.
+ */
+static __always_inline bool walk_named(struct walk *walk)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		struct vfsmount *vfsmount = walk->vfsmount;
+		struct mount *mount = mount_of(vfsmount), *parent;
+
+		if (walk->dentry != BPF_CORE_READ(vfsmount, mnt_root))
+			return true;
+		parent = BPF_CORE_READ(mount, mnt_parent);
+		if (!parent || parent == mount) {
+			walk->root = true;
+			return false;
+		}
+		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		walk->vfsmount = (void *)parent + bpf_core_field_offset(struct mount, mnt);
+	}
+	return false;
+}
+
+/*
+ * Writes a path's components, leaf first, each with its NUL, at most `max` bytes and one component
+ * more; returns the bytes written. `out` has room for max + PATH_COMPONENT_MAX.
+ */
+static __always_inline __u32 path_write(struct path *path, char *out, const __u32 max, struct walk *walk)
+{
+	__u32 off = 0;
+	int i, n;
+
+	walk->dentry = BPF_CORE_READ(path, dentry);
+	walk->vfsmount = BPF_CORE_READ(path, mnt);
+	walk->root = false;
+	walk->detached = false;
+	for (i = 0; i < (int)PATH_DEPTH_MAX; i++) {
+		struct dentry *dentry, *parent;
+
+		if (!walk->dentry || !walk->vfsmount || !walk_named(walk))
+			break;
+		if (off > max)
+			break;
+		dentry = walk->dentry;
+		n = bpf_probe_read_kernel_str(out + off, PATH_COMPONENT_MAX,
+					      BPF_CORE_READ(dentry, d_name.name));
+		if (n <= 0 || n > (int)PATH_COMPONENT_MAX)
+			break;
+		off += n;
+		parent = BPF_CORE_READ(dentry, d_parent);
+		if (parent == dentry) {
+			walk->detached = true;
+			break;
+		}
+		walk->dentry = parent;
+	}
+	return off;
+}
+
+#endif

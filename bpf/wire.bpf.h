@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The wire hook: what really left a socket and what came back, by TCP sequence, as cgroup programs
+ * on the root of the cgroup v2 hierarchy see it, fragments included. It never holds anything up:
+ * every path returns 1.
+ */
+#ifndef SMTPSNOOP_WIRE_BPF_H
+#define SMTPSNOOP_WIRE_BPF_H
+
+#include "flow.bpf.h"
+
+#define ETH_P_IP	    0x0800
+#define ETH_P_IPV6	    0x86dd
+#define IPV6_EXTENSIONS_MAX 6
+#define CHUNKS_MAX	    40U /* of SEGMENT_DATA_MAX bytes: more than the largest segment (BIG TCP, 512 KiB) */
+#define PRESSURE_DATA_MAX   512U  /* bytes kept of a segment while the ring is half full */
+#define HELLO_DATA_MAX	    2048U /* bytes kept of the segment in which TLS begins */
+
+/* Where a segment's payload lies. */
+struct segment {
+	__u32 offset; /* from the start of the packet */
+	__u32 len;
+	__u32 seq;
+	__u16 source;
+	__u16 dest;
+};
+
+struct ipv4_header {
+	__u8 version_ihl;
+	__u8 tos;
+	__be16 total_len;
+	__u8 rest[5];
+	__u8 protocol;
+	__be16 check;
+	__be32 saddr;
+	__be32 daddr;
+};
+
+struct ipv6_header {
+	__u32 flow;
+	__be16 payload_len;
+	__u8 nexthdr;
+	__u8 hop_limit;
+	__u8 saddr[16];
+	__u8 daddr[16];
+};
+
+struct tcp_header {
+	__be16 source;
+	__be16 dest;
+	__be32 seq;
+	__be32 ack;
+	__u8 doff;
+	__u8 flags;
+};
+
+#define TCP_FLAG_SYN 0x02
+
+/* The offset of the TCP header behind an IPv6 header and its extensions (RFC 8200); 0: none. */
+static __always_inline __u32 ipv6_tcp_offset(struct __sk_buff *skb)
+{
+	__u8 next, extension[2];
+	__u32 offset = sizeof(struct ipv6_header);
+	int i;
+
+	if (bpf_skb_load_bytes(skb, offsetof(struct ipv6_header, nexthdr), &next, 1))
+		return 0;
+	for (i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
+		if (next == IPPROTO_TCP)
+			return offset;
+		if (next != 0 && next != 43 && next != 60) /* hop by hop, routing, destination options */
+			return 0;
+		if (bpf_skb_load_bytes(skb, offset, extension, sizeof(extension)))
+			return 0;
+		next = extension[0];
+		offset += (extension[1] + 1) * 8;
+	}
+	return 0;
+}
+
+static __always_inline __u32 tcp_offset(struct __sk_buff *skb)
+{
+	struct ipv4_header ip;
+
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return ipv6_tcp_offset(skb);
+	if (skb->protocol != bpf_htons(ETH_P_IP) || bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)))
+		return 0;
+	return ip.protocol == IPPROTO_TCP ? (ip.version_ihl & 15) * 4 : 0;
+}
+
+/* Finds the payload; false: not TCP, or no payload. */
+static __always_inline bool segment_parse(struct __sk_buff *skb, struct segment *segment)
+{
+	__u32 offset = tcp_offset(skb);
+	struct tcp_header tcp;
+
+	if (!offset || bpf_skb_load_bytes(skb, offset, &tcp, sizeof(tcp)))
+		return false;
+	segment->offset = offset + (tcp.doff >> 4) * 4;
+	if (skb->len <= segment->offset)
+		return false;
+	segment->len = skb->len - segment->offset;
+	segment->seq = bpf_ntohl(tcp.seq) + (tcp.flags & TCP_FLAG_SYN ? 1 : 0);
+	segment->source = bpf_ntohs(tcp.source);
+	segment->dest = bpf_ntohs(tcp.dest);
+	return true;
+}
+
+/* Addresses from the packet, for a flow whose socket's were never read. */
+static __always_inline void segment_address(struct __sk_buff *skb, const struct segment *segment,
+					    struct flow_id *id, bool outbound)
+{
+	__u8 *source = outbound ? id->local_addr : id->remote_addr,
+	     *dest = outbound ? id->remote_addr : id->local_addr;
+
+	id->local_port = outbound ? segment->source : segment->dest;
+	id->remote_port = outbound ? segment->dest : segment->source;
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		__be32 addr = 0;
+
+		bpf_skb_load_bytes(skb, offsetof(struct ipv4_header, saddr), &addr, 4);
+		addr_v4(source, addr);
+		bpf_skb_load_bytes(skb, offsetof(struct ipv4_header, daddr), &addr, 4);
+		addr_v4(dest, addr);
+		return;
+	}
+	bpf_skb_load_bytes(skb, offsetof(struct ipv6_header, saddr), source, 16);
+	bpf_skb_load_bytes(skb, offsetof(struct ipv6_header, daddr), dest, 16);
+}
+
+/* Delivers `len` bytes at `offset`; `max` is a constant, so that the ring can be reserved. */
+static __always_inline bool emit_segment(struct __sk_buff *skb, struct flow_state *state, __u32 offset,
+					 __u32 seq, __u32 len, __u32 stands_for, __u32 flags, const __u32 max)
+{
+	struct segment_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + max, 0);
+	__u32 n = len < max ? len : max;
+
+	if (!record)
+		return false;
+	if (!n || bpf_skb_load_bytes(skb, offset, record->data, n)) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		return false;
+	}
+	record_header(&record->h, RECORD_SEGMENT, sizeof(*record) + n);
+	record->flow = state->id;
+	record->seq = seq;
+	record->len = stands_for;
+	record->data_len = n;
+	record->flags = flags | (n < stands_for ? SEGMENT_TRUNCATED : 0);
+	ring_submit(record);
+	return true;
+}
+
+/* The last, or only, chunk of a segment, in the smallest slot that takes it. */
+static __always_inline bool emit_tail(struct __sk_buff *skb, struct flow_state *state, __u32 offset,
+				      __u32 seq, __u32 len, __u32 stands_for, __u32 flags)
+{
+	if (len <= 128)
+		return emit_segment(skb, state, offset, seq, len, stands_for, flags, 128);
+	if (len <= 2048)
+		return emit_segment(skb, state, offset, seq, len, stands_for, flags, 2048);
+	return emit_segment(skb, state, offset, seq, len, stands_for, flags, SEGMENT_DATA_MAX);
+}
+
+/* How much of a segment is kept: all of it, unless the ring fills up or the rest could not be read anyway. */
+static __always_inline __u32 segment_kept(const struct flow_state *state, __u32 len)
+{
+	enum pressure pressure = ring_pressure();
+	__u32 kept = len;
+
+	if (pressure == PRESSURE_HIGH)
+		return 0;
+	if (state->tx == LOOK_TLS && kept > HELLO_DATA_MAX)
+		kept = HELLO_DATA_MAX;
+	if (pressure == PRESSURE_HALF && kept > PRESSURE_DATA_MAX)
+		kept = PRESSURE_DATA_MAX;
+	return kept;
+}
+
+/*
+ * Delivers what is kept of a segment: full chunks, then the tail. The chunks are all of one size,
+ * with nothing to decide for each, or the verifier would walk every combination.
+ */
+static __always_inline void emit_segments(struct __sk_buff *skb, struct flow_state *state,
+					  const struct segment *segment, __u32 flags)
+{
+	__u32 kept = segment_kept(state, segment->len), offset = segment->offset, seq = segment->seq, i;
+
+	if (kept < segment->len && state->tx != LOOK_TLS)
+		count(COUNTER_PRESSURE_BYTES, segment->len - kept);
+	for (i = 0; i < CHUNKS_MAX && kept > SEGMENT_DATA_MAX; i++) {
+		if (!emit_segment(skb, state, offset, seq, SEGMENT_DATA_MAX, SEGMENT_DATA_MAX, flags,
+				  SEGMENT_DATA_MAX))
+			goto lost;
+		offset += SEGMENT_DATA_MAX;
+		seq += SEGMENT_DATA_MAX;
+		kept -= SEGMENT_DATA_MAX;
+	}
+	if (!kept || emit_tail(skb, state, offset, seq, kept, segment->len - (seq - segment->seq), flags))
+		return;
+lost:
+	count(COUNTER_SEGMENT_LOST, 1);
+	count(COUNTER_SEGMENT_BYTES, kept);
+}
+
+/* Looks at the first bytes of a segment and takes them into the verdict. True if TLS begins with it. */
+static __always_inline bool segment_look(struct __sk_buff *skb, struct flow_state *state,
+					 const struct segment *segment, bool outbound)
+{
+	__u64 first[2] = {};
+	__u32 len = segment->len;
+	__u8 before = state->tx;
+
+	if (len >= LOOK_LEN) {
+		if (bpf_skb_load_bytes(skb, segment->offset, first, LOOK_LEN))
+			return false;
+	} else if (bpf_skb_load_bytes(skb, segment->offset, first, (len & (LOOK_LEN - 1)) ?: 1)) {
+		return false;
+	}
+	if (!outbound) {
+		state_rx(state, first[0]);
+		return false;
+	}
+	state_tx(state, len < 8 ? look_trickle(state, first[0], len) : look_tx(first[0], first[1]));
+	return state->tx == LOOK_TLS && before != LOOK_TLS;
+}
+
+static __always_inline bool is_mail_port(__u16 port)
+{
+	return port == 25 || port == 465 || port == 587 || port == 2525;
+}
+
+static __always_inline int wire(struct __sk_buff *skb, bool outbound)
+{
+	struct segment segment;
+	struct flow_state *state;
+	struct bpf_sock *sk;
+	bool tls_begins;
+
+	if (!segment_parse(skb, &segment))
+		return 1;
+	sk = skb->sk;
+	if (!sk)
+		return 1;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || sk->state == TCP_LISTEN)
+		return 1;
+	if (socket_storage)
+		state = FLOW_STATE(sk, bpf_get_socket_cookie(skb), true);
+	else
+		state = flow_hash_get(bpf_get_socket_cookie(skb), true);
+	if (!state)
+		return 1;
+	if (state->tx == LOOK_SMTP && state->rx == LOOK_SMTP && !outbound)
+		goto copy;
+	tls_begins = segment_look(skb, state, &segment, outbound);
+	if (tls_begins && (state->emitted || is_mail_port(segment.dest)))
+		goto copy;
+	if (!state_copied(state)) {
+		if (outbound && !(state->id.flags & FLOW_SKIPPED))
+			state->id.flags |= FLOW_SKIPPED;
+		return 1;
+	}
+copy:
+	if (!state->id.cookie)
+		state->id.cookie = bpf_get_socket_cookie(skb);
+	if (!state->id.local_port)
+		segment_address(skb, &segment, &state->id, outbound);
+	if (!state->emitted) {
+		state->emitted = 1;
+		emit_opener(state);
+	}
+	if (state->id.flags & FLOW_MPTCP) {
+		__u8 one = 1;
+
+		bpf_map_update_elem(&mptcp_copied, &state->id.cookie, &one, BPF_ANY);
+	}
+	emit_segments(skb, state, &segment, outbound ? SEGMENT_OUTBOUND : 0);
+	state_tried(state);
+	return 1;
+}
+
+SEC("cgroup_skb/egress")
+int wire_egress(struct __sk_buff *skb)
+{
+	return wire(skb, true);
+}
+
+SEC("cgroup_skb/ingress")
+int wire_ingress(struct __sk_buff *skb)
+{
+	return wire(skb, false);
+}
+
+#endif

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation.
+ *
+ * Which hooks a kernel allows is found by trying, never by its version: distributions backport, and
+ * lockdown, capabilities and configuration decide as much as age does. For each family, in the order
+ * of what they cost, the object is opened, its other programs are set aside, and it is loaded and
+ * attached; the first that goes through is kept. The wire hook takes part in the attempt, for the
+ * programs are compiled for its presence (a constant): where it alone fails, the round is repeated
+ * without it. Where no family works the wire hook is enough, with whoever connected as the sender.
+ *
+ * Everything is held by file descriptors (links, maps, programs) and nothing is pinned: when the
+ * process ends, in whatever way, the kernel is as it was before.
+ */
+#include "capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "smtpsnoop.skel.h"
+
+#define BTF_PATH	  "/sys/kernel/btf/vmlinux"
+#define RING_SIZE_DEFAULT (8U << 20)
+#define LINKS_MAX	  16
+
+struct capture {
+	struct smtpsnoop_bpf *skeleton;
+	struct ring_buffer *ring;
+	struct bpf_link *links[LINKS_MAX];
+	size_t link_count;
+	enum hook hook;
+	bool wire;
+	char wire_why[CAPTURE_WHY_MAX];
+	capture_record_fn on_record; /* during a drain */
+	void *context;
+};
+
+/* ---- What libbpf says ----------------------------------------------------------------------- */
+
+/* The first complaint of the attempt under way: later ones follow from it. */
+static char libbpf_complaint[CAPTURE_WHY_MAX];
+
+__attribute__((format(printf, 2, 0))) static int libbpf_print(enum libbpf_print_level level,
+							      const char *format, va_list args)
+{
+	if (level != LIBBPF_WARN || libbpf_complaint[0])
+		return 0;
+	vsnprintf(libbpf_complaint, sizeof(libbpf_complaint), format, args);
+	libbpf_complaint[strcspn(libbpf_complaint, "\n")] = '\0';
+	return 0;
+}
+
+static void explain(char *why, int error, const char *what)
+{
+	const char *complaint = libbpf_complaint;
+
+	if (strncmp(complaint, "libbpf: ", 8) == 0)
+		complaint += 8;
+	if (complaint[0])
+		snprintf(why, CAPTURE_WHY_MAX, "%s: %s (%.180s)", what, strerror(-error), complaint);
+	else
+		snprintf(why, CAPTURE_WHY_MAX, "%s: %s", what, strerror(-error));
+}
+
+/* ---- Attaching ------------------------------------------------------------------------------ */
+
+/* The mount point of the whole cgroup v2 hierarchy. False if there is none. */
+static bool cgroup_root(char *path, size_t size)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	struct mntent *entry;
+	bool found = false;
+
+	if (!mounts)
+		return false;
+	while (!found && (entry = getmntent(mounts))) {
+		if (strcmp(entry->mnt_type, "cgroup2") == 0)
+			found = snprintf(path, size, "%s", entry->mnt_dir) < (int)size;
+	}
+	endmntent(mounts);
+	return found;
+}
+
+/* Programs are named for their family; those of none serve all. */
+static bool program_wanted(const char *name, enum hook hook, bool wire)
+{
+	static const struct {
+		const char *prefix;
+		enum hook hook;
+	} families[] = {
+		{"fentry_", HOOK_FENTRY},    {"fexit_", HOOK_FENTRY},	       {"kprobe_", HOOK_KPROBE},
+		{"kretprobe_", HOOK_KPROBE}, {"tracepoint_", HOOK_TRACEPOINT},
+	};
+
+	if (strncmp(name, "wire_", 5) == 0)
+		return wire;
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		if (strncmp(name, families[i].prefix, strlen(families[i].prefix)) == 0)
+			return families[i].hook == hook;
+	}
+	return true;
+}
+
+static int capture_load(struct capture *capture, const struct capture_options *options)
+{
+	uint32_t ring_size = options->ring_size ? options->ring_size : RING_SIZE_DEFAULT;
+	struct bpf_program *program;
+	int error;
+
+	capture->skeleton = smtpsnoop_bpf__open();
+	if (!capture->skeleton)
+		return -errno;
+	bpf_object__for_each_program(program, capture->skeleton->obj)
+	{
+		bpf_program__set_autoload(program, program_wanted(bpf_program__name(program), capture->hook,
+								  capture->wire));
+	}
+	capture->skeleton->rodata->wire_hook = capture->wire;
+	capture->skeleton->rodata->socket_storage = capture->hook != HOOK_KPROBE;
+	capture->skeleton->rodata->ring_size = ring_size;
+	error = bpf_map__set_max_entries(capture->skeleton->maps.ring, ring_size);
+	return error ? error : smtpsnoop_bpf__load(capture->skeleton);
+}
+
+static int capture_attach_wire(struct capture *capture, struct bpf_program *program)
+{
+	char path[4096];
+	int cgroup, error;
+
+	if (!cgroup_root(path, sizeof(path))) {
+		snprintf(libbpf_complaint, sizeof(libbpf_complaint), "no cgroup v2 hierarchy is mounted");
+		return -ENOENT;
+	}
+	cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup < 0)
+		return -errno;
+	capture->links[capture->link_count] = bpf_program__attach_cgroup(program, cgroup);
+	error = capture->links[capture->link_count] ? 0 : -errno;
+	close(cgroup);
+	return error;
+}
+
+/* Attaches what was loaded. On failure *wire_failed says whether it was the wire hook. */
+static int capture_attach(struct capture *capture, bool *wire_failed)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, capture->skeleton->obj)
+	{
+		const char *name = bpf_program__name(program);
+		bool wire = strncmp(name, "wire_", 5) == 0;
+		int error = 0;
+
+		if (!program_wanted(name, capture->hook, capture->wire))
+			continue;
+		if (capture->link_count == LINKS_MAX)
+			return -E2BIG;
+		if (wire) {
+			error = capture_attach_wire(capture, program);
+		} else {
+			capture->links[capture->link_count] = bpf_program__attach(program);
+			error = capture->links[capture->link_count] ? 0 : -errno;
+		}
+		if (error) {
+			*wire_failed = wire;
+			return error;
+		}
+		capture->link_count++;
+	}
+	return 0;
+}
+
+static int on_sample(void *context, void *sample, size_t size)
+{
+	struct capture *capture = context;
+	const struct record *record = sample;
+
+	if (size >= sizeof(*record) && record->len <= size)
+		capture->on_record(capture->context, record);
+	return 0;
+}
+
+void capture_close(struct capture *capture)
+{
+	if (!capture)
+		return;
+	for (size_t i = 0; i < capture->link_count; i++)
+		bpf_link__destroy(capture->links[i]);
+	ring_buffer__free(capture->ring);
+	smtpsnoop_bpf__destroy(capture->skeleton);
+	free(capture);
+}
+
+/* One attempt. */
+static int capture_try(struct capture **out, const struct capture_options *options, enum hook hook, bool wire,
+		       bool *wire_failed, char *why)
+{
+	struct capture *capture = calloc(1, sizeof(*capture));
+	int error;
+
+	libbpf_complaint[0] = '\0';
+	*wire_failed = false;
+	if (!capture)
+		return -ENOMEM;
+	capture->hook = hook;
+	capture->wire = wire;
+	error = capture_load(capture, options);
+	if (error) {
+		explain(why, error, "load");
+		goto failed;
+	}
+	error = capture_attach(capture, wire_failed);
+	if (error) {
+		explain(why, error, *wire_failed ? "attach to the cgroup v2 root" : "attach");
+		goto failed;
+	}
+	capture->ring = ring_buffer__new(bpf_map__fd(capture->skeleton->maps.ring), on_sample, capture, NULL);
+	if (!capture->ring) {
+		error = -errno;
+		explain(why, error, "ring buffer");
+		goto failed;
+	}
+	*out = capture;
+	return 0;
+failed:
+	capture_close(capture);
+	return error;
+}
+
+/* ---- Choosing ------------------------------------------------------------------------------- */
+
+struct trials {
+	struct capture_trial *list;
+	size_t max;
+	size_t count;
+};
+
+static void trial_note(struct trials *trials, enum hook hook, bool wire, int error, const char *why)
+{
+	struct capture_trial *trial;
+
+	if (trials->count == trials->max)
+		return;
+	trial = &trials->list[trials->count++];
+	trial->hook = hook;
+	trial->wire = wire;
+	trial->error = error;
+	snprintf(trial->why, sizeof(trial->why), "%s", error ? why : "");
+}
+
+/* Tries each family that the options allow, with or without the wire hook. */
+static int capture_round(struct capture **capture, const struct capture_options *options, bool wire,
+			 bool *wire_failed, char *why, struct trials *trials)
+{
+	int error = -ENOTSUP;
+
+	*wire_failed = false;
+	for (int hook = HOOK_FENTRY; hook <= HOOK_NONE; hook++) {
+		if (options->hook != HOOK_AUTO && options->hook != (enum hook)hook)
+			continue;
+		if (hook == HOOK_NONE && !wire)
+			continue;
+		error = capture_try(capture, options, hook, wire, wire_failed, why);
+		trial_note(trials, hook, wire, error, why);
+		if (!error || *wire_failed)
+			return error;
+	}
+	return error;
+}
+
+/* What can be said before trying: the reasons that no choice of hooks would change. */
+static int capture_precheck(char *why)
+{
+	if (geteuid() != 0) {
+		snprintf(why, CAPTURE_WHY_MAX, "needs root to load BPF programs: run it with sudo");
+		return -EPERM;
+	}
+	if (access(BTF_PATH, R_OK) != 0) {
+		snprintf(why, CAPTURE_WHY_MAX,
+			 "this kernel has no type information (%s): it needs one built with "
+			 "CONFIG_DEBUG_INFO_BTF",
+			 BTF_PATH);
+		return -ENOENT;
+	}
+	return 0;
+}
+
+int capture_open(struct capture **capture, const struct capture_options *options, char *why,
+		 struct capture_trial *trial_list, size_t trials_max, size_t *trial_count)
+{
+	struct trials trials = {.list = trial_list, .max = trial_list ? trials_max : 0};
+	char wire_why[CAPTURE_WHY_MAX] = "";
+	bool wire_failed = false;
+	int error = capture_precheck(why);
+
+	libbpf_set_print(libbpf_print);
+	if (!error) {
+		error = capture_round(capture, options, options->wire, &wire_failed, why, &trials);
+		if (error && options->wire && wire_failed) {
+			snprintf(wire_why, sizeof(wire_why), "%s", why);
+			error = capture_round(capture, options, false, &wire_failed, why, &trials);
+		}
+	}
+	if (!error)
+		snprintf((*capture)->wire_why, sizeof((*capture)->wire_why), "%s", wire_why);
+	if (trial_count)
+		*trial_count = trials.count;
+	return error;
+}
+
+/* ---- Running -------------------------------------------------------------------------------- */
+
+enum hook capture_hook(const struct capture *capture)
+{
+	return capture->hook;
+}
+
+bool capture_wire(const struct capture *capture)
+{
+	return capture->wire;
+}
+
+const char *capture_wire_why(const struct capture *capture)
+{
+	return capture->wire_why;
+}
+
+int capture_fd(const struct capture *capture)
+{
+	return ring_buffer__epoll_fd(capture->ring);
+}
+
+size_t capture_drain(struct capture *capture, capture_record_fn on_record, void *context)
+{
+	int n;
+
+	__atomic_store_n(&capture->skeleton->bss->reader_asleep, 0, __ATOMIC_RELEASE);
+	capture->on_record = on_record;
+	capture->context = context;
+	n = ring_buffer__consume(capture->ring);
+	return n > 0 ? (size_t)n : 0;
+}
+
+void capture_sleep(struct capture *capture)
+{
+	__atomic_store_n(&capture->skeleton->bss->reader_asleep, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Runs that the kernel left out, because the same program was already running on that CPU. */
+static uint64_t capture_missed(const struct capture *capture)
+{
+	struct bpf_program *program;
+	uint64_t missed = 0;
+
+	bpf_object__for_each_program(program, capture->skeleton->obj)
+	{
+		struct bpf_prog_info info = {};
+		__u32 len = sizeof(info);
+
+		if (bpf_program__fd(program) >= 0 &&
+		    !bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &len))
+			missed += info.recursion_misses;
+	}
+	return missed;
+}
+
+int capture_counters(struct capture *capture, uint64_t counters[COUNTER_MAX])
+{
+	int cpus = libbpf_num_possible_cpus(), fd = bpf_map__fd(capture->skeleton->maps.counters);
+	uint64_t *values;
+
+	if (cpus < 0)
+		return cpus;
+	values = calloc((size_t)cpus, sizeof(*values));
+	if (!values)
+		return -ENOMEM;
+	for (uint32_t counter = 0; counter < COUNTER_MAX; counter++) {
+		counters[counter] = 0;
+		if (bpf_map_lookup_elem(fd, &counter, values))
+			continue;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			counters[counter] += values[cpu];
+	}
+	counters[COUNTER_MISSED] += capture_missed(capture);
+	free(values);
+	return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a cgroup path says of its members: systemd unit, user unit, container. Pure. */
+#ifndef SMTPSNOOP_CGROUP_H
+#define SMTPSNOOP_CGROUP_H
+
+#include "span.h"
+
+#define UNIT_NAME_LEN	 256U /* systemd's UNIT_NAME_MAX and a NUL */
+#define CONTAINER_ID_LEN 65U  /* 64 hex digits and a NUL */
+
+struct cgroup_names {
+	char unit[UNIT_NAME_LEN];      /* of the system's manager; "" if there is none or it cannot be told */
+	char user_unit[UNIT_NAME_LEN]; /* of a user's manager */
+	char container[CONTAINER_ID_LEN];
+};
+
+/*
+ * Reads a path such as "/system.slice/cron.service". A name is given only where the system's
+ * manager made the cgroup: below a delegated one (user@UID.service, a container's scope) whoever
+ * it was delegated to names cgroups as they like.
+ */
+void cgroup_parse(struct span path, struct cgroup_names *names);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "event.h"
+
+#include <stdlib.h>
+
+struct event *event_new(enum event_action action)
+{
+	struct event *event = calloc(1, sizeof(*event));
+
+	if (event)
+		event->action = action;
+	return event;
+}
+
+void event_free(struct event *event)
+{
+	if (!event)
+		return;
+	for (uint32_t i = 0; i < event->sender_count; i++)
+		sender_unref(event->senders[i]);
+	smtp_transaction_free(event->transaction);
+	free(event->session);
+	free(event->server_name);
+	free(event->stats);
+	free(event);
+}
+
+const char *event_action_name(enum event_action action)
+{
+	static const char *const names[] = {
+		[EVENT_STARTED] = "started",	  [EVENT_STATUS] = "status",
+		[EVENT_MESSAGE] = "smtp-message", [EVENT_ENCRYPTED] = "smtp-encrypted",
+		[EVENT_SESSION] = "smtp-session", [EVENT_LOSS] = "capture-loss",
+		[EVENT_STOPPED] = "stopped",
+	};
+
+	return names[action];
+}
+
+const char *event_verdict_name(enum event_verdict verdict)
+{
+	static const char *const names[] = {
+		[VERDICT_ALERT] = "alert",
+		[VERDICT_EXCLUDED] = "excluded",
+		[VERDICT_OBSERVED] = "observed",
+	};
+
+	return names[verdict];
+}
+
+const char *event_witness_name(enum event_witness witness)
+{
+	static const char *const names[] = {
+		[WITNESS_NONE] = "none",	   [WITNESS_AGREE] = "agree",
+		[WITNESS_SEND_ONLY] = "send-only", [WITNESS_WIRE_ONLY] = "wire-only",
+		[WITNESS_DIFFER] = "differ",
+	};
+
+	return names[witness];
+}
+
+const char *counter_name(enum counter counter)
+{
+	static const char *const names[] = {
+		[COUNTER_PROCESS_LOST] = "process_records",    [COUNTER_SENDER_LOST] = "sender_records",
+		[COUNTER_SEGMENT_LOST] = "segments",	       [COUNTER_SEGMENT_BYTES] = "segment_bytes",
+		[COUNTER_PRESSURE_BYTES] = "bytes_left_out",   [COUNTER_CLOSE_LOST] = "close_records",
+		[COUNTER_STATE_FAILED] = "socket_states",      [COUNTER_SEND_UNREADABLE] = "unreadable_sends",
+		[COUNTER_SEND_PENDING_FULL] = "pending_sends", [COUNTER_MISSED] = "missed_runs",
+	};
+
+	return names[counter];
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What smtpsnoop tells its user: one struct for every event, filled by the pipeline, written by
+ * the sinks (event_json.c, event_table.c). The field names on paper are in docs/event.schema.json.
+ */
+#ifndef SMTPSNOOP_EVENT_H
+#define SMTPSNOOP_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "identity.h"
+#include "smtp.h"
+
+enum event_action {
+	EVENT_STARTED,
+	EVENT_STATUS,
+	EVENT_MESSAGE,	 /* smtp-message */
+	EVENT_ENCRYPTED, /* smtp-encrypted */
+	EVENT_SESSION,	 /* smtp-session */
+	EVENT_LOSS,	 /* capture-loss */
+	EVENT_STOPPED,
+};
+
+enum event_verdict {
+	VERDICT_ALERT,
+	VERDICT_EXCLUDED,
+	VERDICT_OBSERVED, /* an SMTP session without a transaction */
+};
+
+enum event_witness {
+	WITNESS_NONE,	   /* neither: nothing to compare */
+	WITNESS_AGREE,	   /* what the send hook read is what left */
+	WITNESS_SEND_ONLY, /* no wire hook, or it saw nothing of this */
+	WITNESS_WIRE_ONLY, /* left without a send that a hook saw */
+	WITNESS_DIFFER,	   /* the bytes were changed between the send and the wire */
+};
+
+struct endpoint {
+	uint8_t addr[16]; /* IPv4 is v4-mapped */
+	uint16_t port;
+};
+
+#define EVENT_ID_LEN	  32U /* hex digits */
+#define EVENT_SENDERS_MAX 8U
+#define EVENT_REASONS_MAX 8U
+
+struct event_capture {
+	const char *hook; /* "fentry", "kprobe", "tracepoint", "none"; static */
+	enum event_witness witness;
+	bool wire; /* the wire hook was attached */
+	bool complete;
+	bool mid_stream;
+	uint64_t missing_bytes;
+};
+
+/* Totals since the start; of the whole watch (stopped, status) or of one session (smtp-session). */
+struct event_stats {
+	uint64_t messages; /* smtp-message events */
+	uint64_t alerts;   /* of them (and of smtp-encrypted, and differing witnesses) */
+	uint64_t recipients;
+	uint64_t bytes;
+	uint64_t sessions;
+	uint64_t encrypted;
+	uint64_t records;		/* read from the kernel side */
+	uint64_t records_malformed;	/* of them; left out */
+	uint64_t flows_dropped;		/* flows beyond the table */
+	uint64_t events_lost;		/* events that a sink could not write */
+	uint64_t unattributed;		/* messages whose sender is not known */
+	uint64_t counters[COUNTER_MAX]; /* the kernel side's, enum counter */
+};
+
+struct event {
+	enum event_action action;
+	char id[EVENT_ID_LEN + 1]; /* same input, same id */
+	int64_t time_ns;	   /* CLOCK_REALTIME; so are the two below */
+	int64_t start_ns;
+	int64_t end_ns;
+	int64_t boot_to_real_ns; /* CLOCK_REALTIME minus CLOCK_BOOTTIME, for the start of a process */
+	const char *host;	 /* borrowed from the pipeline; NULL: not known */
+	enum event_verdict verdict;
+
+	/* message, encrypted, session */
+	bool has_flow;
+	struct endpoint source;
+	struct endpoint destination;
+	bool mptcp;
+	char session_id[EVENT_ID_LEN + 1];
+	struct smtp_facts *session;		   /* owned; NULL: none */
+	struct smtp_transaction *transaction;	   /* owned; NULL but for a message */
+	struct sender *senders[EVENT_SENDERS_MAX]; /* references; the first one is `process` */
+	uint32_t sender_count;
+	bool tls;				/* encrypted: TLS was established on the flow */
+	char *server_name;			/* owned; TLS SNI, NULL: none seen */
+	const char *reasons[EVENT_REASONS_MAX]; /* static; from the documented list */
+	uint32_t reason_count;
+	struct event_capture capture;
+
+	/* started, stopped, status, loss */
+	struct event_stats *stats; /* owned; loss: what was lost since the last one */
+	const char *const *blind;  /* started: what cannot be seen; NULL-terminated, static; NULL: none */
+	const char *detail;	   /* loss, stopped: one clear line; static or NULL */
+};
+
+/* NULL if there is no memory. */
+struct event *event_new(enum event_action action);
+void event_free(struct event *event);
+
+const char *event_action_name(enum event_action action);
+const char *event_verdict_name(enum event_verdict verdict);
+const char *event_witness_name(enum event_witness witness);
+
+/* "process_records", ...: the name of a kernel counter in smtpsnoop.stats.lost; a static string. */
+const char *counter_name(enum counter counter);
+
+/*
+ * Where events go. write() returns 0 or a negative errno; the caller counts a failure and goes on,
+ * but for -EPIPE (nobody reads any more) and -ENOSPC, at which a watch in a terminal ends.
+ */
+struct sink {
+	int (*write)(struct sink *sink, const struct event *event);
+	int (*flush)(struct sink *sink);				   /* after a batch; may be NULL */
+	int (*finish)(struct sink *sink, const struct event_stats *stats); /* closing summary; may be NULL */
+	void (*free)(struct sink *sink);
+};
+
+/* One JSON object a line (CONTRACT of the project, ECS 9 names). NULL if there is no memory; `out` stays the caller's. */
+struct sink *sink_json_new(FILE *out);
+
+struct table_options {
+	bool wide;	    /* every column, nothing elided, whatever the width */
+	bool color;	    /* ANSI colours */
+	unsigned int width; /* columns of the terminal; 0: not a terminal, 120 is taken */
+	bool all;	    /* also sessions without a transaction */
+};
+
+struct sink *sink_table_new(FILE *out, const struct table_options *options);
+
+#endif

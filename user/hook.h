@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The families of hooks: their names, and what each cannot see. */
+#ifndef SMTPSNOOP_HOOK_H
+#define SMTPSNOOP_HOOK_H
+
+#include <stdbool.h>
+
+enum hook {
+	HOOK_AUTO, /* the first of the following that works */
+	HOOK_FENTRY,
+	HOOK_KPROBE,
+	HOOK_TRACEPOINT,
+	HOOK_NONE, /* no send hook: the wire alone, attributed to whoever connected */
+	HOOK_COUNT,
+};
+
+/* "auto", "fentry", ...; a static string. */
+const char *hook_name(enum hook hook);
+
+/* The hook that a user may ask for by this name; false if there is none. */
+bool hook_parse(const char *name, enum hook *hook);
+
+/* What these hooks cannot see, one line each, NULL-terminated; static strings. */
+const char *const *hook_blind(enum hook hook, bool wire);
+
+#endif

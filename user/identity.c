@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "identity.h"
+
+#include <stdlib.h>
+
+struct image *image_ref(struct image *image)
+{
+	if (image)
+		image->refs++;
+	return image;
+}
+
+void image_unref(struct image *image)
+{
+	if (!image || --image->refs)
+		return;
+	free(image->executable);
+	free(image->script);
+	free(image->directory);
+	free(image->args);
+	free(image);
+}
+
+struct sender *sender_ref(struct sender *sender)
+{
+	if (sender)
+		sender->refs++;
+	return sender;
+}
+
+void sender_unref(struct sender *sender)
+{
+	if (!sender || --sender->refs)
+		return;
+	for (uint32_t i = 0; i < sender->ancestor_count; i++)
+		image_unref(sender->ancestors[i].image);
+	image_unref(sender->image);
+	free(sender->cgroup);
+	free(sender->user);
+	free(sender->audit_user);
+	free(sender->unit);
+	free(sender->user_unit);
+	free(sender->container);
+	free(sender);
+}

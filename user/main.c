@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* smtpsnoop: which process sends mail from this host. */
+#include <locale.h>
+#include <stdio.h>
+
+#include "commands.h"
+#include "options.h"
+
+int main(int argc, char **argv)
+{
+	struct options options;
+
+	setlocale(LC_CTYPE, "");
+	if (options_parse(&options, argc, argv))
+		return STATUS_USAGE;
+	switch (options.command) {
+	case COMMAND_WATCH:
+	case COMMAND_RECORD: return command_watch(&options);
+	case COMMAND_REPLAY: return command_replay(&options);
+	case COMMAND_DOCTOR: return command_doctor(&options);
+	case COMMAND_VERSION: printf("smtpsnoop %s\n", VERSION); return STATUS_DONE;
+	case COMMAND_HELP: options_help(); return STATUS_DONE;
+	}
+	return STATUS_FAILED;
+}

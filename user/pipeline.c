@@ -1,0 +1,731 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: the path of one send.
+ *
+ *	record --> process table	exec, fork, exit
+ *	       --> flow, its senders	sender, send, close
+ *	       --> flow, its streams --> SMTP session --> transaction --> event --> held --> sink
+ *	       --> names		user names, hashes, cgroups
+ *
+ * A record is all the pipeline ever learns from, its time is all the clock it has; so a recording
+ * gives the same events as the watch that made it. An event is built the moment its transaction
+ * ends. It is then held, in order, until the names and the hash of its senders have come (they were
+ * asked for when the sender was first seen, so most are there), or for EVENT_HOLD_NS.
+ */
+#include "pipeline.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "flow.h"
+#include "hook.h"
+#include "names.h"
+#include "process.h"
+#include "records.h"
+#include "sender.h"
+
+struct held_event {
+	struct held_event *next;
+	uint64_t deadline_ns;
+	struct event *event;
+};
+
+struct pipeline {
+	struct sink *sink;
+	struct pipeline_filter filter;
+	struct pipeline_hooks hooks;
+	struct process_table *processes;
+	struct flow_table *flows;
+	struct names *names;
+	struct held_event *held_first, *held_last;
+	size_t held_count;
+	struct event_stats stats;
+	uint64_t counters[COUNTER_MAX]; /* as last told */
+	uint64_t flows_evicted;		/* as last told */
+	uint64_t now_ns;
+	uint64_t expired_ns; /* when processes and streams were last looked through */
+	int64_t realtime_offset_ns;
+	int error;
+
+	/* From the host record. */
+	enum hook hook;
+	bool wire;
+	uint32_t ns_user;
+	uint64_t boot;
+	char *host;
+};
+
+/* ---- Events going out ----------------------------------------------------------------------- */
+
+static int64_t realtime(const struct pipeline *pipeline, uint64_t boot_ns)
+{
+	return (int64_t)boot_ns + pipeline->realtime_offset_ns;
+}
+
+static struct event *event_make(struct pipeline *pipeline, enum event_action action, uint64_t time_ns)
+{
+	struct event *event = event_new(action);
+
+	if (!event) {
+		pipeline->stats.events_lost++;
+		return NULL;
+	}
+	event->time_ns = event->start_ns = event->end_ns = realtime(pipeline, time_ns);
+	event->boot_to_real_ns = pipeline->realtime_offset_ns;
+	event->host = pipeline->host;
+	event->capture.hook = hook_name(pipeline->hook);
+	event->capture.wire = pipeline->wire;
+	return event;
+}
+
+/* Two FNV-1a sums over what makes an event the one it is, as 32 hex digits. */
+static void event_identify(const struct pipeline *pipeline, char *id, uint64_t cookie, uint64_t what,
+			   uint64_t number)
+{
+	uint64_t words[4] = {pipeline->boot, cookie, what, number};
+	const unsigned char *bytes = (const unsigned char *)words;
+	uint64_t a = 0xcbf29ce484222325ULL, b = 0x84222325cbf29ce4ULL;
+
+	for (size_t i = 0; i < sizeof(words); i++) {
+		a = (a ^ bytes[i]) * 0x100000001b3ULL;
+		b = (b ^ bytes[sizeof(words) - 1 - i]) * 0x100000001b3ULL;
+	}
+	snprintf(id, EVENT_ID_LEN + 1, "%016llx%016llx", (unsigned long long)a, (unsigned long long)b);
+}
+
+static bool filter_user(const char *wanted, const struct sender *sender)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%u", sender->task.euid);
+	return strcmp(wanted, number) == 0 || (sender->user && strcmp(wanted, sender->user) == 0);
+}
+
+static bool filter_pid(uint32_t wanted, const struct sender *sender)
+{
+	for (uint32_t i = 0; i < sender->ancestor_count; i++) {
+		if (sender->ancestors[i].pid == wanted)
+			return true;
+	}
+	return sender->task.pid == wanted;
+}
+
+static bool filter_sender(const struct pipeline_filter *filter, const struct sender *sender)
+{
+	if (filter->pid && !filter_pid(filter->pid, sender))
+		return false;
+	if (filter->user && !filter_user(filter->user, sender))
+		return false;
+	if (filter->unit && !(sender->unit && strcmp(filter->unit, sender->unit) == 0))
+		return false;
+	return !filter->container || (sender->container && strncmp(filter->container, sender->container,
+								   strlen(filter->container)) == 0);
+}
+
+static bool filter_passes(const struct pipeline_filter *filter, const struct event *event)
+{
+	if (!event->has_flow)
+		return true;
+	if (event->verdict != VERDICT_ALERT && !filter->all)
+		return false;
+	if (filter->port && event->destination.port != filter->port)
+		return false;
+	if (!filter->pid && !filter->user && !filter->unit && !filter->container)
+		return true;
+	for (uint32_t i = 0; i < event->sender_count; i++) {
+		if (filter_sender(filter, event->senders[i]))
+			return true;
+	}
+	return false;
+}
+
+static void event_count(struct event_stats *stats, const struct event *event)
+{
+	if (event->verdict == VERDICT_ALERT && event->has_flow)
+		stats->alerts++;
+	if (event->action == EVENT_SESSION)
+		stats->sessions++;
+	if (event->action == EVENT_ENCRYPTED)
+		stats->encrypted++;
+	if (event->action != EVENT_MESSAGE)
+		return;
+	stats->messages++;
+	stats->recipients += event->transaction->recipient_count;
+	stats->bytes += event->transaction->bytes;
+	if (!event->sender_count)
+		stats->unattributed++;
+}
+
+/* Writes an event and frees it. */
+static void event_write(struct pipeline *pipeline, struct event *event)
+{
+	if (filter_passes(&pipeline->filter, event)) {
+		int error = pipeline->error ? pipeline->error : pipeline->sink->write(pipeline->sink, event);
+
+		event_count(&pipeline->stats, event);
+		if (error) {
+			pipeline->stats.events_lost++;
+			pipeline->error = error;
+		} else if (pipeline->hooks.on_event) {
+			pipeline->hooks.on_event(pipeline->hooks.context, event);
+		}
+	}
+	event_free(event);
+}
+
+/* Fills what is known of the event's senders by now. True if nothing more is to come. */
+static bool event_fill(struct pipeline *pipeline, struct event *event)
+{
+	bool filled = true;
+
+	for (uint32_t i = 0; i < event->sender_count; i++) {
+		if (!sender_fill(event->senders[i], pipeline->names, pipeline->ns_user, pipeline->now_ns,
+				 &pipeline->hooks))
+			filled = false;
+	}
+	return filled;
+}
+
+static void event_reason(struct event *event, const char *reason)
+{
+	if (event->reason_count < EVENT_REASONS_MAX)
+		event->reasons[event->reason_count++] = reason;
+}
+
+static void held_write_first(struct pipeline *pipeline)
+{
+	struct held_event *first = pipeline->held_first;
+
+	pipeline->held_first = first->next;
+	if (!first->next)
+		pipeline->held_last = NULL;
+	pipeline->held_count--;
+	event_write(pipeline, first->event);
+	free(first);
+}
+
+/* Lets out, in order, what is complete or has waited long enough. */
+static void held_flush(struct pipeline *pipeline)
+{
+	while (pipeline->held_first) {
+		bool filled = event_fill(pipeline, pipeline->held_first->event);
+
+		if (!filled && pipeline->now_ns < pipeline->held_first->deadline_ns)
+			return;
+		held_write_first(pipeline);
+	}
+}
+
+static void event_hold(struct pipeline *pipeline, struct event *event)
+{
+	struct held_event *held = calloc(1, sizeof(*held));
+
+	event_fill(pipeline, event); /* asks for what is missing */
+	if (!held) {
+		event_write(pipeline, event);
+		return;
+	}
+	held->event = event;
+	held->deadline_ns = pipeline->now_ns + EVENT_HOLD_NS;
+	*(pipeline->held_last ? &pipeline->held_last->next : &pipeline->held_first) = held;
+	pipeline->held_last = held;
+	if (++pipeline->held_count > EVENTS_HELD_MAX)
+		held_write_first(pipeline);
+	held_flush(pipeline);
+}
+
+/* ---- Events of a flow ----------------------------------------------------------------------- */
+
+static bool is_mail_port(uint16_t port)
+{
+	return port == 25 || port == 465 || port == 587 || port == 2525;
+}
+
+static void event_endpoint(struct endpoint *endpoint, const uint8_t *addr, uint16_t port)
+{
+	memcpy(endpoint->addr, addr, sizeof(endpoint->addr));
+	endpoint->port = port;
+}
+
+static struct event *event_of_flow(struct pipeline *pipeline, enum event_action action,
+				   const struct flow *flow, uint64_t start_ns, uint64_t end_ns)
+{
+	struct event *event = event_make(pipeline, action, end_ns);
+
+	if (!event)
+		return NULL;
+	event->has_flow = true;
+	event->start_ns = realtime(pipeline, start_ns);
+	event_endpoint(&event->source, flow->id.local_addr, flow->id.local_port);
+	event_endpoint(&event->destination, flow->id.remote_addr, flow->id.remote_port);
+	event->mptcp = flow->id.flags & FLOW_MPTCP;
+	event->capture.mid_stream = !(flow->id.flags & FLOW_FROM_START) || flow->id.flags & FLOW_SKIPPED;
+	event_identify(pipeline, event->session_id, flow->id.cookie, 0, 0);
+	event->session = malloc(sizeof(*event->session));
+	if (event->session)
+		*event->session = *smtp_session_facts(flow->smtp);
+	return event;
+}
+
+static void event_add_senders(struct event *event, const struct flow *flow, uint64_t start, uint64_t end)
+{
+	event->sender_count = flow_senders_of(flow, start, end, event->senders, EVENT_SENDERS_MAX);
+	for (uint32_t i = 0; i < event->sender_count; i++)
+		sender_ref(event->senders[i]);
+}
+
+/* From the documented list (docs/smtpsnoop.8, REASONS). */
+static void event_reasons(struct event *event)
+{
+	const struct image *image = event->sender_count ? event->senders[0]->image : NULL;
+
+	if (!event->sender_count)
+		event_reason(event, "sender_unknown");
+	if (event->sender_count > 1)
+		event_reason(event, "several_senders");
+	if (image && image->flags & EXEC_MEMFD)
+		event_reason(event, "executable_in_memory");
+	else if (image && image->flags & EXEC_DELETED)
+		event_reason(event, "executable_deleted");
+	if (event->capture.witness == WITNESS_DIFFER)
+		event_reason(event, "witnesses_differ");
+	if (event->capture.missing_bytes)
+		event_reason(event, "bytes_missing");
+}
+
+/* A transaction has ended: called by the session, from within flow_bytes() or smtp_session_close(). */
+static void on_transaction(void *context, struct smtp_transaction *transaction)
+{
+	struct flow *flow = context;
+	struct pipeline *pipeline = flow->owner;
+	struct event *event =
+		event_of_flow(pipeline, EVENT_MESSAGE, flow, transaction->start_ns, transaction->end_ns);
+
+	if (!event) {
+		smtp_transaction_free(transaction);
+		return;
+	}
+	event->transaction = transaction;
+	event->verdict = VERDICT_ALERT;
+	event_identify(pipeline, event->id, flow->id.cookie, EVENT_MESSAGE, transaction->number);
+	event_add_senders(event, flow, transaction->start_pos, transaction->end_pos);
+	event->capture.witness =
+		flow_witness(flow, transaction->start_pos, transaction->end_pos, pipeline->wire);
+	event->capture.missing_bytes = transaction->missing_bytes;
+	event->capture.complete = !transaction->missing_bytes && !transaction->replies_missing &&
+				  event->capture.witness != WITNESS_DIFFER;
+	event_reasons(event);
+	flow->messages++;
+	flow->recipients += transaction->recipient_count;
+	flow->bytes += transaction->bytes;
+	event_hold(pipeline, event);
+}
+
+static bool is_session(const struct smtp_facts *facts)
+{
+	return facts->protocol != SMTP_PROTOCOL_UNKNOWN || facts->mail_from_seen;
+}
+
+static void session_end(struct pipeline *pipeline, const struct flow *flow)
+{
+	const struct smtp_facts *facts = smtp_session_facts(flow->smtp);
+	struct event *event;
+
+	if (!is_session(facts))
+		return;
+	event = event_of_flow(pipeline, EVENT_SESSION, flow, flow->start_ns, pipeline->now_ns);
+	if (!event)
+		return;
+	event->verdict = VERDICT_OBSERVED;
+	event_identify(pipeline, event->id, flow->id.cookie, EVENT_SESSION, 0);
+	event_add_senders(event, flow, 0, UINT64_MAX);
+	event->tls = flow->tls;
+	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, pipeline->wire);
+	event->capture.missing_bytes = facts->client_missing;
+	event->capture.complete = !facts->client_missing && !facts->server_missing;
+	event->stats = calloc(1, sizeof(*event->stats));
+	if (event->stats) {
+		event->stats->messages = flow->messages;
+		event->stats->recipients = flow->recipients;
+		event->stats->bytes = flow->bytes;
+	}
+	event_hold(pipeline, event);
+}
+
+/* The client's side went over to TLS: of the mail that follows, nothing can be told but this. */
+static void flow_encrypted(struct pipeline *pipeline, struct flow *flow)
+{
+	const struct smtp_facts *facts = smtp_session_facts(flow->smtp);
+	struct event *event;
+
+	flow->tls = true;
+	if (!is_session(facts) && !facts->greeting_seen && !is_mail_port(flow->id.remote_port))
+		return;
+	event = event_of_flow(pipeline, EVENT_ENCRYPTED, flow, flow->start_ns, pipeline->now_ns);
+	if (!event)
+		return;
+	event->verdict = VERDICT_ALERT;
+	event->tls = true;
+	event_identify(pipeline, event->id, flow->id.cookie, EVENT_ENCRYPTED, 0);
+	event_add_senders(event, flow, 0, UINT64_MAX);
+	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, pipeline->wire);
+	event->capture.complete = !facts->client_missing;
+	event_reasons(event);
+	event_hold(pipeline, event);
+}
+
+/* ---- Records of flows ----------------------------------------------------------------------- */
+
+static struct flow *pipeline_flow(struct pipeline *pipeline, uint64_t cookie, uint64_t time_ns)
+{
+	struct flow *flow = flow_get(pipeline->flows, cookie, time_ns);
+
+	if (!flow)
+		return NULL;
+	if (!flow->smtp) {
+		flow->owner = pipeline;
+		flow->smtp = smtp_session_new(on_transaction, flow);
+	}
+	return flow->smtp ? flow : NULL;
+}
+
+static struct flow *pipeline_flow_of(struct pipeline *pipeline, const struct flow_id *id, uint64_t time_ns)
+{
+	struct flow *flow = pipeline_flow(pipeline, id->cookie, time_ns);
+
+	if (flow)
+		flow->id = *id;
+	return flow;
+}
+
+static void flow_end(struct pipeline *pipeline, struct flow *flow)
+{
+	if (flow->smtp) {
+		flow_finish(flow, pipeline->now_ns);
+		smtp_session_close(flow->smtp, pipeline->now_ns);
+		session_end(pipeline, flow);
+	}
+}
+
+static void on_evict(void *context, struct flow *flow)
+{
+	flow_end(context, flow);
+}
+
+/* Adds the sender to the flow; its index, or -1. Takes over the caller's reference. */
+static int flow_add(struct pipeline *pipeline, struct flow *flow, struct sender *sender)
+{
+	int index;
+
+	if (!sender)
+		return -1;
+	sender_fill(sender, pipeline->names, pipeline->ns_user, pipeline->now_ns, &pipeline->hooks);
+	index = flow_sender(flow, sender);
+	sender_unref(sender);
+	return index;
+}
+
+static void on_sender(struct pipeline *pipeline, const struct sender_record *record)
+{
+	struct flow *flow = pipeline_flow(pipeline, record->flow, record->h.time_ns);
+
+	if (flow)
+		flow_add(pipeline, flow, sender_of_record(record, pipeline->processes, &pipeline->hooks));
+}
+
+static void on_send(struct pipeline *pipeline, const struct send_record *record)
+{
+	struct flow *flow = pipeline_flow_of(pipeline, &record->flow, record->h.time_ns);
+	struct span data = {record->data, record->data_len};
+	int sender;
+
+	if (!flow)
+		return;
+	sender = flow_sender_of_task(flow, &record->task);
+	if (sender < 0)
+		sender = flow_add(pipeline, flow,
+				  sender_of_task(&record->task, record->h.time_ns, pipeline->processes,
+						 &pipeline->hooks));
+	if (record->flags & SEND_SEQ_UNKNOWN) {
+		flow_claim_next(flow, sender);
+		return;
+	}
+	if (pipeline->wire && record->flags & SEND_EXIT && !(record->flags & SEND_UNREADABLE)) {
+		flow_claim_cut(flow, record->seq, record->len);
+		return;
+	}
+	flow_claim(flow, sender, record->seq, record->len, pipeline->wire ? data : (struct span){NULL, 0});
+	if (!pipeline->wire)
+		flow_bytes(flow, true, record->seq, data, record->len, record->h.time_ns);
+}
+
+static void on_segment(struct pipeline *pipeline, const struct segment_record *record)
+{
+	struct flow *flow = pipeline_flow_of(pipeline, &record->flow, record->h.time_ns);
+	bool outbound = record->flags & SEGMENT_OUTBOUND;
+
+	if (!flow)
+		return;
+	flow_tick(flow, record->h.time_ns);
+	flow_bytes(flow, outbound, record->seq, (struct span){record->data, record->data_len}, record->len,
+		   record->h.time_ns);
+	if (outbound && record->flow.flags & FLOW_TLS && !flow->tls)
+		flow_encrypted(pipeline, flow);
+	if (flow->claim_count > 1) {
+		uint64_t open = smtp_oldest_open_position(flow->smtp), now = smtp_client_position(flow->smtp);
+
+		flow_forget(flow, open < now ? open : now);
+	}
+}
+
+static void on_close(struct pipeline *pipeline, const struct close_record *record)
+{
+	struct flow *flow = flow_find(pipeline->flows, record->flow.cookie);
+
+	if (!flow)
+		return;
+	flow_end(pipeline, flow);
+	flow_remove(pipeline->flows, flow);
+}
+
+/* ---- Other records -------------------------------------------------------------------------- */
+
+static void on_host(struct pipeline *pipeline, const struct host_record *record)
+{
+	struct event *event;
+	char *host = strndup(record->name, record->name_len);
+
+	if (!host)
+		return;
+	free(pipeline->host);
+	pipeline->host = host;
+	pipeline->hook = record->hook < HOOK_COUNT ? (enum hook)record->hook : HOOK_NONE;
+	pipeline->wire = record->wire;
+	pipeline->ns_user = record->ns_user;
+	memcpy(&pipeline->boot, record->boot_id, sizeof(pipeline->boot));
+	event = event_make(pipeline, EVENT_STARTED, record->h.time_ns);
+	if (!event)
+		return;
+	event_identify(pipeline, event->id, record->h.time_ns, EVENT_STARTED, 0);
+	event->blind = hook_blind(pipeline->hook, pipeline->wire);
+	event_hold(pipeline, event);
+}
+
+/* The kernel side's counters changed, or flows had to leave: what that means is told at once. */
+static void loss_tell(struct pipeline *pipeline, const __u64 counters[COUNTER_MAX])
+{
+	uint64_t evicted = flow_evicted(pipeline->flows);
+	struct event_stats lost = {.flows_dropped = evicted - pipeline->flows_evicted};
+	bool any = lost.flows_dropped;
+	struct event *event;
+
+	for (int i = 0; i < COUNTER_MAX; i++) {
+		if (counters[i] > pipeline->counters[i])
+			lost.counters[i] = counters[i] - pipeline->counters[i];
+		any = any || lost.counters[i];
+		pipeline->counters[i] = pipeline->stats.counters[i] = counters[i];
+	}
+	pipeline->flows_evicted = pipeline->stats.flows_dropped = evicted;
+	if (!any)
+		return;
+	event = event_make(pipeline, EVENT_LOSS, pipeline->now_ns);
+	if (!event)
+		return;
+	event_identify(pipeline, event->id, pipeline->now_ns, EVENT_LOSS, 0);
+	event->stats = malloc(sizeof(lost));
+	if (event->stats)
+		*event->stats = lost;
+	event_hold(pipeline, event);
+}
+
+/* ---- Entry ---------------------------------------------------------------------------------- */
+
+/* The payload of a record that a process of this host sent. */
+struct payload {
+	uint64_t cookie;
+	uint32_t seq;
+	char *data;
+	size_t len;
+};
+
+static bool record_sent(struct record *record, struct payload *payload)
+{
+	struct send_record *send = (void *)record;
+	struct segment_record *segment = (void *)record;
+
+	if (record->type == RECORD_SEND)
+		*payload = (struct payload){send->flow.cookie, send->seq, send->data, send->data_len};
+	else if (record->type == RECORD_SEGMENT && segment->flags & SEGMENT_OUTBOUND)
+		*payload = (struct payload){segment->flow.cookie, segment->seq, segment->data,
+					    segment->data_len};
+	else
+		return false;
+	return payload->len > 0;
+}
+
+/*
+ * Tells a record to whoever keeps it, without the AUTH secrets in it: before the session has taken in
+ * these bytes, so that it knows what they will be.
+ */
+static void record_keep(struct pipeline *pipeline, const struct record *record)
+{
+	struct payload payload;
+	const struct flow *flow;
+	struct record *copy;
+
+	if (!pipeline->hooks.on_record)
+		return;
+	copy = malloc(record->len);
+	if (!copy) {
+		pipeline->stats.events_lost++;
+		return;
+	}
+	memcpy(copy, record, record->len);
+	if (record_sent(copy, &payload)) {
+		flow = pipeline_flow(pipeline, payload.cookie, record->time_ns);
+		if (flow)
+			smtp_mask_secrets(flow->smtp, payload.data, payload.len,
+					  !flow->tx.started || flow->tx.next_seq == payload.seq);
+		else
+			memset(payload.data, '*', payload.len);
+	}
+	pipeline->hooks.on_record(pipeline->hooks.context, copy);
+	free(copy);
+}
+
+void pipeline_record(struct pipeline *pipeline, const struct record *record)
+{
+	if (!record_valid(record, record->len)) {
+		pipeline->stats.records_malformed++;
+		return;
+	}
+	pipeline->stats.records++;
+	if (record->time_ns > pipeline->now_ns)
+		pipeline->now_ns = record->time_ns;
+	record_keep(pipeline, record);
+	switch (record->type) {
+	case RECORD_EXEC:
+	case RECORD_FORK:
+	case RECORD_EXIT: process_table_record(pipeline->processes, record); break;
+	case RECORD_SENDER: on_sender(pipeline, (const void *)record); break;
+	case RECORD_SEND: on_send(pipeline, (const void *)record); break;
+	case RECORD_SEGMENT: on_segment(pipeline, (const void *)record); break;
+	case RECORD_CLOSE: on_close(pipeline, (const void *)record); break;
+	case RECORD_HOST: on_host(pipeline, (const void *)record); break;
+	case RECORD_CLOCK:
+		pipeline->realtime_offset_ns = ((const struct clock_record *)record)->realtime_offset_ns;
+		break;
+	case RECORD_LOSS: loss_tell(pipeline, ((const struct loss_record *)record)->counters); break;
+	case RECORD_NAME:
+	case RECORD_HASH:
+	case RECORD_CGROUP:
+		names_record(pipeline->names, record);
+		held_flush(pipeline);
+		break;
+	}
+}
+
+void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
+{
+	if (now_ns > pipeline->now_ns)
+		pipeline->now_ns = now_ns;
+	held_flush(pipeline);
+	if (pipeline->now_ns - pipeline->expired_ns < 1000000000ULL)
+		return;
+	pipeline->expired_ns = pipeline->now_ns;
+	process_table_expire(pipeline->processes, pipeline->now_ns);
+	for (struct flow *flow = flow_oldest(pipeline->flows); flow; flow = flow->newer)
+		flow_tick(flow, pipeline->now_ns);
+}
+
+void pipeline_finish(struct pipeline *pipeline, const char *reason)
+{
+	struct flow *flow;
+	struct event *event;
+
+	while ((flow = flow_oldest(pipeline->flows))) {
+		flow_end(pipeline, flow);
+		flow_remove(pipeline->flows, flow);
+	}
+	if (pipeline->hooks.want_counters)
+		pipeline->hooks.want_counters(pipeline->hooks.context);
+	while (pipeline->held_first) {
+		event_fill(pipeline, pipeline->held_first->event);
+		held_write_first(pipeline);
+	}
+	event = event_make(pipeline, EVENT_STOPPED, pipeline->now_ns);
+	if (!event)
+		return;
+	event_identify(pipeline, event->id, pipeline->now_ns, EVENT_STOPPED, 0);
+	event->detail = reason;
+	event->stats = malloc(sizeof(*event->stats));
+	if (event->stats)
+		*event->stats = pipeline->stats;
+	event_write(pipeline, event);
+}
+
+struct pipeline *pipeline_new(struct sink *sink, const struct pipeline_filter *filter,
+			      const struct pipeline_hooks *hooks)
+{
+	struct pipeline *pipeline = calloc(1, sizeof(*pipeline));
+
+	if (!pipeline)
+		return NULL;
+	pipeline->sink = sink;
+	pipeline->filter = *filter;
+	pipeline->hooks = *hooks;
+	pipeline->hook = HOOK_NONE;
+	pipeline->processes = process_table_new();
+	pipeline->flows = flow_table_new(on_evict, pipeline);
+	pipeline->names = names_new();
+	if (!pipeline->processes || !pipeline->flows || !pipeline->names) {
+		pipeline_free(pipeline);
+		return NULL;
+	}
+	return pipeline;
+}
+
+void pipeline_free(struct pipeline *pipeline)
+{
+	if (!pipeline)
+		return;
+	while (pipeline->held_first) {
+		struct held_event *first = pipeline->held_first;
+
+		pipeline->held_first = first->next;
+		event_free(first->event);
+		free(first);
+	}
+	flow_table_free(pipeline->flows);
+	process_table_free(pipeline->processes);
+	names_free(pipeline->names);
+	free(pipeline->host);
+	free(pipeline);
+}
+
+int pipeline_error(const struct pipeline *pipeline)
+{
+	return pipeline->error;
+}
+
+void pipeline_flushed(struct pipeline *pipeline, int error)
+{
+	if (error && !pipeline->error)
+		pipeline->error = error;
+}
+
+const struct event_stats *pipeline_stats(const struct pipeline *pipeline)
+{
+	return &pipeline->stats;
+}
+
+struct pipeline_load pipeline_load(const struct pipeline *pipeline)
+{
+	return (struct pipeline_load){
+		.flows = flow_count(pipeline->flows),
+		.held = pipeline->held_count,
+		.processes = process_table_count(pipeline->processes),
+	};
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The one line in which something that went wrong is told. */
+#ifndef SMTPSNOOP_REPORT_H
+#define SMTPSNOOP_REPORT_H
+
+/*
+ * "smtpsnoop: what: why" on standard error. Both may hold bytes that others chose: what is not
+ * printable is escaped, and the line stays one line.
+ */
+__attribute__((format(printf, 2, 3))) void report(const char *what, const char *format, ...);
+
+#endif

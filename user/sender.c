@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "sender.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cgroup.h"
+
+/* The image of a process; one that is not known may still be there to be looked at. */
+static struct image *image_of(struct process_table *processes, const struct pipeline_hooks *hooks,
+			      uint32_t pid, uint64_t start_ns, uint64_t at_ns)
+{
+	struct image *image = process_image_at(processes, pid, start_ns, at_ns);
+
+	if (image || !hooks->want_process)
+		return image;
+	hooks->want_process(hooks->context, pid, start_ns);
+	return process_image_at(processes, pid, start_ns, at_ns);
+}
+
+struct sender *sender_of_task(const struct task_id *task, uint64_t time_ns, struct process_table *processes,
+			      const struct pipeline_hooks *hooks)
+{
+	struct sender *sender = calloc(1, sizeof(*sender));
+
+	if (!sender)
+		return NULL;
+	sender->refs = 1;
+	sender->task = *task;
+	sender->image = image_of(processes, hooks, task->pid, task->start_ns, time_ns);
+	return sender;
+}
+
+/* "cron.service\0system.slice\0" becomes "/system.slice/cron.service". NULL if there is no memory. */
+static char *cgroup_path(const char *leaf_first, size_t len)
+{
+	char *path = malloc(len + 2);
+	size_t at = 0, end = len;
+
+	if (!path)
+		return NULL;
+	while (end) {
+		size_t start = end - 1; /* on the component's NUL */
+
+		while (start && leaf_first[start - 1])
+			start--;
+		path[at++] = '/';
+		memcpy(path + at, leaf_first + start, end - 1 - start);
+		at += end - 1 - start;
+		end = start;
+	}
+	path[at] = '\0';
+	return path;
+}
+
+struct sender *sender_of_record(const struct sender_record *record, struct process_table *processes,
+				const struct pipeline_hooks *hooks)
+{
+	struct sender *sender = sender_of_task(&record->task, record->h.time_ns, processes, hooks);
+
+	if (!sender)
+		return NULL;
+	sender->flags = record->flags;
+	sender->full = record->ns_pid != 0;
+	sender->cgroup_id = record->cgroup_id;
+	sender->sessionid = record->sessionid;
+	sender->ns_pid = record->ns_pid;
+	sender->ns_mnt = record->ns_mnt;
+	sender->ns_net = record->ns_net;
+	sender->tty_major = record->tty_major;
+	sender->tty_minor = record->tty_minor;
+	sender->ancestor_count = record->ancestor_count;
+	for (uint32_t i = 0; i < record->ancestor_count; i++) {
+		const struct ancestor_id *id = &record->ancestors[i];
+
+		sender->ancestors[i] = (struct ancestor){
+			.pid = id->pid,
+			.start_ns = id->start_ns,
+			.image = image_of(processes, hooks, id->pid, id->start_ns, record->h.time_ns),
+		};
+	}
+	if (record->cgroup_len && !(record->flags & SENDER_CGROUP_TRUNCATED))
+		sender->cgroup = cgroup_path(record->cgroup, record->cgroup_len);
+	return sender;
+}
+
+/* ---- Filling in ----------------------------------------------------------------------------- */
+
+static void set(char **field, const char *text)
+{
+	if (!*field && text[0])
+		*field = strdup(text);
+}
+
+static bool fill_user(char **field, uint32_t uid, struct names *names, uint64_t now_ns,
+		      const struct pipeline_hooks *hooks)
+{
+	const char *text = NULL;
+	enum name_state state;
+
+	if (*field)
+		return true;
+	state = names_user(names, uid, now_ns, &text);
+	if (state == NAME_MISSING && hooks->want_user)
+		hooks->want_user(hooks->context, uid);
+	if (state == NAME_KNOWN)
+		set(field, text);
+	return state == NAME_KNOWN;
+}
+
+static bool fill_hash(struct sender *sender, struct names *names, uint64_t now_ns,
+		      const struct pipeline_hooks *hooks)
+{
+	const char *text = NULL;
+	enum name_state state;
+
+	if (sender->sha256[0] || !sender->image || !sender->image->inode)
+		return true;
+	state = names_hash(names, sender->image, now_ns, &text);
+	if (state == NAME_MISSING && hooks->want_hash)
+		hooks->want_hash(hooks->context, sender->image, sender->task.pid);
+	if (state == NAME_KNOWN)
+		memcpy(sender->sha256, text, strlen(text) + 1);
+	return state == NAME_KNOWN;
+}
+
+static void fill_units(struct sender *sender)
+{
+	struct cgroup_names names;
+
+	cgroup_parse(span_of(sender->cgroup), &names);
+	set(&sender->unit, names.unit);
+	set(&sender->user_unit, names.user_unit);
+	set(&sender->container, names.container);
+}
+
+static bool fill_cgroup(struct sender *sender, struct names *names, uint64_t now_ns,
+			const struct pipeline_hooks *hooks)
+{
+	const char *text = NULL;
+	enum name_state state = NAME_KNOWN;
+
+	if (!sender->cgroup) {
+		state = names_cgroup(names, sender->task.pid, sender->task.start_ns, now_ns, &text);
+		if (state == NAME_MISSING && hooks->want_cgroup)
+			hooks->want_cgroup(hooks->context, sender->task.pid, sender->task.start_ns);
+		if (state == NAME_KNOWN)
+			set(&sender->cgroup, text);
+	}
+	if (sender->cgroup)
+		fill_units(sender);
+	return state == NAME_KNOWN;
+}
+
+bool sender_fill(struct sender *sender, struct names *names, uint32_t ns_user, uint64_t now_ns,
+		 const struct pipeline_hooks *hooks)
+{
+	bool filled = true;
+
+	if (sender->filled)
+		return true;
+	if (sender->task.ns_user == ns_user)
+		filled = fill_user(&sender->user, sender->task.euid, names, now_ns, hooks);
+	if (sender->task.loginuid != LOGINUID_NONE)
+		filled =
+			fill_user(&sender->audit_user, sender->task.loginuid, names, now_ns, hooks) && filled;
+	filled = fill_hash(sender, names, now_ns, hooks) && filled;
+	filled = fill_cgroup(sender, names, now_ns, hooks) && filled;
+	sender->filled = filled;
+	return filled;
+}

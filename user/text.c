@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: bytes are taken as UTF-8, a character at a time, by the rules of RFC 3629 (no
+ * overlong forms, no surrogates, nothing above U+10FFFF). What does not parse is one byte that is
+ * escaped; so nothing is lost and nothing is passed through that was not understood.
+ */
+#include "text.h"
+
+#include <arpa/inet.h>
+#include <langinfo.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <wchar.h>
+
+#define TEXT_FIRST 128U
+
+/* ---- A string that grows --------------------------------------------------------------------- */
+
+static bool text_reserve(struct text *text, size_t more)
+{
+	size_t size = text->size ? text->size : TEXT_FIRST;
+	char *bigger;
+
+	if (text->len + more + 1 <= text->size)
+		return true;
+	while (size < text->len + more + 1)
+		size *= 2;
+	bigger = realloc(text->data, size);
+	if (!bigger) {
+		text->failed = true;
+		return false;
+	}
+	text->data = bigger;
+	text->size = size;
+	return true;
+}
+
+void text_add(struct text *text, struct span bytes)
+{
+	if (!text_reserve(text, bytes.len))
+		return;
+	if (bytes.len)
+		memcpy(text->data + text->len, bytes.data, bytes.len);
+	text->len += bytes.len;
+	text->data[text->len] = '\0';
+}
+
+void text_add_string(struct text *text, const char *string)
+{
+	text_add(text, span_of(string));
+}
+
+void text_add_format(struct text *text, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	if (n > 0)
+		text_add(text, (struct span){line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1});
+}
+
+void text_clear(struct text *text)
+{
+	text->len = 0;
+	if (text->data)
+		text->data[0] = '\0';
+}
+
+void text_free(struct text *text)
+{
+	free(text->data);
+	*text = (struct text){0};
+}
+
+/* ---- UTF-8 ---------------------------------------------------------------------------------- */
+
+/* The bytes of the character at the front, and its code; 0 if there is no valid one. */
+static size_t utf8_front(struct span bytes, uint32_t *code)
+{
+	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+	unsigned char c = (unsigned char)bytes.data[0];
+	size_t len = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 0;
+
+	if (!len || len > bytes.len || c > 0xf4)
+		return 0;
+	*code = len == 1 ? c : c & (0x7fU >> len);
+	for (size_t i = 1; i < len; i++) {
+		unsigned char next = (unsigned char)bytes.data[i];
+
+		if ((next & 0xc0) != 0x80)
+			return 0;
+		*code = *code << 6 | (next & 0x3f);
+	}
+	if (*code < smallest[len] || *code > 0x10ffff || (*code >= 0xd800 && *code <= 0xdfff))
+		return 0;
+	return len;
+}
+
+void text_add_utf8(struct text *text, struct span bytes)
+{
+	while (bytes.len) {
+		uint32_t code = 0;
+		size_t len = utf8_front(bytes, &code);
+
+		if (!len) {
+			text_add_format(text, "\\x%02x", (unsigned char)bytes.data[0]);
+			len = 1;
+		} else if (code == '\\' && bytes.len > 1 && bytes.data[1] == 'x') {
+			text_add_string(text, "\\\\");
+		} else {
+			size_t run = len;
+
+			/* Plain text in one go. */
+			while (len == 1 && run < bytes.len && bytes.data[run] >= ' ' &&
+			       bytes.data[run] != '\\')
+				run++;
+			len = run;
+			text_add(text, (struct span){bytes.data, len});
+		}
+		bytes.data += len;
+		bytes.len -= len;
+	}
+}
+
+static bool locale_is_utf8(void)
+{
+	static int known = -1;
+
+	if (known < 0)
+		known = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	return known;
+}
+
+/* Characters that change what is around them, or cannot be seen (Unicode general category Cf, and the separators). */
+static bool is_deceptive(uint32_t code)
+{
+	return code == 0xad || code == 0x61c || code == 0x180e || (code >= 0x200b && code <= 0x200f) ||
+	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) || code == 0xfeff ||
+	       (code >= 0xfff9 && code <= 0xfffb) || (code >= 0xe0000 && code <= 0xe0fff) ||
+	       (code >= 0xfe00 && code <= 0xfe0f);
+}
+
+static bool is_visible(uint32_t code)
+{
+	if (code < 0x80)
+		return code >= ' ' && code != 0x7f;
+	return locale_is_utf8() && code >= 0xa0 && !is_deceptive(code) && wcwidth((wchar_t)code) > 0;
+}
+
+void text_add_visible(struct text *text, struct span bytes)
+{
+	while (bytes.len) {
+		uint32_t code = 0;
+		size_t len = utf8_front(bytes, &code);
+
+		if (!len || (!is_visible(code) && code < 0x80)) {
+			text_add_format(text, "\\x%02x", (unsigned char)bytes.data[0]);
+			len = 1;
+		} else if (!is_visible(code)) {
+			text_add_format(text, code > 0xffff ? "\\U%08x" : "\\u%04x", code);
+		} else {
+			text_add(text, (struct span){bytes.data, len});
+		}
+		bytes.data += len;
+		bytes.len -= len;
+	}
+}
+
+/* The bytes of the first character, and its columns. */
+static size_t visible_front(struct span visible, size_t *columns)
+{
+	uint32_t code = 0;
+	size_t len = utf8_front(visible, &code);
+	int width = len ? wcwidth((wchar_t)code) : 1;
+
+	*columns = code < 0x80 ? 1 : width > 0 ? (size_t)width : 1;
+	return len ? len : 1;
+}
+
+size_t text_width(struct span visible)
+{
+	size_t width = 0;
+
+	while (visible.len) {
+		size_t columns, len = visible_front(visible, &columns);
+
+		width += columns;
+		visible.data += len;
+		visible.len -= len;
+	}
+	return width;
+}
+
+/* The bytes of as many characters from the front as fit `width` columns, and the columns they take. */
+static size_t fitting(struct span visible, size_t width, size_t *columns)
+{
+	size_t taken = 0;
+
+	*columns = 0;
+	while (visible.len) {
+		size_t next, len = visible_front(visible, &next);
+
+		if (*columns + next > width)
+			break;
+		*columns += next;
+		taken += len;
+		visible.data += len;
+		visible.len -= len;
+	}
+	return taken;
+}
+
+static void add_blanks(struct text *text, size_t count)
+{
+	while (count--)
+		text_add(text, (struct span){" ", 1});
+}
+
+void text_add_column(struct text *text, struct span visible, size_t width, bool right)
+{
+	const char *ellipsis = locale_is_utf8() ? "\xe2\x80\xa6" : "~";
+	size_t total = text_width(visible), head, tail, columns, skip, cut;
+
+	if (total <= width) {
+		if (right)
+			add_blanks(text, width - total);
+		text_add(text, visible);
+		if (!right)
+			add_blanks(text, width - total);
+		return;
+	}
+	if (!width)
+		return;
+	/* Head, ellipsis, tail; where a wide character does not fit, a blank stands. */
+	cut = fitting(visible, width / 2, &head);
+	text_add(text, (struct span){visible.data, cut});
+	text_add_string(text, ellipsis);
+	tail = width - head - 1;
+	skip = fitting(visible, total - tail, &columns);
+	if (columns < total - tail) { /* the next one is wide: leave it out as well */
+		size_t more;
+
+		skip += visible_front((struct span){visible.data + skip, visible.len - skip}, &more);
+		columns += more;
+	}
+	text_add(text, (struct span){visible.data + skip, visible.len - skip});
+	add_blanks(text, tail - (total - columns));
+}
+
+/* ---- Numbers -------------------------------------------------------------------------------- */
+
+void text_time(char *out, int64_t realtime_ns)
+{
+	time_t seconds = (time_t)(realtime_ns / 1000000000);
+	char date[24];
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out, TIME_LEN, "%s.%06uZ", date, (unsigned int)(realtime_ns % 1000000000 / 1000) % 1000000U);
+}
+
+bool address_is_ipv4(const uint8_t *addr)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return memcmp(addr, mapped, sizeof(mapped)) == 0;
+}
+
+void text_address(char *out, const uint8_t *addr)
+{
+	if (address_is_ipv4(addr))
+		inet_ntop(AF_INET, addr + 12, out, ADDRESS_LEN);
+	else
+		inet_ntop(AF_INET6, addr, out, ADDRESS_LEN);
+}
+
+struct span text_basename(struct span path)
+{
+	const char *slash = path.len ? memrchr(path.data, '/', path.len) : NULL;
+
+	if (slash && (size_t)(slash + 1 - path.data) < path.len) {
+		path.len -= (size_t)(slash + 1 - path.data);
+		path.data = slash + 1;
+	}
+	return path;
+}

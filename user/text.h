@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Bytes that others chose, made fit to be shown: to a machine (JSON) or to a person (a terminal).
+ */
+#ifndef SMTPSNOOP_TEXT_H
+#define SMTPSNOOP_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "span.h"
+
+/* A string that grows. Zero it to begin; `data` is owned and NUL-terminated once something was added. */
+struct text {
+	char *data;
+	size_t len;
+	size_t size;
+	bool failed; /* there was no memory: what is missing is missing at the end */
+};
+
+void text_add(struct text *text, struct span bytes);
+void text_add_string(struct text *text, const char *string);
+__attribute__((format(printf, 2, 3))) void text_add_format(struct text *text, const char *format, ...);
+void text_clear(struct text *text); /* empty again; the memory stays */
+void text_free(struct text *text);
+
+/*
+ * Adds bytes as valid UTF-8: what is valid stays as it is (control characters too: JSON escapes
+ * them), every other byte becomes "\xNN". A backslash that was there is doubled only before an 'x', so that
+ * the two can be told apart and the bytes got back.
+ */
+void text_add_utf8(struct text *text, struct span bytes);
+
+/*
+ * Adds bytes for a terminal: control characters, invalid UTF-8, and what changes the direction of text or
+ * cannot be seen become escapes ("\x1b", "\u202e"). In a locale that is not UTF-8, everything beyond
+ * ASCII does.
+ */
+void text_add_visible(struct text *text, struct span bytes);
+
+/* The columns that a string made by text_add_visible() takes up. */
+size_t text_width(struct span visible);
+
+/*
+ * Adds a visible string in exactly `width` columns: filled up with blanks (`right`: in front), or
+ * shortened in its middle.
+ */
+void text_add_column(struct text *text, struct span visible, size_t width, bool right);
+
+#define TIME_LEN    40U
+#define ADDRESS_LEN 46U
+
+/* ISO 8601 in UTC with microseconds, into TIME_LEN bytes. */
+void text_time(char *out, int64_t realtime_ns);
+
+/* An address of 16 bytes, v4-mapped ones as IPv4, into ADDRESS_LEN bytes. */
+void text_address(char *out, const uint8_t *addr);
+bool address_is_ipv4(const uint8_t *addr);
+
+/* The name behind the last slash. */
+struct span text_basename(struct span path);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The commands watch and record: a live watch, printed, and kept in a file if that was asked for. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "live.h"
+#include "recording.h"
+#include "report.h"
+
+static unsigned int terminal_width(void)
+{
+	struct winsize size;
+
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col ? 120 : size.ws_col;
+}
+
+struct sink *command_sink(const struct options *options)
+{
+	const char *no_color = getenv("NO_COLOR");
+	struct table_options table = {
+		.wide = options->output == OUTPUT_WIDE,
+		.color = isatty(STDOUT_FILENO) && !(no_color && no_color[0]),
+		.width = terminal_width(),
+		.all = options->filter.all,
+	};
+
+	if (options->output == OUTPUT_JSON)
+		return sink_json_new(stdout);
+	return sink_table_new(stdout, &table);
+}
+
+int command_output_failed(int error)
+{
+	if (error == -EPIPE)
+		report("standard output", "closed by whoever read it: the watch has ended");
+	else if (error == -ENOSPC)
+		report("standard output", "%s: make room, then start the watch again", strerror(ENOSPC));
+	else
+		report("standard output", "%s", strerror(-error));
+	return STATUS_FAILED;
+}
+
+static int recording_failed(const char *path, int error)
+{
+	report(path, "%s: the recording ends here", strerror(-error));
+	return STATUS_FAILED;
+}
+
+static int watch(const struct options *options, struct sink *sink, struct recording *recording)
+{
+	struct live_options live = {
+		.capture = {.hook = options->hook, .wire = options->wire},
+		.filter = options->filter,
+		.count = options->count,
+		.duration_ns = options->duration_ns,
+		.recording = recording,
+	};
+	enum live_end end;
+	int error = 0, closed;
+
+	if (live_run(&live, sink, &end, &error)) {
+		recording_close(recording);
+		return STATUS_FAILED;
+	}
+	closed = recording_close(recording);
+	if (end == LIVE_RECORDING || closed)
+		return recording_failed(options->file, end == LIVE_RECORDING ? error : closed);
+	return error ? command_output_failed(error) : STATUS_DONE;
+}
+
+int command_watch(const struct options *options)
+{
+	struct recording *recording = NULL;
+	char why[RECORDING_WHY_MAX];
+	struct sink *sink;
+	int status;
+
+	if (options->command == COMMAND_RECORD && recording_create(&recording, options->file, why)) {
+		report(options->file, "%s", why);
+		return STATUS_FAILED;
+	}
+	sink = command_sink(options);
+	if (!sink) {
+		recording_close(recording);
+		report("cannot watch", "%s", strerror(ENOMEM));
+		return STATUS_FAILED;
+	}
+	status = watch(options, sink, recording);
+	sink->free(sink);
+	return status;
+}
