@@ -19,7 +19,9 @@
 #include "flow.bpf.h"
 #include "iter.bpf.h"
 
-#define PIECES_MAX 48U /* pieces told of one send where there is no wire hook; the rest is a gap */
+/* Pieces told of one send where there is no wire hook; the rest is a gap. More where the kernel has bpf_loop (5.17). */
+#define PIECES_MAX     1280U /* UIO_MAXIOV, and some pieces of more than SEND_PIECE_MAX */
+#define PIECES_MAX_FEW 32U
 
 /* A call under way, by task. */
 struct pending {
@@ -127,7 +129,11 @@ static __always_inline bool emit_next(struct flow_state *state, struct pending *
 		return false;
 	if (piece_len < len)
 		len = piece_len;
-	if (len && !emit_piece(state, vector->memory, address, pending->seq, len, SEND_PIECE_MAX))
+	if (len && len <= SEND_PREFIX_MAX &&
+	    !emit_piece(state, vector->memory, address, pending->seq, len, SEND_PREFIX_MAX))
+		return false;
+	if (len > SEND_PREFIX_MAX &&
+	    !emit_piece(state, vector->memory, address, pending->seq, len, SEND_PIECE_MAX))
 		return false;
 	pending->seq += len;
 	pending->left -= len;
@@ -135,24 +141,32 @@ static __always_inline bool emit_next(struct flow_state *state, struct pending *
 	return true;
 }
 
+struct pieces {
+	struct flow_state *state;
+	struct pending *pending;
+};
+
+/* One turn of bpf_loop(); 1 ends it. */
+static long emit_turn(__u32 index, struct pieces *pieces)
+{
+	return !pieces->pending->left || !emit_next(pieces->state, pieces->pending);
+}
+
 /*
- * Tells the accepted bytes of a call, whole, piece by piece; those that cannot be told as a claim. A
- * command fits the small slot, everything else takes large ones. What changes from piece to piece
- * is kept in the map, not in registers, or the verifier would walk every combination.
+ * Tells the accepted bytes of a call, whole, piece by piece; those that cannot be told as a claim. What
+ * changes from piece to piece is kept in the map, not in registers, or the verifier would walk every
+ * combination.
  */
 static __always_inline void emit_pieces(struct flow_state *state, struct pending *pending, __u32 accepted)
 {
-	__u64 address, piece_len;
+	struct pieces pieces = {.state = state, .pending = pending};
 	__u32 i;
 
 	pending->left = accepted;
-	if (accepted <= SEND_PREFIX_MAX && vector_front(&pending->vector, &address, &piece_len) &&
-	    piece_len >= accepted) {
-		if (emit_piece(state, pending->vector.memory, address, pending->seq, accepted,
-			       SEND_PREFIX_MAX))
-			return;
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) {
+		bpf_loop(PIECES_MAX, emit_turn, &pieces, 0);
 	} else {
-		for (i = 0; i < PIECES_MAX && pending->left; i++) {
+		for (i = 0; i < PIECES_MAX_FEW && pending->left; i++) {
 			if (!emit_next(state, pending))
 				break;
 		}

@@ -40,6 +40,7 @@ const char *event_action_name(enum event_action action)
 const char *event_verdict_name(enum event_verdict verdict)
 {
 	static const char *const names[] = {
+		[VERDICT_NONE] = "none",
 		[VERDICT_ALERT] = "alert",
 		[VERDICT_EXCLUDED] = "excluded",
 		[VERDICT_OBSERVED] = "observed",

@@ -24,6 +24,7 @@ enum event_action {
 };
 
 enum event_verdict {
+	VERDICT_NONE, /* nothing was decided: the totals of a session with transactions, which have their own */
 	VERDICT_ALERT,
 	VERDICT_EXCLUDED,
 	VERDICT_OBSERVED, /* an SMTP session without a transaction */

@@ -538,13 +538,20 @@ static void write_own(json_t *root, const struct event *event)
 		json_object_set_new(section(own, "capture"), "blind", list_of(event->blind, blind));
 	if (!event->has_flow)
 		return;
-	set_string(own, "verdict", event_verdict_name(event->verdict));
+	if (event->verdict != VERDICT_NONE)
+		set_string(own, "verdict", event_verdict_name(event->verdict));
 	set_bool(own, "final", true);
 	if (event->reason_count)
 		json_object_set_new(own, "reasons", list_of(event->reasons, event->reason_count));
 }
 
 /* ---- The sink ------------------------------------------------------------------------------- */
+
+static int append(const char *buffer, size_t size, void *text)
+{
+	text_add(text, (struct span){buffer, size});
+	return 0;
+}
 
 static int json_write(struct sink *base, const struct event *event)
 {
@@ -560,10 +567,13 @@ static int json_write(struct sink *base, const struct event *event)
 		write_senders(sink, root, event);
 	}
 	write_own(root, event);
-	errno = 0;
-	if (json_dumpf(root, sink->out, JSON_COMPACT) || fputc('\n', sink->out) == EOF)
-		error = errno ? -errno : -EIO;
+	text_clear(&sink->text);
+	json_dump_callback(root, append, &sink->text, JSON_COMPACT);
+	text_add_string(&sink->text, "\n");
 	json_decref(root);
+	errno = 0;
+	if (fwrite(sink->text.data, 1, sink->text.len, sink->out) != sink->text.len)
+		error = errno ? -errno : -EIO;
 	return error;
 }
 

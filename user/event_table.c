@@ -636,6 +636,10 @@ static int table_write(struct sink *base, const struct event *event)
 	case EVENT_LOSS: return write_loss(table, event);
 	case EVENT_STATUS:
 	case EVENT_STOPPED: return 0; /* the summary tells */
+	case EVENT_SESSION:
+		if (!table->options.all)
+			return 0;
+		break;
 	default: break;
 	}
 	tally(table, event);

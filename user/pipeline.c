@@ -128,7 +128,7 @@ static bool filter_passes(const struct pipeline_filter *filter, const struct eve
 {
 	if (!event->has_flow)
 		return true;
-	if (event->verdict != VERDICT_ALERT && !filter->all)
+	if ((event->verdict == VERDICT_OBSERVED || event->verdict == VERDICT_EXCLUDED) && !filter->all)
 		return false;
 	if (filter->port && event->destination.port != filter->port)
 		return false;
@@ -338,7 +338,7 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow)
 	event = event_of_flow(pipeline, EVENT_SESSION, flow, flow->start_ns, pipeline->now_ns);
 	if (!event)
 		return;
-	event->verdict = VERDICT_OBSERVED;
+	event->verdict = flow->messages ? VERDICT_NONE : VERDICT_OBSERVED;
 	event_identify(pipeline, event->id, flow->id.cookie, EVENT_SESSION, 0);
 	event_add_senders(event, flow, 0, UINT64_MAX);
 	event->tls = flow->tls;
@@ -386,7 +386,7 @@ static struct flow *pipeline_flow(struct pipeline *pipeline, uint64_t cookie, ui
 		return NULL;
 	if (!flow->smtp) {
 		flow->owner = pipeline;
-		flow->smtp = smtp_session_new(on_transaction, flow);
+		flow->smtp = smtp_session_new(pipeline->wire, on_transaction, flow);
 	}
 	return flow->smtp ? flow : NULL;
 }

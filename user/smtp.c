@@ -16,8 +16,8 @@
  * the open transactions say so (replies_missing) and their outcome is unknown, until nothing is owed.
  *
  * A transaction is open from MAIL until the end of its data, RSET, a greeting command, or QUIT. It is
- * handed out when it has ended and is owed nothing more; if the server's side was never seen, with
- * the client's next command. A second MAIL within a transaction (503) becomes one of its own only when
+ * handed out when it has ended and is owed nothing more; if the server's side cannot be seen, with the
+ * client's next command. A second MAIL within a transaction (503) becomes one of its own only when
  * it was accepted, or when nothing is known of replies.
  *
  * DATA: until its reply is known, what follows is taken for the message, as a server that accepts it
@@ -106,6 +106,7 @@ struct smtp_session {
 	bool out_of_step; /* replies and commands do not match until nothing is owed */
 
 	/* The server's side. */
+	bool replies; /* it is going to be told */
 	bool server_seen;
 	bool greeted; /* the greeting is behind us */
 	char reply_line[REPLY_LINE_MAX];
@@ -115,11 +116,12 @@ struct smtp_session {
 	uint32_t reply_text_len;
 };
 
-struct smtp_session *smtp_session_new(smtp_transaction_fn on_transaction, void *context)
+struct smtp_session *smtp_session_new(bool replies, smtp_transaction_fn on_transaction, void *context)
 {
 	struct smtp_session *session = calloc(1, sizeof(*session));
 
 	if (session) {
+		session->replies = replies;
 		session->on_transaction = on_transaction;
 		session->context = context;
 	}
@@ -166,19 +168,25 @@ uint64_t smtp_oldest_open_position(const struct smtp_session *session)
 
 /* ---- Transactions --------------------------------------------------------------------------- */
 
-static enum smtp_outcome outcome_of(const struct smtp_session *session, const struct open *open)
+static bool every_recipient_refused(const struct smtp_transaction *transaction)
 {
-	const struct smtp_transaction *transaction = open->transaction;
+	for (uint32_t i = 0; i < transaction->recipient_count; i++) {
+		if (!smtp_recipient_refused(transaction, i))
+			return false;
+	}
+	return transaction->recipient_count > 0;
+}
 
+/* Success and failure are what the server said; where it said neither, it is unknown. */
+static enum smtp_outcome outcome_of(const struct open *open)
+{
 	if (open->final_code)
 		return open->final_code < 300 ? SMTP_OUTCOME_SUCCESS : SMTP_OUTCOME_FAILURE;
-	if (transaction->replies_missing || !session->server_seen)
+	if (open->transaction->replies_missing)
 		return SMTP_OUTCOME_UNKNOWN;
-	if (open->mail_code >= 400 || open->data_refused)
+	if (open->mail_code >= 400 || open->data_refused || every_recipient_refused(open->transaction))
 		return SMTP_OUTCOME_FAILURE;
-	if (transaction->data_started)
-		return SMTP_OUTCOME_UNKNOWN; /* in flight when the connection ended */
-	return SMTP_OUTCOME_FAILURE;	     /* given up before any data */
+	return SMTP_OUTCOME_UNKNOWN;
 }
 
 /* Takes a transaction off the list and hands it out; one without recipients is none. */
@@ -204,7 +212,7 @@ static void hand_out(struct smtp_session *session, struct open *open)
 	}
 	if (session->current == open)
 		session->current = NULL;
-	open->transaction->outcome = outcome_of(session, open);
+	open->transaction->outcome = outcome_of(open);
 	if (open->transaction->recipient_count || open->transaction->recipients_dropped) {
 		session->facts.transactions++;
 		open->transaction->number = session->facts.transactions;
@@ -343,7 +351,7 @@ static void on_mail(struct smtp_session *session, const struct smtp_command *com
 		owe(session, OWED_OTHER, NULL, 0);
 		return;
 	}
-	if (current && current->mail_code < 400 && session->server_seen && !session->out_of_step) {
+	if (current && current->mail_code < 400 && session->replies && !session->out_of_step) {
 		open_free(session->nested);
 		session->nested = open; /* 503, most likely: its reply will tell */
 		owe(session, OWED_NESTED, NULL, 0);
@@ -419,7 +427,7 @@ static void on_auth(struct smtp_session *session, const struct smtp_command *com
 	keep_word(session->facts.auth_mechanism, &session->facts.auth_mechanism_len, command->argument, true);
 	owe(session, OWED_AUTH, NULL, 0);
 	session->auth_open = true;
-	if (session->server_seen)
+	if (session->replies)
 		return;
 	session->answers_left = answers_of(command);
 	if (session->answers_left)
@@ -430,7 +438,7 @@ static void on_starttls(struct smtp_session *session, uint64_t time_ns)
 {
 	owe(session, OWED_STARTTLS, NULL, 0);
 	session->tls_next = true;
-	if (!session->server_seen)
+	if (!session->replies)
 		session->facts.starttls = true;
 	end_transaction(session, session->current, SMTP_END_RESET, session->line_start, time_ns);
 }
@@ -475,7 +483,7 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 	struct smtp_command command = smtp_command_parse(line);
 
 	/* Nobody answers here: what has ended goes out with the next command. */
-	for (struct open *open = session->first, *next; open && !session->server_seen; open = next) {
+	for (struct open *open = session->first, *next; open && !session->replies; open = next) {
 		next = open->next;
 		if (open->ended)
 			hand_out(session, open);
@@ -496,7 +504,7 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 static void on_answer_line(struct smtp_session *session, struct span line, uint64_t time_ns)
 {
 	session->mode = MODE_COMMAND;
-	if (session->server_seen) {
+	if (session->replies) {
 		owe(session, OWED_AUTH, NULL, 0);
 		return;
 	}

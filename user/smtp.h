@@ -22,9 +22,9 @@
 #define SMTP_WORD_MAX	    255U    /* bytes kept of HELO's argument and of a mechanism's name */
 
 enum smtp_outcome {
-	SMTP_OUTCOME_UNKNOWN, /* no reply was seen */
+	SMTP_OUTCOME_UNKNOWN, /* no reply was seen that decides it */
 	SMTP_OUTCOME_SUCCESS, /* the server took the mail: 2yz to the end of data */
-	SMTP_OUTCOME_FAILURE, /* it refused: MAIL, every RCPT, DATA or the data itself, or the mail was never ended */
+	SMTP_OUTCOME_FAILURE, /* it refused: MAIL, every RCPT, DATA or the data itself */
 };
 
 enum smtp_protocol {
@@ -111,8 +111,11 @@ typedef void (*smtp_transaction_fn)(void *context, struct smtp_transaction *tran
 
 struct smtp_session;
 
-/* NULL if there is no memory. The caller frees it with smtp_session_free(). */
-struct smtp_session *smtp_session_new(smtp_transaction_fn on_transaction, void *context);
+/*
+ * `replies`: the server's side is going to be told; without it a transaction ends with the client's next
+ * command. NULL if there is no memory. The caller frees it with smtp_session_free().
+ */
+struct smtp_session *smtp_session_new(bool replies, smtp_transaction_fn on_transaction, void *context);
 
 /* Ends nothing: a session that is freed before smtp_session_close() drops its open transactions. */
 void smtp_session_free(struct smtp_session *session);

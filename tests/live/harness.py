@@ -1,0 +1,513 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What the live tests share: the program under test, servers, clients, and waiting with a limit.
+
+It proves, for every run of the program that a test stops in order (Watch.stop): exit status 0, `started`
+first and `stopped` last, every line one JSON object that passes docs/event.schema.json, no event twice,
+nothing on standard error, and no capture-loss where the test does not expect one.
+
+Whatever is started here is ended here, by its process id. Traffic goes to loopback only.
+"""
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+import uuid
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PROGRAM = os.path.abspath(os.environ.get("SMTPSNOOP", os.path.join(ROOT, "build", "smtpsnoop")))
+SCHEMA = os.environ.get("SMTPSNOOP_SCHEMA", os.path.join(ROOT, "docs", "event.schema.json"))
+PYTHON = sys.executable
+PYTHON_EXECUTABLE = os.path.realpath(PYTHON)
+
+START_S = 20  # until `started` has been written
+STOP_S = 20  # until the program has ended after a signal
+EVENT_S = 8  # until an event has been written (the contract says 1 s; test_sends measures that)
+VALIDATED_MAX = 4000  # events validated a run: beyond that, evenly chosen ones
+
+
+# ---- Waiting and small things ---------------------------------------------------------------------
+
+
+def wait_for(condition, timeout_s, what, pause_s=0.02):
+    """What `condition` returns as soon as that is true; AssertionError if it does not become so in time.
+    `what` is said then, or is a function that says it."""
+    end = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {timeout_s} s for {what() if callable(what) else what}")
+        time.sleep(pause_s)
+
+
+def get(event, path, default=None):
+    """A nested field by its dotted name."""
+    for name in path.split("."):
+        if not isinstance(event, dict) or name not in event:
+            return default
+        event = event[name]
+    return event
+
+
+def unique(prefix="r"):
+    return f"{prefix}-{uuid.uuid4().hex[:12]}@example.net"
+
+
+def action(event):
+    return get(event, "event.action")
+
+
+def strict_json(line):
+    def no_pairs_twice(pairs):
+        names = [name for name, _ in pairs]
+        if len(names) != len(set(names)):
+            raise ValueError(f"a name stands twice in one object: {names}")
+        return dict(pairs)
+
+    def no_constant(text):
+        raise ValueError(f"{text} is not JSON")
+
+    return json.loads(line.decode("utf-8"), object_pairs_hook=no_pairs_twice, parse_constant=no_constant)
+
+
+def validator():
+    import jsonschema
+
+    with open(SCHEMA, encoding="utf-8") as file:
+        schema = json.load(file)
+    kind = jsonschema.validators.validator_for(schema)
+    kind.check_schema(schema)
+    return kind(schema, format_checker=kind.FORMAT_CHECKER)
+
+
+def validate(events):
+    check = validator()
+    step = max(1, len(events) // VALIDATED_MAX)
+    for event in events[::step]:
+        for error in check.iter_errors(event):
+            where = ".".join(str(part) for part in error.absolute_path)
+            raise AssertionError(f"the schema refuses {where or 'the event'}: {error.message[:300]}\n{short(event)}")
+
+
+def short(event):
+    return json.dumps(event)[:1500]
+
+
+def free_port(host="127.0.0.1"):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.bind((host, 0))
+        return sock.getsockname()[1]
+
+
+def is_listening(port):
+    """Looked up, not tried: a connection would be one more flow for the program to see."""
+    wanted = f"{port:04X}"
+    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(name, encoding="ascii") as table:
+            for row in table.readlines()[1:]:
+                words = row.split()
+                if words[3] == "0A" and words[1].endswith(":" + wanted):
+                    return True
+    return False
+
+
+def end_process(process, timeout_s=5):
+    """Ends a Popen by its pid, whatever state it is in, and closes its pipes."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout_s)
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            try:
+                stream.close()
+            except OSError:
+                pass
+
+
+def unshare_works(*flags):
+    return subprocess.run(["unshare", *flags, "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          timeout=20).returncode == 0
+
+
+# ---- The program under test -----------------------------------------------------------------------
+
+
+class Watch:
+    """One run of the program with -o json (or what `options` say), its events kept as they come."""
+
+    def __init__(self, case, *options, command=("watch",), output="json", prefix=(), ready=True, env=None):
+        self.lines, self.events, self.broken = [], [], []
+        self.output = output
+        self.arrived = threading.Condition()
+        argv = [*prefix, PROGRAM, *command, *(("-o", output) if output else ()), *options]
+        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, env=env)
+        self.pid = self.process.pid
+        self.stderr = b""
+        self.readers = [threading.Thread(target=self.read_output, daemon=True),
+                        threading.Thread(target=self.read_errors, daemon=True)]
+        for reader in self.readers:
+            reader.start()
+        cleanup = case.addClassCleanup if isinstance(case, type) else case.addCleanup
+        cleanup(self.kill)
+        if ready:
+            self.wait(lambda event: action(event) == "started", 1, START_S, "the started event")
+
+    def read_output(self):
+        for line in self.process.stdout:
+            stamp = time.monotonic()
+            with self.arrived:
+                self.lines.append(line)
+                if self.output == "json":
+                    try:
+                        event = strict_json(line)
+                        event["_arrived"] = stamp
+                        self.events.append(event)
+                    except ValueError as error:
+                        self.broken.append((line, error))
+                self.arrived.notify_all()
+
+    def read_errors(self):
+        for line in self.process.stderr:
+            self.stderr += line
+
+    def kill(self):
+        end_process(self.process)
+
+    def select(self, where):
+        with self.arrived:
+            return [event for event in self.events if where(event)]
+
+    def wait(self, where, count=1, timeout_s=EVENT_S, what="events"):
+        """The events that meet `where`, once there are `count` of them."""
+        end = time.monotonic() + timeout_s
+        seen, found = 0, []
+        with self.arrived:
+            while True:
+                found += [event for event in self.events[seen:] if where(event)]
+                seen = len(self.events)
+                if len(found) >= count:
+                    return found
+                left = end - time.monotonic()
+                if left <= 0 or (self.process.poll() is not None and left < timeout_s - 1):
+                    ended = self.process.poll()
+                    raise AssertionError(
+                        f"{len(found)} of {count} {what} after {timeout_s} s"
+                        f"{'' if ended is None else f' (the program has ended, status {ended})'}; "
+                        f"standard error: {self.stderr[-500:]!r}; the last events:\n"
+                        + "\n".join(short(event) for event in self.events[-4:]))
+                self.arrived.wait(min(left, 0.5))
+
+    def messages(self, where=lambda event: True):
+        return self.select(lambda event: action(event) == "smtp-message" and get(event, "smtpsnoop.final", True)
+                           and where(event))
+
+    def wait_messages(self, where, count=1, timeout_s=EVENT_S, what="messages"):
+        return self.wait(lambda event: action(event) == "smtp-message" and get(event, "smtpsnoop.final", True)
+                         and where(event), count, timeout_s, what)
+
+    def message(self, recipient, timeout_s=EVENT_S):
+        """The one message with this recipient. That there is no second one, stop() checks."""
+        return self.wait_messages(lambda event: recipient in get(event, "smtp.rcpt_to", []), 1, timeout_s,
+                                  f"messages to {recipient}")[0]
+
+    def stop(self, signal_number=signal.SIGINT, losses=False, status=0):
+        """Ends the run in order, checks what holds for every run, and returns its `stopped` event."""
+        self.process.send_signal(signal_number)
+        return self.finished(losses, status)
+
+    def finished(self, losses=False, status=0):
+        """The same checks for a run that ends by itself."""
+        try:
+            self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running {STOP_S} s after it was to end") from None
+        for reader in self.readers:
+            reader.join(10)
+        if self.process.returncode != status:
+            raise AssertionError(f"exit status {self.process.returncode}, expected {status}; standard error: "
+                                 f"{self.stderr[-2000:]!r}")
+        if self.output != "json":
+            return None
+        if self.broken:
+            line, error = self.broken[0]
+            raise AssertionError(f"{len(self.broken)} lines are not JSON: {error}: {line[:600]!r}")
+        for event in self.events:
+            event.pop("_arrived", None)
+        if status == 0 and self.stderr:
+            raise AssertionError(f"on standard error: {self.stderr[:1000]!r}")
+        self.check_order()
+        self.check_once()
+        validate(self.events)
+        lost = self.select(lambda event: action(event) == "capture-loss")
+        if lost and not losses:
+            raise AssertionError(f"{len(lost)} capture-loss events, the first: {short(lost[0])}")
+        return self.events[-1]
+
+    def check_order(self):
+        actions = [action(event) for event in self.events]
+        if not actions or actions[0] != "started" or actions[-1] != "stopped":
+            raise AssertionError(f"first event {actions[:1]}, last {actions[-1:]}: expected started and stopped")
+        if actions.count("started") != 1 or actions.count("stopped") != 1:
+            raise AssertionError("more than one started or stopped event")
+        stats = get(self.events[-1], "smtpsnoop.stats")
+        if not isinstance(stats, dict) or not stats:
+            raise AssertionError(f"stopped carries no smtpsnoop.stats: {short(self.events[-1])}")
+
+    def check_once(self):
+        ids, transactions = set(), set()
+        for event in self.messages():
+            one = get(event, "event.id")
+            if one is None or one in ids:
+                raise AssertionError(f"event.id missing or twice: {short(event)}")
+            ids.add(one)
+            pair = (get(event, "smtp.session_id"), get(event, "smtp.transaction"))
+            if None in pair or pair in transactions:
+                raise AssertionError(f"session and transaction missing or twice: {short(event)}")
+            transactions.add(pair)
+
+
+# ---- Servers --------------------------------------------------------------------------------------
+
+
+class Sink:
+    """postfix's smtp-sink: takes everything, keeps nothing."""
+
+    def __init__(self, case, host="127.0.0.1", options=()):
+        self.host = host
+        cleanup = case.addClassCleanup if isinstance(case, type) else case.addCleanup
+        program = shutil.which("smtp-sink") or "/usr/sbin/smtp-sink"
+        address = f"inet:[{host}]" if ":" in host else f"inet:{host}"
+        for _ in range(5):
+            self.port = free_port(host)
+            self.process = subprocess.Popen([program, "-u", "nobody", *options, f"{address}:{self.port}", "1000"],
+                                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                            stderr=subprocess.DEVNULL)
+            cleanup(end_process, self.process)
+            wait_for(lambda: is_listening(self.port) or self.process.poll() is not None, 10, "smtp-sink to listen")
+            if self.process.poll() is None:
+                return
+        raise AssertionError("smtp-sink does not start")
+
+
+class Server:
+    """server.py in a process of its own; what it received is kept as it reports it."""
+
+    def __init__(self, case, *options, host="127.0.0.1", prefix=()):
+        self.host, self.reports = host, []
+        self.arrived = threading.Condition()
+        self.process = subprocess.Popen([*prefix, PYTHON, "-I", os.path.join(HERE, "server.py"), "--host", host,
+                                         *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        cleanup = case.addClassCleanup if isinstance(case, type) else case.addCleanup
+        cleanup(end_process, self.process)
+        threading.Thread(target=self.read, daemon=True).start()
+        self.port = self.wait(lambda report: report["event"] == "listening", 1, 15)[0]["port"]
+
+    def read(self):
+        for line in self.process.stdout:
+            with self.arrived:
+                self.reports.append(json.loads(line))
+                self.arrived.notify_all()
+
+    def wait(self, where, count=1, timeout_s=EVENT_S):
+        end = time.monotonic() + timeout_s
+        with self.arrived:
+            while True:
+                found = [report for report in self.reports if where(report)]
+                if len(found) >= count:
+                    return found
+                if time.monotonic() > end:
+                    raise AssertionError(f"the server saw {len(found)} of {count}; its last reports: "
+                                         f"{self.reports[-3:]}")
+                self.arrived.wait(0.5)
+
+    def mail(self, recipient, timeout_s=EVENT_S):
+        return self.wait(lambda report: report["event"] == "mail" and recipient in report["recipients"], 1,
+                         timeout_s)[0]
+
+
+# ---- Test cases -----------------------------------------------------------------------------------
+
+
+class Overtime(Exception):
+    pass
+
+
+class LiveCase(unittest.TestCase):
+    """A test with a time limit of its own, a directory that every user can read, and clients in it."""
+
+    limit_s = 120
+    maxDiff = 4000
+
+    @classmethod
+    def setUpClass(cls):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("needs root")
+        if not os.access(PROGRAM, os.X_OK):
+            raise AssertionError(f"{PROGRAM} is not built")
+
+    def run(self, result=None):
+        def overtime(number, frame):
+            raise Overtime(f"over its limit of {self.limit_s} s")
+
+        before = signal.signal(signal.SIGALRM, overtime)
+        signal.alarm(self.limit_s)
+        try:
+            return super().run(result)
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
+
+    def setUp(self):
+        self.work = tempfile.mkdtemp(prefix="smtpsnoop-live-")
+        self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
+        os.chmod(self.work, 0o755)
+        shutil.copy(os.path.join(HERE, "client.py"), self.work)
+        os.chmod(self.path("client.py"), 0o644)
+
+    def path(self, *names):
+        return os.path.join(self.work, *names)
+
+    def write(self, name, text, mode=0o755):
+        path = self.path(name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def spawn(self, argv, **keywords):
+        """A process that this test ends. Its output is kept in memory by `finish`."""
+        keywords.setdefault("stdin", subprocess.DEVNULL)
+        keywords.setdefault("stdout", subprocess.PIPE)
+        keywords.setdefault("stderr", subprocess.PIPE)
+        process = subprocess.Popen(argv, **keywords)
+        self.addCleanup(end_process, process)
+        return process
+
+    def finish(self, process, status=0, timeout_s=60):
+        """Waits for a spawned process; its standard output. `status` None: any."""
+        try:
+            output, errors = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{process.args} did not end in {timeout_s} s") from None
+        if status is not None and process.returncode != status:
+            raise AssertionError(f"{process.args}: status {process.returncode}: {(errors or b'')[-1500:].decode()}")
+        return output
+
+    def program(self, name, text, *arguments, **keywords):
+        """Spawns a Python client program, written into the work directory, with client.py beside it."""
+        self.write(name, text)
+        return self.spawn([PYTHON, self.path(name), *(str(one) for one in arguments)], cwd=self.work, **keywords)
+
+    def run_program(self, name, text, *arguments, status=0, **keywords):
+        """The same, and waits for it: its pid and its standard output."""
+        process = self.program(name, text, *arguments, **keywords)
+        output = self.finish(process, status)
+        return process.pid, output
+
+    def run_snoop(self, *arguments, status=None, timeout_s=40, prefix=(), **keywords):
+        """A short run of the program itself: the completed process, its status checked."""
+        keywords.setdefault("stdin", subprocess.DEVNULL)
+        keywords.setdefault("stdout", subprocess.PIPE)
+        done = subprocess.run([*prefix, PROGRAM, *arguments], stderr=subprocess.PIPE, timeout=timeout_s, **keywords)
+        if status is not None:
+            self.assertEqual(done.returncode, status, f"{arguments}: {done.stderr!r} {(done.stdout or b'')[:400]!r}")
+        return done
+
+    def assert_one_line(self, stderr, *words):
+        """Standard error is one line `smtpsnoop: what: why`, and names these words."""
+        text = stderr.decode("utf-8", "replace")
+        self.assertTrue(text.startswith("smtpsnoop: "), f"not `smtpsnoop: what: why`: {text!r}")
+        self.assertEqual(text.count("\n"), 1, f"not one line: {text!r}")
+        self.assertTrue(text.endswith("\n"))
+        self.assertGreater(len(text), len("smtpsnoop: x"))
+        for word in words:
+            self.assertIn(word.lower(), text.lower())
+
+    def assert_mail(self, event, pid=None, sender=None, recipients=None, port=None, outcome="success",
+                    executable=None, complete=True, uid=None):
+        """What every mail of an ordinary client must say. None: not checked."""
+        expected, actual = {}, {}
+
+        def expect(path, value):
+            if value is not None:
+                expected[path], actual[path] = value, get(event, path)
+
+        expect("process.pid", pid)
+        expect("process.executable", executable)
+        expect("user.id", None if uid is None else str(uid))
+        expect("smtp.mail_from", sender)
+        expect("smtp.rcpt_to", recipients)
+        expect("destination.port", port)
+        expect("event.outcome", outcome)
+        expect("smtpsnoop.capture.complete", complete)
+        if complete:
+            expected["missing_bytes"] = 0
+            actual["missing_bytes"] = get(event, "smtpsnoop.capture.missing_bytes", 0)
+        self.assertEqual(actual, expected, short(event))
+
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+# ---- Recording ------------------------------------------------------------------------------------
+
+WARM_UP = """
+import sys
+import client
+session = client.Session(int(sys.argv[1]))
+session.mail("warm-up@example.org", "warm-up@example.net")
+session.quit()
+"""
+
+
+class Recorder:
+    """`record FILE`, returned once it records: a mail, sent again and again to a server of its own, makes
+    the file grow."""
+
+    def __init__(self, case, path, *options):
+        self.case, self.path = case, path
+        self.process = case.spawn([PROGRAM, "record", path, *options])
+        wait_for(lambda: os.path.exists(path) or self.process.poll() is not None, START_S, "the recording's file")
+        server = Server(case)
+        size = os.path.getsize(path) if os.path.exists(path) else 0
+
+        def grown():
+            if self.process.poll() is not None:
+                raise AssertionError(f"record ended at once: {self.process.stderr.read()!r}")
+            case.run_program("warm_up.py", WARM_UP, server.port)
+            time.sleep(0.3)
+            return os.path.getsize(path) > size
+
+        wait_for(grown, START_S, "the recording to grow")
+
+    def stop(self, signal_number=signal.SIGINT):
+        self.process.send_signal(signal_number)
+        self.case.finish(self.process, 0, STOP_S)
+
+
+def replay(path, *options):
+    """The events of `replay PATH -o json`, each checked against the schema."""
+    done = subprocess.run([PROGRAM, "replay", path, "-o", "json", *options], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+    if done.returncode != 0 or done.stderr:
+        raise AssertionError(f"replay: status {done.returncode}: {done.stderr[-1000:]!r}")
+    events = [strict_json(line) for line in done.stdout.splitlines()]
+    validate(events)
+    return events
