@@ -93,6 +93,7 @@ static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 	record->ns_net = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
 	record->flags = flags | (BPF_CORE_READ(task, flags) & PF_KTHREAD ? SENDER_KTHREAD : 0);
 	record->pad = 0;
+	task_exe(task, record);
 	task_tty(task, record);
 	__builtin_memset(record->ancestors, 0, sizeof(record->ancestors));
 	record->ancestor_count = task_ancestors(task, record->ancestors);

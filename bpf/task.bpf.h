@@ -67,6 +67,17 @@ static __always_inline void task_tty(struct task_struct *task, struct sender_rec
 	record->tty_minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
 }
 
+/* The file that the exe link names at this moment. */
+static __always_inline void task_exe(struct task_struct *task, struct sender_record *record)
+{
+	struct inode *inode = BPF_CORE_READ(task, mm, exe_file, f_inode);
+
+	record->exe_inode = inode ? BPF_CORE_READ(inode, i_ino) : 0;
+	record->exe_dev = inode ? BPF_CORE_READ(inode, i_sb, s_dev) : 0;
+	if (inode && !BPF_CORE_READ(inode, i_nlink))
+		record->flags |= SENDER_EXE_DELETED;
+}
+
 /* The namespace that the task's own pid is of: not the one its next child would get. */
 static __always_inline __u32 task_ns_pid(struct task_struct *task)
 {

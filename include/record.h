@@ -136,6 +136,7 @@ enum sender_flag {
 	SENDER_OPENER = 1 << 0,	 /* who connected: the task of the socket's first state change */
 	SENDER_KTHREAD = 1 << 1, /* a kernel thread */
 	SENDER_CGROUP_TRUNCATED = 1 << 2,
+	SENDER_EXE_DELETED = 1 << 3, /* the file that its exe link names has no link left */
 };
 
 /* Who sends on a socket: once for each new (task, credentials) on it. */
@@ -144,6 +145,8 @@ struct sender_record {
 	__u64 flow; /* flow_id.cookie */
 	struct task_id task;
 	__u64 cgroup_id;
+	__u64 exe_inode; /* of the file that its exe link names now: not always what it executed */
+	__u32 exe_dev;	 /* kernel encoding */
 	__u32 sessionid;
 	__u32 ns_pid;
 	__u32 ns_mnt;

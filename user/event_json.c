@@ -441,7 +441,7 @@ static void write_own_process(struct json_sink *sink, json_t *own, const struct 
 		return;
 	set_string(own, "exe_source", image->flags & EXEC_SNAPSHOT ? "snapshot" : "exec");
 	set_known(sink, own, "script", image->script);
-	set_bool(own, "exe_deleted", image->flags & EXEC_DELETED);
+	set_bool(own, "exe_deleted", sender->exe_deleted);
 	set_bool(own, "exe_memfd", image->flags & EXEC_MEMFD);
 }
 

@@ -394,7 +394,7 @@ static void wide_sender(struct table *table, const struct sender *sender)
 		pair_known(table, "script", image->script);
 		wide_args(table, image);
 		pair(table, "cwd", span_of(image->directory));
-		if (image->flags & (EXEC_DELETED | EXEC_MEMFD))
+		if (sender->exe_deleted)
 			pair(table, "exe_state", span_of(image->flags & EXEC_MEMFD ? "memfd" : "deleted"));
 	}
 	pair_known(table, "sha256", sender->sha256);

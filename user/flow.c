@@ -82,6 +82,7 @@ static void flow_free(struct flow *flow)
 	for (uint32_t i = 0; i < flow->sender_count; i++)
 		sender_unref(flow->senders[i]);
 	smtp_session_free(flow->smtp);
+	smtp_session_free(flow->sends);
 	free(flow->server_name);
 	free(flow);
 }

@@ -71,6 +71,11 @@ struct flow {
 	struct smtp_session *smtp;
 	struct stream tx, rx;
 
+	/* For mask.c alone: the session as the sends show it, ahead of the wire. */
+	struct smtp_session *sends;
+	bool sends_started;
+	uint32_t sends_next;
+
 	struct sender *senders[FLOW_SENDERS_MAX];
 	uint32_t sender_count;
 	uint32_t senders_dropped;

@@ -53,6 +53,8 @@ struct sender {
 	uint32_t flags;	     /* enum sender_flag */
 	bool full;	     /* the kernel's sender record was seen; else only `task` and `image` are known */
 	uint64_t cgroup_id;
+	bool exe_deleted; /* the executable had no link left at the send, or never had one */
+	bool exe_swapped; /* its exe link names another file than it executed */
 	uint32_t sessionid;
 	uint32_t ns_pid, ns_mnt, ns_net;
 	uint32_t tty_major, tty_minor; /* 0, 0: none */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* smtpsnoop: which process sends mail from this host. */
+#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 
@@ -18,8 +19,9 @@ int main(int argc, char **argv)
 	case COMMAND_RECORD: return command_watch(&options);
 	case COMMAND_REPLAY: return command_replay(&options);
 	case COMMAND_DOCTOR: return command_doctor(&options);
-	case COMMAND_VERSION: printf("smtpsnoop %s\n", VERSION); return STATUS_DONE;
-	case COMMAND_HELP: options_help(); return STATUS_DONE;
+	case COMMAND_VERSION: printf("smtpsnoop %s\n", VERSION); break;
+	case COMMAND_HELP: options_help(); break;
 	}
-	return STATUS_FAILED;
+	errno = 0;
+	return fflush(stdout) ? command_output_failed(errno ? -errno : -EIO) : STATUS_DONE;
 }

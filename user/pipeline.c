@@ -21,6 +21,7 @@
 
 #include "flow.h"
 #include "hook.h"
+#include "mask.h"
 #include "names.h"
 #include "process.h"
 #include "records.h"
@@ -279,16 +280,25 @@ static void event_add_senders(struct event *event, const struct flow *flow, uint
 /* From the documented list (docs/smtpsnoop.8, REASONS). */
 static void event_reasons(struct event *event)
 {
-	const struct image *image = event->sender_count ? event->senders[0]->image : NULL;
+	bool in_memory = false, deleted = false, swapped = false;
 
+	for (uint32_t i = 0; i < event->sender_count; i++) {
+		const struct sender *sender = event->senders[i];
+
+		in_memory = in_memory || (sender->image && sender->image->flags & EXEC_MEMFD);
+		deleted = deleted || sender->exe_deleted;
+		swapped = swapped || sender->exe_swapped;
+	}
 	if (!event->sender_count)
 		event_reason(event, "sender_unknown");
 	if (event->sender_count > 1)
 		event_reason(event, "several_senders");
-	if (image && image->flags & EXEC_MEMFD)
+	if (in_memory)
 		event_reason(event, "executable_in_memory");
-	else if (image && image->flags & EXEC_DELETED)
+	else if (deleted)
 		event_reason(event, "executable_deleted");
+	if (swapped)
+		event_reason(event, "executable_link_changed");
 	if (event->capture.witness == WITNESS_DIFFER)
 		event_reason(event, "witnesses_differ");
 	if (event->capture.missing_bytes)
@@ -542,55 +552,34 @@ static void loss_tell(struct pipeline *pipeline, const __u64 counters[COUNTER_MA
 
 /* ---- Entry ---------------------------------------------------------------------------------- */
 
-/* The payload of a record that a process of this host sent. */
-struct payload {
-	uint64_t cookie;
-	uint32_t seq;
-	char *data;
-	size_t len;
-};
-
-static bool record_sent(struct record *record, struct payload *payload)
-{
-	struct send_record *send = (void *)record;
-	struct segment_record *segment = (void *)record;
-
-	if (record->type == RECORD_SEND)
-		*payload = (struct payload){send->flow.cookie, send->seq, send->data, send->data_len};
-	else if (record->type == RECORD_SEGMENT && segment->flags & SEGMENT_OUTBOUND)
-		*payload = (struct payload){segment->flow.cookie, segment->seq, segment->data,
-					    segment->data_len};
-	else
-		return false;
-	return payload->len > 0;
-}
-
 /*
  * Tells a record to whoever keeps it, without the AUTH secrets in it: before the session has taken in
  * these bytes, so that it knows what they will be.
  */
 static void record_keep(struct pipeline *pipeline, const struct record *record)
 {
-	struct payload payload;
-	const struct flow *flow;
+	const struct segment_record *segment = (const void *)record;
+	const struct send_record *send = (const void *)record;
+	struct flow *flow = NULL;
 	struct record *copy;
 
 	if (!pipeline->hooks.on_record)
 		return;
+	if (record->type == RECORD_SEND)
+		flow = pipeline_flow(pipeline, send->flow.cookie, record->time_ns);
+	else if (record->type == RECORD_SEGMENT)
+		flow = pipeline_flow(pipeline, segment->flow.cookie, record->time_ns);
 	copy = malloc(record->len);
-	if (!copy) {
+	if (!copy || (!flow && (record->type == RECORD_SEND || record->type == RECORD_SEGMENT))) {
 		pipeline->stats.events_lost++;
+		free(copy);
 		return;
 	}
 	memcpy(copy, record, record->len);
-	if (record_sent(copy, &payload)) {
-		flow = pipeline_flow(pipeline, payload.cookie, record->time_ns);
-		if (flow)
-			smtp_mask_secrets(flow->smtp, payload.data, payload.len,
-					  !flow->tx.started || flow->tx.next_seq == payload.seq);
-		else
-			memset(payload.data, '*', payload.len);
-	}
+	if (record->type == RECORD_SEND)
+		mask_send(flow, (void *)copy);
+	else if (record->type == RECORD_SEGMENT)
+		mask_segment(flow, (void *)copy);
 	pipeline->hooks.on_record(pipeline->hooks.context, copy);
 	free(copy);
 }

@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "script.h"
+
 #define HASH_SIZE 8192U	      /* a power of two */
 #define TICK_NS	  10000000ULL /* of /proc's start times: USER_HZ is 100 on every architecture of today */
 
@@ -187,9 +189,10 @@ static char *path_of(const char *leaf_first, size_t len, const char *root)
 }
 
 /* The script's path, absolute where the working directory is known. NULL if there is no memory. */
-static char *script_of(const char *filename, size_t len, const char *directory)
+static char *script_of(struct span name, const char *directory)
 {
-	size_t n = strnlen(filename, len), dir_len = strlen(directory);
+	const char *filename = name.data;
+	size_t n = name.len, dir_len = strlen(directory);
 	char *script;
 
 	if (n && filename[0] != '/' && dir_len) {
@@ -206,16 +209,24 @@ static char *script_of(const char *filename, size_t len, const char *directory)
 	return strndup(filename, n);
 }
 
-static bool is_script(const struct exec_record *record, const char *filename, const char *interp)
+/*
+ * The script as it was named: by the kernel, where the file that was executed was not the interpreter
+ * itself; else by the interpreter's arguments.
+ */
+static struct span script_name(const struct exec_record *record, struct span executable)
 {
-	return record->filename_len && record->interp_len &&
-	       strncmp(filename, interp, record->interp_len) != 0;
+	const char *filename = record->data + record->exe_len, *interp = filename + record->filename_len;
+	const char *args = interp + record->interp_len + record->cwd_len;
+
+	if (record->filename_len && record->interp_len && strncmp(filename, interp, record->interp_len) != 0)
+		return (struct span){filename, strnlen(filename, record->filename_len)};
+	return script_of_args(executable, (struct span){args, record->args_len});
 }
 
 static struct image *image_of(const struct exec_record *record)
 {
-	const char *filename = record->data + record->exe_len, *interp = filename + record->filename_len;
-	const char *directory = interp + record->interp_len, *args = directory + record->cwd_len;
+	const char *directory = record->data + record->exe_len + record->filename_len + record->interp_len;
+	const char *args = directory + record->cwd_len;
 	struct image *image = calloc(1, sizeof(*image));
 
 	if (!image)
@@ -230,10 +241,8 @@ static struct image *image_of(const struct exec_record *record)
 	image->executable =
 		path_of(record->data, record->exe_len, record->flags & EXEC_PATH_TRUNCATED ? "..." : "");
 	image->directory = record->cwd_len ? path_of(directory, record->cwd_len, "") : strdup("/");
-	if (image->directory)
-		image->script = is_script(record, filename, interp)
-					? script_of(filename, record->filename_len, image->directory)
-					: strdup("");
+	if (image->directory && image->executable)
+		image->script = script_of(script_name(record, span_of(image->executable)), image->directory);
 	image->args = malloc(record->args_len + 1U);
 	if (!image->executable || !image->directory || !image->script || !image->args) {
 		image_unref(image);

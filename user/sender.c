@@ -28,6 +28,7 @@ struct sender *sender_of_task(const struct task_id *task, uint64_t time_ns, stru
 	sender->refs = 1;
 	sender->task = *task;
 	sender->image = image_of(processes, hooks, task->pid, task->start_ns, time_ns);
+	sender->exe_deleted = sender->image && sender->image->flags & EXEC_DELETED;
 	return sender;
 }
 
@@ -62,6 +63,12 @@ struct sender *sender_of_record(const struct sender_record *record, struct proce
 		return NULL;
 	sender->flags = record->flags;
 	sender->full = record->ns_pid != 0;
+	if (sender->image && record->exe_inode) {
+		sender->exe_swapped =
+			record->exe_inode != sender->image->inode || record->exe_dev != sender->image->dev;
+		sender->exe_deleted =
+			sender->exe_deleted || (!sender->exe_swapped && record->flags & SENDER_EXE_DELETED);
+	}
 	sender->cgroup_id = record->cgroup_id;
 	sender->sessionid = record->sessionid;
 	sender->ns_pid = record->ns_pid;

@@ -108,7 +108,7 @@ void text_add_utf8(struct text *text, struct span bytes)
 		uint32_t code = 0;
 		size_t len = utf8_front(bytes, &code);
 
-		if (!len) {
+		if (!len || code == 0x7f || (code >= 0x80 && code < 0xa0)) {
 			text_add_format(text, "\\x%02x", (unsigned char)bytes.data[0]);
 			len = 1;
 		} else if (code == '\\' && bytes.len > 1 && bytes.data[1] == 'x') {

@@ -26,8 +26,8 @@ void text_clear(struct text *text); /* empty again; the memory stays */
 void text_free(struct text *text);
 
 /*
- * Adds bytes as valid UTF-8: what is valid stays as it is (control characters too: JSON escapes
- * them), every other byte becomes "\xNN". A backslash that was there is doubled only before an 'x', so that
+ * Adds bytes as valid UTF-8: what is valid stays as it is (control characters below a blank too: JSON
+ * escapes them), DEL, C1 controls and every other byte become "\xNN". A backslash that was there is doubled only before an 'x', so that
  * the two can be told apart and the bytes got back.
  */
 void text_add_utf8(struct text *text, struct span bytes);

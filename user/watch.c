@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The commands watch and record: a live watch, printed, and kept in a file if that was asked for. */
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +76,12 @@ static int watch(const struct options *options, struct sink *sink, struct record
 	return error ? command_output_failed(error) : STATUS_DONE;
 }
 
+/* A number, or a name that is known here: a mistyped one would show nothing, and that for ever. */
+static bool user_exists(const char *user)
+{
+	return !user || (user[0] >= '0' && user[0] <= '9') || getpwnam(user);
+}
+
 int command_watch(const struct options *options)
 {
 	struct recording *recording = NULL;
@@ -82,6 +89,10 @@ int command_watch(const struct options *options)
 	struct sink *sink;
 	int status;
 
+	if (!user_exists(options->filter.user)) {
+		report("--user", "no user '%.64s' on this host", options->filter.user);
+		return STATUS_USAGE;
+	}
 	if (options->command == COMMAND_RECORD && recording_create(&recording, options->file, why)) {
 		report(options->file, "%s", why);
 		return STATUS_FAILED;

@@ -110,9 +110,12 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct file;
+
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+	struct file *exe_file;
 };
 
 struct path;

@@ -25,7 +25,7 @@ import uuid
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.path.abspath(os.environ.get("SMTPSNOOP", os.path.join(ROOT, "build", "smtpsnoop")))
-SCHEMA = os.environ.get("SMTPSNOOP_SCHEMA", os.path.join(ROOT, "docs", "event.schema.json"))
+SCHEMA = os.path.join(ROOT, "docs", "event.schema.json")
 PYTHON = sys.executable
 PYTHON_EXECUTABLE = os.path.realpath(PYTHON)
 
@@ -149,28 +149,38 @@ def unshare_works(*flags):
 
 
 class Watch:
-    """One run of the program with -o json (or what `options` say), its events kept as they come."""
+    """One run of the program with -o json (or what `output` says), its events kept as they come.
 
-    def __init__(self, case, *options, command=("watch",), output="json", prefix=(), ready=True, env=None):
+    With `spool`, the path of a file, the output goes there and is read after the end: a test of the load
+    must not measure how fast its own reader is.
+    """
+
+    def __init__(self, case, *options, command=("watch",), output="json", prefix=(), ready=True, env=None,
+                 spool=None):
         self.lines, self.events, self.broken = [], [], []
         self.output = output
         self.arrived = threading.Condition()
         argv = [*prefix, PROGRAM, *command, *(("-o", output) if output else ()), *options]
-        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, env=env)
+        self.spool = spool
+        with open(spool or os.devnull, "wb") as file:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=file if spool else subprocess.PIPE,
+                                            stderr=subprocess.PIPE, env=env)
         self.pid = self.process.pid
         self.stderr = b""
-        self.readers = [threading.Thread(target=self.read_output, daemon=True),
-                        threading.Thread(target=self.read_errors, daemon=True)]
+        self.readers = [threading.Thread(target=self.read_errors, daemon=True)]
+        if not spool:
+            self.readers.append(threading.Thread(target=self.read_output, daemon=True))
         for reader in self.readers:
             reader.start()
         cleanup = case.addClassCleanup if isinstance(case, type) else case.addCleanup
         cleanup(self.kill)
-        if ready:
+        if spool:
+            wait_for(lambda: os.path.getsize(spool) > 0, START_S, "the started event in the file")
+        elif ready:
             self.wait(lambda event: action(event) == "started", 1, START_S, "the started event")
 
-    def read_output(self):
-        for line in self.process.stdout:
+    def read_output(self, source=None):
+        for line in source or self.process.stdout:
             stamp = time.monotonic()
             with self.arrived:
                 self.lines.append(line)
@@ -227,12 +237,13 @@ class Watch:
         return self.wait_messages(lambda event: recipient in get(event, "smtp.rcpt_to", []), 1, timeout_s,
                                   f"messages to {recipient}")[0]
 
-    def stop(self, signal_number=signal.SIGINT, losses=False, status=0):
-        """Ends the run in order, checks what holds for every run, and returns its `stopped` event."""
+    def stop(self, signal_number=signal.SIGINT, losses=False, warnings=0):
+        """Ends the run in order, checks what holds for every run, and returns its `stopped` event.
+        `warnings`: lines that may stand on standard error."""
         self.process.send_signal(signal_number)
-        return self.finished(losses, status)
+        return self.finished(losses, warnings)
 
-    def finished(self, losses=False, status=0):
+    def finished(self, losses=False, warnings=0):
         """The same checks for a run that ends by itself."""
         try:
             self.process.wait(STOP_S)
@@ -240,9 +251,11 @@ class Watch:
             raise AssertionError(f"still running {STOP_S} s after it was to end") from None
         for reader in self.readers:
             reader.join(10)
-        if self.process.returncode != status:
-            raise AssertionError(f"exit status {self.process.returncode}, expected {status}; standard error: "
-                                 f"{self.stderr[-2000:]!r}")
+        if self.spool:
+            with open(self.spool, "rb") as file:
+                self.read_output(file)
+        if self.process.returncode != 0:
+            raise AssertionError(f"exit status {self.process.returncode}; standard error: {self.stderr[-2000:]!r}")
         if self.output != "json":
             return None
         if self.broken:
@@ -250,7 +263,7 @@ class Watch:
             raise AssertionError(f"{len(self.broken)} lines are not JSON: {error}: {line[:600]!r}")
         for event in self.events:
             event.pop("_arrived", None)
-        if status == 0 and self.stderr:
+        if self.stderr.count(b"\n") > warnings:
             raise AssertionError(f"on standard error: {self.stderr[:1000]!r}")
         self.check_order()
         self.check_once()
@@ -468,38 +481,12 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 # ---- Recording ------------------------------------------------------------------------------------
 
-WARM_UP = """
-import sys
-import client
-session = client.Session(int(sys.argv[1]))
-session.mail("warm-up@example.org", "warm-up@example.net")
-session.quit()
-"""
 
-
-class Recorder:
-    """`record FILE`, returned once it records: a mail, sent again and again to a server of its own, makes
-    the file grow."""
+class Recorder(Watch):
+    """`record FILE -o json`: it shows what it records as watch does, so a watch is what it is tested as."""
 
     def __init__(self, case, path, *options):
-        self.case, self.path = case, path
-        self.process = case.spawn([PROGRAM, "record", path, *options])
-        wait_for(lambda: os.path.exists(path) or self.process.poll() is not None, START_S, "the recording's file")
-        server = Server(case)
-        size = os.path.getsize(path) if os.path.exists(path) else 0
-
-        def grown():
-            if self.process.poll() is not None:
-                raise AssertionError(f"record ended at once: {self.process.stderr.read()!r}")
-            case.run_program("warm_up.py", WARM_UP, server.port)
-            time.sleep(0.3)
-            return os.path.getsize(path) > size
-
-        wait_for(grown, START_S, "the recording to grow")
-
-    def stop(self, signal_number=signal.SIGINT):
-        self.process.send_signal(signal_number)
-        self.case.finish(self.process, 0, STOP_S)
+        super().__init__(case, *options, command=("record", path))
 
 
 def replay(path, *options):

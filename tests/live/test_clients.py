@@ -65,7 +65,7 @@ class SixClients(LiveCase):
 
     def python(self, server, sender, recipient):
         return [PYTHON, "-I", "-S", self.smtplib, server.host, str(server.port), sender, recipient], \
-            {"executable": PYTHON_EXECUTABLE, "script": self.smtplib}
+            {"executable": PYTHON_EXECUTABLE}
 
     def send_one(self, client, number):
         """Runs one client to its end; what was sent."""

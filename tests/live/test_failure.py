@@ -77,7 +77,7 @@ class CommandLine(Snoop):
         self.refused("watch", "--port", "65536", words=["65536"])
 
     def test_unknown_user(self):
-        self.refused("watch", "--user", "no-such-user-here", words=["no-such-user-here"])
+        self.refused("watch", "--duration", "1", "--user", "no-such-user-here", words=["no-such-user-here"])
 
     def test_too_many_arguments(self):
         self.refused("watch", "extra", words=["extra"])
@@ -177,7 +177,7 @@ class NoPrivilege(Snoop):
         started = watch.events[0]
         self.send(server, recipient)
         event = watch.message(recipient)
-        watch.stop()
+        watch.stop(warnings=1)
         self.assertIn("wire", json.dumps(started).lower())
         self.assertIn(get(event, "smtpsnoop.capture.witness"), ("send-only", "agree"))
 
