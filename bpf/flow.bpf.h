@@ -92,7 +92,7 @@ static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 	record->ns_mnt = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	record->ns_net = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
 	record->flags = flags | (BPF_CORE_READ(task, flags) & PF_KTHREAD ? SENDER_KTHREAD : 0);
-	record->pad = 0;
+	record->pad = record->pad2 = 0;
 	task_exe(task, record);
 	task_tty(task, record);
 	__builtin_memset(record->ancestors, 0, sizeof(record->ancestors));

@@ -9,7 +9,7 @@
  *
  * Every record starts with struct record; `len` is the number of bytes that carry something. The
  * slot in the ring may be longer: what lies behind `len` was never written and is never read.
- * Integers are in host order, times are CLOCK_BOOTTIME in ns. Paths come as the kernel walks them:
+ * No struct has holes: sizeof is where its data begins. Integers are in host order, times are CLOCK_BOOTTIME in ns. Paths come as the kernel walks them:
  * components from the leaf to the root, each ended by a NUL ("msmtp\0bin\0usr\0").
  */
 #ifndef SMTPSNOOP_RECORD_H
@@ -155,9 +155,10 @@ struct sender_record {
 	__u32 tty_minor;
 	__u32 flags; /* enum sender_flag */
 	__u32 ancestor_count;
+	__u32 pad;
 	struct ancestor_id ancestors[ANCESTORS_MAX]; /* the parent first */
 	__u32 cgroup_len;
-	__u32 pad;
+	__u32 pad2;
 	char cgroup[]; /* path in the cgroup v2 hierarchy, leaf first */
 };
 
@@ -287,6 +288,7 @@ struct name_record {
 	__u32 kind; /* enum name_kind */
 	__u32 id;
 	__u32 name_len; /* 0: there is none */
+	__u32 pad;
 	char name[];
 };
 

@@ -54,7 +54,7 @@ static bool is_unit_name(struct span name)
 	for (size_t i = 0; i < name.len; i++) {
 		unsigned char c = (unsigned char)name.data[i];
 
-		if (!isalnum(c) && !memchr(":-_.\\@", c, 6))
+		if (!isalnum(c) && !(c && strchr(":-_.\\@", c)))
 			return false;
 	}
 	return true;

@@ -81,18 +81,20 @@ static struct event *event_make(struct pipeline *pipeline, enum event_action act
 	return event;
 }
 
-/* Two FNV-1a sums over what makes an event the one it is, as 32 hex digits. */
-static void event_identify(const struct pipeline *pipeline, char *id, uint64_t cookie, uint64_t what,
-			   uint64_t number)
+/* One step of a multiplicative hash that spreads a word over all bits (the finalizer of splitmix64). */
+static uint64_t mix(uint64_t sum, uint64_t word)
 {
-	uint64_t words[4] = {pipeline->boot, cookie, what, number};
-	const unsigned char *bytes = (const unsigned char *)words;
-	uint64_t a = 0xcbf29ce484222325ULL, b = 0x84222325cbf29ce4ULL;
+	sum = (sum ^ word) + 0x9e3779b97f4a7c15ULL;
+	sum = (sum ^ sum >> 30) * 0xbf58476d1ce4e5b9ULL;
+	sum = (sum ^ sum >> 27) * 0x94d049bb133111ebULL;
+	return sum ^ sum >> 31;
+}
 
-	for (size_t i = 0; i < sizeof(words); i++) {
-		a = (a ^ bytes[i]) * 0x100000001b3ULL;
-		b = (b ^ bytes[sizeof(words) - 1 - i]) * 0x100000001b3ULL;
-	}
+/* A name for what these four numbers make unique, as 32 hex digits. */
+static void event_identify(const struct pipeline *pipeline, char *id, uint64_t cookie, uint64_t what, uint64_t number)
+{
+	uint64_t a = mix(mix(mix(mix(0, pipeline->boot), cookie), what), number), b = mix(a, cookie);
+
 	snprintf(id, EVENT_ID_LEN + 1, "%016llx%016llx", (unsigned long long)a, (unsigned long long)b);
 }
 

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Replay gives the events that a recording holds: recordings are written here, record by record, by what
+include/record.h says, and not by the program; so no kernel and no root are needed, and a change of the
+format shows."""
+
+import ipaddress
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = os.environ.get("SMTPSNOOP", os.path.join(ROOT, "build/smtpsnoop"))
+MAGIC = b"smtpsnoop recording 1\n"
+
+EXEC, FORK, EXIT, SENDER, SEND, SEGMENT, CLOSE = range(1, 8)
+HOST, CLOCK, LOSS, NAME, HASH, CGROUP = range(64, 70)
+HOOK_TRACEPOINT = 3
+NS_USER = 4026531837
+NO_LOGIN = 0xFFFFFFFF
+FROM_START = 1
+OUTBOUND = 1
+ENTRY, EXIT_FLAG = 1, 2
+SECOND = 1_000_000_000
+REALTIME_OFFSET = 1_700_000_000 * SECOND
+
+
+def leaf_first(path):
+    return b"".join(part + b"\0" for part in reversed(path.encode().strip(b"/").split(b"/")) if part)
+
+
+class Recording:
+    """Writes records; the clock goes on by a millisecond a record."""
+
+    def __init__(self, wire=True, version=1):
+        self.data = MAGIC
+        self.now = 100 * SECOND
+        name = b"recorded-host"
+        self.record(CLOCK, struct.pack("<q", REALTIME_OFFSET))
+        self.record(HOST, struct.pack("<8I16s", version, HOOK_TRACEPOINT, int(wire), NS_USER, 1, 2, 3, len(name),
+                                      bytes(range(16))) + name)
+
+    def record(self, kind, body):
+        self.now += 1_000_000
+        self.data += struct.pack("<IIQ", kind, 16 + len(body), self.now) + body
+
+    def exec(self, pid, start, path, args=(), filename=None, interp=None, cwd="/", flags=0, inode=7, parent=1):
+        parts = [leaf_first(path), (filename or path).encode() + b"\0", (interp or filename or path).encode() + b"\0",
+                 leaf_first(cwd), b"".join(arg.encode() + b"\0" for arg in args)]
+        self.record(EXEC, struct.pack("<QQIIQQQIIQ5H3H", start, self.now, pid, flags, inode, 11, 13, 0x800001, parent,
+                                      1, *map(len, parts), 0, 0, 0) + b"".join(parts))
+
+    @staticmethod
+    def task(pid, start, uid=0, comm="client"):
+        return struct.pack("<QIIIIIIII16s", start, pid, pid, uid, uid, uid, uid, NO_LOGIN, NS_USER, comm.encode())
+
+    def sender(self, cookie, pid, start, uid=0, cgroup="/system.slice/report.service", ancestors=()):
+        row = b"".join(struct.pack("<QII", begun, number, 0) for number, begun in ancestors)
+        self.record(SENDER, struct.pack("<Q", cookie) + self.task(pid, start, uid) +
+                    struct.pack("<QQI", 99, 7, 0x800001) +
+                    struct.pack("<9I", 1, 1, 2, 3, 0, 0, 0, len(ancestors), 0) + row.ljust(16 * 8, b"\0") +
+                    struct.pack("<II", len(leaf_first(cgroup)), 0) + leaf_first(cgroup))
+
+    @staticmethod
+    def flow(cookie, port=25, flags=FROM_START, local="10.0.0.1", remote="10.0.0.25"):
+        mapped = b"\0" * 10 + b"\xff\xff"
+        return struct.pack("<Q16s16sHHIII", cookie, mapped + ipaddress.IPv4Address(local).packed,
+                           mapped + ipaddress.IPv4Address(remote).packed, 40000, port, 3, flags, 0)
+
+    def send(self, cookie, pid, start, seq, data, length=None, flags=ENTRY, uid=0, **flow):
+        length = len(data) if length is None else length
+        self.record(SEND, self.flow(cookie, **flow) + self.task(pid, start, uid) +
+                    struct.pack("<IIII", seq & 0xFFFFFFFF, length, len(data), flags) + data)
+
+    def segment(self, cookie, seq, data, outbound, length=None, **flow):
+        length = len(data) if length is None else length
+        self.record(SEGMENT, self.flow(cookie, **flow) +
+                    struct.pack("<IIII", seq & 0xFFFFFFFF, length, len(data), OUTBOUND if outbound else 0) + data)
+
+    def close(self, cookie, **flow):
+        self.record(CLOSE, self.flow(cookie, **flow))
+
+    def name(self, uid, name):
+        self.record(NAME, struct.pack("<IIII", 1, uid, len(name), 0) + name.encode())
+
+    def hash(self, sha256, inode=7):
+        self.record(HASH, struct.pack("<QQQII32s", inode, 11, 13, 0x800001, 1, sha256) + b"")
+
+    def session(self, cookie, pid, start, steps, seq=1000, uid=0, **flow):
+        """Steps: ("C", bytes) from the client, sent and on the wire; ("S", bytes) from the server."""
+        there, back = seq, 5000
+        for side, data in steps:
+            if side == "C":
+                self.send(cookie, pid, start, there, data[:256], len(data), uid=uid, **flow)
+                self.segment(cookie, there, data, True, **flow)
+                there += len(data)
+            else:
+                self.segment(cookie, back, data, False, **flow)
+                back += len(data)
+        return there
+
+
+STEPS = (
+    ("S", b"220 mail.example ESMTP\r\n"),
+    ("C", b"EHLO client.example\r\n"), ("S", b"250-mail.example\r\n250 SIZE\r\n"),
+    ("C", b"MAIL FROM:<reports@corp.example> SIZE=100\r\n"), ("S", b"250 ok\r\n"),
+    ("C", b"RCPT TO:<a@corp.example>\r\n"), ("S", b"250 ok\r\n"),
+    ("C", b"RCPT TO:<b@corp.example>\r\n"), ("S", b"550 5.1.1 no such user\r\n"),
+    ("C", b"DATA\r\n"), ("S", b"354 go on\r\n"),
+    ("C", b"Subject: x\r\n\r\n..hello\r\n.\r\n"), ("S", b"250 2.0.0 queued as 1\r\n"),
+    ("C", b"QUIT\r\n"), ("S", b"221 bye\r\n"),
+)
+
+
+class Replay(unittest.TestCase):
+    maxDiff = None
+
+    def replay(self, recording, *options, status=0, data=None):
+        with tempfile.NamedTemporaryFile(suffix=".rec") as file:
+            file.write(recording.data if data is None else data)
+            file.flush()
+            done = subprocess.run([PROGRAM, "replay", file.name, "-o", "json", *options], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60, check=False)
+        self.assertEqual(done.returncode, status, done.stderr.decode())
+        self.assertEqual(len(done.stderr.splitlines()), 1 if status else 0, done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def messages(self, *args, **kwargs):
+        return [event for event in self.replay(*args, **kwargs) if event["event"]["action"] == "smtp-message"]
+
+    def whole(self):
+        recording = Recording()
+        start = 90 * SECOND + 12345
+        recording.exec(10, 50 * SECOND + 1, "/usr/sbin/cron")
+        recording.exec(42, start, "/usr/bin/python3.11", ["python3", "daily.py"], filename="./daily.py",
+                       interp="/usr/bin/python3.11", cwd="/srv/reports")
+        recording.sender(77, 42, start, 1000, ancestors=((10, 50 * SECOND + 1),))
+        recording.session(77, 42, start, STEPS, uid=1000)
+        recording.name(1000, "reports")
+        recording.hash(bytes(range(32)))
+        recording.close(77)
+        return recording
+
+    def test_a_session(self):
+        event, = self.messages(self.whole())
+        self.assertEqual(event["smtp"]["mail_from"], "reports@corp.example")
+        self.assertEqual(event["smtp"]["mail_parameters"], "SIZE=100")
+        self.assertEqual(event["smtp"]["rcpt_to"], ["a@corp.example", "b@corp.example"])
+        self.assertEqual(event["smtp"]["rcpt_refused"], ["b@corp.example"])
+        self.assertEqual(event["smtp"]["helo"], "client.example")
+        self.assertEqual(event["smtp"]["bytes"], 23)
+        self.assertEqual(event["smtp"]["last_reply"], {"code": 250, "text": "2.0.0 queued as 1"})
+        self.assertEqual(event["event"]["outcome"], "success")
+        self.assertEqual(event["rule"]["name"], "network_smtp_raw")
+        self.assertEqual(event["process"]["pid"], 42)
+        self.assertEqual(event["process"]["executable"], "/usr/bin/python3.11")
+        self.assertEqual(event["process"]["parent"], {"pid": 10, "name": "cron", "executable": "/usr/sbin/cron"})
+        self.assertEqual(event["process"]["hash"]["sha256"], bytes(range(32)).hex())
+        self.assertEqual(event["process"]["start"], "2023-11-14T22:14:50.000012Z")
+        self.assertEqual(event["smtpsnoop"]["process"]["script"], "/srv/reports/daily.py")
+        self.assertEqual(event["user"], {"id": "1000", "name": "reports", "group": {"id": "1000"}})
+        self.assertEqual(event["systemd"]["unit"], "report.service")
+        self.assertEqual(event["destination"], {"ip": "10.0.0.25", "port": 25})
+        self.assertEqual(event["host"]["name"], "recorded-host")
+        self.assertEqual(event["smtpsnoop"]["capture"], {
+            "hook": "tracepoint", "layer": "socket", "witness": "agree", "complete": True, "missing_bytes": 0,
+            "mid_stream": False})
+
+    def test_the_same_again(self):
+        recording = self.whole()
+        self.assertEqual(self.replay(recording), self.replay(recording))
+
+    def test_started_and_stopped(self):
+        events = self.replay(self.whole())
+        self.assertEqual(events[0]["event"]["action"], "started")
+        self.assertEqual(events[-1]["event"]["action"], "stopped")
+        self.assertEqual(events[-1]["smtpsnoop"]["stats"]["messages"], 1)
+
+    def test_what_left_counts_and_the_difference_is_told(self):
+        recording = Recording()
+        recording.sender(5, 42, 1)
+        recording.segment(5, 1, b"220 hello\r\n", False)
+        recording.send(5, 42, 1, 100, b"MAIL FROM:<innocent@x>\r\nRCPT TO:<c@d>\r\n")
+        recording.segment(5, 100, b"MAIL FROM:<attacker@x>\r\nRCPT TO:<c@d>\r\n", True)
+        recording.close(5)
+        event, = self.messages(recording)
+        self.assertEqual(event["smtp"]["mail_from"], "attacker@x")
+        self.assertEqual(event["smtpsnoop"]["capture"]["witness"], "differ")
+        self.assertIn("witnesses_differ", event["smtpsnoop"]["reasons"])
+        self.assertEqual(event["event"]["risk_score"], 73)
+
+    def test_a_hole_in_the_message(self):
+        recording = Recording()
+        recording.sender(5, 42, 1)
+        recording.segment(5, 1, b"220 hello\r\n", False)
+        recording.segment(5, 100, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n", True)
+        recording.segment(5, 12, b"250 ok\r\n250 ok\r\n354 go\r\n", False)
+        recording.segment(5, 138, b"first line\r\nand", True, length=500)
+        recording.segment(5, 638, b"\r\nlast line\r\n.\r\n", True)
+        recording.segment(5, 36, b"250 taken\r\n", False)
+        recording.close(5)
+        event, = self.messages(recording)
+        self.assertEqual(event["event"]["outcome"], "success")
+        self.assertEqual(event["smtpsnoop"]["capture"]["missing_bytes"], 485)
+        self.assertFalse(event["smtpsnoop"]["capture"]["complete"])
+
+    def test_sequence_numbers_wrap(self):
+        recording = Recording()
+        recording.sender(5, 42, 1)
+        recording.session(5, 42, 1, STEPS, seq=0xFFFFFFF0)
+        recording.close(5)
+        event, = self.messages(recording)
+        self.assertEqual(event["smtp"]["rcpt_to"], ["a@corp.example", "b@corp.example"])
+        self.assertEqual(event["smtpsnoop"]["capture"]["witness"], "agree")
+
+    def test_replies_out_of_order_and_repeated(self):
+        recording = Recording()
+        recording.sender(5, 42, 1)
+        recording.segment(5, 1, b"220 hello\r\n", False)
+        recording.segment(5, 100, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", True)
+        recording.segment(5, 20, b"550 no\r\n", False)
+        recording.segment(5, 12, b"250 ok\r\n", False)
+        recording.segment(5, 12, b"250 ok\r\n", False)
+        recording.segment(5, 132, b"QUIT\r\n", True)
+        recording.close(5)
+        event, = self.messages(recording)
+        self.assertEqual(event["smtp"]["rcpt_refused"], ["c@d"])
+        self.assertEqual(event["event"]["outcome"], "failure")
+
+    def test_several_senders(self):
+        recording = Recording()
+        recording.exec(42, 1, "/usr/bin/one")
+        recording.exec(43, 2, "/usr/bin/two")
+        recording.sender(5, 42, 1)
+        recording.segment(5, 1, b"220 hello\r\n", False)
+        recording.send(5, 42, 1, 100, b"MAIL FROM:<a@b>\r\n")
+        recording.segment(5, 100, b"MAIL FROM:<a@b>\r\n", True)
+        recording.sender(5, 43, 2)
+        recording.send(5, 43, 2, 117, b"RCPT TO:<c@d>\r\n")
+        recording.segment(5, 117, b"RCPT TO:<c@d>\r\n", True)
+        recording.close(5)
+        event, = self.messages(recording)
+        self.assertEqual([sender["process"]["executable"] for sender in event["smtpsnoop"]["senders"]],
+                         ["/usr/bin/one", "/usr/bin/two"])
+        self.assertIn("several_senders", event["smtpsnoop"]["reasons"])
+
+    def test_without_the_wire(self):
+        recording = Recording(wire=False)
+        recording.sender(5, 42, 1)
+        seq = 100
+        for line in (b"EHLO x\r\n", b"MAIL FROM:<a@b>\r\n", b"RCPT TO:<c@d>\r\n", b"DATA\r\n", b"x\r\n.\r\n", b"QUIT\r\n"):
+            recording.send(5, 42, 1, seq, line, flags=EXIT_FLAG)
+            seq += len(line)
+        recording.close(5)
+        event, = self.messages(recording)
+        self.assertEqual(event["event"]["outcome"], "unknown")
+        self.assertEqual(event["smtp"]["rcpt_to"], ["c@d"])
+        self.assertEqual(event["smtpsnoop"]["capture"]["witness"], "send-only")
+
+    def test_losses(self):
+        recording = Recording()
+        recording.record(LOSS, struct.pack("<10Q", 0, 0, 3, 4096, 0, 0, 0, 0, 0, 0))
+        recording.record(LOSS, struct.pack("<10Q", 0, 0, 5, 5000, 0, 0, 0, 0, 0, 0))
+        losses = [event["smtpsnoop"]["stats"]["lost"] for event in self.replay(recording)
+                  if event["event"]["action"] == "capture-loss"]
+        self.assertEqual([(lost["segments"], lost["segment_bytes"]) for lost in losses], [(3, 4096), (2, 904)])
+
+    def test_filters(self):
+        recording = self.whole()
+        for good in (("--pid", "42"), ("--pid", "10"), ("--user", "reports"), ("--user", "1000"), ("--port", "25"),
+                     ("--unit", "report.service")):
+            self.assertEqual(len(self.messages(recording, *good)), 1, good)
+        for bad in (("--pid", "43"), ("--user", "root"), ("--port", "26"), ("--unit", "cron.service"),
+                    ("--container", "ab")):
+            self.assertEqual(len(self.messages(recording, *bad)), 0, bad)
+
+    def test_a_damaged_recording_gives_what_came_before(self):
+        recording = self.whole()
+        self.assertEqual(len(self.messages(recording, status=1, data=recording.data[:-1])), 1)
+        self.assertEqual(len(self.messages(recording, status=1, data=recording.data + b"\0" * 16)), 1)
+
+    def test_every_truncation(self):
+        recording = self.whole()
+        for cut in range(len(MAGIC) + 1, len(recording.data), 97):
+            data = recording.data[:cut]
+            with tempfile.NamedTemporaryFile(suffix=".rec") as file:
+                file.write(data)
+                file.flush()
+                done = subprocess.run([PROGRAM, "replay", file.name, "-o", "json"], stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60, check=False)
+            self.assertIn(done.returncode, (0, 1), (cut, done.stderr))
+            for line in done.stdout.splitlines():
+                json.loads(line)
+
+    def test_flipped_bytes(self):
+        recording = self.whole()
+        for at in range(len(MAGIC), len(recording.data), 31):
+            data = bytearray(recording.data)
+            data[at] ^= 0xFF
+            with tempfile.NamedTemporaryFile(suffix=".rec") as file:
+                file.write(data)
+                file.flush()
+                done = subprocess.run([PROGRAM, "replay", file.name, "-o", "json"], stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60, check=False)
+            self.assertIn(done.returncode, (0, 1), (at, done.stderr))
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Runs every test, a line each, and ends with `N passed, N failed, N skipped`.
+
+    run.py --build DIR [--sanitized DIR] [GROUP]…
+
+Groups, in this order: check (layout, clang's warnings, clang-tidy, cppcheck), unit (cmocka), events (what
+the unit tests wrote, against the schema), sanitized (unit and replay tests under ASan and UBSan), replay, docs,
+live (real clients, servers and kernel). All of them where none is named. The live tests need root.
+"""
+
+import argparse
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PYTHON = "/usr/bin/python3"
+UNIT_TIMEOUT_S = 300
+GROUPS = ("check", "unit", "events", "sanitized", "replay", "docs", "live")
+
+
+class Count:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def tell(self, state, name, seconds=None, detail=""):
+        took = f" ({seconds:.1f} s)" if seconds is not None else ""
+        print(f"{state} {name}{took}", flush=True)
+        if state == "FAIL" and detail:
+            print("    " + detail.strip()[-6000:].replace("\n", "\n    "), flush=True)
+        if state == "ok":
+            self.passed += 1
+        elif state == "skip":
+            self.skipped += 1
+        else:
+            self.failed += 1
+
+    def command(self, name, *command, env=None, timeout=1800):
+        """A command that passes by its exit status."""
+        start = time.monotonic()
+        try:
+            done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  stdin=subprocess.DEVNULL, timeout=timeout, check=False)
+            detail, good = done.stdout.decode(errors="replace"), done.returncode == 0
+        except subprocess.TimeoutExpired as expired:
+            detail, good = (expired.stdout or b"").decode(errors="replace") + "\ntimed out", False
+        self.tell("ok" if good else "FAIL", name, time.monotonic() - start, detail)
+        return good
+
+    def lines(self, prefix, *command, timeout):
+        """A runner that prints `ok NAME`, `FAIL NAME` and `skip NAME: why` itself."""
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   stdin=subprocess.DEVNULL, text=True, errors="replace")
+        last, deadline = "", time.monotonic() + timeout
+        for line in process.stdout:
+            last = line.rstrip("\n") or last
+            if re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped", last):
+                continue
+            print(line, end="", flush=True)
+            state = line.split(" ", 1)[0]
+            self.passed += state == "ok"
+            self.failed += state == "FAIL"
+            self.skipped += state == "skip"
+            if time.monotonic() > deadline:
+                process.kill()
+        status = process.wait()
+        if not re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped", last):
+            self.tell("FAIL", f"{prefix}: it ended early, with status {status}", detail=last)
+
+
+def check(count, _):
+    for target in ("check-format", "check-clang", "check-cppcheck", "check-tidy"):
+        count.command(target, "make", "--no-print-directory", target)
+
+
+def cmocka(count, build, label):
+    """Each cmocka test is counted, by the TAP lines that the library prints."""
+    programs = sorted(glob.glob(os.path.join(build, "tests/unit/test_*[a-z]")))
+    if not programs:
+        count.tell("FAIL", f"{label}: there are no unit tests in {build}")
+    for program in programs:
+        if program.endswith((".o", ".d")):
+            continue
+        name = f"{label} {os.path.basename(program)[len('test_'):]}"
+        env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP")
+        start = time.monotonic()
+        try:
+            done = subprocess.run([program], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  stdin=subprocess.DEVNULL, timeout=UNIT_TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired:
+            count.tell("FAIL", f"{name}: timed out")
+            continue
+        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        good = re.findall(r"^ok \d+ - (\S+)(?! # SKIP)\s*$", out, re.M)
+        skipped = re.findall(r"^(?:not )?ok \d+ (?:- )?(\S+) # SKIP", out, re.M)
+        bad = re.findall(r"^not ok \d+ - (\S+)(?! # SKIP)\s*$", out, re.M)
+        count.passed += len(good)
+        for test in skipped:
+            count.tell("skip", f"{name}.{test}: {(err or out).strip().splitlines()[0] if (err or out).strip() else ''}")
+        for test in bad:
+            count.tell("FAIL", f"{name}.{test}", detail=out + err)
+        if done.returncode and not bad:
+            count.tell("FAIL", f"{name}: status {done.returncode}", detail=out + err)
+        elif not bad:
+            print(f"ok {name}: {len(good)} tests ({time.monotonic() - start:.1f} s)", flush=True)
+
+
+def unit(count, options):
+    cmocka(count, options.build, "unit")
+
+
+def events(count, options):
+    with tempfile.TemporaryDirectory() as folder:
+        out = os.path.join(folder, "events.json")
+        env = dict(os.environ, SMTPSNOOP_EVENTS_OUT=out)
+        if not count.command("events: written", os.path.join(options.build, "tests/unit/test_event"), env=env):
+            return
+        count.command("events: valid by the schema", "/bin/sh", "-c",
+                      f"exec {PYTHON} tests/validate_events.py <'{out}'")
+
+
+def sanitized(count, options):
+    if not options.sanitized:
+        count.tell("skip", "sanitized: no --sanitized folder was named")
+        return
+    cmocka(count, options.sanitized, "sanitized")
+    program = os.path.join(options.sanitized, "smtpsnoop")
+    env = dict(os.environ, SMTPSNOOP=program)
+    count.command("sanitized replay", PYTHON, "tests/replay/test_replay.py", env=env)
+    if os.geteuid() == 0:
+        count.command("sanitized doctor", program, "doctor", env=env, timeout=60)
+        count.command("sanitized live", PYTHON, "tests/live/run.py", "test_hostile", "test_sends.Forms", env=env,
+                      timeout=600)
+
+
+def replay(count, options):
+    env = dict(os.environ, SMTPSNOOP=os.path.join(options.build, "smtpsnoop"))
+    count.command("replay", PYTHON, "tests/replay/test_replay.py", env=env)
+
+
+def docs(count, options):
+    """The manual page has no mistakes, and names every option that --help names."""
+    count.command("docs: manual page", "mandoc", "-T", "lint", "-W", "warning", "docs/smtpsnoop.8")
+    shown = subprocess.run([os.path.join(options.build, "smtpsnoop"), "--help"], stdout=subprocess.PIPE, text=True,
+                           check=False).stdout
+    with open(os.path.join(ROOT, "docs/smtpsnoop.8"), encoding="utf-8") as file:
+        manual = file.read().replace("\\-", "-")
+    missing = [name for name in re.findall(r"--([a-z-]+)", shown) if f"-{name}" not in manual]
+    count.tell("FAIL" if missing else "ok", "docs: the manual has every option", detail=" ".join(missing))
+
+
+def live(count, options):
+    if os.geteuid() != 0:
+        count.tell("skip", "live: needs root")
+        return
+    os.environ["SMTPSNOOP"] = os.path.abspath(os.path.join(options.build, "smtpsnoop"))
+    count.lines("live", PYTHON, "tests/live/run.py", timeout=2700)
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--sanitized")
+    parser.add_argument("groups", nargs="*")
+    options = parser.parse_args()
+    for group in options.groups:
+        if group not in GROUPS:
+            sys.exit(f"run.py: no such group: {group}: {', '.join(GROUPS)}")
+    count = Count()
+    for group in GROUPS:
+        if not options.groups or group in options.groups:
+            globals()[group](count, options)
+    print(f"{count.passed} passed, {count.failed} failed, {count.skipped} skipped")
+    return 1 if count.failed or not count.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
