@@ -87,6 +87,14 @@ static __always_inline void record_header(struct record *h, __u32 type, __u32 le
 	h->time_ns = bpf_ktime_get_boot_ns();
 }
 
+/* Limits a length of at least 1 to a power of two, in a form that shows every verifier both bounds. */
+static __always_inline __u32 bounded(__u32 len, const __u32 max)
+{
+	len = len < max ? len : max;
+	barrier_var(len);
+	return ((len - 1) & (max - 1)) + 1;
+}
+
 /* ---- The state of a socket ----------------------------------------------------------------- */
 
 /* What one direction of a flow looks like so far. */

@@ -9,7 +9,11 @@
 
 #include "task.bpf.h"
 
-/* The shares of exec_record.data. Each part may run over by one path component. */
+/*
+ * Offsets are 64 bits wide, and barrier_var() keeps each bound on the register that is used: the
+ * verifier before 6.3 loses track of the upper half of a 32-bit sum.
+ *
+ * The shares of exec_record.data. Each part may run over by one path component. */
 #define EXE_PATH_MAX	 3072U
 #define CWD_PATH_MAX	 3072U
 #define FILENAME_MAX_LEN 1024U
@@ -57,6 +61,7 @@ static __always_inline __u32 exec_path(struct exec_record *record, __u32 off, co
 	struct walk walk;
 	__u32 n;
 
+	barrier_var(off);
 	if (off > off_max)
 		return 0;
 	n = path_write(path, record->data + off, max, &walk);
@@ -70,23 +75,25 @@ static __always_inline __u32 exec_path(struct exec_record *record, __u32 off, co
 }
 
 /* Appends a string of the kernel's at `off`; returns the bytes written, its NUL included. */
-static __always_inline __u32 exec_string(struct exec_record *record, __u32 off, const __u32 off_max,
+static __always_inline __u32 exec_string(struct exec_record *record, __u64 off, const __u32 off_max,
 					 const char *string, const __u32 max)
 {
-	int n;
+	long n;
 
+	barrier_var(off);
 	if (off > off_max)
 		return 0;
 	n = bpf_probe_read_kernel_str(record->data + off, max, string);
-	return n > 0 && n <= (int)max ? n : 0;
+	return n > 0 && n <= (long)max ? n : 0;
 }
 
-static __always_inline __u32 exec_args(struct exec_record *record, __u32 off, struct task_struct *task)
+static __always_inline __u32 exec_args(struct exec_record *record, __u64 off, struct task_struct *task)
 {
 	unsigned long start = BPF_CORE_READ(task, mm, arg_start);
 	unsigned long end = BPF_CORE_READ(task, mm, arg_end);
 	__u64 len = end > start ? end - start : 0;
 
+	barrier_var(off);
 	if (off > EXEC_DATA_MAX - EXEC_ARGS_MAX || !len)
 		return 0;
 	if (len > EXEC_ARGS_MAX) {
@@ -106,7 +113,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	struct exec_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + EXEC_DATA_MAX, 0);
 	struct task_struct *parent;
 	struct file *file;
-	__u32 off;
+	__u64 off;
 
 	if (!record) {
 		count(COUNTER_PROCESS_LOST, 1);

@@ -87,8 +87,8 @@ static __always_inline void emit_prefix(struct flow_state *state, const struct v
 
 	if (!record)
 		return;
-	if (vector_front(vector, &address, &piece_len)) {
-		n = piece_len < SEND_PREFIX_MAX ? piece_len : SEND_PREFIX_MAX;
+	if (vector_front(vector, &address, &piece_len) && piece_len) {
+		n = bounded(piece_len < SEND_PREFIX_MAX ? piece_len : SEND_PREFIX_MAX, SEND_PREFIX_MAX);
 		if (memory_read(vector->memory, record->data, n, address))
 			n = 0;
 	}
@@ -98,7 +98,7 @@ static __always_inline void emit_prefix(struct flow_state *state, const struct v
 	ring_submit(record);
 }
 
-/* Tells `len` bytes at `address`, at most `max` (a constant, so that the ring can be reserved). */
+/* Tells `len` bytes (1 to `max`, a constant, so that the ring can be reserved) at `address`. */
 static __always_inline bool emit_piece(struct flow_state *state, __u32 memory, __u64 address, __u32 seq,
 				       __u32 len, const __u32 max)
 {
@@ -106,8 +106,7 @@ static __always_inline bool emit_piece(struct flow_state *state, __u32 memory, _
 
 	if (!record)
 		return false;
-	if (len > max)
-		len = max;
+	len = bounded(len, max);
 	if (memory_read(memory, record->data, len, address)) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		count(COUNTER_SEND_UNREADABLE, 1);

@@ -105,19 +105,21 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 static __always_inline void task_cgroup(struct task_struct *task, struct sender_record *record)
 {
 	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
-	__u32 off = 0;
-	int i, n;
+	__u64 off = 0;
+	long n;
+	int i;
 
 	for (i = 0; i < (int)PATH_DEPTH_MAX; i++) {
 		struct kernfs_node *parent = node ? kernfs_parent(node) : NULL;
 
 		if (!parent) /* the root has no name */
 			break;
+		barrier_var(off);
 		if (off > CGROUP_DATA_MAX - PATH_COMPONENT_MAX)
 			break;
 		n = bpf_probe_read_kernel_str(record->cgroup + off, PATH_COMPONENT_MAX,
 					      BPF_CORE_READ(node, name));
-		if (n <= 0 || n > (int)PATH_COMPONENT_MAX)
+		if (n <= 0 || n > (long)PATH_COMPONENT_MAX)
 			break;
 		off += n;
 		node = parent;
@@ -173,8 +175,9 @@ static __always_inline bool walk_named(struct walk *walk)
  */
 static __always_inline __u32 path_write(struct path *path, char *out, const __u32 max, struct walk *walk)
 {
-	__u32 off = 0;
-	int i, n;
+	__u64 off = 0;
+	long n;
+	int i;
 
 	walk->dentry = BPF_CORE_READ(path, dentry);
 	walk->vfsmount = BPF_CORE_READ(path, mnt);
@@ -185,12 +188,13 @@ static __always_inline __u32 path_write(struct path *path, char *out, const __u3
 
 		if (!walk->dentry || !walk->vfsmount || !walk_named(walk))
 			break;
+		barrier_var(off);
 		if (off > max)
 			break;
 		dentry = walk->dentry;
 		n = bpf_probe_read_kernel_str(out + off, PATH_COMPONENT_MAX,
 					      BPF_CORE_READ(dentry, d_name.name));
-		if (n <= 0 || n > (int)PATH_COMPONENT_MAX)
+		if (n <= 0 || n > (long)PATH_COMPONENT_MAX)
 			break;
 		off += n;
 		parent = BPF_CORE_READ(dentry, d_parent);

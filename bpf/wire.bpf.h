@@ -134,11 +134,11 @@ static __always_inline bool emit_segment(struct __sk_buff *skb, struct flow_stat
 					 __u32 seq, __u32 len, __u32 stands_for, __u32 flags, const __u32 max)
 {
 	struct segment_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + max, 0);
-	__u32 n = len < max ? len : max;
+	__u32 n = bounded(len, max);
 
 	if (!record)
 		return false;
-	if (!n || bpf_skb_load_bytes(skb, offset, record->data, n)) {
+	if (bpf_skb_load_bytes(skb, offset, record->data, n)) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		return false;
 	}
@@ -215,7 +215,7 @@ static __always_inline bool segment_look(struct __sk_buff *skb, struct flow_stat
 	if (len >= LOOK_LEN) {
 		if (bpf_skb_load_bytes(skb, segment->offset, first, LOOK_LEN))
 			return false;
-	} else if (bpf_skb_load_bytes(skb, segment->offset, first, (len & (LOOK_LEN - 1)) ?: 1)) {
+	} else if (bpf_skb_load_bytes(skb, segment->offset, first, bounded(len, LOOK_LEN))) {
 		return false;
 	}
 	if (!outbound) {
