@@ -170,8 +170,8 @@ class NoPrivilege(Snoop):
         # Without cgroup v2 the send hook works alone, and says so.
         if not unshare_works("-m"):
             self.skipTest("mount namespaces cannot be made here")
-        script = self.write("inside.sh", "umount -l /sys/fs/cgroup/unified 2>/dev/null || umount -l /sys/fs/cgroup || exit 9\n"
-                            'exec "$@"\n')
+        script = self.write("inside.sh", "umount -l /sys/fs/cgroup/unified 2>/dev/null || "
+                            'umount -l /sys/fs/cgroup || exit 9\nexec "$@"\n')
         server, recipient = Server(self), unique("r")
         watch = Watch(self, prefix=("unshare", "-m", "/bin/sh", script))
         started = watch.events[0]
@@ -300,7 +300,8 @@ class Recordings(Snoop):
             self.skipTest("mount namespaces cannot be made here")
         server = Server(self)
         os.mkdir(self.path("small"))
-        inside = self.write("inside.sh", f"mount -t tmpfs -o size=16k none {self.path('small')} || exit 9\nexec \"$@\"\n")
+        inside = self.write("inside.sh", f"mount -t tmpfs -o size=16k none {self.path('small')} || exit 9\n"
+                            'exec "$@"\n')
         recorder = self.spawn(["unshare", "-m", "/bin/sh", inside, PROGRAM, "record", self.path("small", "r.rec")])
         end = time.monotonic() + 30
         while recorder.poll() is None and time.monotonic() < end:

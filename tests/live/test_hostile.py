@@ -12,7 +12,8 @@ import unittest
 
 from harness import LiveCase, PYTHON, PYTHON_EXECUTABLE, Server, Watch, get, unique, wait_for
 
-NASTY = b"\"'\\ \x1b[31;1m\x1b]0;title\x07 \x7f\x9b\x85 \xff\xfe\xc3( \xed\xa0\x80 \xf4\x90\x80\x80 \xe2\x80\xa8 \x01\x08\x0b\x0c %s%n ${x}"
+NASTY = b"\"'\\ \x1b[31;1m\x1b]0;title\x07 \x7f\x9b\x85 " \
+        b"\xff\xfe\xc3( \xed\xa0\x80 \xf4\x90\x80\x80 \xe2\x80\xa8 \x01\x08\x0b\x0c %s%n ${x}"
 
 NASTY_NAME = b"to\"ol \x1b[2J\n\xff\t\\"
 
@@ -24,7 +25,8 @@ nasty = %r
 ctypes.CDLL(None).prctl(15, nasty[:15], 0, 0, 0)
 session = client.Session(port, helo=nasty)
 session.mail(nasty + b"@example.org", [recipient, nasty + b"@example.net", b'"a b>c\\x1b"@example.net'],
-             b"Subject: " + nasty + b"\\r\\nFrom: " + nasty + b"\\r\\nTo: =?utf-8?B?Gw==?= <x>\\r\\n\\r\\n" + nasty + b"\\r\\n")
+             b"Subject: " + nasty + b"\\r\\nFrom: " + nasty + b"\\r\\nTo: =?utf-8?B?Gw==?= <x>\\r\\n\\r\\n"
+             + nasty + b"\\r\\n")
 session.command(nasty)
 session.quit()
 """ % NASTY
@@ -92,11 +94,10 @@ class Hostile(LiveCase):
     def test_no_arguments_at_all(self):
         # argv[0] is missing or empty: the kernel puts "" there
         server, watch, recipient = Server(self), Watch(self), unique("r")
-        self.write("client_program.py", CLIENT.replace("sys.argv[1]", f"'{server.port}'").replace("sys.argv[2]", f"'{recipient}'"))
+        program = CLIENT.replace("sys.argv[1]", f"'{server.port}'").replace("sys.argv[2]", f"'{recipient}'")
         process = self.spawn([""], executable=PYTHON_EXECUTABLE, cwd=self.work, stdin=subprocess.PIPE,
                              env={**os.environ, "PYTHONPATH": self.work, "PYTHONHOME": "/usr"})
-        with open(self.path("client_program.py"), "rb") as file:
-            process.communicate(file.read(), timeout=30)
+        process.communicate(program.encode(), timeout=30)
         event = watch.message(recipient)
         watch.stop()
         self.assertEqual(get(event, "process.executable"), PYTHON_EXECUTABLE)

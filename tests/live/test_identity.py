@@ -434,8 +434,8 @@ os.execv(f"/proc/self/fd/{{fd}}", ["tool", {program!r}, "{self.server.port}", "s
     def test_exec_between_two_mails(self):
         other = self.python_copy("other", "python3")
         token = unique("t")
-        pid, _ = self.run_program("client_program.py", EXEC_BETWEEN % {"other": other}, self.server.port, token, "first",
-                                  env={**os.environ, "PYTHONHOME": "/usr"})
+        pid, _ = self.run_program("client_program.py", EXEC_BETWEEN % {"other": other}, self.server.port, token,
+                                  "first", env={**os.environ, "PYTHONHOME": "/usr"})
         one, two = self.watch.message("one-" + token), self.watch.message("two-" + token)
         self.assert_mail(one, pid, executable=PYTHON_EXECUTABLE)
         self.assert_mail(two, pid, executable=other)
@@ -611,7 +611,7 @@ exit $status
         self.assertEqual(get(event, "process.parent.pid"), process.pid)
 
     def test_mount_namespace_and_chroot(self):
-        # An executable path as the host's root sees it cannot be told apart from the jail's: no hash of the host's file.
+        # The same path is another file in the host's root: that one's hash must not be given.
         if not unshare_works("-m"):
             self.skipTest("mount namespaces cannot be made here")
         watch, server, recipient = Watch(self), Server(self), unique("r")

@@ -600,7 +600,7 @@ class Forms(Ways):
 
     def test_commands_inside_a_body_are_no_commands(self):
         token = unique("t")
-        body = 'client.message(lines=["MAIL FROM:<fake@example.org>", "RCPT TO:<fake-" + token + ">", "DATA", "..", "QUIT"])'
+        body = 'client.message(lines=["MAIL FROM:<f@x.org>", "RCPT TO:<fake-" + token + ">", "DATA", "..", "QUIT"])'
         program = SEVERAL.replace("range(5)", "range(2)").replace('f"r{number}-{token}")',
                                                                   'f"r{number}-{token}", ' + body + ")")
         self.run_program("client_program.py", program, self.server.port, token)
