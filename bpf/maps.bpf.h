@@ -53,16 +53,26 @@ static __always_inline void count(__u32 counter, __u64 n)
 
 /* ---- The ring ------------------------------------------------------------------------------ */
 
-/* Above the half of the ring, bulk payload is cut short; above three quarters, it is dropped. */
-enum pressure { PRESSURE_NONE, PRESSURE_HALF, PRESSURE_HIGH };
+/*
+ * How much payload of one segment goes into the ring, by how full it is. Bulk is given up first: commands
+ * and replies are short, and what is said in them is what counts. The last eighth is left to records of
+ * processes and sockets.
+ */
+#define KEPT_HALF_FULL	 512U
+#define KEPT_ALMOST_FULL 128U
 
-static __always_inline enum pressure ring_pressure(void)
+static __always_inline __u32 ring_kept(__u32 len)
 {
 	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	__u32 kept = len;
 
-	if (used > ring_size / 4 * 3)
-		return PRESSURE_HIGH;
-	return used > ring_size / 2 ? PRESSURE_HALF : PRESSURE_NONE;
+	if (used > ring_size / 8 * 7)
+		kept = 0;
+	else if (used > ring_size / 4 * 3)
+		kept = KEPT_ALMOST_FULL;
+	else if (used > ring_size / 2)
+		kept = KEPT_HALF_FULL;
+	return kept < len ? kept : len;
 }
 
 /*

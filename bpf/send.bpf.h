@@ -78,24 +78,35 @@ static __always_inline void emit_claim(struct flow_state *state, __u32 seq, __u3
 	ring_submit(record);
 }
 
-/* Tells a send with the first bytes of its first piece. */
-static __always_inline void emit_prefix(struct flow_state *state, const struct vector *vector, __u32 seq)
+/* Tells a send with its first bytes, at most `max` (a power of two, constant). */
+static __always_inline void emit_prefix_in(struct flow_state *state, const struct vector *vector, __u32 seq,
+					   __u64 address, __u32 len, const __u32 max)
 {
-	struct send_record *record = send_reserve(SEND_PREFIX_MAX);
-	__u64 address, piece_len;
-	__u32 flags = SEND_ENTRY, n = 0;
+	struct send_record *record = send_reserve(max);
+	__u32 n = bounded(len, max), flags = SEND_ENTRY;
 
 	if (!record)
 		return;
-	if (vector_front(vector, &address, &piece_len) && piece_len) {
-		n = bounded(piece_len < SEND_PREFIX_MAX ? piece_len : SEND_PREFIX_MAX, SEND_PREFIX_MAX);
-		if (memory_read(vector->memory, record->data, n, address))
-			n = 0;
-	}
-	if (!n)
+	if (memory_read(vector->memory, record->data, n, address)) {
+		n = 0;
 		flags |= SEND_UNREADABLE;
+	}
 	send_record(record, state, seq, vector->count, n, flags);
 	ring_submit(record);
+}
+
+/* Tells a send with the first bytes of its first piece, in the smallest slot that takes them. */
+static __always_inline void emit_prefix(struct flow_state *state, const struct vector *vector, __u32 seq)
+{
+	__u64 address, len;
+
+	if (!vector_front(vector, &address, &len) || !len)
+		emit_claim(state, seq, vector->count, SEND_ENTRY | SEND_UNREADABLE);
+	else if (len <= 64)
+		emit_prefix_in(state, vector, seq, address, len, 64);
+	else
+		emit_prefix_in(state, vector, seq, address, len < SEND_PREFIX_MAX ? len : SEND_PREFIX_MAX,
+			       SEND_PREFIX_MAX);
 }
 
 /* Tells `len` bytes (1 to `max`, a constant, so that the ring can be reserved) at `address`. */

@@ -13,7 +13,7 @@
 #define ETH_P_IPV6	    0x86dd
 #define IPV6_EXTENSIONS_MAX 6
 #define CHUNKS_MAX	    40U /* of SEGMENT_DATA_MAX bytes: more than the largest segment (BIG TCP, 512 KiB) */
-#define PRESSURE_DATA_MAX   512U  /* bytes kept of a segment while the ring is half full */
+#define BACK_LEN	    64U	  /* bytes kept from the end of a segment that is cut short */
 #define HELLO_DATA_MAX	    2048U /* bytes kept of the segment in which TLS begins */
 
 /* Where a segment's payload lies. */
@@ -131,7 +131,7 @@ static __always_inline void segment_address(struct __sk_buff *skb, const struct 
 
 /* Delivers `len` bytes at `offset`; `max` is a constant, so that the ring can be reserved. */
 static __always_inline bool emit_segment(struct __sk_buff *skb, struct flow_state *state, __u32 offset,
-					 __u32 seq, __u32 len, __u32 stands_for, __u32 flags, const __u32 max)
+					 __u32 seq, __u32 len, __u32 flags, const __u32 max)
 {
 	struct segment_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + max, 0);
 	__u32 n = bounded(len, max);
@@ -145,63 +145,75 @@ static __always_inline bool emit_segment(struct __sk_buff *skb, struct flow_stat
 	record_header(&record->h, RECORD_SEGMENT, sizeof(*record) + n);
 	record->flow = state->id;
 	record->seq = seq;
-	record->len = stands_for;
+	record->len = n;
 	record->data_len = n;
-	record->flags = flags | (n < stands_for ? SEGMENT_TRUNCATED : 0);
+	record->flags = flags;
 	ring_submit(record);
 	return true;
 }
 
 /* The last, or only, chunk of a segment, in the smallest slot that takes it. */
 static __always_inline bool emit_tail(struct __sk_buff *skb, struct flow_state *state, __u32 offset,
-				      __u32 seq, __u32 len, __u32 stands_for, __u32 flags)
+				      __u32 seq, __u32 len, __u32 flags)
 {
-	if (len <= 128)
-		return emit_segment(skb, state, offset, seq, len, stands_for, flags, 128);
+	if (len <= 64)
+		return emit_segment(skb, state, offset, seq, len, flags, 64);
+	if (len <= 256)
+		return emit_segment(skb, state, offset, seq, len, flags, 256);
 	if (len <= 2048)
-		return emit_segment(skb, state, offset, seq, len, stands_for, flags, 2048);
-	return emit_segment(skb, state, offset, seq, len, stands_for, flags, SEGMENT_DATA_MAX);
+		return emit_segment(skb, state, offset, seq, len, flags, 2048);
+	return emit_segment(skb, state, offset, seq, len, flags, SEGMENT_DATA_MAX);
 }
 
 /* How much of a segment is kept: all of it, unless the ring fills up or the rest could not be read anyway. */
 static __always_inline __u32 segment_kept(const struct flow_state *state, __u32 len)
 {
-	enum pressure pressure = ring_pressure();
-	__u32 kept = len;
-
-	if (pressure == PRESSURE_HIGH)
-		return 0;
-	if (state->tx == LOOK_TLS && kept > HELLO_DATA_MAX)
-		kept = HELLO_DATA_MAX;
-	if (pressure == PRESSURE_HALF && kept > PRESSURE_DATA_MAX)
-		kept = PRESSURE_DATA_MAX;
-	return kept;
+	if (state->tx == LOOK_TLS && len > HELLO_DATA_MAX)
+		len = HELLO_DATA_MAX;
+	return ring_kept(len);
 }
 
 /*
- * Delivers what is kept of a segment: full chunks, then the tail. The chunks are all of one size,
- * with nothing to decide for each, or the verifier would walk every combination.
+ * Delivers `kept` bytes from the front of a segment: full chunks, then the tail. The chunks are all of
+ * one size, with nothing to decide for each, or the verifier would walk every combination.
  */
-static __always_inline void emit_segments(struct __sk_buff *skb, struct flow_state *state,
-					  const struct segment *segment, __u32 flags)
+static __always_inline void emit_front(struct __sk_buff *skb, struct flow_state *state,
+				       const struct segment *segment, __u32 kept, __u32 flags)
 {
-	__u32 kept = segment_kept(state, segment->len), offset = segment->offset, seq = segment->seq, i;
+	__u32 offset = segment->offset, seq = segment->seq, i;
 
-	if (kept < segment->len && state->tx != LOOK_TLS)
-		count(COUNTER_PRESSURE_BYTES, segment->len - kept);
 	for (i = 0; i < CHUNKS_MAX && kept > SEGMENT_DATA_MAX; i++) {
-		if (!emit_segment(skb, state, offset, seq, SEGMENT_DATA_MAX, SEGMENT_DATA_MAX, flags,
-				  SEGMENT_DATA_MAX))
+		if (!emit_segment(skb, state, offset, seq, SEGMENT_DATA_MAX, flags, SEGMENT_DATA_MAX))
 			goto lost;
 		offset += SEGMENT_DATA_MAX;
 		seq += SEGMENT_DATA_MAX;
 		kept -= SEGMENT_DATA_MAX;
 	}
-	if (!kept || emit_tail(skb, state, offset, seq, kept, segment->len - (seq - segment->seq), flags))
+	if (!kept || emit_tail(skb, state, offset, seq, kept, flags))
 		return;
 lost:
 	count(COUNTER_SEGMENT_LOST, 1);
 	count(COUNTER_SEGMENT_BYTES, kept);
+}
+
+/*
+ * Delivers a segment. Where the ring fills up, its front and its last bytes: the end of a message, and the
+ * commands behind it, stand there. What is left out shows as a hole in the sequence.
+ */
+static __always_inline void emit_segments(struct __sk_buff *skb, struct flow_state *state,
+					  const struct segment *segment, __u32 flags)
+{
+	__u32 kept = segment_kept(state, segment->len), left_out = segment->len - kept;
+
+	emit_front(skb, state, segment, kept, flags);
+	if (!left_out || state->tx == LOOK_TLS)
+		return;
+	if (kept && left_out > BACK_LEN) {
+		left_out -= BACK_LEN;
+		emit_segment(skb, state, segment->offset + segment->len - BACK_LEN,
+			     segment->seq + segment->len - BACK_LEN, BACK_LEN, flags, BACK_LEN);
+	}
+	count(COUNTER_PRESSURE_BYTES, left_out);
 }
 
 /* Looks at the first bytes of a segment and takes them into the verdict. True if TLS begins with it. */

@@ -124,7 +124,7 @@ struct exit_record {
 };
 
 #define ANCESTORS_MAX	8U
-#define CGROUP_DATA_MAX 1024U
+#define CGROUP_DATA_MAX 512U
 
 struct ancestor_id {
 	__u64 start_ns;
@@ -212,8 +212,7 @@ struct send_record {
 };
 
 enum segment_flag {
-	SEGMENT_OUTBOUND = 1 << 0,  /* left this socket; else it arrived for it */
-	SEGMENT_TRUNCATED = 1 << 1, /* `data` is only the first part of `len` */
+	SEGMENT_OUTBOUND = 1 << 0, /* left this socket; else it arrived for it */
 };
 
 #define SEGMENT_DATA_MAX 16384U

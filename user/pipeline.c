@@ -91,7 +91,8 @@ static uint64_t mix(uint64_t sum, uint64_t word)
 }
 
 /* A name for what these four numbers make unique, as 32 hex digits. */
-static void event_identify(const struct pipeline *pipeline, char *id, uint64_t cookie, uint64_t what, uint64_t number)
+static void event_identify(const struct pipeline *pipeline, char *id, uint64_t cookie, uint64_t what,
+			   uint64_t number)
 {
 	uint64_t a = mix(mix(mix(mix(0, pipeline->boot), cookie), what), number), b = mix(a, cookie);
 

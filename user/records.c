@@ -4,12 +4,15 @@
 #include <stdint.h>
 
 _Static_assert(sizeof(struct exec_record) == offsetof(struct exec_record, data), "no hole before the data");
-_Static_assert(sizeof(struct sender_record) == offsetof(struct sender_record, cgroup), "no hole before the data");
+_Static_assert(sizeof(struct sender_record) == offsetof(struct sender_record, cgroup),
+	       "no hole before the data");
 _Static_assert(sizeof(struct send_record) == offsetof(struct send_record, data), "no hole before the data");
-_Static_assert(sizeof(struct segment_record) == offsetof(struct segment_record, data), "no hole before the data");
+_Static_assert(sizeof(struct segment_record) == offsetof(struct segment_record, data),
+	       "no hole before the data");
 _Static_assert(sizeof(struct host_record) == offsetof(struct host_record, name), "no hole before the data");
 _Static_assert(sizeof(struct name_record) == offsetof(struct name_record, name), "no hole before the data");
-_Static_assert(sizeof(struct cgroup_record) == offsetof(struct cgroup_record, path), "no hole before the data");
+_Static_assert(sizeof(struct cgroup_record) == offsetof(struct cgroup_record, path),
+	       "no hole before the data");
 
 /* The fixed part is there, and behind it just as many bytes as the record itself counts up. */
 static bool fits(const struct record *record, size_t fixed, uint64_t data)

@@ -153,6 +153,9 @@ static bool fill_cgroup(struct sender *sender, struct names *names, uint64_t now
 			hooks->want_cgroup(hooks->context, sender->task.pid, sender->task.start_ns);
 		if (state == NAME_KNOWN)
 			set(&sender->cgroup, text);
+		if (state == NAME_KNOWN &&
+		    sender->full) /* the process is gone: what the kernel told stands */
+			set(&sender->cgroup, "/");
 	}
 	if (sender->cgroup)
 		fill_units(sender);

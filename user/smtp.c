@@ -44,7 +44,20 @@ enum mode {
 };
 
 /* Where the message's lines are being looked at for the end of data. */
-enum dot { DOT_NO, DOT_LINE_START, DOT_SEEN, DOT_CR };
+enum dot {
+	DOT_NO,
+	DOT_LINE_START,
+	DOT_SEEN,
+	DOT_CR,
+	DOT_AFTER_GAP, /* nothing was seen since a hole */
+	DOT_END,       /* the end of data was just taken */
+};
+
+/* The place in a message: also where only looking on, not parsing, is wanted. */
+struct message_place {
+	enum dot dot;
+	uint32_t held; /* bytes since the line start that may be the end of data: the dot and its CRs */
+};
 
 /* A transaction, and what only the session needs to know of it. */
 struct open {
@@ -59,6 +72,7 @@ struct open {
 
 enum owed_kind {
 	OWED_OTHER,
+	OWED_GREETING, /* a greeting command that the server may well refuse */
 	OWED_MAIL,
 	OWED_NESTED, /* a MAIL within a transaction */
 	OWED_RCPT,
@@ -88,7 +102,7 @@ struct smtp_session {
 	uint32_t line_len;
 	bool line_truncated;
 	bool line_skip; /* after a gap: what comes before the next LF is no line */
-	enum dot dot;
+	struct message_place place;
 	uint64_t chunk_left;
 	bool chunk_last;
 	bool data_waits;       /* DATA was issued, and its reply is not there yet */
@@ -277,6 +291,22 @@ static void lose_step(struct smtp_session *session)
 
 /* ---- What the server owes ------------------------------------------------------------------- */
 
+static struct owed *owed_at(struct smtp_session *session, uint32_t index)
+{
+	return &session->owed[(session->owed_at + index) & (session->owed_size - 1)];
+}
+
+/* Forgets the first: its reply was lost. What it was owed for stays open for what else it is owed. */
+static void drop_owed(struct smtp_session *session)
+{
+	struct open *open = owed_at(session, 0)->open;
+
+	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
+	session->owed_count--;
+	if (open && --open->owed == 0 && open->ended)
+		hand_out(session, open);
+}
+
 static bool owed_grow(struct smtp_session *session)
 {
 	uint32_t size = session->owed_size ? session->owed_size * 2 : EXPECTED_FIRST;
@@ -309,7 +339,7 @@ static void owe(struct smtp_session *session, enum owed_kind kind, struct open *
 		open->owed++;
 }
 
-/* The end of data: one reply, or with LMTP one for each recipient that was not refused. */
+/* The end of data, by DATA or BDAT: one reply, or with LMTP one for each recipient that was not refused. */
 static void owe_message(struct smtp_session *session, struct open *open)
 {
 	uint32_t replies = 1;
@@ -335,6 +365,11 @@ static void keep_word(char *out, uint16_t *len, struct span word, bool upper)
 static void on_greeting_command(struct smtp_session *session, const struct smtp_command *command,
 				uint64_t time_ns)
 {
+	/* Without a name it is mostly refused, and a refused one resets nothing (RFC 5321, 4.1.4). */
+	if (!command->argument.len && session->replies && session->facts.protocol != SMTP_PROTOCOL_UNKNOWN) {
+		owe(session, OWED_GREETING, NULL, 0);
+		return;
+	}
 	session->facts.protocol = command->verb == SMTP_VERB_HELO   ? SMTP_PROTOCOL_SMTP
 				  : command->verb == SMTP_VERB_EHLO ? SMTP_PROTOCOL_ESMTP
 								    : SMTP_PROTOCOL_LMTP;
@@ -377,7 +412,7 @@ static void on_data(struct smtp_session *session)
 	owe(session, OWED_DATA, session->current, 0);
 	session->data_waits = true;
 	session->mode = MODE_MESSAGE;
-	session->dot = DOT_LINE_START;
+	session->place = (struct message_place){.dot = DOT_LINE_START};
 	if (session->current)
 		session->current->transaction->data_started = true;
 }
@@ -405,7 +440,10 @@ static void on_bdat(struct smtp_session *session, const struct smtp_command *com
 
 	if (open)
 		open->transaction->data_started = true;
-	owe(session, command->last ? OWED_MESSAGE : OWED_CHUNK, open, 0);
+	if (command->last)
+		owe_message(session, open);
+	else
+		owe(session, OWED_CHUNK, open, 0);
 	session->chunk_left = command->size;
 	session->chunk_last = command->last;
 	session->mode = MODE_CHUNK;
@@ -491,6 +529,9 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 	session->facts.commands++;
 	if (command.verb != SMTP_VERB_NONE)
 		session->facts.commands_seen = true;
+	if (smtp_command_certain(line, true) && command.verb != SMTP_VERB_AUTH &&
+	    command.verb != SMTP_VERB_QUIT && command.verb != SMTP_VERB_RSET)
+		session->auth_open = false; /* the client is past it; a 334 opens it again */
 	if (contains(line, "MAIL FROM:"))
 		session->facts.mail_from_seen = true;
 	if (contains(line, "RCPT TO:"))
@@ -504,11 +545,12 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 static void on_answer_line(struct smtp_session *session, struct span line, uint64_t time_ns)
 {
 	session->mode = MODE_COMMAND;
+	session->line_skip = false; /* the end of an answer is one too */
 	if (session->replies) {
 		owe(session, OWED_AUTH, NULL, 0);
 		return;
 	}
-	if (smtp_command_certain(line)) {
+	if (smtp_command_certain(line, true)) {
 		session->answers_left = 0;
 		session->auth_open = false;
 		on_command_line(session, line, time_ns);
@@ -548,11 +590,11 @@ static struct span without_cr(struct span line)
 	return line;
 }
 
-/* Whether TLS begins with these bytes at the start of a line. */
+/* Whether TLS begins with these bytes at the start of a line: a handshake record, which no command resembles. */
 static bool is_tls(const struct smtp_session *session, struct span data)
 {
 	return session->tls_next && session->position == session->line_start && data.len &&
-	       (unsigned char)data.data[0] == 0x16 && (data.len < 2 || data.data[1] == 3);
+	       data.data[0] == 0x16;
 }
 
 /* Takes one line, or what there is of one, off the data. */
@@ -580,7 +622,7 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 	}
 	if (session->line_truncated)
 		session->facts.lines_truncated++;
-	if (session->line_skip)
+	if (session->line_skip && session->mode == MODE_COMMAND)
 		session->line_skip = false;
 	else if (session->mode == MODE_ANSWER)
 		on_answer_line(session, without_cr(line), time_ns);
@@ -602,39 +644,47 @@ static void message_add(struct smtp_session *session, uint64_t bytes)
 }
 
 /*
- * Takes bytes of the message off the data, up to the end of data if that is there. A dot at the start
- * of a line, and a CR behind it, are counted when the line turns out not to be the end.
+ * Takes bytes of a message off the data, up to the end of data (DOT_END) if that is there. A dot at the
+ * start of a line, and CRs behind it, are counted when the line turns out not to be the end.
  */
-static size_t take_message(struct smtp_session *session, struct span data, uint64_t time_ns)
+static size_t message_next(struct message_place *place, struct span data, uint64_t *bytes)
 {
 	char c = data.data[0];
 	const char *end;
-	size_t taken = 1;
+	size_t taken;
 
-	if (session->dot == DOT_LINE_START && c == '.') {
-		session->dot = DOT_SEEN;
-		session->position++;
+	*bytes = 0;
+	if ((place->dot == DOT_LINE_START && c == '.') ||
+	    ((place->dot == DOT_SEEN || place->dot == DOT_CR) && c == '\r')) {
+		place->held = c == '.' ? 1 : place->held + 1;
+		place->dot = c == '.' ? DOT_SEEN : DOT_CR;
 		return 1;
 	}
-	if (session->dot == DOT_SEEN && c == '\r') {
-		session->dot = DOT_CR;
-		session->position++;
-		return 1;
-	}
-	if (session->dot == DOT_SEEN || session->dot == DOT_CR) {
+	if (place->dot == DOT_SEEN || place->dot == DOT_CR) {
 		if (c == '\n') {
-			session->position++;
-			session->line_start = session->position;
-			end_message(session, time_ns);
+			place->dot = DOT_END;
 			return 1;
 		}
-		message_add(session, session->dot == DOT_CR ? 2 : 1);
+		*bytes = place->held;
 	}
 	end = memchr(data.data, '\n', data.len);
 	taken = end ? (size_t)(end - data.data) + 1 : data.len;
-	session->dot = end ? DOT_LINE_START : DOT_NO;
-	message_add(session, taken);
+	place->dot = end ? DOT_LINE_START : DOT_NO;
+	*bytes += taken;
+	return taken;
+}
+
+static size_t take_message(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	uint64_t bytes;
+	size_t taken = message_next(&session->place, data, &bytes);
+
 	session->position += taken;
+	message_add(session, bytes);
+	if (session->place.dot == DOT_END) {
+		session->line_start = session->position;
+		end_message(session, time_ns);
+	}
 	return taken;
 }
 
@@ -686,7 +736,9 @@ void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 		lose_step(session);
 		break;
 	case MODE_MESSAGE:
-		session->dot = DOT_NO;
+		if (session->place.dot == DOT_SEEN || session->place.dot == DOT_CR)
+			message_add(session, session->place.held);
+		session->place.dot = DOT_AFTER_GAP;
 		message_add(session, len);
 		break;
 	case MODE_CHUNK:
@@ -754,7 +806,7 @@ static void on_data_reply(struct smtp_session *session, struct open *open, uint1
 	session->mode = MODE_COMMAND;
 	session->line_start = session->position;
 	if (open && open->transaction->bytes) { /* what was taken for the message was commands */
-		session->line_skip = session->dot != DOT_LINE_START;
+		session->line_skip = session->place.dot != DOT_LINE_START;
 		lose_step(session);
 	}
 }
@@ -764,6 +816,7 @@ static void on_auth_reply(struct smtp_session *session, uint16_t code)
 	if (code == 334) {
 		if (session->mode == MODE_COMMAND)
 			session->mode = MODE_ANSWER;
+		session->auth_open = true;
 		return;
 	}
 	session->auth_open = false;
@@ -788,6 +841,11 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 			open->mail_code = code;
 		break;
 	case OWED_NESTED: on_nested_reply(session, code, time_ns); return;
+	case OWED_GREETING:
+		if (code < 300)
+			end_transaction(session, session->current, SMTP_END_RESET, session->line_start,
+					time_ns);
+		break;
 	case OWED_RCPT:
 		if (open)
 			open->transaction->recipients[owed->recipient].code = code;
@@ -807,7 +865,7 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 		if (code == 354 &&
 		    session->mode == MODE_COMMAND) { /* it was a DATA, in a form unknown here */
 			session->mode = MODE_MESSAGE;
-			session->dot = DOT_LINE_START;
+			session->place = (struct message_place){.dot = DOT_LINE_START};
 			if (session->current)
 				session->current->transaction->data_started = true;
 		}
@@ -828,15 +886,36 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
 	if (code == 421)
 		return;
 	lose_step(session);
+	if (code == 334 || session->mode == MODE_ANSWER)
+		on_auth_reply(session, code); /* the AUTH, or an answer, is what was hidden */
 	/* After a gap, the end of data itself may be what is missing. */
 	if (session->mode == MODE_MESSAGE && open && open->transaction->missing_bytes) {
 		open->final_code = code;
 		keep_reply(session, open, code, time_ns);
 		session->mode = MODE_COMMAND;
 		session->line_start = session->position;
-		session->line_skip = session->dot != DOT_LINE_START;
+		session->line_skip =
+			session->place.dot != DOT_LINE_START && session->place.dot != DOT_AFTER_GAP;
 		end_transaction(session, open, SMTP_END_DATA, session->position, time_ns);
 	}
+}
+
+/*
+ * 354 answers a DATA and nothing else. Where one is owed further back, what is owed before it was answered
+ * by replies that were never seen.
+ */
+static void step_to_data(struct smtp_session *session)
+{
+	uint32_t skip = 0;
+
+	while (skip < session->owed_count && owed_at(session, skip)->kind != OWED_DATA &&
+	       owed_at(session, skip)->kind != OWED_OTHER)
+		skip++;
+	if (!skip || skip == session->owed_count || owed_at(session, skip)->kind != OWED_DATA)
+		return;
+	lose_step(session);
+	while (skip--)
+		drop_owed(session);
 }
 
 static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
@@ -850,14 +929,16 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 			session->facts.greeting_seen = true;
 			return;
 		}
-		if (!session->owed_count)
+		if (!session->owed_count && code != 334)
 			return; /* a refusal to greet, or the answer to what came before the watch */
 	}
 	if (!session->owed_count) {
 		on_surplus_reply(session, code, time_ns);
 		return;
 	}
-	owed = session->owed[session->owed_at];
+	if (code == 354)
+		step_to_data(session);
+	owed = *owed_at(session, 0);
 	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
 	session->owed_count--;
 	on_owed_reply(session, &owed, code, time_ns);
@@ -949,6 +1030,11 @@ void smtp_session_close(struct smtp_session *session, uint64_t time_ns)
 
 /* ---- Masking -------------------------------------------------------------------------------- */
 
+static bool is_dot(struct span line)
+{
+	return line.len == 1 && line.data[0] == '.';
+}
+
 static void mask(char *data, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++) {
@@ -957,46 +1043,131 @@ static void mask(char *data, size_t from, size_t to)
 	}
 }
 
-/*
- * Masks one line of `len` bytes, of which `before` bytes (in `head`) were seen earlier. Returns whether
- * it opens an AUTH, so that the lines behind it may be secret too.
- */
-static bool mask_line(const char *head, size_t before, char *data, size_t len, bool secret)
+/* Where masking is: what the session would be in, had it taken the bytes before. */
+struct masking {
+	enum mode mode;
+	struct message_place place;
+	uint64_t chunk_left;
+	const char *head; /* the beginning of a line, seen earlier */
+	size_t head_len;
+	bool in_order;
+	bool confirmed; /* the server took the DATA: what follows is a message */
+	bool secret;	/* an AUTH is open: what is no command may be an answer */
+	bool answer;	/* the next line is one, or the end of a line that nobody saw begin */
+	bool doubtful;	/* the next line may be the end of one that nobody saw begin */
+};
+
+static struct masking masking_begin(const struct smtp_session *session, bool in_order)
+{
+	bool lines = session->mode == MODE_COMMAND || session->mode == MODE_ANSWER;
+	struct masking masking = {.mode = MODE_COMMAND,
+				  .in_order = in_order,
+				  .secret = session->auth_open,
+				  .doubtful = !in_order && lines};
+
+	if (!in_order)
+		return masking;
+	masking.mode = session->mode;
+	masking.place = session->place;
+	masking.chunk_left = session->chunk_left;
+	masking.confirmed = !session->data_waits;
+	masking.answer = lines && (session->line_skip || (session->mode == MODE_ANSWER && session->replies));
+	if (lines) {
+		masking.mode = MODE_COMMAND;
+		masking.head = session->line;
+		masking.head_len = session->line_len < SMTP_LINE_MAX ? session->line_len : SMTP_LINE_MAX - 1;
+	}
+	return masking;
+}
+
+/* A whole line that is no secret: where it leads to. */
+static void mask_command(struct masking *masking, const struct smtp_command *command, bool certain)
+{
+	if (certain && command->verb != SMTP_VERB_QUIT && command->verb != SMTP_VERB_RSET)
+		masking->secret = false;
+	if (!masking->in_order)
+		return;
+	if (command->verb == SMTP_VERB_DATA) {
+		masking->mode = MODE_MESSAGE;
+		masking->place = (struct message_place){.dot = DOT_LINE_START};
+		masking->confirmed = false;
+	} else if (command->verb == SMTP_VERB_BDAT && command->size) {
+		masking->mode = MODE_CHUNK;
+		masking->chunk_left = command->size;
+	}
+}
+
+/* One line or a piece of one: `len` bytes, with its LF if that is there. */
+static void mask_line(struct masking *masking, char *data, size_t len)
 {
 	char line[SMTP_LINE_MAX];
-	size_t kept = len < sizeof(line) - before ? len : sizeof(line) - before, from;
+	bool whole = data[len - 1] == '\n', answer = masking->answer, doubtful = masking->doubtful, certain;
+	size_t before = masking->head_len, from;
+	size_t kept = len - whole < sizeof(line) - before ? len - whole : sizeof(line) - before;
+	struct span text = {line, before + kept};
+	struct smtp_command command;
 
 	if (before)
-		memcpy(line, head, before);
+		memcpy(line, masking->head, before);
 	memcpy(line + before, data, kept);
-	from = smtp_command_secret((struct span){line, before + kept});
-	if (from < before + kept || strncasecmp(line, "AUTH ", before + kept < 5 ? before + kept : 5) == 0) {
-		if (from < before + kept)
-			mask(data, from > before ? from - before : 0, len);
-		return before + kept >= 5;
-	}
-	if (secret && !smtp_command_certain(without_cr((struct span){line, before + kept})))
+	text = without_cr(text);
+	masking->head_len = 0;
+	masking->answer = masking->doubtful = false;
+	command = smtp_command_parse(text);
+	certain = smtp_command_certain(text, whole);
+	from = smtp_command_secret(text);
+	if (answer) {
 		mask(data, 0, len);
-	return false;
+	} else if (command.verb == SMTP_VERB_AUTH) {
+		masking->secret = true;
+		if (from < text.len)
+			mask(data, from > before ? from - before : 0, len);
+	} else if ((masking->secret && !certain && !is_dot(text)) ||
+		   (doubtful && command.verb == SMTP_VERB_NONE && !is_dot(text))) {
+		mask(data, 0, len);
+	} else if (whole) {
+		mask_command(masking, &command, certain);
+	}
+	explicit_bzero(line, before + kept);
+}
+
+/*
+ * What follows a DATA is a message, and none of it is secret. As long as the server has not taken that
+ * DATA it may refuse it, and read commands: then what looks like an AUTH is masked, at no cost.
+ */
+static size_t mask_message(struct masking *masking, char *data, size_t len)
+{
+	bool line_start = masking->place.dot == DOT_LINE_START;
+	uint64_t bytes;
+	size_t taken = message_next(&masking->place, (struct span){data, len}, &bytes);
+	size_t from = smtp_command_secret((struct span){data, taken});
+
+	if (line_start && !masking->confirmed && from < taken)
+		mask(data, from, taken);
+	if (masking->place.dot == DOT_END)
+		masking->mode = MODE_COMMAND;
+	return taken;
 }
 
 void smtp_mask_secrets(const struct smtp_session *session, char *data, size_t len, bool in_order)
 {
-	size_t before = in_order && session->mode != MODE_MESSAGE ? session->line_len : 0, at = 0;
-	bool secret = session->auth_open && session->mode != MODE_MESSAGE && session->mode != MODE_CHUNK;
+	struct masking masking = masking_begin(session, in_order);
 
-	if (session->mode == MODE_OPAQUE)
-		return;
-	if (before == SMTP_LINE_MAX)
-		before--;
-	while (at < len) {
-		const char *end = memchr(data + at, '\n', len - at);
-		size_t next = end ? (size_t)(end - data) + 1 : len;
+	while (len && session->mode != MODE_OPAQUE) {
+		const char *end = memchr(data, '\n', len);
+		size_t taken = end ? (size_t)(end - data) + 1 : len;
 
-		if (mask_line(session->line, before, data + at, next - at,
-			      secret || (!in_order && session->auth_open)))
-			secret = true;
-		before = 0;
-		at = next;
+		if (masking.mode == MODE_MESSAGE) {
+			taken = mask_message(&masking, data, len);
+		} else if (masking.mode == MODE_CHUNK) {
+			taken = len < masking.chunk_left ? len : (size_t)masking.chunk_left;
+			masking.chunk_left -= taken;
+			if (!masking.chunk_left)
+				masking.mode = MODE_COMMAND;
+		} else {
+			mask_line(&masking, data, taken);
+		}
+		data += taken;
+		len -= taken;
 	}
 }

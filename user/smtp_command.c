@@ -193,12 +193,13 @@ size_t smtp_command_secret(struct span line)
 	return (size_t)(rest.data - line.data);
 }
 
-bool smtp_command_certain(struct span line)
+bool smtp_command_certain(struct span line, bool whole)
 {
 	struct span rest = line, word = next_word(&rest);
 	enum smtp_verb verb = verb_of(word);
 
 	if (verb == SMTP_VERB_NONE)
 		return false;
-	return verb == SMTP_VERB_QUIT || verb == SMTP_VERB_RSET || memchr(line.data, ' ', line.len) != NULL;
+	return (whole && (verb == SMTP_VERB_QUIT || verb == SMTP_VERB_RSET)) ||
+	       memchr(line.data, ' ', line.len) != NULL;
 }

@@ -43,7 +43,10 @@ struct smtp_command smtp_command_parse(struct span line);
 /* Where the secret of an AUTH line begins (behind "AUTH mechanism "); the line's length if there is none. */
 size_t smtp_command_secret(struct span line);
 
-/* Whether the line can only be a command, and no answer to a 334: those are base64 (RFC 4954). */
-bool smtp_command_certain(struct span line);
+/*
+ * Whether the line can only be a command, and no answer to a 334: those are base64 (RFC 4954). `whole`
+ * false: more of the line may follow.
+ */
+bool smtp_command_certain(struct span line, bool whole);
 
 #endif

@@ -128,6 +128,61 @@ void text_add_utf8(struct text *text, struct span bytes)
 	}
 }
 
+/* The length of what stands at the front and needs no escape in JSON: printable ASCII but for " and \\. */
+static size_t json_plain(struct span bytes)
+{
+	size_t len = 0;
+
+	while (len < bytes.len) {
+		unsigned char c = (unsigned char)bytes.data[len];
+
+		if (c < ' ' || c >= 0x7f || c == '"' || c == '\\')
+			break;
+		len++;
+	}
+	return len;
+}
+
+/* One ASCII character that JSON wants escaped. */
+static void add_json_escape(struct text *text, unsigned char c, bool x_follows)
+{
+	static const char letters[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+
+	if (c == '\\')
+		text_add_string(text, x_follows ? "\\\\\\\\" : "\\\\");
+	else if (c == '"')
+		text_add_string(text, "\\\"");
+	else if (c < sizeof(letters) && letters[c])
+		text_add_format(text, "\\%c", letters[c]);
+	else
+		text_add_format(text, "\\u%04x", c);
+}
+
+void text_add_json(struct text *text, struct span bytes)
+{
+	while (bytes.len) {
+		uint32_t code = 0;
+		size_t len = json_plain(bytes);
+
+		if (len) {
+			text_add(text, (struct span){bytes.data, len});
+		} else {
+			len = utf8_front(bytes, &code);
+			if (!len || code == 0x7f || (code >= 0x80 && code < 0xa0)) {
+				text_add_format(text, "\\\\x%02x", (unsigned char)bytes.data[0]);
+				len = 1;
+			} else if (len == 1) {
+				add_json_escape(text, (unsigned char)code,
+						bytes.len > 1 && bytes.data[1] == 'x');
+			} else {
+				text_add(text, (struct span){bytes.data, len});
+			}
+		}
+		bytes.data += len;
+		bytes.len -= len;
+	}
+}
+
 static bool locale_is_utf8(void)
 {
 	static int known = -1;

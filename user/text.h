@@ -32,6 +32,9 @@ void text_free(struct text *text);
  */
 void text_add_utf8(struct text *text, struct span bytes);
 
+/* The same as what stands between the quotes of a JSON string. */
+void text_add_json(struct text *text, struct span bytes);
+
 /*
  * Adds bytes for a terminal: control characters, invalid UTF-8, and what changes the direction of text or
  * cannot be seen become escapes ("\x1b", "\u202e"). In a locale that is not UTF-8, everything beyond
