@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: two bounded queues under one lock, one thread. The thread takes a request,
- * works on it without the lock, and puts one result record into the other queue; an eventfd tells the
- * reader. A request carries copies: no reference to an image or a sender leaves the main thread.
+ * Theory of operation: requests wait in three lanes, each with a thread, so that none holds another up: a
+ * directory service may take its time, a hash does, and a process whose cgroup is asked for may end soon. A thread takes a request, works on it
+ * without the lock, and puts it among the results; an eventfd tells the reader. A request carries
+ * copies: no reference to an image or a sender leaves the main thread. It also carries its result from
+ * the beginning, the one that says that nothing was found, and so has one even if memory runs out.
  *
- * A hash is given only if it cannot be another file's: the file is opened, its device, inode, ctime
- * and size are compared with what the kernel saw at exec, and again once it has been read. On
- * overlayfs and btrfs, stat reports another device than the superblock's: no hash is given there.
+ * A hash is given only if it cannot be another file's. The file's device, inode, ctime and size are
+ * those of the exec, before and after it is read. Who writes to a file sets its ctime; but the clock of
+ * ctime stands still for a tick, so a file that was made within one tick of its exec could be written
+ * again without a trace once the process has ended (while it runs, the kernel lets nobody write). Such
+ * a file is hashed only if the process still runs it when it has been read. A file system in user space
+ * can serve every reader something else: nothing on it is hashed. On overlayfs and btrfs stat(2)
+ * reports another device than the superblock's, which is the one that is seen at an exec: no hash there.
+ *
+ * The threads can hang in the kernel or in a name service. The end waits for them, but not for long;
+ * what is shared is freed by the last one to leave.
  */
 #include "enrich.h"
 
@@ -15,49 +24,95 @@
 #include <grp.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/magic.h>
 
 #include <openssl/evp.h>
 
-#define READ_SIZE   65536U
-#define NAME_BUFFER 16384U
-#define PATH_SIZE   8192U
-#define NS_PER_S    1000000000ULL
+#include "procfs.h"
+#include "records.h"
+
+#define READ_SIZE	65536U
+#define NAME_BUFFER	1024U	 /* to begin with */
+#define NAME_BUFFER_MAX 1048576U /* a group may have many members */
+#define PATH_SIZE	8192U
+#define NS_PER_S	1000000000ULL
+#define COARSE_NS	2000000000ULL /* of file systems whose times have no fraction of a second */
+#define END_WAIT_S	2	      /* for a thread that hangs */
 
 enum want { WANT_USER, WANT_GROUP, WANT_HASH, WANT_CGROUP };
+enum lane { LANE_NAMES, LANE_HASHES, LANE_CGROUPS, LANE_COUNT };
 
+/* What is sought, then what was found. */
 struct request {
 	struct request *next;
 	enum want want;
-	uint32_t id; /* uid, gid or pid */
-	uint64_t start_ns;
-	uint64_t inode, ctime_ns, size;
-	uint32_t dev;
-	char executable[]; /* of a hash */
+	uint32_t pid;	       /* of a hash or a cgroup */
+	uint64_t exec_ns;      /* of a hash */
+	struct record *record; /* owned; the result: "nothing found" until it is */
+	char executable[];     /* of a hash */
 };
 
-struct result {
-	struct result *next;
-	struct record *record;
+struct queue {
+	struct request *first, *last;
+};
+
+struct worker {
+	struct enricher *enricher;
+	pthread_t thread;
+	pthread_cond_t wanted;
+	struct queue requests;
 };
 
 struct enricher {
-	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t wanted;
-	int fd;
+	struct worker workers[LANE_COUNT];
+	struct queue results;
+	size_t outstanding; /* requests and results */
+	unsigned int users; /* threads that have not left, the main one included */
 	bool ending;
-	size_t queued; /* requests and results */
-	struct request *first_request, *last_request;
-	struct result *first_result, *last_result;
+	int fd;
 };
+
+/* ---- Queues --------------------------------------------------------------------------------- */
+
+static void queue_put(struct queue *queue, struct request *request)
+{
+	request->next = NULL;
+	*(queue->last ? &queue->last->next : &queue->first) = request;
+	queue->last = request;
+}
+
+static struct request *queue_take(struct queue *queue)
+{
+	struct request *request = queue->first;
+
+	if (request) {
+		queue->first = request->next;
+		if (!queue->first)
+			queue->last = NULL;
+	}
+	return request;
+}
+
+static void queue_drop(struct queue *queue)
+{
+	struct request *request;
+
+	while ((request = queue_take(queue))) {
+		free(request->record);
+		free(request);
+	}
+}
 
 static bool is_ending(struct enricher *enricher)
 {
@@ -69,92 +124,120 @@ static bool is_ending(struct enricher *enricher)
 	return ending;
 }
 
-/* A zeroed record with its header filled in. NULL if there is no memory. */
-static void *make_record(uint32_t type, size_t len)
-{
-	struct record *record = calloc(1, len);
-	struct timespec now;
-
-	if (!record)
-		return NULL;
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	record->type = type;
-	record->len = (uint32_t)len;
-	record->time_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-	return record;
-}
-
 /* ---- Names ---------------------------------------------------------------------------------- */
 
-static struct record *find_name(const struct request *request)
+/* One attempt with a buffer of this size: 0 and the name in it, -ERANGE if it is too small, or -ENOENT. */
+static int look_up(enum want want, uint32_t id, char *buffer, size_t size, const char **name)
 {
-	char *buffer = malloc(NAME_BUFFER);
 	struct passwd user, *found_user = NULL;
 	struct group group, *found_group = NULL;
-	const char *name = "";
-	struct name_record *record;
+	int error;
 
-	if (!buffer)
-		return NULL;
-	if (request->want == WANT_USER &&
-	    getpwuid_r(request->id, &user, buffer, NAME_BUFFER, &found_user) == 0 && found_user)
-		name = user.pw_name;
-	if (request->want == WANT_GROUP &&
-	    getgrgid_r(request->id, &group, buffer, NAME_BUFFER, &found_group) == 0 && found_group)
-		name = group.gr_name;
-	record = make_record(RECORD_NAME, sizeof(*record) + strlen(name));
-	if (record) {
-		record->kind = request->want == WANT_USER ? NAME_USER : NAME_GROUP;
-		record->id = request->id;
-		record->name_len = (uint32_t)strlen(name);
-		memcpy(record->name, name, record->name_len);
+	if (want == WANT_USER)
+		error = getpwuid_r(id, &user, buffer, size, &found_user);
+	else
+		error = getgrgid_r(id, &group, buffer, size, &found_group);
+	if (error)
+		return error == ERANGE ? -ERANGE : -ENOENT;
+	if (found_user)
+		*name = found_user->pw_name;
+	if (found_group)
+		*name = found_group->gr_name;
+	return *name && strlen(*name) <= RECORD_NAME_MAX ? 0 : -ENOENT;
+}
+
+/* Makes the record longer by the bytes of `data`. False if there is no memory; it is as it was. */
+static bool extend(struct request *request, const char *data, size_t offset, size_t len)
+{
+	struct record *record = realloc(request->record, request->record->len + len);
+
+	if (!record)
+		return false;
+	memset((char *)record + record->len, 0, len);
+	memcpy((char *)record + offset, data, len);
+	record->len += (uint32_t)len;
+	request->record = record;
+	return true;
+}
+
+static void find_name(struct request *request)
+{
+	const uint32_t id = ((struct name_record *)request->record)->id;
+	const char *name = NULL;
+	char *buffer = NULL;
+	int error = -ERANGE;
+
+	for (size_t size = NAME_BUFFER; error == -ERANGE && size <= NAME_BUFFER_MAX; size *= 4) {
+		free(buffer);
+		buffer = malloc(size);
+		error = buffer ? look_up(request->want, id, buffer, size, &name) : -ENOMEM;
 	}
+	if (!error && extend(request, name, offsetof(struct name_record, name), strlen(name)))
+		((struct name_record *)request->record)->name_len = (uint32_t)strlen(name);
 	free(buffer);
-	return record ? &record->h : NULL;
 }
 
 /* ---- Hashes --------------------------------------------------------------------------------- */
 
-static bool same_file(int fd, const struct request *request)
+static bool same_file(int fd, const struct hash_record *sought)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == request->inode &&
-	       (major(st.st_dev) << 20 | minor(st.st_dev)) == request->dev &&
-	       (uint64_t)st.st_size == request->size &&
-	       (uint64_t)st.st_ctim.tv_sec * NS_PER_S + (uint64_t)st.st_ctim.tv_nsec == request->ctime_ns;
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == sought->inode &&
+	       (major(st.st_dev) << 20 | minor(st.st_dev)) == sought->dev &&
+	       (uint64_t)st.st_size == sought->size &&
+	       (uint64_t)st.st_ctim.tv_sec * NS_PER_S + (uint64_t)st.st_ctim.tv_nsec == sought->ctime_ns;
 }
 
 /*
- * Opens the path for reading if it is the file that is sought; -1 if not. What it is gets looked at
- * before it is opened: to open a pipe or a device may block, or do something.
+ * An O_PATH descriptor of the file that is sought, if this is its path; else -1. What it is gets looked
+ * at before it is opened: to open a pipe or a device may block, or do something.
  */
-static int open_same(const char *path, const struct request *request)
+static int find_place(const char *path, const struct hash_record *sought)
 {
-	char by_fd[64];
-	int place = open(path, O_PATH | O_CLOEXEC), fd = -1;
+	int place = open(path, O_PATH | O_CLOEXEC);
 
-	if (place < 0)
-		return -1;
-	if (same_file(place, request)) {
-		snprintf(by_fd, sizeof(by_fd), "/proc/self/fd/%d", place);
-		fd = open(by_fd, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (place >= 0 && !same_file(place, sought)) {
+		close(place);
+		place = -1;
 	}
-	close(place);
-	return fd;
+	return place;
 }
 
-static int open_executable(const struct request *request)
+/* Opens the file at the place for reading, its atime untouched and waiting for nobody's lease. */
+static int open_place(int place)
 {
-	char path[PATH_SIZE];
+	const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	struct statfs fs;
+	char path[32];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%u/exe", request->id);
-	fd = open_same(path, request);
-	if (fd < 0 && snprintf(path, sizeof(path), "/proc/%u/root%s", request->id, request->executable) <
-			      (int)sizeof(path))
-		fd = open_same(path, request);
-	return fd < 0 ? open_same(request->executable, request) : fd;
+	if (fstatfs(place, &fs) || fs.f_type == FUSE_SUPER_MAGIC)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", place);
+	fd = open(path, flags | O_NOATIME);
+	return fd < 0 && errno == EPERM ? open(path, flags) : fd;
+}
+
+static int open_executable(const struct request *request, const struct hash_record *sought)
+{
+	const bool absolute = request->executable[0] == '/';
+	char path[PATH_SIZE];
+	int place, fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/exe", request->pid);
+	place = find_place(path, sought);
+	if (place < 0 && absolute &&
+	    snprintf(path, sizeof(path), "/proc/%u/root%s", request->pid, request->executable) <
+		    (int)sizeof(path))
+		place = find_place(path, sought);
+	if (place < 0 && absolute)
+		place = find_place(request->executable, sought);
+	if (place < 0)
+		return -1;
+	fd = open_place(place);
+	close(place);
+	return fd;
 }
 
 static bool hash_file(struct enricher *enricher, int fd, unsigned char *sha256)
@@ -164,6 +247,7 @@ static bool hash_file(struct enricher *enricher, int fd, unsigned char *sha256)
 	bool good = context && buffer && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
 	ssize_t n = 0;
 
+	posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	while (good && (n = read(fd, buffer, READ_SIZE)) > 0)
 		good = EVP_DigestUpdate(context, buffer, (size_t)n) == 1 && !is_ending(enricher);
 	good = good && n == 0 && EVP_DigestFinal_ex(context, sha256, NULL) == 1;
@@ -172,209 +256,258 @@ static bool hash_file(struct enricher *enricher, int fd, unsigned char *sha256)
 	return good;
 }
 
-static struct record *find_hash(struct enricher *enricher, const struct request *request)
+static uint64_t clock_ns(clockid_t clock)
 {
-	struct hash_record *record = make_record(RECORD_HASH, sizeof(*record));
-	int fd;
+	struct timespec now;
 
-	if (!record)
-		return NULL;
-	record->inode = request->inode;
-	record->ctime_ns = request->ctime_ns;
-	record->size = request->size;
-	record->dev = request->dev;
-	fd = request->size <= ENRICH_FILE_MAX ? open_executable(request) : -1;
-	if (fd >= 0) {
-		record->valid = hash_file(enricher, fd, record->sha256) && same_file(fd, request);
-		close(fd);
-	}
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* Whether the file could have been written after the exec and have kept the ctime from before it. */
+static bool is_racy(uint64_t exec_ns, uint64_t ctime_ns)
+{
+	const uint64_t exec_real_ns = exec_ns + (clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME));
+	struct timespec tick = {0, 0};
+	uint64_t window_ns = COARSE_NS;
+
+	clock_getres(CLOCK_REALTIME_COARSE, &tick);
+	if (ctime_ns % NS_PER_S) /* and a millisecond, for the two clocks were not read at once */
+		window_ns = (uint64_t)tick.tv_sec * NS_PER_S + (uint64_t)tick.tv_nsec + NS_PER_S / 1000;
+	return exec_real_ns < ctime_ns + window_ns;
+}
+
+static bool still_runs(uint32_t pid, const struct hash_record *sought)
+{
+	char path[32];
+	int place;
+
+	snprintf(path, sizeof(path), "/proc/%u/exe", pid);
+	place = find_place(path, sought);
+	if (place >= 0)
+		close(place);
+	return place >= 0;
+}
+
+static void find_hash(struct enricher *enricher, struct request *request)
+{
+	struct hash_record *record = (struct hash_record *)request->record;
+	int fd = record->size <= ENRICH_FILE_MAX ? open_executable(request, record) : -1;
+
+	if (fd < 0)
+		return;
+	record->valid = same_file(fd, record) && hash_file(enricher, fd, record->sha256) &&
+			same_file(fd, record) &&
+			(!is_racy(request->exec_ns, record->ctime_ns) || still_runs(request->pid, record));
 	if (!record->valid)
 		memset(record->sha256, 0, sizeof(record->sha256));
-	return &record->h;
+	close(fd);
 }
 
 /* ---- Cgroups -------------------------------------------------------------------------------- */
 
-/* The path of a line "ID:CONTROLLERS:PATH" (cgroups(7)) of these controllers; NULL if it is not that. */
-static char *cgroup_line(char *line, const char *controllers)
+/* The path in a line "ID:CONTROLLERS:PATH\n" (cgroups(7)) of these controllers; NULL if it is of others. */
+static char *cgroup_path(char *line, const char *controllers)
 {
-	char *first = strchr(line, ':'), *second = first ? strchr(first + 1, ':') : NULL;
+	const size_t len = strlen(controllers);
+	char *colon = strchr(line, ':');
 
-	if (!second)
+	if (!colon || strncmp(colon + 1, controllers, len) != 0 || colon[1 + len] != ':')
 		return NULL;
-	*second = '\0';
-	line = strcmp(first + 1, controllers) == 0 ? second + 1 : NULL;
-	*second = ':';
-	if (line)
-		line[strcspn(line, "\n")] = '\0';
-	return line;
+	colon += len + 2;
+	colon[strcspn(colon, "\n")] = '\0';
+	return colon;
 }
 
-/* The v2 path, or that of systemd's named hierarchy where the v2 one says nothing. */
-static void read_cgroup(uint32_t pid, char *path, size_t size)
+/* The v2 path, or that of systemd's named hierarchy where the v2 one says nothing. Owned by the caller. */
+static char *read_cgroup(int dir)
 {
-	char name[64], *line = NULL;
-	const char *found;
-	size_t line_size = 0;
-	FILE *file;
+	int fd = openat(dir, "cgroup", O_RDONLY | O_CLOEXEC);
+	FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+	char *line = NULL, *v2 = NULL, *named = NULL;
+	size_t size = 0;
 
-	path[0] = '\0';
-	snprintf(name, sizeof(name), "/proc/%u/cgroup", pid);
-	file = fopen(name, "re");
-	if (!file)
-		return;
-	while (getline(&line, &line_size, file) > 0) {
-		found = cgroup_line(line, "");
-		if (!found || strcmp(found, "/") == 0)
-			found = cgroup_line(line, "name=systemd");
-		if (found && strlen(found) < size && strlen(found) > strlen(path))
-			snprintf(path, size, "%s", found);
+	if (fd >= 0 && !file)
+		close(fd);
+	while (file && getline(&line, &size, file) > 0) {
+		const char *path;
+
+		if (!v2 && (path = cgroup_path(line, "")))
+			v2 = strdup(path);
+		else if (!named && (path = cgroup_path(line, "name=systemd")))
+			named = strdup(path);
 	}
-	free(line);
-	fclose(file);
-}
-
-/* Whether the process is still the one that started then (to a clock tick, as /proc tells it). */
-static bool still_started_at(uint32_t pid, uint64_t start_ns)
-{
-	char name[64], buffer[1024];
-	unsigned long long ticks = 0, tick_ns = NS_PER_S / (unsigned long long)sysconf(_SC_CLK_TCK);
-	const char *fields = NULL;
-	FILE *file;
-	size_t n = 0;
-
-	snprintf(name, sizeof(name), "/proc/%u/stat", pid);
-	file = fopen(name, "re");
-	if (file) {
-		n = fread(buffer, 1, sizeof(buffer) - 1, file);
+	if (file)
 		fclose(file);
+	free(line);
+	if (named && (!v2 || strcmp(v2, "/") == 0)) {
+		free(v2);
+		return named;
 	}
-	buffer[n] = '\0';
-	fields = memrchr(buffer, ')', n);
-	return fields &&
-	       sscanf(fields + 1,
-		      " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		      &ticks) == 1 &&
-	       ticks == start_ns / tick_ns;
+	free(named);
+	return v2;
 }
 
-static struct record *find_cgroup(const struct request *request)
+/* One that has ended is in the root cgroup of v1, wherever it was: that says nothing. */
+static void find_cgroup(struct request *request)
 {
-	char path[PATH_SIZE];
-	struct cgroup_record *record;
+	const struct cgroup_record *sought = (struct cgroup_record *)request->record;
+	int dir = procfs_open(sought->pid);
+	struct procfs_stat before, after;
+	char *path = NULL;
+	size_t len;
 
-	read_cgroup(request->id, path, sizeof(path));
-	if (!still_started_at(request->id, request->start_ns))
+	if (dir < 0)
+		return;
+	if (procfs_stat(dir, &before) == 0 &&
+	    before.start_ns / procfs_tick_ns() == sought->start_ns / procfs_tick_ns())
+		path = read_cgroup(dir);
+	if (path && (procfs_stat(dir, &after) || strchr("ZXx", after.state)) && strcmp(path, "/") == 0)
 		path[0] = '\0';
-	record = make_record(RECORD_CGROUP, sizeof(*record) + strlen(path));
-	if (!record)
-		return NULL;
-	record->start_ns = request->start_ns;
-	record->pid = request->id;
-	record->path_len = (uint32_t)strlen(path);
-	memcpy(record->path, path, record->path_len);
-	return &record->h;
+	len = path ? strlen(path) : 0;
+	if (len && path[0] == '/' && len <= RECORD_PATH_MAX &&
+	    extend(request, path, offsetof(struct cgroup_record, path), len))
+		((struct cgroup_record *)request->record)->path_len = (uint32_t)len;
+	free(path);
+	close(dir);
 }
 
-/* ---- The thread ----------------------------------------------------------------------------- */
+/* ---- The threads ---------------------------------------------------------------------------- */
 
-static struct request *take_request(struct enricher *enricher)
+/* The last one to leave frees what is shared. */
+static void leave(struct enricher *enricher)
 {
-	struct request *request;
+	bool last;
 
 	pthread_mutex_lock(&enricher->lock);
-	while (!enricher->ending && !enricher->first_request)
-		pthread_cond_wait(&enricher->wanted, &enricher->lock);
-	request = enricher->ending ? NULL : enricher->first_request;
-	if (request) {
-		enricher->first_request = request->next;
-		if (!request->next)
-			enricher->last_request = NULL;
+	last = --enricher->users == 0;
+	pthread_mutex_unlock(&enricher->lock);
+	if (!last)
+		return;
+	for (int i = 0; i < LANE_COUNT; i++) {
+		queue_drop(&enricher->workers[i].requests);
+		pthread_cond_destroy(&enricher->workers[i].wanted);
 	}
+	queue_drop(&enricher->results);
+	pthread_mutex_destroy(&enricher->lock);
+	if (enricher->fd >= 0)
+		close(enricher->fd);
+	free(enricher);
+}
+
+static struct request *wait_request(struct worker *worker)
+{
+	struct enricher *enricher = worker->enricher;
+	struct request *request = NULL;
+
+	pthread_mutex_lock(&enricher->lock);
+	while (!enricher->ending && !worker->requests.first)
+		pthread_cond_wait(&worker->wanted, &enricher->lock);
+	if (!enricher->ending)
+		request = queue_take(&worker->requests);
 	pthread_mutex_unlock(&enricher->lock);
 	return request;
 }
 
-static void put_result(struct enricher *enricher, struct record *record)
+static void put_result(struct enricher *enricher, struct request *request)
 {
-	struct result *result = record ? calloc(1, sizeof(*result)) : NULL;
 	const uint64_t one = 1;
 
-	if (!result)
-		free(record);
+	request->record->time_ns = clock_ns(CLOCK_BOOTTIME);
 	pthread_mutex_lock(&enricher->lock);
-	if (result) {
-		result->record = record;
-		*(enricher->last_result ? &enricher->last_result->next : &enricher->first_result) = result;
-		enricher->last_result = result;
-	} else {
-		enricher->queued--;
-	}
-	pthread_mutex_unlock(&enricher->lock);
+	queue_put(&enricher->results, request);
 	if (write(enricher->fd, &one, sizeof(one)) < 0)
-		return; /* the counter is at its limit: the reader is told already */
+		request->next = NULL; /* the counter is at its limit: the reader is told already */
+	pthread_mutex_unlock(&enricher->lock);
 }
 
-static void *enrich(void *context)
+static void *work(void *context)
 {
-	struct enricher *enricher = context;
+	struct worker *worker = context;
+	struct enricher *enricher = worker->enricher;
 	struct request *request;
 
-	while ((request = take_request(enricher))) {
-		if (request->want == WANT_HASH)
-			put_result(enricher, find_hash(enricher, request));
-		else if (request->want == WANT_CGROUP)
-			put_result(enricher, find_cgroup(request));
-		else
-			put_result(enricher, find_name(request));
-		free(request);
+	while ((request = wait_request(worker))) {
+		switch (request->want) {
+		case WANT_USER:
+		case WANT_GROUP: find_name(request); break;
+		case WANT_HASH: find_hash(enricher, request); break;
+		case WANT_CGROUP: find_cgroup(request); break;
+		}
+		put_result(enricher, request);
 	}
+	leave(enricher);
 	return NULL;
+}
+
+/* Signals are the main thread's. */
+static int start(struct worker *worker)
+{
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&worker->thread, NULL, work, worker);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error;
 }
 
 /* ---- The main thread's side ----------------------------------------------------------------- */
 
+/* Tells the first `started` threads to end, waits for them, and leaves. */
+static void finish(struct enricher *enricher, int started)
+{
+	struct timespec until;
+
+	pthread_mutex_lock(&enricher->lock);
+	enricher->ending = true;
+	for (int i = 0; i < started; i++)
+		pthread_cond_signal(&enricher->workers[i].wanted);
+	pthread_mutex_unlock(&enricher->lock);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += END_WAIT_S;
+	for (int i = 0; i < started; i++) {
+		if (pthread_timedjoin_np(enricher->workers[i].thread, NULL, &until))
+			pthread_detach(enricher->workers[i].thread);
+	}
+	leave(enricher);
+}
+
 struct enricher *enricher_new(void)
 {
 	struct enricher *enricher = calloc(1, sizeof(*enricher));
+	int error = 0, started = 0;
 
 	if (!enricher)
 		return NULL;
-	enricher->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	pthread_mutex_init(&enricher->lock, NULL);
-	pthread_cond_init(&enricher->wanted, NULL);
-	if (enricher->fd < 0 || pthread_create(&enricher->thread, NULL, enrich, enricher)) {
-		if (enricher->fd >= 0)
-			close(enricher->fd);
-		free(enricher);
-		return NULL;
+	for (int i = 0; i < LANE_COUNT; i++) {
+		enricher->workers[i].enricher = enricher;
+		pthread_cond_init(&enricher->workers[i].wanted, NULL);
 	}
-	return enricher;
+	enricher->users = 1;
+	enricher->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (enricher->fd < 0)
+		error = errno;
+	while (!error && started < LANE_COUNT) {
+		error = start(&enricher->workers[started]);
+		if (!error) {
+			enricher->users++; /* nobody leaves before finish() */
+			started++;
+		}
+	}
+	if (!error)
+		return enricher;
+	finish(enricher, started);
+	errno = error;
+	return NULL;
 }
 
 void enricher_free(struct enricher *enricher)
 {
-	struct record *record;
-
-	if (!enricher)
-		return;
-	pthread_mutex_lock(&enricher->lock);
-	enricher->ending = true;
-	pthread_cond_signal(&enricher->wanted);
-	pthread_mutex_unlock(&enricher->lock);
-	pthread_join(enricher->thread, NULL);
-	while ((record = enricher_next(enricher)))
-		free(record);
-	while (enricher->first_request) {
-		struct request *request = enricher->first_request;
-
-		enricher->first_request = request->next;
-		free(request);
-	}
-	pthread_cond_destroy(&enricher->wanted);
-	pthread_mutex_destroy(&enricher->lock);
-	close(enricher->fd);
-	free(enricher);
+	if (enricher)
+		finish(enricher, LANE_COUNT);
 }
 
 int enricher_fd(const struct enricher *enricher)
@@ -382,91 +515,114 @@ int enricher_fd(const struct enricher *enricher)
 	return enricher->fd;
 }
 
-static int put_request(struct enricher *enricher, struct request *request)
+/* A request with its empty result; `len`: of the result, `extra`: behind the request. NULL: no memory. */
+static struct request *request_new(enum want want, uint32_t type, size_t len, size_t extra)
 {
-	int error = 0;
+	struct request *request = calloc(1, sizeof(*request) + extra);
+	struct record *record = calloc(1, len);
+
+	if (!request || !record) {
+		free(request);
+		free(record);
+		return NULL;
+	}
+	record->type = type;
+	record->len = (uint32_t)len;
+	request->want = want;
+	request->record = record;
+	return request;
+}
+
+static int put_request(struct enricher *enricher, enum lane lane, struct request *request)
+{
+	struct worker *worker = &enricher->workers[lane];
+	bool full;
+
+	pthread_mutex_lock(&enricher->lock);
+	full = enricher->outstanding >= ENRICH_QUEUE_MAX;
+	if (!full) {
+		enricher->outstanding++;
+		queue_put(&worker->requests, request);
+		pthread_cond_signal(&worker->wanted);
+	}
+	pthread_mutex_unlock(&enricher->lock);
+	if (full) {
+		free(request->record);
+		free(request);
+	}
+	return full ? -EAGAIN : 0;
+}
+
+static int request_name(struct enricher *enricher, enum want want, uint32_t kind, uint32_t id)
+{
+	struct request *request = request_new(want, RECORD_NAME, sizeof(struct name_record), 0);
+	struct name_record *record;
 
 	if (!request)
 		return -EAGAIN;
-	pthread_mutex_lock(&enricher->lock);
-	if (enricher->queued >= ENRICH_QUEUE_MAX) {
-		error = -EAGAIN;
-	} else {
-		enricher->queued++;
-		*(enricher->last_request ? &enricher->last_request->next : &enricher->first_request) =
-			request;
-		enricher->last_request = request;
-		pthread_cond_signal(&enricher->wanted);
-	}
-	pthread_mutex_unlock(&enricher->lock);
-	if (error)
-		free(request);
-	return error;
-}
-
-static struct request *make_request(enum want want, uint32_t id, size_t extra)
-{
-	struct request *request = calloc(1, sizeof(*request) + extra);
-
-	if (request) {
-		request->want = want;
-		request->id = id;
-	}
-	return request;
+	record = (struct name_record *)request->record;
+	record->kind = kind;
+	record->id = id;
+	return put_request(enricher, LANE_NAMES, request);
 }
 
 int enricher_request_user(struct enricher *enricher, uint32_t uid)
 {
-	return put_request(enricher, make_request(WANT_USER, uid, 0));
+	return request_name(enricher, WANT_USER, NAME_USER, uid);
 }
 
 int enricher_request_group(struct enricher *enricher, uint32_t gid)
 {
-	return put_request(enricher, make_request(WANT_GROUP, gid, 0));
+	return request_name(enricher, WANT_GROUP, NAME_GROUP, gid);
 }
 
 int enricher_request_hash(struct enricher *enricher, struct image *image, uint32_t pid)
 {
-	size_t len = strlen(image->executable);
-	struct request *request = make_request(WANT_HASH, pid, len + 1);
+	const size_t size = strlen(image->executable) + 1;
+	struct request *request = request_new(WANT_HASH, RECORD_HASH, sizeof(struct hash_record), size);
+	struct hash_record *record;
 
-	if (request) {
-		request->inode = image->inode;
-		request->ctime_ns = image->ctime_ns;
-		request->size = image->size;
-		request->dev = image->dev;
-		memcpy(request->executable, image->executable, len);
-	}
-	return put_request(enricher, request);
+	if (!request)
+		return -EAGAIN;
+	record = (struct hash_record *)request->record;
+	record->inode = image->inode;
+	record->ctime_ns = image->ctime_ns;
+	record->size = image->size;
+	record->dev = image->dev;
+	request->pid = pid;
+	request->exec_ns = image->exec_ns;
+	memcpy(request->executable, image->executable, size);
+	return put_request(enricher, LANE_HASHES, request);
 }
 
 int enricher_request_cgroup(struct enricher *enricher, uint32_t pid, uint64_t start_ns)
 {
-	struct request *request = make_request(WANT_CGROUP, pid, 0);
+	struct request *request = request_new(WANT_CGROUP, RECORD_CGROUP, sizeof(struct cgroup_record), 0);
+	struct cgroup_record *record;
 
-	if (request)
-		request->start_ns = start_ns;
-	return put_request(enricher, request);
+	if (!request)
+		return -EAGAIN;
+	record = (struct cgroup_record *)request->record;
+	record->pid = pid;
+	record->start_ns = start_ns;
+	return put_request(enricher, LANE_CGROUPS, request);
 }
 
 struct record *enricher_next(struct enricher *enricher)
 {
+	struct request *request;
 	struct record *record = NULL;
-	struct result *result;
 	uint64_t count;
 
 	pthread_mutex_lock(&enricher->lock);
-	result = enricher->first_result;
-	if (result) {
-		enricher->first_result = result->next;
-		if (!result->next)
-			enricher->last_result = NULL;
-		enricher->queued--;
-		record = result->record;
-	} else if (read(enricher->fd, &count, sizeof(count)) < 0) {
+	request = queue_take(&enricher->results);
+	if (request)
+		enricher->outstanding--;
+	else if (read(enricher->fd, &count, sizeof(count)) < 0)
 		count = 0; /* nothing was told: nothing to clear */
-	}
 	pthread_mutex_unlock(&enricher->lock);
-	free(result);
+	if (request)
+		record = request->record;
+	free(request);
 	return record;
 }

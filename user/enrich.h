@@ -14,10 +14,13 @@
 
 struct enricher;
 
-/* Starts the thread. NULL on failure, errno set. */
+/* Starts the threads. NULL on failure, errno set. */
 struct enricher *enricher_new(void);
 
-/* Ends the thread (a hash under way is abandoned) and frees what is queued. */
+/*
+ * Ends the threads (a hash under way is abandoned) and frees what is queued. A thread that hangs, in a
+ * name service say, is not waited for: it frees what is left once it wakes up.
+ */
 void enricher_free(struct enricher *enricher);
 
 /* Becomes readable when results wait. Owned by the enricher. */

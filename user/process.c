@@ -2,38 +2,52 @@
 /*
  * Theory of operation.
  *
- * A process is (pid, start_ns); it keeps the images it took on, by the time of each exec, the newest
- * first. Records of one process may be read after it has executed something else or has ended, so an
- * image is looked up by time, and an ended process lingers. A fork starts with its parent's image.
+ * A process is (pid, start_ns). It keeps what it ran by the time of each exec, so that a send that is
+ * processed after the next exec, or after the end, still finds its image. A fork starts with what its
+ * parent ran. An image is given for a moment only if an exec before that moment is known: where
+ * records were lost, nothing is given rather than a neighbour.
  *
  * Two sources tell of the same process: the kernel side, whose start is exact, and /proc, whose start
- * is rounded down to a clock tick. Within a tick they are the same process; what the kernel side told
- * of its image is never replaced by what /proc tells, for a process can change its link there.
+ * is rounded down to a clock tick. Within a tick they are one process. What /proc tells never takes
+ * the place of what an exec or a fork told, for a process can change its link there. And since the
+ * hooks are attached before /proc is read, an exec may be read from the ring that is older than what
+ * /proc told: then the snapshot is of that exec or of a later one, not of the time since the start,
+ * and gives way.
  *
- * The table is bounded. Ended processes wait in the order of their end and leave first; if every
- * process is alive, the one known longest leaves, and may be read from /proc again.
+ * The table is bounded in processes and in bytes (an image that was inherited counts for each heir).
+ * Ended processes wait in the order of their end and leave first; if every process is alive, the one
+ * known longest leaves, and may be read from /proc again.
  */
 #include "process.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "script.h"
+#include "image.h"
 
-#define HASH_SIZE 8192U	      /* a power of two */
+#define HASH_SIZE 16384U      /* a power of two */
 #define TICK_NS	  10000000ULL /* of /proc's start times: USER_HZ is 100 on every architecture of today */
+
+/* What a process runs since one exec, and what that counts in the table. */
+struct run {
+	struct image *image; /* a reference; NULL: none */
+	size_t bytes;
+};
 
 struct process {
 	struct process *hash_next;
 	struct process *older, *newer; /* in the list it is in: alive by arrival, ended by end */
 	uint64_t start_ns;
 	uint64_t parent_start_ns;
-	uint64_t exit_ns; /* 0: alive */
+	uint64_t exit_ns;     /* if ended */
+	uint64_t snapshot_ns; /* when /proc was read, if `snapshot` */
 	uint32_t pid;
 	uint32_t parent_pid;
-	struct image *images[PROCESS_IMAGES_MAX]; /* the newest first */
+	bool rough; /* start_ns is rounded down to a tick */
+	bool ended;
+	const struct image *snapshot;	     /* the one of `runs` that /proc told; NULL: none */
+	struct run runs[PROCESS_IMAGES_MAX]; /* the newest exec first */
 };
 
 struct list {
@@ -44,6 +58,7 @@ struct process_table {
 	struct process *buckets[HASH_SIZE];
 	struct list alive, ended;
 	size_t count;
+	size_t bytes;
 };
 
 /* ---- The table ------------------------------------------------------------------------------ */
@@ -53,15 +68,21 @@ struct process_table *process_table_new(void)
 	return calloc(1, sizeof(struct process_table));
 }
 
-static struct process **bucket(struct process_table *table, uint32_t pid)
+static size_t bucket(uint32_t pid)
 {
-	return &table->buckets[pid & (HASH_SIZE - 1)];
+	return pid & (HASH_SIZE - 1);
 }
 
 static void list_remove(struct list *list, struct process *process)
 {
-	*(process->older ? &process->older->newer : &list->oldest) = process->newer;
-	*(process->newer ? &process->newer->older : &list->newest) = process->older;
+	if (list->oldest == process)
+		list->oldest = process->newer;
+	else
+		process->older->newer = process->newer;
+	if (list->newest == process)
+		list->newest = process->older;
+	else
+		process->newer->older = process->older;
 	process->older = process->newer = NULL;
 }
 
@@ -73,19 +94,34 @@ static void list_add(struct list *list, struct process *process)
 	list->newest = process;
 }
 
-static void process_remove(struct process_table *table, struct process *process)
+/* Takes one run out and gives up its reference. */
+static void run_remove(struct process_table *table, struct process *process, size_t index)
 {
-	struct process **link = bucket(table, process->pid);
+	struct run *run = &process->runs[index];
+
+	if (run->image == process->snapshot)
+		process->snapshot = NULL;
+	table->bytes -= run->bytes;
+	image_unref(run->image);
+	memmove(run, run + 1, (PROCESS_IMAGES_MAX - 1 - index) * sizeof(*run));
+	process->runs[PROCESS_IMAGES_MAX - 1] = (struct run){0};
+}
+
+/* Only ever the oldest one of a list leaves. */
+static void remove_oldest(struct process_table *table, struct list *list)
+{
+	struct process *process = list->oldest, **link = &table->buckets[bucket(process->pid)];
 
 	while (*link && *link != process)
 		link = &(*link)->hash_next;
 	if (*link)
 		*link = process->hash_next;
-	list_remove(process->exit_ns ? &table->ended : &table->alive, process);
-	for (size_t i = 0; i < PROCESS_IMAGES_MAX; i++)
-		image_unref(process->images[i]);
-	free(process);
+	list_remove(list, process);
+	while (process->runs[0].image)
+		run_remove(table, process, 0);
+	table->bytes -= sizeof(*process);
 	table->count--;
+	free(process);
 }
 
 void process_table_free(struct process_table *table)
@@ -93,9 +129,9 @@ void process_table_free(struct process_table *table)
 	if (!table)
 		return;
 	while (table->alive.oldest)
-		process_remove(table, table->alive.oldest);
+		remove_oldest(table, &table->alive);
 	while (table->ended.oldest)
-		process_remove(table, table->ended.oldest);
+		remove_oldest(table, &table->ended);
 	free(table);
 }
 
@@ -104,195 +140,202 @@ size_t process_table_count(const struct process_table *table)
 	return table->count;
 }
 
-/* Whether two start times name the same process: /proc's is rounded down to a tick. */
-static bool same_start(uint64_t a, uint64_t b)
+/* Drops processes until `processes` and `bytes` more fit. Pointers to processes are void after this. */
+static void make_room(struct process_table *table, size_t processes, size_t bytes)
 {
-	return a == b || (a % TICK_NS == 0 && b >= a && b - a < TICK_NS) ||
-	       (b % TICK_NS == 0 && a >= b && a - b < TICK_NS);
+	while (table->count &&
+	       (table->count + processes > PROCESSES_MAX || table->bytes + bytes > PROCESS_BYTES_MAX))
+		remove_oldest(table, table->ended.oldest ? &table->ended : &table->alive);
 }
 
+static void process_end(struct process_table *table, struct process *process, uint64_t time_ns)
+{
+	if (process->ended)
+		return;
+	list_remove(&table->alive, process);
+	process->ended = true;
+	process->exit_ns = time_ns;
+	list_add(&table->ended, process);
+}
+
+void process_table_expire(struct process_table *table, uint64_t now_ns)
+{
+	const struct process *oldest;
+
+	while ((oldest = table->ended.oldest) && now_ns > oldest->exit_ns &&
+	       now_ns - oldest->exit_ns >= PROCESS_LINGER_NS)
+		remove_oldest(table, &table->ended);
+}
+
+/* ---- One process ---------------------------------------------------------------------------- */
+
+/*
+ * Whether a start, exact or /proc's, may be this process's. That a start asked for is /proc's shows
+ * in its being a multiple of a tick; of the exact ones, one in ten million is.
+ */
+static bool may_have_started(const struct process *process, uint64_t start_ns)
+{
+	if (process->rough && start_ns > process->start_ns)
+		return start_ns - process->start_ns < TICK_NS;
+	return start_ns % TICK_NS == 0 && process->start_ns > start_ns &&
+	       process->start_ns - start_ns < TICK_NS;
+}
+
+/* The process that started then: to the nanosecond if there is one, else within a tick. */
 static struct process *process_find(const struct process_table *table, uint32_t pid, uint64_t start_ns)
 {
-	struct process *process = *bucket((struct process_table *)table, pid);
+	struct process *near = NULL;
 
-	while (process && (process->pid != pid || !same_start(process->start_ns, start_ns)))
-		process = process->hash_next;
-	return process;
+	for (struct process *process = table->buckets[bucket(pid)]; process; process = process->hash_next) {
+		if (process->pid != pid)
+			continue;
+		if (process->start_ns == start_ns)
+			return process;
+		if (!near && may_have_started(process, start_ns))
+			near = process;
+	}
+	return near;
 }
 
-/* The process, made if it is not there; NULL if there is no memory. */
-static struct process *process_get(struct process_table *table, uint32_t pid, uint64_t start_ns)
+/* A pid is given away again only once its process is gone: if that was not told, the record was lost. */
+static void end_predecessors(struct process_table *table, const struct process *successor, uint64_t time_ns)
 {
-	struct process *process = process_find(table, pid, start_ns), **head = bucket(table, pid);
+	for (struct process *process = table->buckets[bucket(successor->pid)]; process;
+	     process = process->hash_next) {
+		if (process->pid == successor->pid && process->start_ns < successor->start_ns)
+			process_end(table, process, time_ns);
+	}
+}
+
+/* The process, made if it is not there; NULL if there is no memory. `rough`: the start is /proc's. */
+static struct process *process_get(struct process_table *table, uint32_t pid, uint64_t start_ns, bool rough,
+				   uint64_t time_ns)
+{
+	struct process *process = process_find(table, pid, start_ns), **head = &table->buckets[bucket(pid)];
 
 	if (process) {
-		if (process->start_ns % TICK_NS == 0)
-			process->start_ns = start_ns; /* the exact one, if it is that */
+		if (process->rough && !rough) {
+			process->start_ns = start_ns;
+			process->rough = false;
+		}
 		return process;
 	}
-	if (table->count >= PROCESSES_MAX)
-		process_remove(table, table->ended.oldest ? table->ended.oldest : table->alive.oldest);
+	make_room(table, 1, sizeof(*process));
 	process = calloc(1, sizeof(*process));
 	if (!process)
 		return NULL;
 	process->pid = pid;
 	process->start_ns = start_ns;
+	process->rough = rough;
+	end_predecessors(table, process, time_ns);
 	process->hash_next = *head;
 	*head = process;
 	list_add(&table->alive, process);
 	table->count++;
+	table->bytes += sizeof(*process);
 	return process;
 }
 
-void process_table_expire(struct process_table *table, uint64_t now_ns)
+/* Adds a run in the order of execs, and takes over its reference; the oldest makes room. */
+static void run_add(struct process_table *table, struct process *process, struct run run)
 {
-	while (table->ended.oldest && table->ended.oldest->exit_ns + PROCESS_LINGER_NS < now_ns)
-		process_remove(table, table->ended.oldest);
-}
+	size_t at = 0;
 
-/* ---- Images --------------------------------------------------------------------------------- */
-
-static void image_push(struct process *process, struct image *image)
-{
-	image_unref(process->images[PROCESS_IMAGES_MAX - 1]);
-	memmove(&process->images[1], &process->images[0],
-		(PROCESS_IMAGES_MAX - 1) * sizeof(process->images[0]));
-	process->images[0] = image;
-}
-
-/* "msmtp\0bin\0usr\0" becomes "/usr/bin/msmtp", with `root` in front. NULL if there is no memory. */
-static char *path_of(const char *leaf_first, size_t len, const char *root)
-{
-	size_t root_len = strlen(root), at = root_len, end = len;
-	char *path = malloc(root_len + len + 2);
-
-	if (!path)
-		return NULL;
-	memcpy(path, root, root_len);
-	while (end) {
-		size_t start = end - 1; /* on the component's NUL */
-
-		while (start && leaf_first[start - 1])
-			start--;
-		if (at)
-			path[at++] = '/';
-		memcpy(path + at, leaf_first + start, end - 1 - start);
-		at += end - 1 - start;
-		end = start;
+	while (at < PROCESS_IMAGES_MAX && process->runs[at].image &&
+	       process->runs[at].image->exec_ns > run.image->exec_ns)
+		at++;
+	if (at == PROCESS_IMAGES_MAX) {
+		image_unref(run.image);
+		return;
 	}
-	path[at] = '\0';
-	if (root_len == 0 && len && path[0] != '/' && strncmp(path, "memfd:", 6) != 0) {
-		memmove(path + 1, path, at + 1);
-		path[0] = '/';
-	}
-	return path;
+	if (process->runs[PROCESS_IMAGES_MAX - 1].image)
+		run_remove(table, process, PROCESS_IMAGES_MAX - 1);
+	memmove(&process->runs[at + 1], &process->runs[at], (PROCESS_IMAGES_MAX - 1 - at) * sizeof(run));
+	process->runs[at] = run;
+	table->bytes += run.bytes;
 }
 
-/* The script's path, absolute where the working directory is known. NULL if there is no memory. */
-static char *script_of(struct span name, const char *directory)
+/* The run of a moment; NULL: no exec before it is known. */
+static const struct run *run_at(const struct process *process, uint64_t at_ns)
 {
-	const char *filename = name.data;
-	size_t n = name.len, dir_len = strlen(directory);
-	char *script;
+	for (size_t i = 0; i < PROCESS_IMAGES_MAX && process->runs[i].image; i++) {
+		if (process->runs[i].image->exec_ns <= at_ns)
+			return &process->runs[i];
+	}
+	return NULL;
+}
 
-	if (n && filename[0] != '/' && dir_len) {
-		while (n > 2 && filename[0] == '.' && filename[1] == '/') {
-			filename += 2;
-			n -= 2;
+/* What /proc told later than time_ns gives way to what the kernel side tells of that time. */
+static void snapshot_yield(struct process_table *table, struct process *process, uint64_t time_ns)
+{
+	if (!process->snapshot || process->snapshot_ns < time_ns)
+		return;
+	for (size_t i = 0; i < PROCESS_IMAGES_MAX; i++) {
+		if (process->runs[i].image == process->snapshot) {
+			run_remove(table, process, i);
+			return;
 		}
-		script = malloc(dir_len + n + 2);
-		if (script)
-			snprintf(script, dir_len + n + 2, "%s/%.*s",
-				 strcmp(directory, "/") == 0 ? "" : directory, (int)n, filename);
-		return script;
 	}
-	return strndup(filename, n);
-}
-
-/*
- * The script as it was named: by the kernel, where the file that was executed was not the interpreter
- * itself; else by the interpreter's arguments.
- */
-static struct span script_name(const struct exec_record *record, struct span executable)
-{
-	const char *filename = record->data + record->exe_len, *interp = filename + record->filename_len;
-	const char *args = interp + record->interp_len + record->cwd_len;
-
-	if (record->filename_len && record->interp_len && strncmp(filename, interp, record->interp_len) != 0)
-		return (struct span){filename, strnlen(filename, record->filename_len)};
-	return script_of_args(executable, (struct span){args, record->args_len});
-}
-
-static struct image *image_of(const struct exec_record *record)
-{
-	const char *directory = record->data + record->exe_len + record->filename_len + record->interp_len;
-	const char *args = directory + record->cwd_len;
-	struct image *image = calloc(1, sizeof(*image));
-
-	if (!image)
-		return NULL;
-	image->refs = 1;
-	image->exec_ns = record->exec_ns;
-	image->inode = record->inode;
-	image->ctime_ns = record->ctime_ns;
-	image->size = record->size;
-	image->dev = record->dev;
-	image->flags = record->flags;
-	image->executable =
-		path_of(record->data, record->exe_len, record->flags & EXEC_PATH_TRUNCATED ? "..." : "");
-	image->directory = record->cwd_len ? path_of(directory, record->cwd_len, "") : strdup("/");
-	if (image->directory && image->executable)
-		image->script = script_of(script_name(record, span_of(image->executable)), image->directory);
-	image->args = malloc(record->args_len + 1U);
-	if (!image->executable || !image->directory || !image->script || !image->args) {
-		image_unref(image);
-		return NULL;
-	}
-	memcpy(image->args, args, record->args_len);
-	image->args[record->args_len] = '\0';
-	image->args_len = record->args_len;
-	return image;
 }
 
 /* ---- Records -------------------------------------------------------------------------------- */
 
 static int on_exec(struct process_table *table, const struct exec_record *record)
 {
-	struct process *process = process_get(table, record->pid, record->start_ns);
-	bool snapshot = record->flags & EXEC_SNAPSHOT;
-	struct image *image;
+	const bool snapshot = record->flags & EXEC_SNAPSHOT;
+	struct process *process = process_find(table, record->pid, record->start_ns);
+	struct run run = {0};
 
-	if (!process)
-		return -ENOMEM;
-	if (snapshot && process->images[0])
+	if (snapshot && process && process->runs[0].image)
 		return 0;
-	image = image_of(record);
-	if (!image)
+	run.image = image_of_exec(record);
+	if (!run.image)
 		return -ENOMEM;
-	if (record->parent_pid) {
+	run.bytes = image_bytes(run.image);
+	make_room(table, 1, sizeof(*process) + run.bytes);
+	process = process_get(table, record->pid, record->start_ns, snapshot, record->h.time_ns);
+	if (!process) {
+		image_unref(run.image);
+		return -ENOMEM;
+	}
+	if (!process->parent_pid) {
 		process->parent_pid = record->parent_pid;
 		process->parent_start_ns = record->parent_start_ns;
 	}
-	image_push(process, image);
+	if (snapshot) {
+		process->snapshot = run.image;
+		process->snapshot_ns = record->h.time_ns;
+	} else {
+		snapshot_yield(table, process, record->exec_ns);
+	}
+	run_add(table, process, run);
 	return 0;
 }
 
+/* The one who forked is the parent, also where another adopts the child later. */
 static int on_fork(struct process_table *table, const struct fork_record *record)
 {
-	struct process *parent = process_find(table, record->parent_pid, record->parent_start_ns);
-	struct image *image = parent ? image_ref(parent->images[0]) : NULL;
-	struct process *process = process_get(table, record->pid, record->start_ns);
+	const struct process *parent = process_find(table, record->parent_pid, record->parent_start_ns);
+	const struct run *inherited = parent ? run_at(parent, record->h.time_ns) : NULL;
+	struct run run = {0};
+	struct process *process;
 
+	if (inherited)
+		run = (struct run){image_ref(inherited->image), inherited->bytes};
+	make_room(table, 1, sizeof(*process) + run.bytes);
+	process = process_get(table, record->pid, record->start_ns, false, record->h.time_ns);
 	if (!process) {
-		image_unref(image);
+		image_unref(run.image);
 		return -ENOMEM;
 	}
 	process->parent_pid = record->parent_pid;
 	process->parent_start_ns = record->parent_start_ns;
-	if (image && !process->images[0])
-		process->images[0] = image;
+	if (run.image)
+		snapshot_yield(table, process, record->h.time_ns);
+	if (run.image && !process->runs[0].image)
+		run_add(table, process, run);
 	else
-		image_unref(image);
+		image_unref(run.image);
 	return 0;
 }
 
@@ -300,11 +343,8 @@ static void on_exit_record(struct process_table *table, const struct exit_record
 {
 	struct process *process = process_find(table, record->pid, record->start_ns);
 
-	if (!process || process->exit_ns)
-		return;
-	list_remove(&table->alive, process);
-	process->exit_ns = record->h.time_ns ? record->h.time_ns : 1;
-	list_add(&table->ended, process);
+	if (process)
+		process_end(table, process, record->h.time_ns);
 }
 
 int process_table_record(struct process_table *table, const struct record *record)
@@ -322,14 +362,9 @@ int process_table_record(struct process_table *table, const struct record *recor
 struct image *process_image_at(struct process_table *table, uint32_t pid, uint64_t start_ns, uint64_t at_ns)
 {
 	const struct process *process = process_find(table, pid, start_ns);
-	struct image *image = NULL;
+	const struct run *run = process ? run_at(process, at_ns) : NULL;
 
-	for (size_t i = 0; process && i < PROCESS_IMAGES_MAX && process->images[i]; i++) {
-		image = process->images[i];
-		if (image->exec_ns <= at_ns)
-			break;
-	}
-	return image_ref(image);
+	return run ? image_ref(run->image) : NULL;
 }
 
 bool process_parent(const struct process_table *table, uint32_t pid, uint64_t start_ns, uint32_t *parent_pid,

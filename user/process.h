@@ -9,7 +9,8 @@
 
 #define PROCESSES_MAX 65536U /* processes kept; the one that exited longest ago leaves first */
 #define PROCESS_LINGER_NS                                                                                    \
-	30000000000ULL	      /* an exited process is kept this long: its bytes may still be on their way */
+	30000000000ULL /* an exited process is kept this long: its bytes may still be on their way */
+#define PROCESS_BYTES_MAX  (24UL << 20) /* bytes of memory for all of them with their images, likewise */
 #define PROCESS_IMAGES_MAX 4U /* images kept of one process: execs between a send and its processing */
 
 struct process_table;

@@ -14,25 +14,26 @@
 struct interpreter {
 	const char *name;
 	const char *inline_options; /* they bring the program with them */
-	const char *value_options;  /* they take a value */
+	const char *value_options;  /* they take a value: the rest of the cluster, else the next argument */
+	const char *rest_options;   /* they take the rest of the cluster, and never the next argument */
 	const char
 		*long_values; /* long options that take the next argument; NUL-separated, then an empty one */
 };
 
 static const struct interpreter interpreters[] = {
-	{"python", "cm", "WXQ", "--check-hash-based-pycs\0"},
-	{"pypy", "cm", "WXQ", ""},
-	{"perl", "eE", "IMmx", ""},
-	{"ruby", "e", "ICrEK", ""},
-	{"sh", "cs", "oO", ""},
-	{"bash", "cs", "oO", "--rcfile\0--init-file\0"},
-	{"dash", "cs", "o", ""},
-	{"ksh", "cs", "o", ""},
-	{"zsh", "cs", "o", ""},
-	{"php", "rBRE", "dczt", ""},
-	{"node", "ep", "r", "--require\0--import\0--loader\0"},
-	{"lua", "e", "l", ""},
-	{"tclsh", "", "", ""},
+	{"python", "cm", "WXQ", "", "--check-hash-based-pycs\0"},
+	{"pypy", "cm", "WXQ", "", ""},
+	{"perl", "eE", "I", "MmxiCD", ""},
+	{"ruby", "e", "ICrE", "Kx", ""},
+	{"sh", "cs", "oO", "", ""},
+	{"bash", "cs", "oO", "", "--rcfile\0--init-file\0"},
+	{"dash", "cs", "o", "", ""},
+	{"ksh", "cs", "o", "", ""},
+	{"zsh", "cs", "o", "", ""},
+	{"php", "rBRE", "dczt", "", ""},
+	{"node", "ep", "r", "", "--require\0--import\0--loader\0"},
+	{"lua", "e", "l", "", ""},
+	{"tclsh", "", "", "", ""},
 };
 
 /* "python3.11" is python, "perl5.36-x86_64" is perl. */
@@ -67,6 +68,8 @@ static bool short_options(const struct interpreter *interpreter, struct span clu
 	for (size_t i = 1; i < cluster.len; i++) {
 		if (strchr(interpreter->inline_options, cluster.data[i]))
 			return false;
+		if (strchr(interpreter->rest_options, cluster.data[i]))
+			return true;
 		if (strchr(interpreter->value_options, cluster.data[i])) {
 			*takes_next = i + 1 == cluster.len;
 			return true;

@@ -301,6 +301,10 @@ static void drop_owed(struct smtp_session *session)
 {
 	struct open *open = owed_at(session, 0)->open;
 
+	if (owed_at(session, 0)->kind == OWED_NESTED) { /* most likely refused */
+		open_free(session->nested);
+		session->nested = NULL;
+	}
 	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
 	session->owed_count--;
 	if (open && --open->owed == 0 && open->ended)
@@ -886,6 +890,9 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
 	if (code == 421)
 		return;
 	lose_step(session);
+	/* It answers what a hole hid: nothing came since, so a line ended there. */
+	if (session->line_skip && session->position == session->line_start)
+		session->line_skip = false;
 	if (code == 334 || session->mode == MODE_ANSWER)
 		on_auth_reply(session, code); /* the AUTH, or an answer, is what was hidden */
 	/* After a gap, the end of data itself may be what is missing. */

@@ -116,9 +116,9 @@ void text_add_utf8(struct text *text, struct span bytes)
 		} else {
 			size_t run = len;
 
-			/* Plain text in one go. */
-			while (len == 1 && run < bytes.len && bytes.data[run] >= ' ' &&
-			       bytes.data[run] != '\\')
+			/* Plain text in one go. Whether a char is signed depends on the machine. */
+			while (len == 1 && run < bytes.len && (unsigned char)bytes.data[run] >= ' ' &&
+			       (unsigned char)bytes.data[run] < 0x7f && bytes.data[run] != '\\')
 				run++;
 			len = run;
 			text_add(text, (struct span){bytes.data, len});
@@ -198,7 +198,8 @@ static bool is_deceptive(uint32_t code)
 	return code == 0xad || code == 0x61c || code == 0x180e || (code >= 0x200b && code <= 0x200f) ||
 	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) || code == 0xfeff ||
 	       (code >= 0xfff9 && code <= 0xfffb) || (code >= 0xe0000 && code <= 0xe0fff) ||
-	       (code >= 0xfe00 && code <= 0xfe0f);
+	       (code >= 0xfe00 && code <= 0xfe0f) || code == 0x115f || code == 0x1160 || code == 0x3164 ||
+	       code == 0xffa0 || code == 0x2800; /* letters and a symbol that are blank */
 }
 
 static bool is_visible(uint32_t code)
@@ -312,13 +313,18 @@ void text_add_column(struct text *text, struct span visible, size_t width, bool 
 
 void text_time(char *out, int64_t realtime_ns)
 {
+	int64_t ns = realtime_ns % 1000000000;
 	time_t seconds = (time_t)(realtime_ns / 1000000000);
 	char date[24];
 	struct tm tm;
 
+	if (ns < 0) { /* before 1970: division rounds towards zero */
+		ns += 1000000000;
+		seconds--;
+	}
 	gmtime_r(&seconds, &tm);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out, TIME_LEN, "%s.%06uZ", date, (unsigned int)(realtime_ns % 1000000000 / 1000) % 1000000U);
+	snprintf(out, TIME_LEN, "%s.%06uZ", date, (unsigned int)(ns / 1000) % 1000000U);
 }
 
 bool address_is_ipv4(const uint8_t *addr)

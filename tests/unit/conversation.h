@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Conversations for the tests of the SMTP session: written down, played in pieces, summed up as text. */
+#ifndef SMTPSNOOP_TESTS_CONVERSATION_H
+#define SMTPSNOOP_TESTS_CONVERSATION_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "smtp.h"
+#include "text.h"
+
+enum step_kind { STEP_END, STEP_CLIENT, STEP_SERVER, STEP_CLIENT_GAP, STEP_SERVER_GAP };
+
+struct step {
+	enum step_kind kind;
+	struct span bytes;
+	uint64_t gap;
+};
+
+#define C(literal)                                                                                           \
+	{                                                                                                    \
+		.kind = STEP_CLIENT, .bytes = {(literal), sizeof(literal) - 1 }                              \
+	}
+#define S(literal)                                                                                           \
+	{                                                                                                    \
+		.kind = STEP_SERVER, .bytes = {(literal), sizeof(literal) - 1 }                              \
+	}
+#define C_GAP(n)                                                                                             \
+	{                                                                                                    \
+		.kind = STEP_CLIENT_GAP, .gap = (n)                                                          \
+	}
+#define S_GAP(n)                                                                                             \
+	{                                                                                                    \
+		.kind = STEP_SERVER_GAP, .gap = (n)                                                          \
+	}
+#define END                                                                                                  \
+	{                                                                                                    \
+		.kind = STEP_END                                                                             \
+	}
+
+/* What came of a conversation: one line a transaction, and everything else that could differ. */
+struct played {
+	struct text lines;
+	struct text details;
+	struct smtp_facts facts;
+	uint32_t count;
+};
+
+static inline void played_free(struct played *played)
+{
+	text_free(&played->lines);
+	text_free(&played->details);
+	played->count = 0;
+}
+
+static inline void played_take(void *context, struct smtp_transaction *transaction)
+{
+	static const char *const ends[] = {"data", "reset", "close"};
+	static const char *const outcomes[] = {"unknown", "success", "failure"};
+	struct played *played = context;
+	struct text *lines = &played->lines;
+
+	played->count++;
+	text_add_format(lines, "%u %s %s <", transaction->number, ends[transaction->end],
+			outcomes[transaction->outcome]);
+	text_add(lines, smtp_transaction_from(transaction));
+	text_add_string(lines, ">");
+	if (transaction->parameters_len) {
+		text_add_string(lines, " [");
+		text_add(lines, smtp_transaction_parameters(transaction));
+		text_add_string(lines, "]");
+	}
+	for (uint32_t i = 0; i < transaction->recipient_count; i++) {
+		text_add_string(lines, " <");
+		text_add(lines, smtp_transaction_recipient(transaction, i));
+		text_add_format(lines, ">%u%s", transaction->recipients[i].code,
+				smtp_recipient_refused(transaction, i) ? "!" : "");
+	}
+	text_add_format(lines, " %llu bytes", (unsigned long long)transaction->bytes);
+	if (transaction->recipients_dropped)
+		text_add_format(lines, " %u dropped", transaction->recipients_dropped);
+	if (transaction->missing_bytes)
+		text_add_format(lines, " %llu missing", (unsigned long long)transaction->missing_bytes);
+	if (transaction->replies_missing)
+		text_add_string(lines, " replies missing");
+	text_add_format(lines, " %u ", transaction->reply_code);
+	text_add(lines, (struct span){transaction->reply_text, transaction->reply_len});
+	text_add_string(lines, "\n");
+	text_add_format(&played->details, "%llu-%llu at %llu-%llu data %d\n",
+			(unsigned long long)transaction->start_pos, (unsigned long long)transaction->end_pos,
+			(unsigned long long)transaction->start_ns, (unsigned long long)transaction->end_ns,
+			transaction->data_started);
+	smtp_transaction_free(transaction);
+}
+
+/* The bytes in memory of just their size, so that ASan sees a read beyond them. */
+static inline void feed_exact(struct smtp_session *session, const struct step *step, struct span piece,
+			      uint64_t time_ns)
+{
+	char *copy = malloc(piece.len ? piece.len : 1);
+
+	assert_non_null(copy);
+	if (piece.len)
+		memcpy(copy, piece.data, piece.len);
+	if (step->kind == STEP_CLIENT)
+		smtp_client_data(session, (struct span){copy, piece.len}, time_ns);
+	else
+		smtp_server_data(session, (struct span){copy, piece.len}, time_ns);
+	free(copy);
+}
+
+/* In pieces of `size` bytes (0: whole steps), and cut once more at `cut` bytes from the start. */
+static inline void play(const struct step *steps, bool replies, size_t size, size_t cut,
+			struct played *played)
+{
+	struct smtp_session *session = smtp_session_new(replies, played_take, played);
+	size_t at = 0;
+	uint64_t time_ns = 1000;
+
+	assert_non_null(session);
+	for (const struct step *step = steps; step->kind != STEP_END; step++, time_ns += 1000) {
+		struct span rest = step->bytes;
+
+		if (step->kind == STEP_CLIENT_GAP)
+			smtp_client_gap(session, step->gap, time_ns);
+		if (step->kind == STEP_SERVER_GAP)
+			smtp_server_gap(session, step->gap, time_ns);
+		while (rest.len) {
+			size_t len = size && size < rest.len ? size : rest.len;
+
+			if (at < cut && cut < at + len)
+				len = cut - at;
+			feed_exact(session, step, (struct span){rest.data, len}, time_ns);
+			at += len;
+			rest.data += len;
+			rest.len -= len;
+		}
+	}
+	smtp_session_close(session, time_ns);
+	played->facts = *smtp_session_facts(session);
+	smtp_session_free(session);
+}
+
+#endif

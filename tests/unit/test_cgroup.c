@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* cgroup_parse(): what systemd and the container engines make, and what others make to look like it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "cgroup.h"
+
+#define ID    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define OTHER "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+#define POD   "1f0c2f3e_4d5a_6b7c_8d9e_0f1a2b3c4d5e"
+
+struct example {
+	const char *path, *unit, *user_unit, *container;
+};
+
+static void check(const struct example *examples, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct example *example = &examples[i];
+		const size_t len = strlen(example->path);
+		char *copy = malloc(len + 1); /* of exactly the length: no NUL to run into */
+		struct cgroup_names names;
+
+		assert_non_null(copy);
+		memcpy(copy, example->path, len);
+		cgroup_parse((struct span){copy, len}, &names);
+		if (strcmp(names.unit, example->unit) || strcmp(names.user_unit, example->user_unit) ||
+		    strcmp(names.container, example->container))
+			fail_msg("%s: unit '%s', user unit '%s', container '%s'", example->path, names.unit,
+				 names.user_unit, names.container);
+		free(copy);
+	}
+}
+
+#define CHECK(...)                                                                                           \
+	do {                                                                                                 \
+		const struct example examples_[] = {__VA_ARGS__};                                            \
+		check(examples_, sizeof(examples_) / sizeof(examples_[0]));                                  \
+	} while (0)
+
+static void test_system_units(void **state)
+{
+	(void)state;
+	CHECK({"/system.slice/cron.service", "cron.service", "", ""},
+	      {"/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service", "", ""},
+	      {"/init.scope", "init.scope", "", ""},
+	      {"/web.slice/web-front.slice/nginx.service", "nginx.service", "", ""},
+	      {"/user.slice/user-1000.slice/session-3.scope", "session-3.scope", "", ""},
+	      {"/system.slice/ssh.socket", "ssh.socket", "", ""},
+	      {"/system.slice/dev-hugepages.mount", "dev-hugepages.mount", "", ""},
+	      {"/system.slice/dev-sda2.swap", "dev-sda2.swap", "", ""},
+	      {"/system.slice/run-r1f.scope", "run-r1f.scope", "", ""},
+	      {"/system.slice/system-postfix.slice/postfix@-.service", "postfix@-.service", "", ""},
+	      {"/system.slice/my\\x2dtool.service", "my\\x2dtool.service", "", ""},
+	      {"/system.slice/_io.service", "io.service", "", ""}, /* escaped for the kernel's sake */
+	      {"/system.slice/__own.service", "_own.service", "", ""});
+}
+
+static void test_no_unit(void **state)
+{
+	(void)state;
+	CHECK({"", "", "", ""}, {"/", "", "", ""}, {"//", "", "", ""}, {"cron.service", "", "", ""},
+	      {"/system.slice", "", "", ""}, {"/system.slice/", "", "", ""},
+	      {"/system.slice//cron.service", "", "", ""}, {"/system.slice/cron.service/", "", "", ""},
+	      {"/../system.slice/cron.service", "", "", ""}, {"/system.slice/./cron.service", "", "", ""},
+	      {"/system.slice/cron", "", "", ""}, {"/system.slice/.service", "", "", ""},
+	      {"/system.slice/cron.service\n", "", "", ""}, {"/system.slice/cr on.service", "", "", ""},
+	      {"/system.slice/cron.service (deleted)", "", "", ""},
+	      {"/system.slice/\xc3\xa4.service", "", "", ""}, {"/system.slice/@x.service", "", "", ""},
+	      {"/system.slice/x.timer", "", "", ""}, {"/user.slice/user-1000.slice", "", "", ""});
+}
+
+/* Made below what was delegated: the name is not the system manager's. */
+static void test_delegated(void **state)
+{
+	(void)state;
+	CHECK({"/system.slice/build.service/cron.service", "", "", ""},
+	      {"/system.slice/build.service/sub", "", "", ""},
+	      {"/system.slice/build.service/system.slice/cron.service", "", "", ""},
+	      {"/system.slice/build.service/docker-" ID ".scope", "", "", ""},
+	      {"/system.slice/build.service/docker/" ID, "", "", ""},
+	      {"/system.slice/build.service/libpod-payload-" ID, "", "", ""},
+	      {"/user.slice/user-1000.slice/session-3.scope/cron.service", "", "", ""},
+	      {"/user.slice/user-1000.slice/session-3.scope/lxc.payload.x", "", "", ""},
+	      {"/init.scope/cron.service", "", "", ""});
+}
+
+/* Slices lie within the slice that their name begins with. */
+static void test_slices_out_of_place(void **state)
+{
+	(void)state;
+	CHECK({"/system.slice/user-1000.slice/cron.service", "", "", ""},
+	      {"/system.slice/system.slice/cron.service", "", "", ""},
+	      {"/system-a.slice/cron.service", "", "", ""},
+	      {"/system.slice/system-a-b.slice/cron.service", "", "", ""},
+	      {"/system.slice/system-.slice/cron.service", "", "", ""}, {"/.slice/cron.service", "", "", ""},
+	      {"/made.up/system.slice/cron.service", "", "", ""},
+	      {"/system.slice/sys tem.slice/cron.service", "", "", ""},
+	      {"/system.slice/system-a.slice/system-a-b.slice/x.service", "x.service", "", ""});
+}
+
+static void test_user_manager(void **state)
+{
+	(void)state;
+	CHECK({"/user.slice/user-1000.slice/user@1000.service", "user@1000.service", "", ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/init.scope", "", "init.scope", ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/app.slice/mail.service", "", "mail.service",
+	       ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/app.slice/app-x.slice/y.service", "",
+	       "y.service", ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/mail.service/below", "", "mail.service", ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/app.slice", "", "", ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/sub/mail.service", "", "", ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID ".scope/container", "",
+	       "libpod-" ID ".scope", ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/docker/" ID, "", "", ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/lxc.payload.x", "", "", ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/machine.slice/machine-x.scope", "",
+	       "machine-x.scope", ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/app.slice/bad name.service", "", "", ""});
+}
+
+static void test_containers_by_systemd(void **state)
+{
+	(void)state;
+	CHECK({"/system.slice/docker-" ID ".scope", "docker-" ID ".scope", "", ID},
+	      {"/system.slice/docker-" ID ".scope/init.scope", "", "", ID},
+	      {"/system.slice/docker-" ID ".scope/system.slice/cron.service", "", "", ID},
+	      {"/system.slice/docker-" ID ".scope/docker/" OTHER, "", "", ID},
+	      {"/machine.slice/libpod-" ID ".scope/container", "", "", ID},
+	      {"/machine.slice/libpod-" ID ".scope/libpod-payload-" OTHER, "", "", ID},
+	      {"/machine.slice/libpod-conmon-" ID ".scope", "libpod-conmon-" ID ".scope", "", ""},
+	      {"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" POD
+	       ".slice/cri-containerd-" ID ".scope",
+	       "cri-containerd-" ID ".scope", "", ID},
+	      {"/kubepods.slice/kubepods-pod" POD ".slice/crio-" ID ".scope/x", "", "", ID},
+	      {"/kubepods.slice/kubepods-pod" POD ".slice/crio-conmon-" ID ".scope",
+	       "crio-conmon-" ID ".scope", "", ""});
+}
+
+static void test_containers_by_cgroupfs(void **state)
+{
+	(void)state;
+	CHECK({"/docker/" ID, "", "", ID}, {"/docker/" ID "/system.slice/cron.service", "", "", ID},
+	      {"/docker/" ID "/docker/" OTHER, "", "", ID}, {"/docker", "", "", ""},
+	      {"/docker/buildx", "", "", ""}, {"/docker/x/" ID, "", "", ""},
+	      {"/kubepods/besteffort/pod1f0c2f3e-4d5a/" ID, "", "", ID},
+	      {"/kubepods/pod1f0c2f3e-4d5a/" ID, "", "", ID}, {"/kubepods/a/b/c/" ID, "", "", ""},
+	      {"/kubepods/burstable/podx", "", "", ""}, {"/libpod_parent/libpod-" ID, "", "", ID},
+	      {"/system.slice:docker:" ID, "", "", ID},
+	      {"/system.slice:docker:" ID "/cron.service", "", "", ID},
+	      {"/system.slice/containerd.service/kubepods-besteffort-pod" POD ".slice:cri-containerd:" ID, "",
+	       "", ID},
+	      {"/system.slice/containerd.service", "containerd.service", "", ""},
+	      {"/system.slice/k3s.service/kubepods/burstable/pod1/" ID, "", "", ID},
+	      {"/system.slice:evil:" ID, "", "", ""}, {"/:docker:" ID, "", "", ""}, {"/" ID, "", "", ""});
+}
+
+static void test_container_ids(void **state)
+{
+	(void)state;
+	CHECK({"/docker/0123456789abcdef", "", "", ""}, {"/docker/" ID "0", "", "", ""},
+	      {"/docker/0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef", "", "", ""},
+	      {"/docker/g123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "", "", ""},
+	      {"/system.slice/docker-.scope", "docker-.scope", "", ""},
+	      {"/system.slice/evil-" ID ".scope", "evil-" ID ".scope", "", ""},
+	      {"/system.slice/docker-" ID ".service", "docker-" ID ".service", "", ""});
+}
+
+static void test_containers_by_name(void **state)
+{
+	(void)state;
+	CHECK({"/lxc.payload.web1", "", "", "web1"},
+	      {"/lxc.payload.web1/system.slice/cron.service", "", "", "web1"}, {"/lxc.payload.", "", "", ""},
+	      {"/lxc.monitor.web1", "", "", ""}, {"/lxc/101/ns/init.scope", "", "", "101"},
+	      {"/lxc", "", "", ""}, {"/lxc.payload.we b", "", "", ""}, {"/x/lxc.payload.web1", "", "", ""},
+	      {"/lxc.payload." ID, "", "", ID}, {"/lxc.payload." ID "0", "", "", ""},
+	      {"/machine.slice/machine-web.scope/payload/system.slice/cron.service", "", "", "web"},
+	      {"/machine.slice/machine-web.scope", "machine-web.scope", "", "web"},
+	      {"/machine.slice/machine-web.scope/supervisor", "", "", ""},
+	      {"/machine.slice/machine-my\\x2dweb.scope/payload", "", "", "my-web"},
+	      {"/machine.slice/machine-my\\x2fweb.scope/payload", "", "", ""},
+	      {"/machine.slice/machine-my\\x0aweb.scope/payload", "", "", ""},
+	      {"/machine.slice/machine-my\\x2.scope/payload", "", "", ""},
+	      {"/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/emulator", "", "", ""},
+	      {"/machine.slice/systemd-nspawn@web.service/payload/init.scope", "", "", "web"},
+	      {"/machine.slice/systemd-nspawn@web.service/supervisor", "", "", ""},
+	      {"/machine.slice/systemd-nspawn@web.service", "systemd-nspawn@web.service", "", ""},
+	      {"/system.slice/machine-web.scope", "machine-web.scope", "", ""});
+}
+
+static void test_lengths(void **state)
+{
+	char path[8192], name[300];
+	struct cgroup_names names;
+	size_t len;
+
+	(void)state;
+	memset(name, 'n', sizeof(name));
+	for (size_t n = 240; n < 260; n++) { /* with ".service", at most 255 bytes are a unit's name */
+		len = (size_t)snprintf(path, sizeof(path), "/system.slice/%.*s.service", (int)n, name);
+		cgroup_parse((struct span){path, len}, &names);
+		assert_int_equal(strlen(names.unit), n + 8 < UNIT_NAME_LEN ? n + 8 : 0);
+	}
+	len = 0;
+	while (len + 2 < sizeof(path)) {
+		path[len++] = '/';
+		path[len++] = 'a';
+	}
+	cgroup_parse((struct span){path, len}, &names);
+	assert_string_equal(names.unit, "");
+	memset(path, '/', sizeof(path));
+	cgroup_parse((struct span){path, sizeof(path)}, &names);
+	assert_string_equal(names.unit, "");
+	cgroup_parse((struct span){NULL, 0}, &names);
+	assert_string_equal(names.unit, "");
+	cgroup_parse((struct span){"/system.slice/a\0b.service", 25}, &names);
+	assert_string_equal(names.unit, "");
+}
+
+/* Pieces of what means something, in every order: nothing is read outside, and no name is made up. */
+static void test_any_order(void **state)
+{
+	static const char *const pieces[] = {
+		"/",
+		"system.slice",
+		"user@1000.service",
+		"cron.service",
+		"docker",
+		ID,
+		"machine.slice",
+		"_",
+		"machine-\\x",
+		"lxc.payload.",
+		"kubepods",
+		".scope",
+		":docker:",
+		"libpod_parent",
+		"\\x2d",
+		"payload",
+		"containerd.service",
+		"..",
+		"lxc",
+	};
+	const size_t count = sizeof(pieces) / sizeof(pieces[0]);
+	unsigned int seed = 1;
+
+	(void)state;
+	for (int i = 0; i < 200000; i++) {
+		char path[1024], *exact;
+		struct cgroup_names names;
+		size_t len = 0;
+
+		for (int j = 0; j < 8; j++) {
+			const char *piece = pieces[(seed = seed * 1103515245 + 12345) / 65536 % count];
+
+			memcpy(path + len, piece, strlen(piece));
+			len += strlen(piece);
+			if (seed / 64 % 2)
+				path[len++] = '/';
+		}
+		exact = malloc(len);
+		assert_non_null(exact);
+		memcpy(exact, path, len);
+		cgroup_parse((struct span){exact, len}, &names);
+		if (names.unit[0])
+			assert_non_null(memmem(exact, len, names.unit, strlen(names.unit)));
+		free(exact);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_system_units),
+		cmocka_unit_test(test_no_unit),
+		cmocka_unit_test(test_delegated),
+		cmocka_unit_test(test_slices_out_of_place),
+		cmocka_unit_test(test_user_manager),
+		cmocka_unit_test(test_containers_by_systemd),
+		cmocka_unit_test(test_containers_by_cgroupfs),
+		cmocka_unit_test(test_container_ids),
+		cmocka_unit_test(test_containers_by_name),
+		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_any_order),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,625 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The process table, and the images it makes, fed with records as the kernel side and /proc tell them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "image.h"
+#include "process.h"
+#include "records.h"
+
+#define MS   1000000ULL
+#define TICK (10 * MS)
+
+/* ---- Records -------------------------------------------------------------------------------- */
+
+struct exec {
+	uint32_t pid;
+	uint64_t start_ns, exec_ns;
+	uint64_t read_ns; /* of a snapshot */
+	uint32_t flags;
+	uint32_t parent_pid;
+	uint64_t parent_start_ns;
+	struct span exe, filename, interp, cwd, args;
+};
+
+#define BYTES(literal) ((struct span){(literal), sizeof(literal) - 1})
+#define PATH(literal)  ((struct span){(literal), sizeof(literal)})
+
+static struct exec_record *exec_record(const struct exec *exec)
+{
+	const struct span parts[] = {exec->exe, exec->filename, exec->interp, exec->cwd, exec->args};
+	struct exec_record *record = calloc(1, sizeof(*record) + EXEC_DATA_MAX);
+	size_t at = 0;
+
+	assert_non_null(record);
+	for (size_t i = 0; i < 5; i++) {
+		if (parts[i].len)
+			memcpy(record->data + at, parts[i].data, parts[i].len);
+		at += parts[i].len;
+	}
+	record->h = (struct record){RECORD_EXEC, (uint32_t)(sizeof(*record) + at),
+				    exec->read_ns ? exec->read_ns : exec->exec_ns};
+	record->pid = exec->pid;
+	record->start_ns = exec->start_ns;
+	record->exec_ns = exec->exec_ns;
+	record->flags = exec->flags;
+	record->parent_pid = exec->parent_pid;
+	record->parent_start_ns = exec->parent_start_ns;
+	record->exe_len = (uint16_t)exec->exe.len;
+	record->filename_len = (uint16_t)exec->filename.len;
+	record->interp_len = (uint16_t)exec->interp.len;
+	record->cwd_len = (uint16_t)exec->cwd.len;
+	record->args_len = (uint16_t)exec->args.len;
+	record = realloc(record, record->h.len); /* so that the sanitizer sees a read behind it */
+	assert_non_null(record);
+	assert_true(record_valid(&record->h, record->h.len));
+	return record;
+}
+
+static void tell_exec(struct process_table *table, const struct exec *exec)
+{
+	struct exec_record *record = exec_record(exec);
+
+	assert_int_equal(process_table_record(table, &record->h), 0);
+	free(record);
+}
+
+#define EXEC(table, ...) tell_exec(table, &(struct exec){__VA_ARGS__})
+
+static void tell_fork(struct process_table *table, uint32_t parent, uint64_t parent_start, uint32_t pid,
+		      uint64_t start)
+{
+	struct fork_record record = {{RECORD_FORK, sizeof(record), start}, parent_start, start, parent, pid};
+
+	assert_int_equal(process_table_record(table, &record.h), 0);
+}
+
+static void tell_exit(struct process_table *table, uint32_t pid, uint64_t start, uint64_t time)
+{
+	struct exit_record record = {{RECORD_EXIT, sizeof(record), time}, start, pid, 0};
+
+	assert_int_equal(process_table_record(table, &record.h), 0);
+}
+
+/* What the process ran at that moment; NULL: not known. */
+static void check(struct process_table *table, uint32_t pid, uint64_t start, uint64_t at,
+		  const char *executable)
+{
+	struct image *image = process_image_at(table, pid, start, at);
+
+	if (executable) {
+		assert_non_null(image);
+		assert_string_equal(image->executable, executable);
+	} else {
+		assert_null(image);
+	}
+	image_unref(image);
+}
+
+static void check_image(const struct exec *exec, const char *executable, const char *script,
+			const char *directory)
+{
+	struct exec_record *record = exec_record(exec);
+	struct image *image = image_of_exec(record);
+
+	assert_non_null(image);
+	assert_string_equal(image->executable, executable);
+	assert_string_equal(image->script, script);
+	assert_string_equal(image->directory, directory);
+	assert_true(image_bytes(image) > sizeof(*image));
+	image_unref(image);
+	free(record);
+}
+
+#define CHECK_IMAGE(executable, script, directory, ...)                                                      \
+	check_image(&(struct exec){.pid = 1, __VA_ARGS__}, executable, script, directory)
+
+#define A	PATH("a\0bin")
+#define B	PATH("b\0bin")
+#define C	PATH("c\0bin")
+#define PYTHON	PATH("python3\0bin\0usr")
+#define HOME	PATH("reports\0home")
+#define PY_PATH PATH("/usr/bin/python3")
+
+/* ---- Images --------------------------------------------------------------------------------- */
+
+static void test_paths(void **state)
+{
+	(void)state;
+	CHECK_IMAGE("/usr/bin/python3", "", "/home/reports", .exe = PYTHON, .cwd = HOME);
+	CHECK_IMAGE("", "", "/");
+	CHECK_IMAGE("/tool", "", "/", .exe = PATH("tool"));
+	CHECK_IMAGE(".../lib/tool", "", "/", .exe = PATH("tool\0lib"), .flags = EXEC_PATH_TRUNCATED);
+	CHECK_IMAGE("...", "", "/", .flags = EXEC_PATH_TRUNCATED);
+	CHECK_IMAGE("/tool", "", "/", .exe = PATH("tool\0"), .cwd = PATH(""));
+	CHECK_IMAGE("", "", "", .flags = EXEC_SNAPSHOT);
+	CHECK_IMAGE("", "", "/", .flags = EXEC_SNAPSHOT, .cwd = PATH(""));
+}
+
+/* What hangs in no file system is named by its maker, and never looks like a path. */
+static void test_memfd(void **state)
+{
+	(void)state;
+	CHECK_IMAGE("memfd:x", "", "/", .exe = PATH("memfd:x"), .flags = EXEC_MEMFD | EXEC_DELETED);
+	CHECK_IMAGE("memfd:", "", "/", .exe = PATH("memfd:"), .flags = EXEC_MEMFD);
+	CHECK_IMAGE("memfd:../usr/bin/x", "", "/", .exe = PATH("memfd:../usr/bin/x"), .flags = EXEC_MEMFD);
+	CHECK_IMAGE("usr/bin/x", "", "/", .exe = PATH("//usr/bin/x"), .flags = EXEC_MEMFD);
+	CHECK_IMAGE("dev/zero", "", "/", .exe = PATH("dev/zero"), .flags = EXEC_MEMFD);
+	CHECK_IMAGE("/memfd:x", "", "/", .exe = PATH("memfd:x")); /* a file of that name */
+}
+
+static void test_script(void **state)
+{
+	(void)state;
+	CHECK_IMAGE("/usr/bin/python3", "/opt/r.py", "/home/reports", .exe = PYTHON, .cwd = HOME,
+		    .filename = PATH("/opt/r.py"), .interp = PY_PATH);
+	CHECK_IMAGE("/usr/bin/python3", "/home/reports/r.py", "/home/reports", .exe = PYTHON, .cwd = HOME,
+		    .filename = PATH("./r.py"), .interp = PY_PATH);
+	CHECK_IMAGE("/usr/bin/python3", "/home/reports/../x/r.py", "/home/reports", .exe = PYTHON,
+		    .cwd = HOME, .filename = PATH("../x/.//./r.py"), .interp = PY_PATH);
+	CHECK_IMAGE("/usr/bin/python3", "/r.py", "/", .exe = PYTHON, .filename = PATH("r.py"),
+		    .interp = PY_PATH);
+	CHECK_IMAGE("/usr/bin/python3", "/a/.b/..c/r.py", "/", .exe = PYTHON,
+		    .filename = PATH("//a/./.b/..c//r.py"), .interp = PY_PATH);
+	CHECK_IMAGE("/usr/bin/python3", "/dev/fd/3", "/", .exe = PYTHON, .filename = PATH("/dev/fd/3"),
+		    .interp = PY_PATH);
+	CHECK_IMAGE("/usr/bin/python3", ".../r.py", "", .exe = PYTHON, .filename = PATH("r.py"),
+		    .interp = PY_PATH, .flags = EXEC_SNAPSHOT);
+}
+
+static void test_no_script(void **state)
+{
+	(void)state;
+	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .filename = PY_PATH, .interp = PY_PATH);
+	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .filename = PATH("r.py"));
+	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .interp = PATH("r.py"));
+	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .filename = PATH(""), .interp = PATH("r.py"));
+	CHECK_IMAGE("/usr/bin/python3", "/r.pyc", "/", .exe = PYTHON, .filename = PATH("r.pyc"),
+		    .interp = PATH("r.py"));
+}
+
+/* No script for the kernel, but one for the interpreter, by its arguments (user/script.c). */
+static void test_script_by_args(void **state)
+{
+	static char cut[EXEC_ARGS_MAX] = "python3\0-B\0/opt/";
+	struct span all = {cut, sizeof(cut)};
+
+	(void)state;
+	memset(cut + 16, 'x', sizeof(cut) - 16);
+	CHECK_IMAGE("/usr/bin/python3", "/home/reports/r.py", "/home/reports", .exe = PYTHON, .cwd = HOME,
+		    .args = PATH("python3\0-B\0./r.py\0-x"));
+	CHECK_IMAGE("/usr/bin/python3", "/r.py", "/", .exe = PYTHON,
+		    .args = BYTES("python3\0r.py")); /* no NUL */
+	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .args = PATH("python3\0-c\0pass"));
+	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .flags = EXEC_ARGS_UNREAD);
+	CHECK_IMAGE("/usr/bin/python3", "...", "/", .exe = PYTHON, .args = all, .flags = EXEC_ARGS_TRUNCATED);
+	CHECK_IMAGE("/usr/bin/python3", "/a", "/", .exe = PYTHON, .args = PATH("python3\0a\0b"),
+		    .flags = EXEC_ARGS_TRUNCATED);
+	CHECK_IMAGE("/bin/a", "", "/", .exe = A, .args = PATH("python3\0r.py"));
+}
+
+/* The kernel side keeps 1024 bytes of what was asked for and 256 of what was run. */
+static void test_script_cut(void **state)
+{
+	char name[1024], interp[256];
+
+	(void)state;
+	memset(name, 'n', sizeof(name));
+	memcpy(interp, name, sizeof(interp));
+	name[0] = interp[0] = '/';
+	interp[255] = name[300] = '\0';
+	CHECK_IMAGE("/bin/a", "", "/", .exe = A, .filename = {name, 301}, .interp = {interp, 256});
+	name[300] = 'n';
+	name[1023] = '\0';
+	CHECK_IMAGE("/bin/a", "", "/", .exe = A, .filename = {name, 1024}, .interp = {interp, 256});
+	CHECK_IMAGE("/bin/a", "...", "/", .exe = A, .filename = {name, 1024}, .interp = PATH("/bin/a"));
+	interp[200] = '\0';
+	CHECK_IMAGE("/bin/a", "...", "/", .exe = A, .filename = {name, 1024}, .interp = {interp, 201});
+}
+
+/* A directory that the kernel side gave up on is not taken for an absolute one. */
+static void test_directory_cut(void **state)
+{
+	char deep[2 * PATH_DEPTH_MAX], expected[8 + 2 * PATH_DEPTH_MAX] = "...";
+	char script[sizeof(expected)];
+
+	(void)state;
+	for (unsigned int i = 0; i < PATH_DEPTH_MAX; i++) {
+		memcpy(deep + (size_t)2 * i, "d", 2);
+		strcat(expected, "/d");
+	}
+	CHECK_IMAGE("/bin/a", "", expected, .exe = A, .cwd = {deep, sizeof(deep)});
+	CHECK_IMAGE("/bin/a", "", expected + 3, .exe = A, .cwd = {deep, sizeof(deep)},
+		    .flags = EXEC_SNAPSHOT);
+	memcpy(script, expected, sizeof(expected));
+	strcat(script, "/x");
+	CHECK_IMAGE("/bin/a", script, expected, .exe = A, .filename = PATH("x"), .interp = PATH("/bin/a"),
+		    .cwd = {deep, sizeof(deep)});
+}
+
+static void check_args(struct span args, struct span expected)
+{
+	struct exec_record *record = exec_record(&(struct exec){.pid = 1, .args = args});
+	struct image *image = image_of_exec(record);
+
+	assert_non_null(image);
+	assert_int_equal(image->args_len, expected.len);
+	assert_memory_equal(image->args, expected.data, expected.len + 1);
+	image_unref(image);
+	free(record);
+}
+
+static void test_args(void **state)
+{
+	static char most[EXEC_ARGS_MAX + 2];
+
+	(void)state;
+	check_args(BYTES(""), BYTES(""));
+	check_args(BYTES("a\0-b\0\0c\0"), BYTES("a\0-b\0\0c\0"));
+	check_args(BYTES("a\0-b"), BYTES("a\0-b\0")); /* cut, or written over */
+	check_args(BYTES("\0"), BYTES("\0"));
+	memset(most, 'x', EXEC_ARGS_MAX);
+	check_args((struct span){most, EXEC_ARGS_MAX}, (struct span){most, EXEC_ARGS_MAX + 1});
+}
+
+static void test_longest_record(void **state)
+{
+	static char path[EXEC_DATA_MAX - EXEC_ARGS_MAX];
+	struct exec_record *record;
+	struct image *image;
+
+	(void)state;
+	memset(path, 'p', sizeof(path) - 1);
+	record = exec_record(&(struct exec){.pid = 1, .exe = {path, sizeof(path)}});
+	image = image_of_exec(record);
+	assert_non_null(image);
+	assert_int_equal(strlen(image->executable), sizeof(path));
+	image_unref(image);
+	free(record);
+	memset(path, '\0', sizeof(path)); /* nothing but empty components */
+	CHECK_IMAGE("/", "", "...", .exe = {path, 4096}, .cwd = {path, 4096});
+}
+
+/* ---- The table ------------------------------------------------------------------------------ */
+
+static void test_by_time(void **state)
+{
+	struct process_table *table = process_table_new();
+	struct image *image;
+
+	(void)state;
+	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 200, .exe = A);
+	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 300, .exe = B);
+	check(table, 7, 101, 199, NULL); /* what ran before is not known */
+	check(table, 7, 101, 200, "/bin/a");
+	check(table, 7, 101, 299, "/bin/a");
+	check(table, 7, 101, 300, "/bin/b");
+	check(table, 7, 101, UINT64_MAX, "/bin/b");
+	check(table, 7, 102, 300, NULL);
+	check(table, 8, 101, 300, NULL);
+	assert_int_equal(process_table_count(table), 1);
+	image = process_image_at(table, 7, 101, 300);
+	process_table_free(table);
+	assert_string_equal(image->executable, "/bin/b"); /* a reference outlives the table */
+	image_unref(image);
+	process_table_free(NULL);
+}
+
+static void test_out_of_order(void **state)
+{
+	struct process_table *table = process_table_new();
+
+	(void)state;
+	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 300, .exe = B);
+	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 200, .exe = A);
+	check(table, 7, 101, 250, "/bin/a");
+	check(table, 7, 101, 350, "/bin/b");
+	process_table_free(table);
+}
+
+/* The newest are kept, and a moment before them is not known. */
+static void test_many_execs(void **state)
+{
+	struct process_table *table = process_table_new();
+
+	(void)state;
+	for (uint64_t i = 1; i <= PROCESS_IMAGES_MAX + 3; i++)
+		EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 1000 * i, .exe = i % 2 ? A : B);
+	check(table, 7, 101, 3999, NULL);
+	check(table, 7, 101, 4000, "/bin/b");
+	check(table, 7, 101, 5000, "/bin/a");
+	check(table, 7, 101, 6000, "/bin/b");
+	check(table, 7, 101, 7000, "/bin/a");
+	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 500, .exe = C); /* older than all of them */
+	check(table, 7, 101, 3999, NULL);
+	process_table_free(table);
+}
+
+static void test_fork(void **state)
+{
+	struct process_table *table = process_table_new();
+	uint32_t pid = 0;
+	uint64_t start = 0;
+
+	(void)state;
+	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 200, .exe = A, .parent_pid = 1,
+	     .parent_start_ns = 5);
+	tell_fork(table, 7, 101, 8, 301);
+	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 400, .exe = B);
+	check(table, 8, 301, 500, "/bin/a");
+	EXEC(table, .pid = 8, .start_ns = 301, .exec_ns = 600, .exe = C, .parent_pid = 1,
+	     .parent_start_ns = 5);
+	check(table, 8, 301, 599, "/bin/a");
+	check(table, 8, 301, 600, "/bin/c");
+	assert_true(process_parent(table, 8, 301, &pid, &start)); /* who forked it, not who adopted it */
+	assert_int_equal(pid, 7);
+	assert_int_equal(start, 101);
+	assert_true(process_parent(table, 7, 101, &pid, &start));
+	assert_int_equal(pid, 1);
+	assert_false(process_parent(table, 9, 301, &pid, &start));
+	tell_fork(table, 70, 101, 80, 701); /* a parent that nobody told of */
+	check(table, 80, 701, 800, NULL);
+	assert_true(process_parent(table, 80, 701, &pid, &start));
+	assert_int_equal(pid, 70);
+	process_table_free(table);
+}
+
+/* A fork of a moment, read after the parent's next exec. */
+static void test_fork_read_late(void **state)
+{
+	struct process_table *table = process_table_new();
+
+	(void)state;
+	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 200, .exe = A);
+	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 400, .exe = B);
+	tell_fork(table, 7, 101, 8, 301);
+	check(table, 8, 301, 500, "/bin/a");
+	process_table_free(table);
+}
+
+static void test_exit(void **state)
+{
+	struct process_table *table = process_table_new();
+
+	(void)state;
+	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 200, .exe = A);
+	EXEC(table, .pid = 8, .start_ns = 102, .exec_ns = 200, .exe = B);
+	tell_exit(table, 7, 101, 1000);
+	tell_exit(table, 7, 101, 2000); /* twice */
+	tell_exit(table, 9, 101, 2000); /* never heard of */
+	check(table, 7, 101, 900, "/bin/a");
+	process_table_expire(table, 1000 + PROCESS_LINGER_NS - 1);
+	assert_int_equal(process_table_count(table), 2);
+	process_table_expire(table, 1000 + PROCESS_LINGER_NS);
+	assert_int_equal(process_table_count(table), 1);
+	check(table, 7, 101, 900, NULL);
+	process_table_expire(table, UINT64_MAX);
+	assert_int_equal(process_table_count(table), 1); /* what is alive stays */
+	tell_exit(table, 8, 102, UINT64_MAX);
+	process_table_expire(table, 5);
+	assert_int_equal(process_table_count(table), 1);
+	process_table_free(table);
+}
+
+static void test_pid_reused(void **state)
+{
+	struct process_table *table = process_table_new();
+
+	(void)state;
+	EXEC(table, .pid = 7, .start_ns = 101 * MS + 1, .exec_ns = 200 * MS, .exe = A);
+	tell_exit(table, 7, 101 * MS + 1, 300 * MS);
+	EXEC(table, .pid = 7, .start_ns = 301 * MS + 1, .exec_ns = 400 * MS, .exe = B);
+	check(table, 7, 101 * MS + 1, 500 * MS, "/bin/a");
+	check(table, 7, 301 * MS + 1, 500 * MS, "/bin/b");
+	assert_int_equal(process_table_count(table), 2);
+	/* The next one shows that the end of this one was lost. */
+	EXEC(table, .pid = 7, .start_ns = 501 * MS + 1, .exec_ns = 600 * MS, .exe = C);
+	process_table_expire(table, 600 * MS + PROCESS_LINGER_NS);
+	assert_int_equal(process_table_count(table), 1);
+	check(table, 7, 501 * MS + 1, 700 * MS, "/bin/c");
+	process_table_free(table);
+}
+
+/* ---- /proc ---------------------------------------------------------------------------------- */
+
+static void test_snapshot_start(void **state)
+{
+	struct process_table *table = process_table_new();
+	const uint64_t start = 3 * TICK + 1234567;
+
+	(void)state;
+	EXEC(table, .pid = 7, .start_ns = 3 * TICK, .exec_ns = 3 * TICK, .read_ns = 10 * TICK,
+	     .flags = EXEC_SNAPSHOT, .exe = A, .parent_pid = 2, .parent_start_ns = TICK);
+	check(table, 7, start, 20 * TICK, "/bin/a");
+	check(table, 7, 3 * TICK, 20 * TICK, "/bin/a");
+	check(table, 7, 4 * TICK - 1, 20 * TICK, "/bin/a");
+	check(table, 7, 4 * TICK, 20 * TICK, NULL);
+	check(table, 7, 3 * TICK - 1, 20 * TICK, NULL);
+	EXEC(table, .pid = 7, .start_ns = start, .exec_ns = 30 * TICK, .exe = B);
+	assert_int_equal(process_table_count(table), 1);
+	check(table, 7, start, 29 * TICK, "/bin/a");
+	check(table, 7, start, 30 * TICK, "/bin/b");
+	check(table, 7, 3 * TICK, 30 * TICK, "/bin/b"); /* asked as /proc would */
+	check(table, 7, start + 1, 30 * TICK, NULL);	/* now it is exact */
+	tell_exit(table, 7, start, 40 * TICK);
+	process_table_expire(table, 40 * TICK + PROCESS_LINGER_NS);
+	assert_int_equal(process_table_count(table), 0);
+	process_table_free(table);
+}
+
+/* A process can change what /proc tells of it: what an exec or a fork told stays. */
+static void test_snapshot_of_known(void **state)
+{
+	struct process_table *table = process_table_new();
+	const uint64_t start = 3 * TICK + 1234567;
+
+	(void)state;
+	EXEC(table, .pid = 7, .start_ns = start, .exec_ns = 4 * TICK, .exe = A);
+	tell_fork(table, 7, start, 8, 5 * TICK + 1);
+	EXEC(table, .pid = 7, .start_ns = 3 * TICK, .exec_ns = 3 * TICK, .read_ns = 9 * TICK,
+	     .flags = EXEC_SNAPSHOT, .exe = B);
+	EXEC(table, .pid = 8, .start_ns = 5 * TICK, .exec_ns = 5 * TICK, .read_ns = 9 * TICK,
+	     .flags = EXEC_SNAPSHOT, .exe = B);
+	assert_int_equal(process_table_count(table), 2);
+	check(table, 7, start, 20 * TICK, "/bin/a");
+	check(table, 7, start, 4 * TICK - 1, NULL);
+	check(table, 8, 5 * TICK + 1, 20 * TICK, "/bin/a");
+	process_table_free(table);
+}
+
+/* A process of which only the fork is known is read from /proc. */
+static void test_snapshot_of_fork(void **state)
+{
+	struct process_table *table = process_table_new();
+
+	(void)state;
+	tell_fork(table, 7, 1, 8, 5 * TICK + 1);
+	EXEC(table, .pid = 8, .start_ns = 5 * TICK, .exec_ns = 5 * TICK, .read_ns = 9 * TICK,
+	     .flags = EXEC_SNAPSHOT, .exe = A);
+	assert_int_equal(process_table_count(table), 1);
+	check(table, 8, 5 * TICK + 1, 9 * TICK, "/bin/a");
+	process_table_free(table);
+}
+
+/* The hooks were there before /proc was read: records of that time come after the snapshot. */
+static void test_snapshot_overtaken(void **state)
+{
+	struct process_table *table = process_table_new();
+	const uint64_t start = 3 * TICK + 5, child = 6 * TICK + 5;
+
+	(void)state;
+	EXEC(table, .pid = 7, .start_ns = 3 * TICK, .exec_ns = 3 * TICK, .read_ns = 9 * TICK,
+	     .flags = EXEC_SNAPSHOT, .exe = B);
+	EXEC(table, .pid = 7, .start_ns = start, .exec_ns = 8 * TICK, .exe = B);
+	check(table, 7, start, 7 * TICK, NULL); /* not what it took on later */
+	check(table, 7, start, 8 * TICK, "/bin/b");
+
+	EXEC(table, .pid = 1, .start_ns = TICK, .exec_ns = TICK, .read_ns = 5 * TICK, .flags = EXEC_SNAPSHOT,
+	     .exe = A);
+	EXEC(table, .pid = 8, .start_ns = 6 * TICK, .exec_ns = 6 * TICK, .read_ns = 9 * TICK,
+	     .flags = EXEC_SNAPSHOT, .exe = C);
+	tell_fork(table, 1, TICK, 8, child);
+	check(table, 8, child, 7 * TICK, "/bin/a");
+	EXEC(table, .pid = 8, .start_ns = child, .exec_ns = 8 * TICK, .exe = C);
+	check(table, 8, child, 8 * TICK - 1, "/bin/a");
+	check(table, 8, child, 8 * TICK, "/bin/c");
+	assert_int_equal(process_table_count(table), 3);
+	process_table_free(table);
+}
+
+/* ---- Bounds --------------------------------------------------------------------------------- */
+
+static void test_ended_leave_first(void **state)
+{
+	struct process_table *table = process_table_new();
+
+	(void)state;
+	for (uint32_t pid = 1; pid <= PROCESSES_MAX; pid++)
+		tell_fork(table, 0, 0, pid, pid * TICK + 1);
+	assert_int_equal(process_table_count(table), PROCESSES_MAX);
+	tell_exit(table, 500, 500 * TICK + 1, 1);
+	tell_exit(table, 400, 400 * TICK + 1, 2);
+	EXEC(table, .pid = 100001, .start_ns = 101, .exec_ns = 200, .exe = A);
+	EXEC(table, .pid = 100002, .start_ns = 101, .exec_ns = 200, .exe = A);
+	EXEC(table, .pid = 100003, .start_ns = 101, .exec_ns = 200, .exe = A);
+	assert_int_equal(process_table_count(table), PROCESSES_MAX);
+	check(table, 100001, 101, 300, "/bin/a");
+	check(table, 100003, 101, 300, "/bin/a");
+	EXEC(table, .pid = 400, .start_ns = 400 * TICK, .exec_ns = 400 * TICK, .flags = EXEC_SNAPSHOT,
+	     .exe = B);
+	check(table, 400, 400 * TICK + 1, 400 * TICK + 1, "/bin/b"); /* made anew: it had left */
+	process_table_free(table);
+}
+
+/* Bytes are bounded as well, whoever is told of with the longest records. */
+static void test_bytes(void **state)
+{
+	static char path[EXEC_DATA_MAX - EXEC_ARGS_MAX], args[EXEC_ARGS_MAX];
+	struct process_table *table = process_table_new();
+	size_t most = 0;
+
+	(void)state;
+	memset(path, 'p', sizeof(path) - 1);
+	for (uint32_t pid = 1; pid <= 10000; pid++) {
+		EXEC(table, .pid = pid, .start_ns = pid * TICK + 1, .exec_ns = pid * TICK + 2,
+		     .exe = {path, sizeof(path)}, .args = {args, sizeof(args)});
+		if (pid % 3 == 0)
+			tell_exit(table, pid, pid * TICK + 1, pid * TICK + 3);
+		tell_fork(table, pid, pid * TICK + 1, 20000 + pid, pid * TICK + 4);
+		if (process_table_count(table) > most)
+			most = process_table_count(table);
+		assert_true(process_table_count(table) * sizeof(path) < 2UL * PROCESS_BYTES_MAX);
+	}
+	assert_true(most > 100);
+	check(table, 10001, 10001 * TICK + 1, UINT64_MAX, NULL);
+	assert_true(process_table_count(table) < 10000);
+	process_table_free(table);
+}
+
+/* Records at random: nothing but the sanitizers to say that something is wrong. */
+static void test_any_order(void **state)
+{
+	struct process_table *table = process_table_new();
+	unsigned int seed = 1;
+
+	(void)state;
+	for (int i = 0; i < 200000; i++) {
+		const uint32_t random = (seed = seed * 1103515245 + 12345) >> 8;
+		const uint32_t pid = random % 50;
+		const uint64_t start = (random / 64 % 4) * TICK + (random / 256 % 3), time = (uint64_t)i * MS;
+
+		switch (random / 1024 % 8) {
+		case 0:
+		case 1:
+			EXEC(table, .pid = pid, .start_ns = start, .exec_ns = time, .exe = A,
+			     .parent_pid = 1);
+			break;
+		case 2:
+			EXEC(table, .pid = pid, .start_ns = start, .exec_ns = start, .read_ns = time + 5 * MS,
+			     .flags = EXEC_SNAPSHOT, .exe = B);
+			break;
+		case 3:
+		case 4: tell_fork(table, pid, start, (random / 3) % 50, time); break;
+		case 5: tell_exit(table, pid, start, time); break;
+		case 6: process_table_expire(table, time); break;
+		default: image_unref(process_image_at(table, pid, start, time - random % (1000 * MS))); break;
+		}
+	}
+	process_table_free(table);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_memfd),
+		cmocka_unit_test(test_script),
+		cmocka_unit_test(test_no_script),
+		cmocka_unit_test(test_script_by_args),
+		cmocka_unit_test(test_script_cut),
+		cmocka_unit_test(test_directory_cut),
+		cmocka_unit_test(test_args),
+		cmocka_unit_test(test_longest_record),
+		cmocka_unit_test(test_by_time),
+		cmocka_unit_test(test_out_of_order),
+		cmocka_unit_test(test_many_execs),
+		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_fork_read_late),
+		cmocka_unit_test(test_exit),
+		cmocka_unit_test(test_pid_reused),
+		cmocka_unit_test(test_snapshot_start),
+		cmocka_unit_test(test_snapshot_of_known),
+		cmocka_unit_test(test_snapshot_of_fork),
+		cmocka_unit_test(test_snapshot_overtaken),
+		cmocka_unit_test(test_ended_leave_first),
+		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_any_order),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
