@@ -1104,6 +1104,15 @@ static void mask_command(struct masking *masking, const struct smtp_command *com
 	}
 }
 
+/* Whether a line that opens no AUTH is, or may be, an answer to a 334. */
+static bool may_be_answer(const struct masking *masking, bool doubtful, const struct smtp_command *command,
+			  bool certain, struct span text)
+{
+	if (is_dot(text))
+		return false;
+	return (masking->secret && !certain) || (doubtful && command->verb == SMTP_VERB_NONE);
+}
+
 /* One line or a piece of one: `len` bytes, with its LF if that is there. */
 static void mask_line(struct masking *masking, char *data, size_t len)
 {
@@ -1123,14 +1132,11 @@ static void mask_line(struct masking *masking, char *data, size_t len)
 	command = smtp_command_parse(text);
 	certain = smtp_command_certain(text, whole);
 	from = smtp_command_secret(text);
-	if (answer) {
-		mask(data, 0, len);
-	} else if (command.verb == SMTP_VERB_AUTH) {
+	if (!answer && command.verb == SMTP_VERB_AUTH) {
 		masking->secret = true;
 		if (from < text.len)
 			mask(data, from > before ? from - before : 0, len);
-	} else if ((masking->secret && !certain && !is_dot(text)) ||
-		   (doubtful && command.verb == SMTP_VERB_NONE && !is_dot(text))) {
+	} else if (answer || may_be_answer(masking, doubtful, &command, certain, text)) {
 		mask(data, 0, len);
 	} else if (whole) {
 		mask_command(masking, &command, certain);
