@@ -30,105 +30,8 @@
 #include <strings.h>
 
 #include "smtp_command.h"
+#include "smtp_session.h"
 #include "smtp_transaction.h"
-
-#define REPLY_LINE_MAX 1024U /* bytes kept of one reply line (RFC 5321, 4.5.3.1.5 asks for 512) */
-#define EXPECTED_FIRST 16U   /* room in the queue to begin with; a power of two, doubled as needed */
-
-enum mode {
-	MODE_COMMAND,
-	MODE_MESSAGE,
-	MODE_CHUNK,
-	MODE_ANSWER, /* to a 334 */
-	MODE_OPAQUE,
-};
-
-/* Where the message's lines are being looked at for the end of data. */
-enum dot {
-	DOT_NO,
-	DOT_LINE_START,
-	DOT_SEEN,
-	DOT_CR,
-	DOT_AFTER_GAP, /* nothing was seen since a hole */
-	DOT_END,       /* the end of data was just taken */
-};
-
-/* The place in a message: also where only looking on, not parsing, is wanted. */
-struct message_place {
-	enum dot dot;
-	uint32_t held; /* bytes since the line start that may be the end of data: the dot and its CRs */
-};
-
-/* A transaction, and what only the session needs to know of it. */
-struct open {
-	struct open *next;
-	struct smtp_transaction *transaction;
-	uint32_t owed; /* replies that are still to come for it */
-	bool ended;
-	bool data_refused;
-	uint16_t mail_code;  /* reply to MAIL, 0: none yet */
-	uint16_t final_code; /* reply to the message; of LMTP the best */
-};
-
-enum owed_kind {
-	OWED_OTHER,
-	OWED_GREETING, /* a greeting command that the server may well refuse */
-	OWED_MAIL,
-	OWED_NESTED, /* a MAIL within a transaction */
-	OWED_RCPT,
-	OWED_DATA,
-	OWED_CHUNK,
-	OWED_MESSAGE,
-	OWED_AUTH,
-	OWED_STARTTLS,
-};
-
-struct owed {
-	struct open *open; /* NULL: of no transaction */
-	uint32_t recipient;
-	enum owed_kind kind;
-};
-
-struct smtp_session {
-	smtp_transaction_fn on_transaction;
-	void *context;
-	struct smtp_facts facts;
-
-	/* The client's side. */
-	enum mode mode;
-	uint64_t position; /* of the next byte */
-	uint64_t line_start;
-	char *line; /* the beginning of a line that has not ended; owned, made when first needed */
-	uint32_t line_len;
-	bool line_truncated;
-	bool line_skip; /* after a gap: what comes before the next LF is no line */
-	struct message_place place;
-	uint64_t chunk_left;
-	bool chunk_last;
-	bool data_waits;       /* DATA was issued, and its reply is not there yet */
-	bool tls_next;	       /* STARTTLS was issued and not refused: a TLS record may follow */
-	bool auth_open;	       /* AUTH was issued, and no final reply is there yet */
-	uint32_t answers_left; /* without replies: lines that belong to the AUTH */
-	struct open *current;
-	struct open *nested;
-	struct open *first, *last; /* every open transaction, oldest first; `current` among them */
-	uint32_t open_count;
-
-	/* What the server owes: a ring. */
-	struct owed *owed;
-	uint32_t owed_size, owed_at, owed_count;
-	bool out_of_step; /* replies and commands do not match until nothing is owed */
-
-	/* The server's side. */
-	bool replies; /* it is going to be told */
-	bool server_seen;
-	bool greeted; /* the greeting is behind us */
-	char reply_line[REPLY_LINE_MAX];
-	uint32_t reply_line_len;
-	bool reply_skip;
-	char reply_text[SMTP_REPLY_TEXT_MAX];
-	uint32_t reply_text_len;
-};
 
 struct smtp_session *smtp_session_new(bool replies, smtp_transaction_fn on_transaction, void *context)
 {
@@ -587,13 +490,6 @@ static bool line_keep(struct smtp_session *session, struct span part)
 	return room > 0;
 }
 
-static struct span without_cr(struct span line)
-{
-	while (line.len && line.data[line.len - 1] == '\r')
-		line.len--;
-	return line;
-}
-
 /* Whether TLS begins with these bytes at the start of a line: a handshake record, which no command resembles. */
 static bool is_tls(const struct smtp_session *session, struct span data)
 {
@@ -647,11 +543,7 @@ static void message_add(struct smtp_session *session, uint64_t bytes)
 		session->current->transaction->bytes += bytes;
 }
 
-/*
- * Takes bytes of a message off the data, up to the end of data (DOT_END) if that is there. A dot at the
- * start of a line, and CRs behind it, are counted when the line turns out not to be the end.
- */
-static size_t message_next(struct message_place *place, struct span data, uint64_t *bytes)
+size_t smtp_message_next(struct message_place *place, struct span data, uint64_t *bytes)
 {
 	char c = data.data[0];
 	const char *end;
@@ -681,7 +573,7 @@ static size_t message_next(struct message_place *place, struct span data, uint64
 static size_t take_message(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
 	uint64_t bytes;
-	size_t taken = message_next(&session->place, data, &bytes);
+	size_t taken = smtp_message_next(&session->place, data, &bytes);
 
 	session->position += taken;
 	message_add(session, bytes);
@@ -1033,154 +925,4 @@ void smtp_session_close(struct smtp_session *session, uint64_t time_ns)
 		end_transaction(session, session->current, SMTP_END_CLOSE, session->position, time_ns);
 	while (session->first)
 		hand_out(session, session->first);
-}
-
-/* ---- Masking -------------------------------------------------------------------------------- */
-
-static bool is_dot(struct span line)
-{
-	return line.len == 1 && line.data[0] == '.';
-}
-
-static void mask(char *data, size_t from, size_t to)
-{
-	for (size_t i = from; i < to; i++) {
-		if (data[i] != '\r' && data[i] != '\n')
-			data[i] = '*';
-	}
-}
-
-/* Where masking is: what the session would be in, had it taken the bytes before. */
-struct masking {
-	enum mode mode;
-	struct message_place place;
-	uint64_t chunk_left;
-	const char *head; /* the beginning of a line, seen earlier */
-	size_t head_len;
-	bool in_order;
-	bool confirmed; /* the server took the DATA: what follows is a message */
-	bool secret;	/* an AUTH is open: what is no command may be an answer */
-	bool answer;	/* the next line is one, or the end of a line that nobody saw begin */
-	bool doubtful;	/* the next line may be the end of one that nobody saw begin */
-};
-
-static struct masking masking_begin(const struct smtp_session *session, bool in_order)
-{
-	bool lines = session->mode == MODE_COMMAND || session->mode == MODE_ANSWER;
-	struct masking masking = {.mode = MODE_COMMAND,
-				  .in_order = in_order,
-				  .secret = session->auth_open,
-				  .doubtful = !in_order && lines};
-
-	if (!in_order)
-		return masking;
-	masking.mode = session->mode;
-	masking.place = session->place;
-	masking.chunk_left = session->chunk_left;
-	masking.confirmed = !session->data_waits;
-	masking.answer = lines && (session->line_skip || (session->mode == MODE_ANSWER && session->replies));
-	if (lines) {
-		masking.mode = MODE_COMMAND;
-		masking.head = session->line;
-		masking.head_len = session->line_len < SMTP_LINE_MAX ? session->line_len : SMTP_LINE_MAX - 1;
-	}
-	return masking;
-}
-
-/* A whole line that is no secret: where it leads to. */
-static void mask_command(struct masking *masking, const struct smtp_command *command, bool certain)
-{
-	if (certain && command->verb != SMTP_VERB_QUIT && command->verb != SMTP_VERB_RSET)
-		masking->secret = false;
-	if (!masking->in_order)
-		return;
-	if (command->verb == SMTP_VERB_DATA) {
-		masking->mode = MODE_MESSAGE;
-		masking->place = (struct message_place){.dot = DOT_LINE_START};
-		masking->confirmed = false;
-	} else if (command->verb == SMTP_VERB_BDAT && command->size) {
-		masking->mode = MODE_CHUNK;
-		masking->chunk_left = command->size;
-	}
-}
-
-/* Whether a line that opens no AUTH is, or may be, an answer to a 334. */
-static bool may_be_answer(const struct masking *masking, bool doubtful, const struct smtp_command *command,
-			  bool certain, struct span text)
-{
-	if (is_dot(text))
-		return false;
-	return (masking->secret && !certain) || (doubtful && command->verb == SMTP_VERB_NONE);
-}
-
-/* One line or a piece of one: `len` bytes, with its LF if that is there. */
-static void mask_line(struct masking *masking, char *data, size_t len)
-{
-	char line[SMTP_LINE_MAX];
-	bool whole = data[len - 1] == '\n', answer = masking->answer, doubtful = masking->doubtful, certain;
-	size_t before = masking->head_len, from;
-	size_t kept = len - whole < sizeof(line) - before ? len - whole : sizeof(line) - before;
-	struct span text = {line, before + kept};
-	struct smtp_command command;
-
-	if (before)
-		memcpy(line, masking->head, before);
-	memcpy(line + before, data, kept);
-	text = without_cr(text);
-	masking->head_len = 0;
-	masking->answer = masking->doubtful = false;
-	command = smtp_command_parse(text);
-	certain = smtp_command_certain(text, whole);
-	from = smtp_command_secret(text);
-	if (!answer && command.verb == SMTP_VERB_AUTH) {
-		masking->secret = true;
-		if (from < text.len)
-			mask(data, from > before ? from - before : 0, len);
-	} else if (answer || may_be_answer(masking, doubtful, &command, certain, text)) {
-		mask(data, 0, len);
-	} else if (whole) {
-		mask_command(masking, &command, certain);
-	}
-	explicit_bzero(line, before + kept);
-}
-
-/*
- * What follows a DATA is a message, and none of it is secret. As long as the server has not taken that
- * DATA it may refuse it, and read commands: then what looks like an AUTH is masked, at no cost.
- */
-static size_t mask_message(struct masking *masking, char *data, size_t len)
-{
-	bool line_start = masking->place.dot == DOT_LINE_START;
-	uint64_t bytes;
-	size_t taken = message_next(&masking->place, (struct span){data, len}, &bytes);
-	size_t from = smtp_command_secret((struct span){data, taken});
-
-	if (line_start && !masking->confirmed && from < taken)
-		mask(data, from, taken);
-	if (masking->place.dot == DOT_END)
-		masking->mode = MODE_COMMAND;
-	return taken;
-}
-
-void smtp_mask_secrets(const struct smtp_session *session, char *data, size_t len, bool in_order)
-{
-	struct masking masking = masking_begin(session, in_order);
-
-	while (len && session->mode != MODE_OPAQUE) {
-		const char *end = memchr(data, '\n', len);
-		size_t taken = end ? (size_t)(end - data) + 1 : len;
-
-		if (masking.mode == MODE_MESSAGE) {
-			taken = mask_message(&masking, data, len);
-		} else if (masking.mode == MODE_CHUNK) {
-			taken = len < masking.chunk_left ? len : (size_t)masking.chunk_left;
-			masking.chunk_left -= taken;
-			if (!masking.chunk_left)
-				masking.mode = MODE_COMMAND;
-		} else {
-			mask_line(&masking, data, taken);
-		}
-		data += taken;
-		len -= taken;
-	}
 }

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: the bytes are walked as the session would take them, on a copy of the little that
+ * decides what a line is (the mode, the beginning of the line, whether an AUTH is open). Where it is
+ * not certain that a line is a command, an AUTH being open, it is taken for a secret: a command too many
+ * that is hidden costs a replay something, a secret that is kept cannot be taken back.
+ */
+#include "smtp.h"
+
+#include <strings.h>
+
+#include "smtp_command.h"
+#include "smtp_session.h"
+
+static bool is_dot(struct span line)
+{
+	return line.len == 1 && line.data[0] == '.';
+}
+
+static void mask(char *data, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++) {
+		if (data[i] != '\r' && data[i] != '\n')
+			data[i] = '*';
+	}
+}
+
+/* Where masking is: what the session would be in, had it taken the bytes before. */
+struct masking {
+	enum mode mode;
+	struct message_place place;
+	uint64_t chunk_left;
+	const char *head; /* the beginning of a line, seen earlier */
+	size_t head_len;
+	bool in_order;
+	bool confirmed; /* the server took the DATA: what follows is a message */
+	bool secret;	/* an AUTH is open: what is no command may be an answer */
+	bool answer;	/* the next line is one, or the end of a line that nobody saw begin */
+	bool doubtful;	/* the next line may be the end of one that nobody saw begin */
+};
+
+static struct masking masking_begin(const struct smtp_session *session, bool in_order)
+{
+	bool lines = session->mode == MODE_COMMAND || session->mode == MODE_ANSWER;
+	struct masking masking = {.mode = MODE_COMMAND,
+				  .in_order = in_order,
+				  .secret = session->auth_open,
+				  .doubtful = !in_order && lines};
+
+	if (!in_order)
+		return masking;
+	masking.mode = session->mode;
+	masking.place = session->place;
+	masking.chunk_left = session->chunk_left;
+	masking.confirmed = !session->data_waits;
+	masking.answer = lines && (session->line_skip || (session->mode == MODE_ANSWER && session->replies));
+	if (lines) {
+		masking.mode = MODE_COMMAND;
+		masking.head = session->line;
+		masking.head_len = session->line_len < SMTP_LINE_MAX ? session->line_len : SMTP_LINE_MAX - 1;
+	}
+	return masking;
+}
+
+/* A whole line that is no secret: where it leads to. */
+static void mask_command(struct masking *masking, const struct smtp_command *command, bool certain)
+{
+	if (certain && command->verb != SMTP_VERB_QUIT && command->verb != SMTP_VERB_RSET)
+		masking->secret = false;
+	if (!masking->in_order)
+		return;
+	if (command->verb == SMTP_VERB_DATA) {
+		masking->mode = MODE_MESSAGE;
+		masking->place = (struct message_place){.dot = DOT_LINE_START};
+		masking->confirmed = false;
+	} else if (command->verb == SMTP_VERB_BDAT && command->size) {
+		masking->mode = MODE_CHUNK;
+		masking->chunk_left = command->size;
+	}
+}
+
+/* Whether a line that opens no AUTH is, or may be, an answer to a 334. */
+static bool may_be_answer(const struct masking *masking, bool doubtful, const struct smtp_command *command,
+			  bool certain, struct span text)
+{
+	if (is_dot(text))
+		return false;
+	return (masking->secret && !certain) || (doubtful && command->verb == SMTP_VERB_NONE);
+}
+
+/* One line or a piece of one: `len` bytes, with its LF if that is there. */
+static void mask_line(struct masking *masking, char *data, size_t len)
+{
+	char line[SMTP_LINE_MAX];
+	bool whole = data[len - 1] == '\n', answer = masking->answer, doubtful = masking->doubtful, certain;
+	size_t before = masking->head_len, from;
+	size_t kept = len - whole < sizeof(line) - before ? len - whole : sizeof(line) - before;
+	struct span text = {line, before + kept};
+	struct smtp_command command;
+
+	if (before)
+		memcpy(line, masking->head, before);
+	memcpy(line + before, data, kept);
+	text = without_cr(text);
+	masking->head_len = 0;
+	masking->answer = masking->doubtful = false;
+	command = smtp_command_parse(text);
+	certain = smtp_command_certain(text, whole);
+	from = smtp_command_secret(text);
+	if (!answer && command.verb == SMTP_VERB_AUTH) {
+		masking->secret = true;
+		if (from < text.len)
+			mask(data, from > before ? from - before : 0, len);
+	} else if (answer || may_be_answer(masking, doubtful, &command, certain, text)) {
+		mask(data, 0, len);
+	} else if (whole) {
+		mask_command(masking, &command, certain);
+	}
+	explicit_bzero(line, before + kept);
+}
+
+/*
+ * What follows a DATA is a message, and none of it is secret. As long as the server has not taken that
+ * DATA it may refuse it, and read commands: then what looks like an AUTH is masked, at no cost.
+ */
+static size_t mask_message(struct masking *masking, char *data, size_t len)
+{
+	bool line_start = masking->place.dot == DOT_LINE_START;
+	uint64_t bytes;
+	size_t taken = smtp_message_next(&masking->place, (struct span){data, len}, &bytes);
+	size_t from = smtp_command_secret((struct span){data, taken});
+
+	if (line_start && !masking->confirmed && from < taken)
+		mask(data, from, taken);
+	if (masking->place.dot == DOT_END)
+		masking->mode = MODE_COMMAND;
+	return taken;
+}
+
+void smtp_mask_secrets(const struct smtp_session *session, char *data, size_t len, bool in_order)
+{
+	struct masking masking = masking_begin(session, in_order);
+
+	while (len && session->mode != MODE_OPAQUE) {
+		const char *end = memchr(data, '\n', len);
+		size_t taken = end ? (size_t)(end - data) + 1 : len;
+
+		if (masking.mode == MODE_MESSAGE) {
+			taken = mask_message(&masking, data, len);
+		} else if (masking.mode == MODE_CHUNK) {
+			taken = len < masking.chunk_left ? len : (size_t)masking.chunk_left;
+			masking.chunk_left -= taken;
+			if (!masking.chunk_left)
+				masking.mode = MODE_COMMAND;
+		} else {
+			mask_line(&masking, data, taken);
+		}
+		data += taken;
+		len -= taken;
+	}
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a session is made of; for smtp.c and smtp_mask.c alone. */
+#ifndef SMTPSNOOP_SMTP_SESSION_H
+#define SMTPSNOOP_SMTP_SESSION_H
+
+#include "smtp.h"
+
+#define REPLY_LINE_MAX 1024U /* bytes kept of one reply line (RFC 5321, 4.5.3.1.5 asks for 512) */
+#define EXPECTED_FIRST 16U   /* room in the queue to begin with; a power of two, doubled as needed */
+
+enum mode {
+	MODE_COMMAND,
+	MODE_MESSAGE,
+	MODE_CHUNK,
+	MODE_ANSWER, /* to a 334 */
+	MODE_OPAQUE,
+};
+
+/* Where the message's lines are being looked at for the end of data. */
+enum dot {
+	DOT_NO,
+	DOT_LINE_START,
+	DOT_SEEN,
+	DOT_CR,
+	DOT_AFTER_GAP, /* nothing was seen since a hole */
+	DOT_END,       /* the end of data was just taken */
+};
+
+/* The place in a message: also where only looking on, not parsing, is wanted. */
+struct message_place {
+	enum dot dot;
+	uint32_t held; /* bytes since the line start that may be the end of data: the dot and its CRs */
+};
+
+/* A transaction, and what only the session needs to know of it. */
+struct open {
+	struct open *next;
+	struct smtp_transaction *transaction;
+	uint32_t owed; /* replies that are still to come for it */
+	bool ended;
+	bool data_refused;
+	uint16_t mail_code;  /* reply to MAIL, 0: none yet */
+	uint16_t final_code; /* reply to the message; of LMTP the best */
+};
+
+enum owed_kind {
+	OWED_OTHER,
+	OWED_GREETING, /* a greeting command that the server may well refuse */
+	OWED_MAIL,
+	OWED_NESTED, /* a MAIL within a transaction */
+	OWED_RCPT,
+	OWED_DATA,
+	OWED_CHUNK,
+	OWED_MESSAGE,
+	OWED_AUTH,
+	OWED_STARTTLS,
+};
+
+struct owed {
+	struct open *open; /* NULL: of no transaction */
+	uint32_t recipient;
+	enum owed_kind kind;
+};
+
+struct smtp_session {
+	smtp_transaction_fn on_transaction;
+	void *context;
+	struct smtp_facts facts;
+
+	/* The client's side. */
+	enum mode mode;
+	uint64_t position; /* of the next byte */
+	uint64_t line_start;
+	char *line; /* the beginning of a line that has not ended; owned, made when first needed */
+	uint32_t line_len;
+	bool line_truncated;
+	bool line_skip; /* after a gap: what comes before the next LF is no line */
+	struct message_place place;
+	uint64_t chunk_left;
+	bool chunk_last;
+	bool data_waits;       /* DATA was issued, and its reply is not there yet */
+	bool tls_next;	       /* STARTTLS was issued and not refused: a TLS record may follow */
+	bool auth_open;	       /* AUTH was issued, and no final reply is there yet */
+	uint32_t answers_left; /* without replies: lines that belong to the AUTH */
+	struct open *current;
+	struct open *nested;
+	struct open *first, *last; /* every open transaction, oldest first; `current` among them */
+	uint32_t open_count;
+
+	/* What the server owes: a ring. */
+	struct owed *owed;
+	uint32_t owed_size, owed_at, owed_count;
+	bool out_of_step; /* replies and commands do not match until nothing is owed */
+
+	/* The server's side. */
+	bool replies; /* it is going to be told */
+	bool server_seen;
+	bool greeted; /* the greeting is behind us */
+	char reply_line[REPLY_LINE_MAX];
+	uint32_t reply_line_len;
+	bool reply_skip;
+	char reply_text[SMTP_REPLY_TEXT_MAX];
+	uint32_t reply_text_len;
+};
+
+/*
+ * Takes bytes of a message off the data, up to the end of data (DOT_END) if that is there. A dot at the
+ * start of a line, and CRs behind it, are counted when the line turns out not to be the end.
+ */
+size_t smtp_message_next(struct message_place *place, struct span data, uint64_t *bytes);
+
+static inline struct span without_cr(struct span line)
+{
+	while (line.len && line.data[line.len - 1] == '\r')
+		line.len--;
+	return line;
+}
+
+#endif
