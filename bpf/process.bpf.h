@@ -69,8 +69,9 @@ static __always_inline __u32 exec_path(struct exec_record *record, __u32 off, co
 		return n;
 	if (walk.detached)
 		record->flags |= EXEC_MEMFD;
-	else if (!walk.root)
-		record->flags |= EXEC_PATH_TRUNCATED;
+	else if (!walk.root || walk.root != BPF_CORE_READ(current_task(), nsproxy, mnt_ns))
+		record->flags |=
+			EXEC_PATH_TRUNCATED; /* cut, or a path in a tree that somebody else laid out */
 	return n;
 }
 

@@ -58,22 +58,15 @@ static __always_inline void send_record(struct send_record *record, struct flow_
 	state->emitted = 1;
 }
 
-static __always_inline struct send_record *send_reserve(const __u32 max)
-{
-	struct send_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + max, 0);
-
-	if (!record)
-		count(COUNTER_SENDER_LOST, 1);
-	return record;
-}
-
 /* Tells a send without its bytes. */
 static __always_inline void emit_claim(struct flow_state *state, __u32 seq, __u32 len, __u32 flags)
 {
-	struct send_record *record = send_reserve(0);
+	struct send_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
-	if (!record)
+	if (!record) { /* looked at once: before 6.2 the verifier forgets what the first look said */
+		count(COUNTER_SENDER_LOST, 1);
 		return;
+	}
 	send_record(record, state, seq, len, 0, flags);
 	ring_submit(record);
 }
@@ -82,11 +75,13 @@ static __always_inline void emit_claim(struct flow_state *state, __u32 seq, __u3
 static __always_inline void emit_prefix_in(struct flow_state *state, const struct vector *vector, __u32 seq,
 					   __u64 address, __u32 len, const __u32 max)
 {
-	struct send_record *record = send_reserve(max);
+	struct send_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + max, 0);
 	__u32 n = bounded(len, max), flags = SEND_ENTRY;
 
-	if (!record)
+	if (!record) {
+		count(COUNTER_SENDER_LOST, 1);
 		return;
+	}
 	if (memory_read(vector->memory, record->data, n, address)) {
 		n = 0;
 		flags |= SEND_UNREADABLE;
@@ -113,10 +108,12 @@ static __always_inline void emit_prefix(struct flow_state *state, const struct v
 static __always_inline bool emit_piece(struct flow_state *state, __u32 memory, __u64 address, __u32 seq,
 				       __u32 len, const __u32 max)
 {
-	struct send_record *record = send_reserve(max);
+	struct send_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + max, 0);
 
-	if (!record)
+	if (!record) {
+		count(COUNTER_SENDER_LOST, 1);
 		return false;
+	}
 	len = bounded(len, max);
 	if (memory_read(memory, record->data, len, address)) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);

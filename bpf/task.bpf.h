@@ -134,7 +134,8 @@ static __always_inline void task_cgroup(struct task_struct *task, struct sender_
 struct walk {
 	struct dentry *dentry;
 	struct vfsmount *vfsmount;
-	bool root;     /* the walk came to the root of the mount namespace */
+	struct mnt_namespace
+		*root; /* the walk came to the root of this mount namespace's tree; NULL: it did not */
 	bool detached; /* the file hangs in no tree: a memfd, a socket, a pipe */
 };
 
@@ -160,7 +161,7 @@ static __always_inline bool walk_named(struct walk *walk)
 			return true;
 		parent = BPF_CORE_READ(mount, mnt_parent);
 		if (!parent || parent == mount) {
-			walk->root = true;
+			walk->root = BPF_CORE_READ(mount, mnt_ns);
 			return false;
 		}
 		walk->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
@@ -181,7 +182,7 @@ static __always_inline __u32 path_write(struct path *path, char *out, const __u3
 
 	walk->dentry = BPF_CORE_READ(path, dentry);
 	walk->vfsmount = BPF_CORE_READ(path, mnt);
-	walk->root = false;
+	walk->root = NULL;
 	walk->detached = false;
 	for (i = 0; i < (int)PATH_DEPTH_MAX; i++) {
 		struct dentry *dentry, *parent;

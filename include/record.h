@@ -71,7 +71,7 @@ enum exec_flag {
 	EXEC_DELETED = 1 << 1,	      /* its last link was gone when it was executed */
 	EXEC_SNAPSHOT = 1 << 2,	      /* from /proc at start: the link may have been changed since the exec */
 	EXEC_ARGS_TRUNCATED = 1 << 3, /* more arguments than EXEC_ARGS_MAX bytes */
-	EXEC_PATH_TRUNCATED = 1 << 4, /* more path than fits: the part nearest the root is missing */
+	EXEC_PATH_TRUNCATED = 1 << 4, /* the part nearest the root is missing, or another mount namespace's */
 	EXEC_ARGS_UNREAD = 1 << 5,    /* the arguments could not be read */
 	EXEC_SECURE = 1 << 6,	      /* the exec raised privilege (setuid, setgid, file capabilities) */
 };

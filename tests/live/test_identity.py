@@ -30,6 +30,39 @@ session.quit()
 # The same, but told to start by a line on standard input: the test does something in between.
 ONE_MAIL_LATER = ONE_MAIL.replace("session = ", 'print("ready", flush=True)\nsys.stdin.readline()\nsession = ')
 
+# As nobody: a file system of our own over /usr in a mount namespace of our own, with an executable of a
+# trusted name; its descriptor is passed out of the namespace and executed there.
+FOREIGN_EXECUTABLE = """
+import ctypes, os, shutil, socket, sys
+libc = ctypes.CDLL(None, use_errno=True)
+os.setgid(65534)
+os.setuid(65534)
+libc.prctl(4, 1, 0, 0, 0)
+here, there = socket.socketpair()
+if os.fork() == 0:
+    if libc.unshare(0x10020000):
+        os._exit(9)
+    for name, text in (("setgroups", "deny"), ("uid_map", "0 65534 1"), ("gid_map", "0 65534 1")):
+        with open("/proc/self/" + name, "w") as file:
+            file.write(text)
+    if libc.mount(b"none", b"/mnt", b"tmpfs", 0, None):
+        os._exit(9)
+    os.mkdir("/mnt/bin")
+    shutil.copy("/usr/bin/python3.11", "/mnt/bin/msmtp")
+    if libc.mount(b"/mnt", b"/usr", None, 4096, None):
+        os._exit(9)
+    socket.send_fds(there, [b"x"], [os.open("/usr/bin/msmtp", os.O_RDONLY)])
+    there.recv(1)
+    os._exit(0)
+there.close()
+data, descriptors, _, _ = socket.recv_fds(here, 1, 1)
+if not descriptors:
+    sys.exit(77)
+mail = "import smtplib, sys; s = smtplib.SMTP('127.0.0.1', int(sys.argv[1])); " \
+       "s.sendmail(sys.argv[2], [sys.argv[3]], 'x'); s.quit()"
+os.execve(descriptors[0], ["msmtp", "-c", mail, *sys.argv[1:]], {"PYTHONHOME": "/usr"})
+"""
+
 KILLED = """
 import os, signal, sys
 import client
@@ -361,6 +394,18 @@ except OSError as error:
         self.assertEqual(get(event, "process.executable"), path)
         self.assertTrue(get(event, "smtpsnoop.process.exe_deleted"))
         self.assertIn(get(event, "process.hash.sha256"), (None, true_hash))
+
+    def test_executable_of_another_mount_namespace(self):
+        # whoever lays out a mount namespace names what is in it: such a path must not look like one of ours
+        sender, recipient = unique("s"), unique("r")
+        process = self.spawn([PYTHON, self.write("foreign.py", FOREIGN_EXECUTABLE), str(self.server.port), sender,
+                              recipient], cwd="/")
+        if process.wait(timeout=30) == 77:
+            self.skipTest("user namespaces cannot be made here")
+        event = self.watch.message(recipient)
+        self.assertEqual(get(event, "process.pid"), process.pid)
+        self.assertFalse(get(event, "process.executable").startswith("/"), get(event, "process.executable"))
+        self.assertTrue(get(event, "process.executable").endswith("/bin/msmtp"), get(event, "process.executable"))
 
     def test_executable_replaced_by_another_file(self):
         path = self.python_copy("tool")
