@@ -5,7 +5,7 @@
 
 Groups, in this order: check (layout, clang's warnings, clang-tidy, cppcheck), unit (cmocka), events (what
 the unit tests wrote, against the schema), sanitized (unit and replay tests under ASan and UBSan), replay, docs,
-live (real clients, servers and kernel). All of them where none is named. The live tests need root.
+vm (Debian 12's kernel in QEMU), live (real clients, servers and kernel). All of them where none is named. The live tests need root.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
 UNIT_TIMEOUT_S = 300
-GROUPS = ("check", "unit", "events", "sanitized", "replay", "docs", "live")
+GROUPS = ("check", "unit", "events", "sanitized", "replay", "docs", "vm", "live")
 
 
 class Count:
@@ -151,6 +151,14 @@ def docs(count, options):
         manual = file.read().replace("\\-", "-")
     missing = [name for name in re.findall(r"--([a-z-]+)", shown) if f"-{name}" not in manual]
     count.tell("FAIL" if missing else "ok", "docs: the manual has every option", detail=" ".join(missing))
+
+
+def vm(count, options):
+    """Debian 12's kernel, where it is not the one that runs here: x86-64 only so far."""
+    if os.uname().machine != "x86_64":
+        count.tell("skip", f"vm: no virtual machine is made on {os.uname().machine} yet")
+        return
+    count.lines("vm", PYTHON, "tests/vm/test_kernel.py", options.build, timeout=600)
 
 
 def live(count, options):
