@@ -69,6 +69,7 @@ UNIT_TESTS   := $(UNIT_SOURCES:%.c=$(BUILD)/%)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
+.SECONDARY: # keep the objects of the tests
 
 .PHONY: all
 all: $(PROGRAM) ## build $(BUILD)/smtpsnoop
