@@ -12,6 +12,7 @@ import argparse
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -77,6 +78,25 @@ def check(count, _):
         count.command(target, "make", "--no-print-directory", target)
 
 
+def run_alone(program, env):
+    """Its exit status (None: it took too long), output and errors. A child that it leaves behind holds nothing up."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen([program], cwd=ROOT, env=env, stdout=out, stderr=err, stdin=subprocess.DEVNULL,
+                                   start_new_session=True)
+        try:
+            status = process.wait(timeout=UNIT_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            status = None
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+        out.seek(0)
+        err.seek(0)
+        return status, out.read().decode(errors="replace"), err.read().decode(errors="replace")
+
+
 def cmocka(count, build, label):
     """Each cmocka test is counted, by the TAP lines that the library prints."""
     programs = sorted(glob.glob(os.path.join(build, "tests/unit/test_*[a-z]")))
@@ -88,13 +108,10 @@ def cmocka(count, build, label):
         name = f"{label} {os.path.basename(program)[len('test_'):]}"
         env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP")
         start = time.monotonic()
-        try:
-            done = subprocess.run([program], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                  stdin=subprocess.DEVNULL, timeout=UNIT_TIMEOUT_S, check=False)
-        except subprocess.TimeoutExpired:
-            count.tell("FAIL", f"{name}: timed out")
+        status, out, err = run_alone(program, env)
+        if status is None:
+            count.tell("FAIL", f"{name}: timed out", detail=out + err)
             continue
-        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         good = re.findall(r"^ok \d+ - (\S+)(?! # SKIP)\s*$", out, re.M)
         skipped = re.findall(r"^(?:not )?ok \d+ (?:- )?(\S+) # SKIP", out, re.M)
         bad = re.findall(r"^not ok \d+ - (\S+)(?! # SKIP)\s*$", out, re.M)
@@ -103,8 +120,8 @@ def cmocka(count, build, label):
             count.tell("skip", f"{name}.{test}: {(err or out).strip().splitlines()[0] if (err or out).strip() else ''}")
         for test in bad:
             count.tell("FAIL", f"{name}.{test}", detail=out + err)
-        if done.returncode and not bad:
-            count.tell("FAIL", f"{name}: status {done.returncode}", detail=out + err)
+        if status and not bad:
+            count.tell("FAIL", f"{name}: status {status}", detail=out + err)
         elif not bad:
             print(f"ok {name}: {len(good)} tests ({time.monotonic() - start:.1f} s)", flush=True)
 

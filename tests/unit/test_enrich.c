@@ -348,53 +348,6 @@ static void test_hash_too_large(void **state)
 	free(path);
 }
 
-/* Another file is written all the time: whatever hash is given is that of the whole file. */
-static void test_hash_while_written(void **state)
-{
-	static char ones[400000], twos[400000];
-	char *path, *one, *two;
-	struct image image;
-	pid_t writer;
-	int good = 0;
-
-	(void)state;
-	memset(ones, '1', sizeof(ones));
-	memset(twos, '2', sizeof(twos));
-	path = make_file("moving", ones, sizeof(ones));
-	image = image_of(path);
-	one = strdup(hash(&image, 0));
-	free(make_file("moving", twos, sizeof(twos)));
-	image = image_of(path);
-	two = strdup(hash(&image, 0));
-	assert_string_not_equal(one, "");
-	assert_string_not_equal(one, two);
-	writer = fork();
-	if (writer == 0) {
-		int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-		for (;;) {
-			if (pwrite(fd, ones, sizeof(ones), 0) < 0 || usleep(15000) ||
-			    pwrite(fd, twos, sizeof(twos), 0) < 0 || usleep(15000))
-				_exit(1);
-		}
-	}
-	for (int i = 0; i < 300; i++) {
-		const char *hex;
-
-		image = image_of(path);
-		hex = hash(&image, 0);
-		if (!hex[0])
-			continue;
-		good++;
-		assert_true(strcmp(hex, one) == 0 || strcmp(hex, two) == 0);
-	}
-	assert_true(good > 0);
-	end(writer);
-	free(path);
-	free(one);
-	free(two);
-}
-
 /* ---- Names ---------------------------------------------------------------------------------- */
 
 static void check_name(struct enricher *enricher, bool user, uint32_t id, const char *expected)
@@ -651,7 +604,6 @@ int main(void)
 		cmocka_unit_test(test_hash_of_pipe),
 		cmocka_unit_test(test_hash_of_odd_paths),
 		cmocka_unit_test(test_hash_too_large),
-		cmocka_unit_test(test_hash_while_written),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_cgroup),
 		cmocka_unit_test(test_full),
