@@ -127,16 +127,21 @@ static __always_inline enum look look_trickle(struct flow_state *state, __u64 lo
 	return is_command(head) ? LOOK_SMTP : LOOK_UNKNOWN;
 }
 
-/* Takes what a piece looks like into the state. A flow that once spoke SMTP leaves it only for TLS. */
+/*
+ * Takes what a piece looks like into the state. A flow that once spoke SMTP leaves it only for TLS, and
+ * only after a 220: bytes of a message may look like a TLS record as well.
+ */
 static __always_inline void state_tx(struct flow_state *state, enum look look)
 {
 	if (look == LOOK_SMTP) {
-		if (state->tx == LOOK_TLS)
+		if (state->tx == LOOK_TLS) {
 			state->id.flags &= ~FLOW_TLS;
+			state->tls_told = 0;
+		}
 		if (state->tx != LOOK_SMTP)
 			state->tx = LOOK_SMTP;
 	} else if (look == LOOK_TLS) {
-		if (state->tx != LOOK_TLS) {
+		if (state->tx != LOOK_TLS && (state->tx != LOOK_SMTP || state->go_ahead || !wire_hook)) {
 			state->tx = LOOK_TLS;
 			state->id.flags |= FLOW_TLS;
 		}
@@ -148,7 +153,8 @@ static __always_inline void state_tx(struct flow_state *state, enum look look)
 /* The first bytes of a piece that is received. Commands that come in make this the server's side. */
 static __always_inline void state_rx(struct flow_state *state, __u64 lo)
 {
-	if (!is_greeting(lo)) {
+	state->go_ahead = is_greeting(lo);
+	if (!state->go_ahead) {
 		if (state->rx == LOOK_UNKNOWN)
 			state->rx = LOOK_OTHER;
 		if (state->tx == LOOK_UNKNOWN && is_command(lo))

@@ -216,13 +216,12 @@ static __always_inline void emit_segments(struct __sk_buff *skb, struct flow_sta
 	count(COUNTER_PRESSURE_BYTES, left_out);
 }
 
-/* Looks at the first bytes of a segment and takes them into the verdict. True if TLS begins with it. */
+/* Looks at the first bytes of a segment and takes them into the verdict. True if it is the one in which TLS begins. */
 static __always_inline bool segment_look(struct __sk_buff *skb, struct flow_state *state,
 					 const struct segment *segment, bool outbound)
 {
 	__u64 first[2] = {};
 	__u32 len = segment->len;
-	__u8 before = state->tx;
 
 	if (len >= LOOK_LEN) {
 		if (bpf_skb_load_bytes(skb, segment->offset, first, LOOK_LEN))
@@ -235,7 +234,10 @@ static __always_inline bool segment_look(struct __sk_buff *skb, struct flow_stat
 		return false;
 	}
 	state_tx(state, len < 8 ? look_trickle(state, first[0], len) : look_tx(first[0], first[1]));
-	return state->tx == LOOK_TLS && before != LOOK_TLS;
+	if (state->tx != LOOK_TLS || state->tls_told)
+		return false;
+	state->tls_told = 1; /* the send hook may have seen it coming */
+	return true;
 }
 
 static __always_inline bool is_mail_port(__u16 port)
@@ -264,8 +266,6 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 		state = flow_hash_get(bpf_get_socket_cookie(skb), true);
 	if (!state)
 		return 1;
-	if (state->tx == LOOK_SMTP && state->rx == LOOK_SMTP && !outbound)
-		goto copy;
 	tls_begins = segment_look(skb, state, &segment, outbound);
 	if (tls_begins && (state->emitted || is_mail_port(segment.dest)))
 		goto copy;
