@@ -110,6 +110,8 @@ class Tls(LiveCase):
             client.sendall(b"more\r\n.\r\n")
             client.recv(1000)
             client.sendall(b"QUIT\r\n")
+            while client.recv(1000):
+                pass
         event = self.watch.message(recipient)
         self.assertEqual(get(event, "event.outcome"), "success")
         self.assertEqual(get(event, "smtp.bytes"), 25)
