@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a session is made of; for smtp.c and smtp_mask.c alone. */
+/*
+ * What a session is made of, for the files that make it up: smtp.c, smtp_client.c (commands and messages),
+ * smtp_server.c (replies), smtp_open.c (transactions and what is owed), smtp_mask.c.
+ */
 #ifndef SMTPSNOOP_SMTP_SESSION_H
 #define SMTPSNOOP_SMTP_SESSION_H
 
 #include "smtp.h"
+#include "smtp_command.h"
 
 #define REPLY_LINE_MAX 1024U /* bytes kept of one reply line (RFC 5321, 4.5.3.1.5 asks for 512) */
 #define EXPECTED_FIRST 16U   /* room in the queue to begin with; a power of two, doubled as needed */
@@ -108,6 +112,38 @@ struct smtp_session {
  * start of a line, and CRs behind it, are counted when the line turns out not to be the end.
  */
 size_t smtp_message_next(struct message_place *place, struct span data, uint64_t *bytes);
+
+/* ---- Open transactions (smtp_open.c) -------------------------------------------------------- */
+
+/* Of a MAIL command; NULL if there is no memory. It is the caller's until open_begin(). */
+struct open *open_new(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns);
+void open_free(struct open *open); /* NULL is allowed */
+
+/* Makes it the session's current one. */
+void open_begin(struct smtp_session *session, struct open *open);
+
+/* Nothing more comes: once it is owed nothing, it goes out. `open` NULL: nothing is done. */
+void open_end(struct smtp_session *session, struct open *open, enum smtp_end end, uint64_t end_pos,
+	      uint64_t time_ns);
+
+/* Takes a transaction off the list, tells it, and frees it. */
+void open_hand_out(struct smtp_session *session, struct open *open);
+
+/* Replies and commands no longer match. */
+void session_lose_step(struct smtp_session *session);
+
+/* ---- What the server owes (smtp_open.c) ------------------------------------------------------ */
+
+void owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open, uint32_t recipient);
+
+/* The end of data, by DATA or BDAT: one reply, or with LMTP one for each recipient that was not refused. */
+void owed_add_message(struct smtp_session *session, struct open *open);
+
+/* The one that `index` others stand before; index < owed_count. */
+struct owed *owed_at(struct smtp_session *session, uint32_t index);
+
+/* Forgets the first: its reply was lost. What it was owed for stays open for what else it is owed. */
+void owed_drop_first(struct smtp_session *session);
 
 static inline struct span without_cr(struct span line)
 {

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The client's side of a session: command lines, messages, chunks. The theory is in smtp.c. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "smtp_command.h"
+#include "smtp_session.h"
+#include "smtp_transaction.h"
+
+/* ---- The client's commands ------------------------------------------------------------------ */
+
+static void keep_word(char *out, uint16_t *len, struct span word, bool upper)
+{
+	*len = (uint16_t)(word.len < SMTP_WORD_MAX ? word.len : SMTP_WORD_MAX);
+	for (uint16_t i = 0; i < *len; i++)
+		out[i] = upper ? (char)toupper((unsigned char)word.data[i]) : word.data[i];
+}
+
+static void on_greeting_command(struct smtp_session *session, const struct smtp_command *command,
+				uint64_t time_ns)
+{
+	/* Without a name it is mostly refused, and a refused one resets nothing (RFC 5321, 4.1.4). */
+	if (!command->argument.len && session->replies && session->facts.protocol != SMTP_PROTOCOL_UNKNOWN) {
+		owed_add(session, OWED_GREETING, NULL, 0);
+		return;
+	}
+	session->facts.protocol = command->verb == SMTP_VERB_HELO   ? SMTP_PROTOCOL_SMTP
+				  : command->verb == SMTP_VERB_EHLO ? SMTP_PROTOCOL_ESMTP
+								    : SMTP_PROTOCOL_LMTP;
+	keep_word(session->facts.helo, &session->facts.helo_len, command->argument, false);
+	open_end(session, session->current, SMTP_END_RESET, session->line_start, time_ns);
+	owed_add(session, OWED_OTHER, NULL, 0);
+}
+
+static void on_mail(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
+{
+	struct open *current = session->current, *open = open_new(session, command, time_ns);
+
+	if (!open) {
+		owed_add(session, OWED_OTHER, NULL, 0);
+		return;
+	}
+	if (current && current->mail_code < 400 && session->replies && !session->out_of_step) {
+		open_free(session->nested);
+		session->nested = open; /* 503, most likely: its reply will tell */
+		owed_add(session, OWED_NESTED, NULL, 0);
+		return;
+	}
+	open_end(session, current, SMTP_END_RESET, session->line_start, time_ns);
+	open_begin(session, open);
+	owed_add(session, OWED_MAIL, open, 0);
+}
+
+static void on_rcpt(struct smtp_session *session, const struct smtp_command *command)
+{
+	struct open *current = session->current;
+
+	if (current && smtp_transaction_add(current->transaction, command->argument))
+		owed_add(session, OWED_RCPT, current, current->transaction->recipient_count - 1);
+	else
+		owed_add(session, OWED_OTHER, NULL, 0);
+}
+
+static void on_data(struct smtp_session *session)
+{
+	owed_add(session, OWED_DATA, session->current, 0);
+	session->data_waits = true;
+	session->mode = MODE_MESSAGE;
+	session->place = (struct message_place){.dot = DOT_LINE_START};
+	if (session->current)
+		session->current->transaction->data_started = true;
+}
+
+static void end_message(struct smtp_session *session, uint64_t time_ns)
+{
+	struct open *open = session->current;
+
+	session->mode = MODE_COMMAND;
+	session->data_waits = false;
+	owed_add_message(session, open);
+	open_end(session, open, SMTP_END_DATA, session->position, time_ns);
+}
+
+static void end_chunk(struct smtp_session *session, uint64_t time_ns)
+{
+	session->mode = MODE_COMMAND;
+	if (session->chunk_last)
+		open_end(session, session->current, SMTP_END_DATA, session->position, time_ns);
+}
+
+static void on_bdat(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
+{
+	struct open *open = session->current;
+
+	if (open)
+		open->transaction->data_started = true;
+	if (command->last)
+		owed_add_message(session, open);
+	else
+		owed_add(session, OWED_CHUNK, open, 0);
+	session->chunk_left = command->size;
+	session->chunk_last = command->last;
+	session->mode = MODE_CHUNK;
+	if (!command->size)
+		end_chunk(session, time_ns);
+}
+
+/* How many lines a mechanism takes, where no replies are there to tell (RFC 4616, 7628, 2195). */
+static uint32_t answers_of(const struct smtp_command *command)
+{
+	uint32_t answers =
+		command->argument.len == 5 && strncasecmp(command->argument.data, "LOGIN", 5) == 0 ? 2 : 1;
+
+	return command->parameters.len ? answers - 1 : answers;
+}
+
+static void on_auth(struct smtp_session *session, const struct smtp_command *command)
+{
+	keep_word(session->facts.auth_mechanism, &session->facts.auth_mechanism_len, command->argument, true);
+	owed_add(session, OWED_AUTH, NULL, 0);
+	session->auth_open = true;
+	if (session->replies)
+		return;
+	session->answers_left = answers_of(command);
+	if (session->answers_left)
+		session->mode = MODE_ANSWER;
+}
+
+static void on_starttls(struct smtp_session *session, uint64_t time_ns)
+{
+	owed_add(session, OWED_STARTTLS, NULL, 0);
+	session->tls_next = true;
+	if (!session->replies)
+		session->facts.starttls = true;
+	open_end(session, session->current, SMTP_END_RESET, session->line_start, time_ns);
+}
+
+static void do_command(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
+{
+	switch (command->verb) {
+	case SMTP_VERB_HELO:
+	case SMTP_VERB_EHLO:
+	case SMTP_VERB_LHLO: on_greeting_command(session, command, time_ns); break;
+	case SMTP_VERB_MAIL: on_mail(session, command, time_ns); break;
+	case SMTP_VERB_RCPT: on_rcpt(session, command); break;
+	case SMTP_VERB_DATA: on_data(session); break;
+	case SMTP_VERB_BDAT: on_bdat(session, command, time_ns); break;
+	case SMTP_VERB_AUTH: on_auth(session, command); break;
+	case SMTP_VERB_STARTTLS: on_starttls(session, time_ns); break;
+	case SMTP_VERB_RSET:
+	case SMTP_VERB_QUIT:
+		open_end(session, session->current,
+			 command->verb == SMTP_VERB_QUIT ? SMTP_END_CLOSE : SMTP_END_RESET,
+			 session->line_start, time_ns);
+		owed_add(session, OWED_OTHER, NULL, 0);
+		break;
+	case SMTP_VERB_OTHER:
+	case SMTP_VERB_NONE: owed_add(session, OWED_OTHER, NULL, 0); break;
+	}
+}
+
+static bool contains(struct span line, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (size_t i = 0; i + len <= line.len; i++) {
+		if (strncasecmp(line.data + i, word, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void on_command_line(struct smtp_session *session, struct span line, uint64_t time_ns)
+{
+	struct smtp_command command = smtp_command_parse(line);
+
+	/* Nobody answers here: what has ended goes out with the next command. */
+	for (struct open *open = session->first, *next; open && !session->replies; open = next) {
+		next = open->next;
+		if (open->ended)
+			open_hand_out(session, open);
+	}
+	session->facts.commands++;
+	if (command.verb != SMTP_VERB_NONE)
+		session->facts.commands_seen = true;
+	if (smtp_command_certain(line, true) && command.verb != SMTP_VERB_AUTH &&
+	    command.verb != SMTP_VERB_QUIT && command.verb != SMTP_VERB_RSET)
+		session->auth_open = false; /* the client is past it; a 334 opens it again */
+	if (contains(line, "MAIL FROM:"))
+		session->facts.mail_from_seen = true;
+	if (contains(line, "RCPT TO:"))
+		session->facts.rcpt_to_seen = true;
+	do_command(session, &command, time_ns);
+	if (session->current)
+		session->current->transaction->end_pos = session->position;
+}
+
+/* A line that answers a 334. It is forgotten here. */
+static void on_answer_line(struct smtp_session *session, struct span line, uint64_t time_ns)
+{
+	session->mode = MODE_COMMAND;
+	session->line_skip = false; /* the end of an answer is one too */
+	if (session->replies) {
+		owed_add(session, OWED_AUTH, NULL, 0);
+		return;
+	}
+	if (smtp_command_certain(line, true)) {
+		session->answers_left = 0;
+		session->auth_open = false;
+		on_command_line(session, line, time_ns);
+		return;
+	}
+	owed_add(session, OWED_AUTH, NULL, 0);
+	if (--session->answers_left)
+		session->mode = MODE_ANSWER;
+	else
+		session->auth_open = false;
+}
+
+/* ---- The client's stream -------------------------------------------------------------------- */
+
+static bool line_keep(struct smtp_session *session, struct span part)
+{
+	size_t room = SMTP_LINE_MAX - session->line_len;
+
+	if (!session->line)
+		session->line = malloc(SMTP_LINE_MAX);
+	if (!session->line)
+		room = 0;
+	if (part.len > room)
+		session->line_truncated = true;
+	if (part.len < room)
+		room = part.len;
+	if (room)
+		memcpy(session->line + session->line_len, part.data, room);
+	session->line_len += (uint32_t)room;
+	return room > 0;
+}
+
+/* Whether TLS begins with these bytes at the start of a line: a handshake record, which no command resembles. */
+static bool is_tls(const struct smtp_session *session, struct span data)
+{
+	return session->tls_next && session->position == session->line_start && data.len &&
+	       data.data[0] == 0x16;
+}
+
+/* Takes one line, or what there is of one, off the data. */
+static size_t take_line(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	const char *end = memchr(data.data, '\n', data.len);
+	struct span line = {data.data, end ? (size_t)(end - data.data) : data.len};
+	size_t taken = line.len + (end ? 1 : 0);
+	bool kept = session->line_len > 0 || session->line_truncated;
+
+	if (is_tls(session, data)) {
+		session->mode = MODE_OPAQUE;
+		return 0;
+	}
+	session->position += taken;
+	if (!end || kept) {
+		line_keep(session, line);
+		line = (struct span){session->line ? session->line : "", session->line_len};
+	}
+	if (!end)
+		return taken;
+	if (line.len > SMTP_LINE_MAX) {
+		line.len = SMTP_LINE_MAX;
+		session->line_truncated = true;
+	}
+	if (session->line_truncated)
+		session->facts.lines_truncated++;
+	if (session->line_skip && session->mode == MODE_COMMAND)
+		session->line_skip = false;
+	else if (session->mode == MODE_ANSWER)
+		on_answer_line(session, without_cr(line), time_ns);
+	else
+		on_command_line(session, without_cr(line), time_ns);
+	if (kept && session->line)
+		explicit_bzero(session->line, session->line_len);
+	session->line_len = 0;
+	session->line_truncated = false;
+	session->line_start = session->position;
+	return taken;
+}
+
+/* Counts bytes of the message. */
+static void message_add(struct smtp_session *session, uint64_t bytes)
+{
+	if (session->current)
+		session->current->transaction->bytes += bytes;
+}
+
+size_t smtp_message_next(struct message_place *place, struct span data, uint64_t *bytes)
+{
+	char c = data.data[0];
+	const char *end;
+	size_t taken;
+
+	*bytes = 0;
+	if ((place->dot == DOT_LINE_START && c == '.') ||
+	    ((place->dot == DOT_SEEN || place->dot == DOT_CR) && c == '\r')) {
+		place->held = c == '.' ? 1 : place->held + 1;
+		place->dot = c == '.' ? DOT_SEEN : DOT_CR;
+		return 1;
+	}
+	if (place->dot == DOT_SEEN || place->dot == DOT_CR) {
+		if (c == '\n') {
+			place->dot = DOT_END;
+			return 1;
+		}
+		*bytes = place->held;
+	}
+	end = memchr(data.data, '\n', data.len);
+	taken = end ? (size_t)(end - data.data) + 1 : data.len;
+	place->dot = end ? DOT_LINE_START : DOT_NO;
+	*bytes += taken;
+	return taken;
+}
+
+static size_t take_message(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	uint64_t bytes;
+	size_t taken = smtp_message_next(&session->place, data, &bytes);
+
+	session->position += taken;
+	message_add(session, bytes);
+	if (session->place.dot == DOT_END) {
+		session->line_start = session->position;
+		end_message(session, time_ns);
+	}
+	return taken;
+}
+
+static size_t take_chunk(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	size_t taken = data.len < session->chunk_left ? data.len : (size_t)session->chunk_left;
+
+	session->position += taken;
+	session->chunk_left -= taken;
+	message_add(session, taken);
+	if (!session->chunk_left) {
+		session->line_start = session->position;
+		end_chunk(session, time_ns);
+	}
+	return taken;
+}
+
+void smtp_client_data(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	session->facts.client_bytes += data.len;
+	while (data.len) {
+		size_t taken = data.len;
+
+		switch (session->mode) {
+		case MODE_COMMAND:
+		case MODE_ANSWER: taken = take_line(session, data, time_ns); break;
+		case MODE_MESSAGE: taken = take_message(session, data, time_ns); break;
+		case MODE_CHUNK: taken = take_chunk(session, data, time_ns); break;
+		case MODE_OPAQUE: session->position += data.len; break;
+		}
+		data.data += taken;
+		data.len -= taken;
+	}
+}
+
+void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns)
+{
+	session->position += len;
+	session->facts.client_missing += len ? len : 1;
+	if (session->current)
+		session->current->transaction->missing_bytes += len ? len : 1;
+	switch (session->mode) {
+	case MODE_COMMAND:
+	case MODE_ANSWER:
+		session->line_len = 0;
+		session->line_truncated = false;
+		session->line_skip = true;
+		session->line_start = session->position;
+		session_lose_step(session);
+		break;
+	case MODE_MESSAGE:
+		if (session->place.dot == DOT_SEEN || session->place.dot == DOT_CR)
+			message_add(session, session->place.held);
+		session->place.dot = DOT_AFTER_GAP;
+		message_add(session, len);
+		break;
+	case MODE_CHUNK:
+		if (len < session->chunk_left) {
+			session->chunk_left -= len;
+			message_add(session, len);
+			break;
+		}
+		message_add(session, session->chunk_left);
+		session->chunk_left = 0;
+		session->line_start = session->position;
+		session->line_skip = true;
+		end_chunk(session, time_ns);
+		session_lose_step(session);
+		break;
+	case MODE_OPAQUE: break;
+	}
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The server's side of a session: replies, each matched to what it answers. The theory is in smtp.c. */
+#include <ctype.h>
+
+#include "smtp_session.h"
+
+static void keep_reply(struct smtp_session *session, struct open *open, uint16_t code, uint64_t time_ns)
+{
+	struct smtp_transaction *transaction = open->transaction;
+
+	transaction->reply_code = code;
+	transaction->reply_len = (uint16_t)session->reply_text_len;
+	memcpy(transaction->reply_text, session->reply_text, session->reply_text_len);
+	if (open->ended)
+		transaction->end_ns = time_ns;
+}
+
+/* The reply to a MAIL within a transaction: an accepted one ends what was before. */
+static void on_nested_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
+{
+	struct open *nested = session->nested;
+
+	session->nested = NULL;
+	if (!nested)
+		return;
+	if (code >= 300) {
+		open_free(nested);
+		return;
+	}
+	open_end(session, session->current, SMTP_END_RESET, nested->transaction->start_pos, time_ns);
+	nested->mail_code = code;
+	open_begin(session, nested);
+	keep_reply(session, nested, code, time_ns);
+}
+
+/* The reply to DATA: 354, and the message follows; anything else, and it does not. */
+static void on_data_reply(struct smtp_session *session, struct open *open, uint16_t code)
+{
+	bool accepted = code >= 300 && code < 400;
+
+	if (open && !accepted)
+		open->data_refused = true;
+	if (accepted || !session->data_waits) {
+		session->data_waits = false;
+		return;
+	}
+	session->data_waits = false;
+	if (session->mode != MODE_MESSAGE)
+		return;
+	session->mode = MODE_COMMAND;
+	session->line_start = session->position;
+	if (open && open->transaction->bytes) { /* what was taken for the message was commands */
+		session->line_skip = session->place.dot != DOT_LINE_START;
+		session_lose_step(session);
+	}
+}
+
+static void on_auth_reply(struct smtp_session *session, uint16_t code)
+{
+	if (code == 334) {
+		if (session->mode == MODE_COMMAND)
+			session->mode = MODE_ANSWER;
+		session->auth_open = true;
+		return;
+	}
+	session->auth_open = false;
+	if (session->mode == MODE_ANSWER)
+		session->mode = MODE_COMMAND;
+}
+
+static void on_message_reply(struct open *open, uint16_t code)
+{
+	if (open && (!open->final_code || code < 300))
+		open->final_code = code;
+}
+
+static void on_owed_reply(struct smtp_session *session, const struct owed *owed, uint16_t code,
+			  uint64_t time_ns)
+{
+	struct open *open = owed->open;
+
+	switch (owed->kind) {
+	case OWED_MAIL:
+		if (open)
+			open->mail_code = code;
+		break;
+	case OWED_NESTED: on_nested_reply(session, code, time_ns); return;
+	case OWED_GREETING:
+		if (code < 300)
+			open_end(session, session->current, SMTP_END_RESET, session->line_start, time_ns);
+		break;
+	case OWED_RCPT:
+		if (open)
+			open->transaction->recipients[owed->recipient].code = code;
+		break;
+	case OWED_DATA: on_data_reply(session, open, code); break;
+	case OWED_CHUNK:
+		if (open && code >= 400)
+			open->data_refused = true;
+		break;
+	case OWED_MESSAGE: on_message_reply(open, code); break;
+	case OWED_AUTH: on_auth_reply(session, code); break;
+	case OWED_STARTTLS:
+		session->facts.starttls = session->facts.starttls || code == 220;
+		session->tls_next = session->tls_next && code == 220;
+		break;
+	case OWED_OTHER:
+		if (code == 354 &&
+		    session->mode == MODE_COMMAND) { /* it was a DATA, in a form unknown here */
+			session->mode = MODE_MESSAGE;
+			session->place = (struct message_place){.dot = DOT_LINE_START};
+			if (session->current)
+				session->current->transaction->data_started = true;
+		}
+		break;
+	}
+	if (!open)
+		return;
+	keep_reply(session, open, code, time_ns);
+	if (--open->owed == 0 && open->ended)
+		open_hand_out(session, open);
+}
+
+/* A reply for which nothing is owed: something was hidden from us, or the server says goodbye (421). */
+static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
+{
+	struct open *open = session->current;
+
+	if (code == 421)
+		return;
+	session_lose_step(session);
+	/* It answers what a hole hid: nothing came since, so a line ended there. */
+	if (session->line_skip && session->position == session->line_start)
+		session->line_skip = false;
+	if (code == 334 || session->mode == MODE_ANSWER)
+		on_auth_reply(session, code); /* the AUTH, or an answer, is what was hidden */
+	/* After a gap, the end of data itself may be what is missing. */
+	if (session->mode == MODE_MESSAGE && open && open->transaction->missing_bytes) {
+		open->final_code = code;
+		keep_reply(session, open, code, time_ns);
+		session->mode = MODE_COMMAND;
+		session->line_start = session->position;
+		session->line_skip =
+			session->place.dot != DOT_LINE_START && session->place.dot != DOT_AFTER_GAP;
+		open_end(session, open, SMTP_END_DATA, session->position, time_ns);
+	}
+}
+
+/*
+ * 354 answers a DATA and nothing else. Where one is owed further back, what is owed before it was answered
+ * by replies that were never seen.
+ */
+static void step_to_data(struct smtp_session *session)
+{
+	uint32_t skip = 0;
+
+	while (skip < session->owed_count && owed_at(session, skip)->kind != OWED_DATA &&
+	       owed_at(session, skip)->kind != OWED_OTHER)
+		skip++;
+	if (!skip || skip == session->owed_count || owed_at(session, skip)->kind != OWED_DATA)
+		return;
+	session_lose_step(session);
+	while (skip--)
+		owed_drop_first(session);
+}
+
+static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
+{
+	struct owed owed;
+
+	session->facts.replies++;
+	if (!session->greeted) {
+		session->greeted = true;
+		if (code == 220 && session->facts.replies == 1) {
+			session->facts.greeting_seen = true;
+			return;
+		}
+		if (!session->owed_count && code != 334)
+			return; /* a refusal to greet, or the answer to what came before the watch */
+	}
+	if (!session->owed_count) {
+		on_surplus_reply(session, code, time_ns);
+		return;
+	}
+	if (code == 354)
+		step_to_data(session);
+	owed = *owed_at(session, 0);
+	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
+	session->owed_count--;
+	on_owed_reply(session, &owed, code, time_ns);
+	if (!session->owed_count)
+		session->out_of_step = false;
+}
+
+static void reply_text_add(struct smtp_session *session, struct span text)
+{
+	size_t room = SMTP_REPLY_TEXT_MAX - session->reply_text_len;
+
+	if (session->reply_text_len && room) {
+		session->reply_text[session->reply_text_len++] = '\n';
+		room--;
+	}
+	if (text.len < room)
+		room = text.len;
+	memcpy(session->reply_text + session->reply_text_len, text.data, room);
+	session->reply_text_len += (uint32_t)room;
+}
+
+/* RFC 5321, 4.2: three digits; a hyphen behind them means that more lines follow. */
+static void on_reply_line(struct smtp_session *session, struct span line, uint64_t time_ns)
+{
+	uint16_t code;
+
+	if (line.len < 3 || line.data[0] < '2' || line.data[0] > '5' ||
+	    !isdigit((unsigned char)line.data[1]) || !isdigit((unsigned char)line.data[2]))
+		return;
+	code = (uint16_t)((line.data[0] - '0') * 100 + (line.data[1] - '0') * 10 + (line.data[2] - '0'));
+	if (line.len > 4)
+		reply_text_add(session, (struct span){line.data + 4, line.len - 4});
+	if (line.len > 3 && line.data[3] == '-')
+		return;
+	on_reply(session, code, time_ns);
+	session->reply_text_len = 0;
+}
+
+static bool is_opaque(const struct smtp_session *session)
+{
+	return session->mode == MODE_OPAQUE;
+}
+
+void smtp_server_data(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	session->facts.server_bytes += data.len;
+	session->server_seen = true;
+	while (data.len && !is_opaque(session)) {
+		const char *end = memchr(data.data, '\n', data.len);
+		size_t len = end ? (size_t)(end - data.data) : data.len;
+		size_t room = REPLY_LINE_MAX - session->reply_line_len;
+
+		if (room > len)
+			room = len;
+		memcpy(session->reply_line + session->reply_line_len, data.data, room);
+		session->reply_line_len += (uint32_t)room;
+		if (end && !session->reply_skip)
+			on_reply_line(session,
+				      without_cr((struct span){session->reply_line, session->reply_line_len}),
+				      time_ns);
+		if (end) {
+			session->reply_line_len = 0;
+			session->reply_skip = false;
+		}
+		data.data += len + (end ? 1 : 0);
+		data.len -= len + (end ? 1 : 0);
+	}
+}
+
+void smtp_server_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns)
+{
+	(void)time_ns;
+	session->server_seen = true;
+	session->facts.server_missing += len ? len : 1;
+	session->reply_line_len = 0;
+	session->reply_text_len = 0;
+	session->reply_skip = true;
+	session->greeted = true;
+	session_lose_step(session);
+}
