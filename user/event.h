@@ -45,7 +45,7 @@ struct endpoint {
 
 #define EVENT_ID_LEN	  32U /* hex digits */
 #define EVENT_SENDERS_MAX 8U
-#define EVENT_REASONS_MAX 8U
+#define EVENT_REASONS_MAX 12U
 
 struct event_capture {
 	const char *hook; /* "fentry", "kprobe", "tracepoint", "none"; static */
@@ -68,6 +68,7 @@ struct event_stats {
 	uint64_t records_malformed;	/* of them; left out */
 	uint64_t flows_dropped;		/* flows beyond the table */
 	uint64_t events_lost;		/* events that a sink could not write */
+	uint64_t quoted;		/* transactions that were text in a flow of another protocol */
 	uint64_t unattributed;		/* messages whose sender is not known */
 	uint64_t counters[COUNTER_MAX]; /* the kernel side's, enum counter */
 };

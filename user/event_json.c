@@ -199,6 +199,10 @@ static void write_facts(struct text *out, const struct smtp_facts *facts)
 	if (facts->auth_mechanism_len) {
 		json_open(out, "auth");
 		json_bytes(out, "mechanism", (struct span){facts->auth_mechanism, facts->auth_mechanism_len});
+		json_string(out, "outcome",
+			    !facts->auth_code	      ? "unknown"
+			    : facts->auth_code == 235 ? "success"
+						      : "failure");
 		json_close(out);
 	}
 	json_bool(out, "starttls", facts->starttls);
@@ -505,6 +509,7 @@ static void write_stats(struct text *out, const struct event_stats *stats, enum 
 		json_number(out, "sessions", stats->sessions);
 		json_number(out, "encrypted", stats->encrypted);
 		json_number(out, "unattributed", stats->unattributed);
+		json_number(out, "quoted", stats->quoted);
 		json_number(out, "records", stats->records);
 	}
 	if (action != EVENT_SESSION)

@@ -306,6 +306,12 @@ static void event_reasons(struct event *event)
 		event_reason(event, "witnesses_differ");
 	if (event->capture.missing_bytes)
 		event_reason(event, "bytes_missing");
+	if (event->transaction && event->transaction->smuggling)
+		event_reason(event, "smtp_smuggling");
+	if (event->session && event->session->commands_after_starttls)
+		event_reason(event, "commands_after_starttls");
+	if (event->session && event->session->replies_surplus)
+		event_reason(event, "replies_unmatched");
 }
 
 /* A transaction has ended: called by the session, from within flow_bytes() or smtp_session_close(). */
@@ -336,9 +342,10 @@ static void on_transaction(void *context, struct smtp_transaction *transaction)
 	event_hold(pipeline, event);
 }
 
-static bool is_session(const struct smtp_facts *facts)
+static bool is_session(const struct flow *flow, const struct smtp_facts *facts)
 {
-	return facts->protocol != SMTP_PROTOCOL_UNKNOWN || facts->mail_from_seen;
+	return smtp_session_is_smtp(flow->smtp) &&
+	       (facts->protocol != SMTP_PROTOCOL_UNKNOWN || facts->mail_from_seen);
 }
 
 static void session_end(struct pipeline *pipeline, const struct flow *flow)
@@ -346,7 +353,8 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow)
 	const struct smtp_facts *facts = smtp_session_facts(flow->smtp);
 	struct event *event;
 
-	if (!is_session(facts))
+	pipeline->stats.quoted += facts->quoted;
+	if (!is_session(flow, facts))
 		return;
 	event = event_of_flow(pipeline, EVENT_SESSION, flow, flow->start_ns, pipeline->now_ns);
 	if (!event)
@@ -357,7 +365,8 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow)
 	event->tls = flow->tls;
 	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, pipeline->wire);
 	event->capture.missing_bytes = facts->client_missing;
-	event->capture.complete = !facts->client_missing && !facts->server_missing;
+	event->capture.complete = !facts->client_missing && !facts->server_missing && !facts->replies_surplus;
+	event_reasons(event);
 	event->stats = calloc(1, sizeof(*event->stats));
 	if (event->stats) {
 		event->stats->messages = flow->messages;
@@ -374,7 +383,7 @@ static void flow_encrypted(struct pipeline *pipeline, struct flow *flow)
 	struct event *event;
 
 	flow->tls = true;
-	if (!is_session(facts) && !facts->greeting_seen && !is_mail_port(flow->id.remote_port))
+	if (!is_session(flow, facts) && !facts->greeting_seen && !is_mail_port(flow->id.remote_port))
 		return;
 	event = event_of_flow(pipeline, EVENT_ENCRYPTED, flow, flow->start_ns, pipeline->now_ns);
 	if (!event)

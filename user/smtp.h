@@ -74,6 +74,7 @@ struct smtp_transaction {
 	uint64_t missing_bytes; /* of the client's stream, within the transaction, that were not captured */
 	bool replies_missing;	/* replies were lost or do not add up: refusals and outcome may be wrong */
 	bool data_started;	/* DATA or BDAT was issued */
+	bool smuggling; /* an end of data that not every server takes for one, and a MAIL that did not wait */
 
 	uint16_t reply_code; /* the last reply to a command of the transaction, 0 if none */
 	uint16_t reply_len;
@@ -87,11 +88,15 @@ struct smtp_facts {
 	uint16_t helo_len;
 	char auth_mechanism[SMTP_WORD_MAX]; /* upper case; of the last AUTH command */
 	uint16_t auth_mechanism_len;
-	bool greeting_seen;  /* the server opened with 220 */
-	bool commands_seen;  /* at least one SMTP command word was parsed */
-	bool mail_from_seen; /* "MAIL FROM:" stood in a command line (any case) */
-	bool rcpt_to_seen;   /* "RCPT TO:" likewise; both: the rule network_smtp_raw holds */
-	bool starttls;	     /* STARTTLS was issued and not refused */
+	bool greeting_seen;	      /* the server opened with 220 */
+	bool commands_seen;	      /* at least one SMTP command word was parsed */
+	bool mail_from_seen;	      /* "MAIL FROM:" stood in a command line (any case) */
+	bool rcpt_to_seen;	      /* "RCPT TO:" likewise; both: the rule network_smtp_raw holds */
+	bool starttls;		      /* STARTTLS was issued and not refused */
+	bool commands_after_starttls; /* plaintext that did not wait for TLS (CVE-2011-0411 and its kind) */
+	uint16_t auth_code;	      /* the reply that ended the last AUTH; 0: none yet */
+	uint32_t replies_surplus;     /* replies that answer no command that was parsed */
+	uint32_t quoted;	      /* transactions that were none: text of another protocol's flow */
 	uint32_t transactions;
 	uint32_t commands;
 	uint32_t replies;
@@ -132,6 +137,9 @@ void smtp_server_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 void smtp_session_close(struct smtp_session *session, uint64_t time_ns);
 
 const struct smtp_facts *smtp_session_facts(const struct smtp_session *session);
+
+/* Whether the two streams are those of an SMTP session, as far as seen (smtp_side.c). */
+bool smtp_session_is_smtp(const struct smtp_session *session);
 
 /* Bytes of the client's stream so far, gaps included: the position that the next byte gets. */
 uint64_t smtp_client_position(const struct smtp_session *session);

@@ -33,6 +33,29 @@ static void on_greeting_command(struct smtp_session *session, const struct smtp_
 	owed_add(session, OWED_OTHER, NULL, 0);
 }
 
+/* Whether the reply to a message is still owed. */
+static bool message_waits(struct smtp_session *session)
+{
+	for (uint32_t i = 0; i < session->owed_count; i++) {
+		if (owed_at(session, i)->kind == OWED_MESSAGE)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * SMTP smuggling: a message holds what only some servers take for its end, and a second mail behind it. A
+ * client whose end of data this is in earnest waits for the reply.
+ */
+static void look_for_smuggling(struct smtp_session *session, struct open *open)
+{
+	if (!session->soft_end || (session->replies && !message_waits(session)))
+		return;
+	open->transaction->smuggling = true;
+	for (struct open *before = session->first; before; before = before->next)
+		before->transaction->smuggling = true;
+}
+
 static void on_mail(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
 {
 	struct open *current = session->current, *open = open_new(session, command, time_ns);
@@ -41,6 +64,7 @@ static void on_mail(struct smtp_session *session, const struct smtp_command *com
 		owed_add(session, OWED_OTHER, NULL, 0);
 		return;
 	}
+	look_for_smuggling(session, open);
 	if (current && current->mail_code < 400 && session->replies && !session->out_of_step) {
 		open_free(session->nested);
 		session->nested = open; /* 503, most likely: its reply will tell */
@@ -67,7 +91,9 @@ static void on_data(struct smtp_session *session)
 	owed_add(session, OWED_DATA, session->current, 0);
 	session->data_waits = true;
 	session->mode = MODE_MESSAGE;
-	session->place = (struct message_place){.dot = DOT_LINE_START};
+	session->place = (struct message_place){.dot = DOT_LINE_START, .crlf = session->line_crlf};
+	session->soft_allowed = !session->line_crlf;
+	session->soft_end = false;
 	if (session->current)
 		session->current->transaction->data_started = true;
 }
@@ -182,6 +208,8 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 			open_hand_out(session, open);
 	}
 	session->facts.commands++;
+	if (session->replies && session->tls_next)
+		session->facts.commands_after_starttls = true;
 	if (command.verb != SMTP_VERB_NONE)
 		session->facts.commands_seen = true;
 	if (smtp_command_certain(line, true) && command.verb != SMTP_VERB_AUTH &&
@@ -270,6 +298,9 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 	}
 	if (session->line_truncated)
 		session->facts.lines_truncated++;
+	session->line_crlf = line.len && line.data[line.len - 1] == '\r';
+	if (session->client_side == SIDE_SILENT && !session->line_skip && without_cr(line).len)
+		session->client_side = side_of_client(without_cr(line));
 	if (session->line_skip && session->mode == MODE_COMMAND)
 		session->line_skip = false;
 	else if (session->mode == MODE_ANSWER)
@@ -302,6 +333,7 @@ size_t smtp_message_next(struct message_place *place, struct span data, uint64_t
 	    ((place->dot == DOT_SEEN || place->dot == DOT_CR) && c == '\r')) {
 		place->held = c == '.' ? 1 : place->held + 1;
 		place->dot = c == '.' ? DOT_SEEN : DOT_CR;
+		place->last = c;
 		return 1;
 	}
 	if (place->dot == DOT_SEEN || place->dot == DOT_CR) {
@@ -313,6 +345,9 @@ size_t smtp_message_next(struct message_place *place, struct span data, uint64_t
 	}
 	end = memchr(data.data, '\n', data.len);
 	taken = end ? (size_t)(end - data.data) + 1 : data.len;
+	if (end)
+		place->crlf = (taken > 1 ? data.data[taken - 2] : place->last) == '\r';
+	place->last = data.data[taken - 1];
 	place->dot = end ? DOT_LINE_START : DOT_NO;
 	*bytes += taken;
 	return taken;
@@ -326,6 +361,9 @@ static size_t take_message(struct smtp_session *session, struct span data, uint6
 	session->position += taken;
 	message_add(session, bytes);
 	if (session->place.dot == DOT_END) {
+		/* CRLF.CRLF and nothing else ends the data (RFC 5321, 4.1.1.4). */
+		session->soft_end =
+			!session->soft_allowed && (!session->place.crlf || session->place.held != 2);
 		session->line_start = session->position;
 		end_message(session, time_ns);
 	}

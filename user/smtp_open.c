@@ -57,7 +57,9 @@ void open_hand_out(struct smtp_session *session, struct open *open)
 	if (session->current == open)
 		session->current = NULL;
 	open->transaction->outcome = outcome_of(open);
-	if (open->transaction->recipient_count || open->transaction->recipients_dropped) {
+	if (!smtp_session_is_smtp(session)) {
+		session->facts.quoted++;
+	} else if (open->transaction->recipient_count || open->transaction->recipients_dropped) {
 		session->facts.transactions++;
 		open->transaction->number = session->facts.transactions;
 		session->on_transaction(session->context, open->transaction);
@@ -93,7 +95,8 @@ struct open *open_new(struct smtp_session *session, const struct smtp_command *c
 		open_free(open);
 		return NULL;
 	}
-	open->transaction->replies_missing = session->out_of_step;
+	/* More replies than commands: something is hidden in this session, and may be again. */
+	open->transaction->replies_missing = session->out_of_step || session->facts.replies_surplus;
 	return open;
 }
 

@@ -64,6 +64,7 @@ static void on_auth_reply(struct smtp_session *session, uint16_t code)
 		return;
 	}
 	session->auth_open = false;
+	session->facts.auth_code = code;
 	if (session->mode == MODE_ANSWER)
 		session->mode = MODE_COMMAND;
 }
@@ -128,6 +129,8 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
 
 	if (code == 421)
 		return;
+	if (!session->facts.client_missing && !session->facts.server_missing) /* a hole explains it */
+		session->facts.replies_surplus++;
 	session_lose_step(session);
 	/* It answers what a hole hid: nothing came since, so a line ended there. */
 	if (session->line_skip && session->position == session->line_start)
@@ -241,6 +244,9 @@ void smtp_server_data(struct smtp_session *session, struct span data, uint64_t t
 			room = len;
 		memcpy(session->reply_line + session->reply_line_len, data.data, room);
 		session->reply_line_len += (uint32_t)room;
+		if (end && !session->reply_skip && session->server_side == SIDE_SILENT)
+			session->server_side = side_of_server(
+				without_cr((struct span){session->reply_line, session->reply_line_len}));
 		if (end && !session->reply_skip)
 			on_reply_line(session,
 				      without_cr((struct span){session->reply_line, session->reply_line_len}),

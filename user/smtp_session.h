@@ -31,9 +31,19 @@ enum dot {
 };
 
 /* The place in a message: also where only looking on, not parsing, is wanted. */
+/* What the first line of a side looks like. */
+enum side {
+	SIDE_SILENT, /* nothing was seen of it */
+	SIDE_SMTP,
+	SIDE_JUNK,  /* the client: no protocol that is known */
+	SIDE_OTHER, /* another protocol */
+};
+
 struct message_place {
 	enum dot dot;
 	uint32_t held; /* bytes since the line start that may be the end of data: the dot and its CRs */
+	bool crlf;     /* the line before ended with CRLF */
+	char last;     /* the byte before the next one */
 };
 
 /* A transaction, and what only the session needs to know of it. */
@@ -73,15 +83,19 @@ struct smtp_session {
 
 	/* The client's side. */
 	enum mode mode;
+	enum side client_side;
 	uint64_t position; /* of the next byte */
 	uint64_t line_start;
 	char *line; /* the beginning of a line that has not ended; owned, made when first needed */
 	uint32_t line_len;
 	bool line_truncated;
+	bool line_crlf; /* the last line ended with CRLF */
 	bool line_skip; /* after a gap: what comes before the next LF is no line */
 	struct message_place place;
 	uint64_t chunk_left;
 	bool chunk_last;
+	bool soft_allowed;     /* the client ends its lines with LF alone */
+	bool soft_end;	       /* the last end of data was not CRLF.CRLF, and others of its lines were */
 	bool data_waits;       /* DATA was issued, and its reply is not there yet */
 	bool tls_next;	       /* STARTTLS was issued and not refused: a TLS record may follow */
 	bool auth_open;	       /* AUTH was issued, and no final reply is there yet */
@@ -99,6 +113,7 @@ struct smtp_session {
 	/* The server's side. */
 	bool replies; /* it is going to be told */
 	bool server_seen;
+	enum side server_side;
 	bool greeted; /* the greeting is behind us */
 	char reply_line[REPLY_LINE_MAX];
 	uint32_t reply_line_len;
@@ -112,6 +127,10 @@ struct smtp_session {
  * start of a line, and CRs behind it, are counted when the line turns out not to be the end.
  */
 size_t smtp_message_next(struct message_place *place, struct span data, uint64_t *bytes);
+
+/* What the first line of the client, or of the server, says of its protocol (smtp_side.c). */
+enum side side_of_client(struct span line);
+enum side side_of_server(struct span line);
 
 /* ---- Open transactions (smtp_open.c) -------------------------------------------------------- */
 
