@@ -199,6 +199,8 @@ static void write_facts(struct text *out, const struct smtp_facts *facts)
 	if (facts->auth_mechanism_len) {
 		json_open(out, "auth");
 		json_bytes(out, "mechanism", (struct span){facts->auth_mechanism, facts->auth_mechanism_len});
+		if (facts->auth_user_len)
+			json_bytes(out, "user", (struct span){facts->auth_user, facts->auth_user_len});
 		json_string(out, "outcome",
 			    !facts->auth_code	      ? "unknown"
 			    : facts->auth_code == 235 ? "success"

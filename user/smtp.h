@@ -88,6 +88,8 @@ struct smtp_facts {
 	uint16_t helo_len;
 	char auth_mechanism[SMTP_WORD_MAX]; /* upper case; of the last AUTH command */
 	uint16_t auth_mechanism_len;
+	char auth_user[SMTP_WORD_MAX]; /* whom the last AUTH named */
+	uint16_t auth_user_len;
 	bool greeting_seen;	      /* the server opened with 220 */
 	bool commands_seen;	      /* at least one SMTP command word was parsed */
 	bool mail_from_seen;	      /* "MAIL FROM:" stood in a command line (any case) */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "smtp_auth.h"
 #include "smtp_command.h"
 #include "smtp_session.h"
 #include "smtp_transaction.h"
@@ -141,9 +142,25 @@ static uint32_t answers_of(const struct smtp_command *command)
 	return command->parameters.len ? answers - 1 : answers;
 }
 
+/* The user that a response names is kept; the response is not. */
+static void on_auth_response(struct smtp_session *session, struct span response)
+{
+	struct smtp_facts *facts = &session->facts;
+	struct span mechanism = {facts->auth_mechanism, facts->auth_mechanism_len};
+	size_t len = smtp_auth_user(mechanism, session->auth_step++, response, facts->auth_user,
+				    sizeof(facts->auth_user));
+
+	if (len)
+		facts->auth_user_len = (uint16_t)len;
+}
+
 static void on_auth(struct smtp_session *session, const struct smtp_command *command)
 {
 	keep_word(session->facts.auth_mechanism, &session->facts.auth_mechanism_len, command->argument, true);
+	session->facts.auth_user_len = session->facts.auth_code = 0;
+	session->auth_step = 0;
+	if (command->parameters.len)
+		on_auth_response(session, command->parameters);
 	owed_add(session, OWED_AUTH, NULL, 0);
 	session->auth_open = true;
 	if (session->replies)
@@ -230,6 +247,7 @@ static void on_answer_line(struct smtp_session *session, struct span line, uint6
 	session->mode = MODE_COMMAND;
 	session->line_skip = false; /* the end of an answer is one too */
 	if (session->replies) {
+		on_auth_response(session, line);
 		owed_add(session, OWED_AUTH, NULL, 0);
 		return;
 	}
@@ -239,6 +257,7 @@ static void on_answer_line(struct smtp_session *session, struct span line, uint6
 		on_command_line(session, line, time_ns);
 		return;
 	}
+	on_auth_response(session, line);
 	owed_add(session, OWED_AUTH, NULL, 0);
 	if (--session->answers_left)
 		session->mode = MODE_ANSWER;

@@ -3,12 +3,14 @@
  * Theory of operation: the bytes are walked as the session would take them, on a copy of the little that
  * decides what a line is (the mode, the beginning of the line, whether an AUTH is open). Where it is
  * not certain that a line is a command, an AUTH being open, it is taken for a secret: a command too many
- * that is hidden costs a replay something, a secret that is kept cannot be taken back.
+ * that is hidden costs a replay something, a secret that is kept cannot be taken back. Of a response
+ * that is seen whole, in its place, the user's name is left, for a replay to find.
  */
 #include "smtp.h"
 
 #include <strings.h>
 
+#include "smtp_auth.h"
 #include "smtp_command.h"
 #include "smtp_session.h"
 
@@ -32,6 +34,8 @@ struct masking {
 	uint64_t chunk_left;
 	const char *head; /* the beginning of a line, seen earlier */
 	size_t head_len;
+	const struct smtp_session *session;
+	bool exact; /* the next line is, from its first byte, the answer that the session waits for */
 	bool in_order;
 	bool confirmed; /* the server took the DATA: what follows is a message */
 	bool secret;	/* an AUTH is open: what is no command may be an answer */
@@ -43,6 +47,7 @@ static struct masking masking_begin(const struct smtp_session *session, bool in_
 {
 	bool lines = session->mode == MODE_COMMAND || session->mode == MODE_ANSWER;
 	struct masking masking = {.mode = MODE_COMMAND,
+				  .session = session,
 				  .in_order = in_order,
 				  .secret = session->auth_open,
 				  .doubtful = !in_order && lines};
@@ -54,6 +59,8 @@ static struct masking masking_begin(const struct smtp_session *session, bool in_
 	masking.chunk_left = session->chunk_left;
 	masking.confirmed = !session->data_waits;
 	masking.answer = lines && (session->line_skip || (session->mode == MODE_ANSWER && session->replies));
+	masking.exact =
+		masking.answer && !session->line_skip && !session->line_len && !session->line_truncated;
 	if (lines) {
 		masking.mode = MODE_COMMAND;
 		masking.head = session->line;
@@ -89,10 +96,24 @@ static bool may_be_answer(const struct masking *masking, bool doubtful, const st
 }
 
 /* One line or a piece of one: `len` bytes, with its LF if that is there. */
+static void mask_response(const struct masking *masking, struct span mechanism, uint32_t step, char *data,
+			  size_t from, size_t len)
+{
+	size_t end = len;
+
+	while (end > from && (data[end - 1] == '\n' || data[end - 1] == '\r' || data[end - 1] == ' '))
+		end--;
+	if (masking->in_order)
+		smtp_auth_redact(mechanism, step, data + from, end - from);
+	else
+		mask(data, from, len);
+}
+
 static void mask_line(struct masking *masking, char *data, size_t len)
 {
 	char line[SMTP_LINE_MAX];
 	bool whole = data[len - 1] == '\n', answer = masking->answer, doubtful = masking->doubtful, certain;
+	bool exact = masking->exact;
 	size_t before = masking->head_len, from;
 	size_t kept = len - whole < sizeof(line) - before ? len - whole : sizeof(line) - before;
 	struct span text = {line, before + kept};
@@ -103,14 +124,21 @@ static void mask_line(struct masking *masking, char *data, size_t len)
 	memcpy(line + before, data, kept);
 	text = without_cr(text);
 	masking->head_len = 0;
-	masking->answer = masking->doubtful = false;
+	masking->answer = masking->doubtful = masking->exact = false;
 	command = smtp_command_parse(text);
 	certain = smtp_command_certain(text, whole);
 	from = smtp_command_secret(text);
 	if (!answer && command.verb == SMTP_VERB_AUTH) {
 		masking->secret = true;
-		if (from < text.len)
+		if (from < text.len && whole && !before)
+			mask_response(masking, command.argument, 0, data, from, len);
+		else if (from < text.len)
 			mask(data, from > before ? from - before : 0, len);
+	} else if (answer && exact && whole) {
+		const struct smtp_facts *facts = &masking->session->facts;
+
+		mask_response(masking, (struct span){facts->auth_mechanism, facts->auth_mechanism_len},
+			      masking->session->auth_step, data, 0, len);
 	} else if (answer || may_be_answer(masking, doubtful, &command, certain, text)) {
 		mask(data, 0, len);
 	} else if (whole) {

@@ -99,6 +99,7 @@ struct smtp_session {
 	bool data_waits;       /* DATA was issued, and its reply is not there yet */
 	bool tls_next;	       /* STARTTLS was issued and not refused: a TLS record may follow */
 	bool auth_open;	       /* AUTH was issued, and no final reply is there yet */
+	uint32_t auth_step;    /* responses of the client to the last AUTH so far */
 	uint32_t answers_left; /* without replies: lines that belong to the AUTH */
 	struct open *current;
 	struct open *nested;

@@ -1287,12 +1287,29 @@ static void expect_masked_once(const struct step *steps, size_t size, size_t cut
 	text_free(&recorded);
 }
 
+/* In one piece the users' names are with_user; in a line that came in two, nothing is. */
+static void expect_masked_user(const struct step *steps, const char *with_user, const char *expected)
+{
+	expect_masked_once(steps, 0, 0, with_user);
+	expect_masked_once(steps, 1, 0, expected);
+	for (size_t cut = 1; cut < 400; cut++) {
+		struct text recorded = play_masked(steps, 0, cut);
+		size_t as_kept = 0, masked = 0;
+
+		assert_int_equal(recorded.len, strlen(with_user));
+		for (size_t i = 0; i < recorded.len; i++) {
+			as_kept += recorded.data[i] == with_user[i];
+			masked += recorded.data[i] == with_user[i] || recorded.data[i] == '*';
+		}
+		assert_int_equal(masked, recorded.len);
+		assert_true(as_kept == recorded.len || strstr(recorded.data, "**"));
+		text_free(&recorded);
+	}
+}
+
 static void expect_masked(const struct step *steps, const char *expected)
 {
-	expect_masked_once(steps, 0, 0, expected);
-	expect_masked_once(steps, 1, 0, expected);
-	for (size_t cut = 1; cut < 400; cut++)
-		expect_masked_once(steps, 0, cut, expected);
+	expect_masked_user(steps, expected, expected);
 }
 
 /* Lower-case letters are the secret here: none of them may be kept, in whatever pieces it came. */
@@ -1340,10 +1357,15 @@ static void test_mask(void **state)
 	static const struct step none[] = {HELLO, C("AUTHOR x\r\n"), S("500 No\r\n"), MAIL_TAIL, END};
 
 	(void)state;
-	expect_masked(plain, HEAD "AUTH PLAIN ****************\r\n" TAIL);
-	expect_masked(blanks, HEAD " auth\tPLAIN  ****************\r\n" TAIL);
-	expect_masked(login, HEAD "AUTH LOGIN\r\n********\r\n********\r\n" TAIL);
-	expect_masked(command_like, HEAD "AUTH LOGIN\r\n********\r\n****\n" TAIL);
+	/* "\0a@x\0******" */
+	expect_masked_user(plain, HEAD "AUTH PLAIN AGFAeAAqKioqKio=\r\n" TAIL,
+			   HEAD "AUTH PLAIN ****************\r\n" TAIL);
+	expect_masked_user(blanks, HEAD " auth\tPLAIN  AGFAeAAqKioqKio=\r\n" TAIL,
+			   HEAD " auth\tPLAIN  ****************\r\n" TAIL);
+	expect_masked_user(login, HEAD "AUTH LOGIN\r\ndXNlcg==\r\n********\r\n" TAIL,
+			   HEAD "AUTH LOGIN\r\n********\r\n********\r\n" TAIL);
+	expect_masked_user(command_like, HEAD "AUTH LOGIN\r\nQUITQUIT\r\n****\n" TAIL,
+			   HEAD "AUTH LOGIN\r\n********\r\n****\n" TAIL);
 	expect_masked(none, HEAD "AUTHOR x\r\n" TAIL);
 }
 
