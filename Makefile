@@ -8,7 +8,7 @@ VERSION := 0.1.0
 PACKAGES_BUILD := gcc libc6-dev make pkgconf clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
 	libssl-dev
 PACKAGES_TEST  := libcmocka-dev libjansson-dev python3 python3-jsonschema curl swaks msmtp s-nail postfix procps util-linux \
-	iproute2 tmux mandoc openssl libasan8 libubsan1 qemu-system-x86 busybox-static cpio
+	iproute2 tmux mandoc openssl libasan8 libubsan1 qemu-system-x86 busybox-static cpio libclang-rt-dev
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
 
 # ---- Tools and flags --------------------------------------------------------------------------
@@ -137,13 +137,38 @@ test: deps-test ## install what is missing, and run every test
 	@$(MAKE) --no-print-directory tests
 
 .PHONY: tests unit
-tests: all unit
+tests: all unit fuzz-build
 	@$(MAKE) --no-print-directory SANITIZE=1 all unit
 	@$(PYTHON) tests/run.py --build $(BUILD) --sanitized build-sanitize $(TESTS)
 
 unit: $(UNIT_TESTS)
 
-C_FILES := $(wildcard user/*.[ch] include/*.h bpf/*.[ch] tests/unit/*.[ch] tests/bench/*.c)
+# ---- Fuzzing: libFuzzer, under ASan and UBSan ---------------------------------------------------
+
+FUZZ_SECONDS ?= 10
+FUZZ_BUILD   := build-fuzz
+FUZZ_FLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_OBJECTS := $(patsubst user/%.c,$(FUZZ_BUILD)/user/%.o,$(filter-out user/main.c user/capture.c user/live.c user/watch.c \
+		user/doctor.c user/enrich.c user/snapshot.c user/options.c user/replay.c user/report.c,$(wildcard user/*.c)))
+
+.PHONY: fuzz fuzz-build
+fuzz: fuzz-build ## fuzz each target for FUZZ_SECONDS (or ARGS="-runs=10000000 -max_total_time=0")
+	$(Q)for target in $(FUZZ_TARGETS); do $(PYTHON) tests/fuzz/fuzz.py $$target $(FUZZ_SECONDS) $(ARGS) || exit 1; done
+
+fuzz-build: $(FUZZ_TARGETS)
+
+$(FUZZ_BUILD)/user/%.o: user/%.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+$(FUZZ_BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OBJECTS)
+	$(SAY) FUZZ $@
+	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+-include $(wildcard $(FUZZ_BUILD)/user/*.d)
+
+C_FILES := $(wildcard user/*.[ch] include/*.h bpf/*.[ch] tests/unit/*.[ch] tests/bench/*.c tests/fuzz/*.c)
 
 format: ## lay out the code
 	$(Q)clang-format -i $(C_FILES)
@@ -198,7 +223,7 @@ uninstall: ## remove what install put there
 	rm -rf $(DESTDIR)$(PREFIX)/share/smtpsnoop
 
 clean: ## remove what was built
-	rm -rf build build-sanitize
+	rm -rf build build-sanitize build-fuzz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'

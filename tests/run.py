@@ -4,7 +4,8 @@
     run.py --build DIR [--sanitized DIR] [GROUP]…
 
 Groups, in this order: check (layout, clang's warnings, clang-tidy, cppcheck), unit (cmocka), events (what
-the unit tests wrote, against the schema), sanitized (unit and replay tests under ASan and UBSan), replay, docs,
+the unit tests wrote, against the schema), sanitized (unit and replay tests under ASan and UBSan), fuzz (ten
+seconds a target), replay, docs,
 vm (Debian 12's kernel in QEMU), live (real clients, servers and kernel). All of them where none is named. The live tests need root.
 """
 
@@ -21,7 +22,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
 UNIT_TIMEOUT_S = 300
-GROUPS = ("check", "unit", "events", "sanitized", "replay", "docs", "vm", "live")
+GROUPS = ("check", "unit", "events", "sanitized", "fuzz", "replay", "docs", "vm", "live")
 
 
 class Count:
@@ -152,6 +153,16 @@ def sanitized(count, options):
         count.command("sanitized doctor", program, "doctor", env=env, timeout=60)
         count.command("sanitized live", PYTHON, "tests/live/run.py", "test_hostile", "test_sends.Forms", env=env,
                       timeout=600)
+
+
+def fuzz(count, options):
+    """Ten seconds for each target."""
+    targets = [path for path in sorted(glob.glob(os.path.join(ROOT, "build-fuzz/fuzz_*"))) if "." not in os.path.basename(path)]
+    wanted = glob.glob(os.path.join(ROOT, "tests/fuzz/fuzz_*.c"))
+    if len(targets) != len(wanted):
+        count.tell("FAIL", f"fuzz: {len(targets)} of {len(wanted)} targets were built")
+    for target in targets:
+        count.command(f"fuzz {os.path.basename(target)}", PYTHON, "tests/fuzz/fuzz.py", target, "10", timeout=120)
 
 
 def replay(count, options):

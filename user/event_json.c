@@ -348,7 +348,7 @@ static void write_process_id(struct text *out, uint32_t pid, uint64_t start_ns, 
 	char entity[32];
 
 	json_number(out, "pid", pid);
-	time_at(out, "start", (int64_t)start_ns + boot_to_real_ns);
+	time_at(out, "start", (int64_t)(start_ns + (uint64_t)boot_to_real_ns));
 	snprintf(entity, sizeof(entity), "%08x-%016llx", pid, (unsigned long long)start_ns);
 	json_string(out, "entity_id", entity);
 }

@@ -62,7 +62,7 @@ struct pipeline {
 
 static int64_t realtime(const struct pipeline *pipeline, uint64_t boot_ns)
 {
-	return (int64_t)boot_ns + pipeline->realtime_offset_ns;
+	return (int64_t)(boot_ns + (uint64_t)pipeline->realtime_offset_ns); /* a forged one may wrap */
 }
 
 static struct event *event_make(struct pipeline *pipeline, enum event_action action, uint64_t time_ns)

@@ -295,6 +295,13 @@ class Replay(unittest.TestCase):
             for line in done.stdout.splitlines():
                 json.loads(line)
 
+    def test_a_clock_that_wraps(self):
+        recording = Recording()
+        recording.record(CLOCK, struct.pack("<q", 2**63 - 1))
+        recording.session(9, 100, 5, STEPS)
+        recording.close(9)
+        self.assertEqual(len([one for one in self.replay(recording) if one["event"]["action"] == "smtp-message"]), 1)
+
     def test_flipped_bytes(self):
         recording = self.whole()
         for at in range(len(MAGIC), len(recording.data), 31):

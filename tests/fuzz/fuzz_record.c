@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Records as the kernel side, or a forged recording, may tell them: the check, and the whole pipeline behind it
+ * with both writers of events. The input is a list of records; their lengths are put right half of the time.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "pipeline.h"
+#include "records.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct sink *sink;
+static FILE *nowhere;
+
+static void keep(void *context, const struct record *record)
+{
+	(void)context;
+	if (!record_valid(record, record->len))
+		abort(); /* masking must not spoil a record */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct pipeline_filter filter = {.all = true};
+	static const struct pipeline_hooks hooks = {.on_record = keep};
+	struct pipeline *pipeline;
+
+	if (!nowhere)
+		nowhere = fopen("/dev/null", "w");
+	if (!sink && nowhere)
+		sink = sink_json_new(nowhere);
+	pipeline = sink ? pipeline_new(sink, &filter, &hooks) : NULL;
+	if (!pipeline)
+		return 0;
+	while (size > sizeof(struct record) + 2) {
+		uint16_t len = (uint16_t)(data[0] | data[1] << 8);
+		struct record *record;
+
+		data += 2;
+		size -= 2;
+		len = len < sizeof(*record) ? sizeof(*record) : len;
+		len = len > size ? (uint16_t)(size > UINT16_MAX ? UINT16_MAX : size) : len;
+		record = malloc(len);
+		if (!record)
+			break;
+		memcpy(record, data, len);
+		if (record->type < 0x8000)
+			record->len = len;
+		if (record_valid(record, len)) {
+			pipeline_tick(pipeline, record->time_ns);
+			pipeline_record(pipeline, record);
+		}
+		free(record);
+		data += len;
+		size -= len;
+	}
+	pipeline_finish(pipeline, "end");
+	pipeline_free(pipeline);
+	return 0;
+}

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Writes the seeds of the fuzz targets below a folder: seeds.py FOLDER"""
+
+import os
+import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "replay"))
+import test_replay  # noqa: E402 (it builds recordings)
+
+CLIENT, SERVER = 0, 2
+
+LINES = [
+    b"EHLO client.example", b"HELO c", b"LHLO c", b"MAIL FROM:<a@x> SIZE=100 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=e",
+    b'rcpt to:<"a b>c"@x> NOTIFY=SUCCESS ORCPT=rfc822;a@x', b"MAIL FROM: a@x", b"MAIL FROM:<@r1,@r2:a@x>",
+    b"BDAT 100 LAST", b"BDAT 0", b"AUTH PLAIN AGFAeABzZWNyZXQ=", b"AUTH XOAUTH2 dXNlcj1hQHgBYXV0aD1CZWFyZXIgdAEB",
+    b"AUTH LOGIN dXNlcg==", b"AUTH CRAM-MD5", b"AUTH CRAM-MD5 dSAwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZg==",
+    b"AUTH SCRAM-SHA-1 biwsbj11LHI9YWJj", b"AUTH OAUTHBEARER bixhPXUsAWF1dGg9dAEB",
+    b"AUTH NTLM TlRMTVNTUAADAAAAAAAAAEAAAAAAAAAAQAAAAAAAAABAAAAABAAEAEAAAAAAAAAAQAAAAAAAAABAAAAAAQAAAHUAdQA=",
+    b"STARTTLS", b"RSET", b"VRFY x", b"NOOP", b"QUIT", b"DATA",
+]
+
+
+def steps(*parts):
+    out = b"\1"
+    for side, text in parts:
+        for at in range(0, len(text), 64):
+            piece = text[at:at + 64]
+            out += bytes([(len(piece) - 1) << 2 | side]) + piece
+    return out
+
+
+TALK = ((SERVER, b"220 mx\r\n"), (CLIENT, b"EHLO c\r\n"), (SERVER, b"250-mx\r\n250 PIPELINING\r\n"))
+ENVELOPE = ((CLIENT, b"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nDATA\r\n"),
+            (SERVER, b"250 2.1.0 Ok\r\n250 Ok\r\n550 5.1.1 no\r\n354 go\r\n"))
+TEXT = ((CLIENT, b"Subject: s\r\nFrom: a@x\r\n\r\n..dot\r\n.\r\nQUIT\r\n"), (SERVER, b"250 2.0.0 Ok: queued as 4X\r\n221 bye\r\n"))
+SESSIONS = [
+    steps(*TALK, *ENVELOPE, *TEXT),
+    steps(*TALK, (CLIENT, b"AUTH LOGIN\r\n"), (SERVER, b"334 VXNlcm5hbWU6\r\n"), (CLIENT, b"dXNlcg==\r\n"),
+          (SERVER, b"334 UGFzc3dvcmQ6\r\n"), (CLIENT, b"c2VjcmV0\r\n"), (SERVER, b"235 Ok\r\n"), *ENVELOPE, *TEXT),
+    steps(*TALK, (CLIENT, b"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 4\r\nabcdBDAT 2 LAST\r\nef"),
+          (SERVER, b"250 a\r\n250 b\r\n250 c\r\n552 d\r\n")),
+    steps(*TALK, (CLIENT, b"STARTTLS\r\nMAIL FROM:<a@x>\r\n"), (SERVER, b"220 go\r\n"), (CLIENT, b"\x16\x03\x01")),
+    steps((SERVER, b"220 l\r\n"), (CLIENT, b"LHLO c\r\n"), (SERVER, b"250 l\r\n"), *ENVELOPE, (CLIENT, b"x\n.\n"),
+          (SERVER, b"250 a\r\n451 b\r\n")),
+]
+MAILS = [
+    b"\x05Received: by h (Postfix, from userid 1000)\r\n\tid 4X; Mon, 1 Jan 2024 00:00:00 +0100\r\nFrom: =?utf-8?q?J=C3=B6?= <a@x>\r\n"
+    b"To: g: b@y, \"c, d\" <c@y>;\r\nCc: (x(y)) <@r:d@y>\r\nSubject: =?iso-8859-1?B?5A==?=\r\n =?utf-8?Q?b?=\r\n"
+    b"Date: Mon, 1 Jan 2024 00:00:00 +0100\r\nMessage-ID: <i@x>\r\nMIME-Version: 1.0\r\n"
+    b"Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\npre\r\n--b\r\nContent-Type: text/plain\r\n\r\nhi\r\n--b\r\n"
+    b"Content-Type: application/pdf; name*0*=utf-8''a%20; name*1=b.pdf\r\nContent-Transfer-Encoding: base64\r\n"
+    b"Content-Disposition: attachment; filename=\"r.pdf\"\r\n\r\nYWJj\r\n--b\r\n"
+    b"Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\nContent-Transfer-Encoding: quoted-printable\r\n"
+    b"Content-Disposition: inline; filename==?utf-8?q?x?=\r\n\r\na=3Db=\r\nc\r\n--c--\r\n--b--\r\nend\r\n",
+]
+
+
+def records():
+    """One watch of one session, as a recording and as the list of records that the record target reads."""
+    recording = test_replay.Recording()
+    recording.exec(100, 5, "/usr/bin/client", ("client", "-x"))
+    recording.sender(9, 100, 5, uid=1000, ancestors=((1, 1),))
+    recording.session(9, 100, 5, test_replay.STEPS, uid=1000)
+    recording.name(1000, "joe")
+    recording.hash(bytes(32))
+    recording.close(9)
+    data = bytes(recording.data)
+    at, out = data.index(b"\n") + 1, b""
+    body = data[at:]
+    while at < len(data):
+        length = struct.unpack_from("<I", data, at + 4)[0]
+        out += struct.pack("<H", length) + data[at:at + length]
+        at += length
+    return body, out
+
+
+def write(folder, name, seeds):
+    os.makedirs(os.path.join(folder, name), exist_ok=True)
+    for number, seed in enumerate(seeds):
+        with open(os.path.join(folder, name, f"seed-{number}"), "wb") as file:
+            file.write(seed)
+
+
+def main():
+    folder = sys.argv[1]
+    recording, listed = records()
+    write(folder, "fuzz_command", LINES)
+    write(folder, "fuzz_session", SESSIONS)
+    write(folder, "fuzz_mail", MAILS)
+    write(folder, "fuzz_record", [listed])
+    write(folder, "fuzz_recording", [b"\1" + recording, b"\0x"])
+
+
+main()
