@@ -210,6 +210,68 @@ static void write_facts(struct text *out, const struct smtp_facts *facts)
 	json_bool(out, "starttls", facts->starttls);
 }
 
+static void write_addresses(struct text *out, const char *name, const struct mail *mail,
+			    enum mail_address_kind kind)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < mail->address_count; i++) {
+		if (mail->addresses[i].kind != kind)
+			continue;
+		if (!any) {
+			json_open(out, name);
+			json_open_list(out, "address");
+		}
+		any = true;
+		json_bytes(out, NULL, mail_span(mail, mail->addresses[i].address));
+	}
+	if (!any)
+		return;
+	json_close_list(out);
+	json_close(out);
+}
+
+static void write_string(struct text *out, const char *name, const struct mail *mail,
+			 struct mail_string string)
+{
+	if (string.len)
+		json_bytes(out, name, mail_span(mail, string));
+}
+
+static void write_attachments(struct text *out, const struct mail *mail)
+{
+	json_open_list(out, "attachments");
+	for (uint32_t i = 0; i < mail->attachment_count; i++) {
+		const struct mail_attachment *attachment = &mail->attachments[i];
+
+		json_open(out, NULL);
+		json_open(out, "file");
+		write_string(out, "name", mail, attachment->name);
+		write_string(out, "mime_type", mail, attachment->type);
+		json_number(out, "size", attachment->size);
+		json_close(out);
+		json_close(out);
+	}
+	json_close_list(out);
+}
+
+static void write_email(struct text *out, const struct mail *mail)
+{
+	json_open(out, "email");
+	write_addresses(out, "from", mail, MAIL_FROM);
+	write_addresses(out, "to", mail, MAIL_TO);
+	write_addresses(out, "cc", mail, MAIL_CC);
+	write_addresses(out, "reply_to", mail, MAIL_REPLY_TO);
+	write_string(out, "subject", mail, mail->subject);
+	write_string(out, "message_id", mail, mail->message_id);
+	write_string(out, "x_mailer", mail, mail->x_mailer);
+	if (mail->has_date)
+		time_at(out, "origination_timestamp", mail->date_s * 1000000000LL);
+	if (mail->attachment_count)
+		write_attachments(out, mail);
+	json_close(out);
+}
+
 static void write_smtp(struct text *out, const struct event *event)
 {
 	json_open(out, "smtp");
@@ -586,6 +648,8 @@ static int json_write(struct sink *base, const struct event *event)
 	write_event(out, event);
 	if (event->has_flow) {
 		write_smtp(out, event);
+		if (event->transaction && event->transaction->mail)
+			write_email(out, event->transaction->mail);
 		write_rule(out, event);
 		write_network(out, event);
 		if (event->sender_count)

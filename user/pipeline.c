@@ -308,6 +308,10 @@ static void event_reasons(struct event *event)
 		event_reason(event, "bytes_missing");
 	if (event->transaction && event->transaction->smuggling)
 		event_reason(event, "smtp_smuggling");
+	if (event->transaction && event->transaction->mail && event->transaction->mail->repeated)
+		event_reason(event, "header_repeated");
+	if (event->transaction && event->transaction->mail && event->transaction->mail->truncated)
+		event_reason(event, "mail_truncated");
 	if (event->session && event->session->commands_after_starttls)
 		event_reason(event, "commands_after_starttls");
 	if (event->session && event->session->replies_surplus)

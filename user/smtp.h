@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mail.h"
 #include "span.h"
 
 /* Bounds. What exceeds one is dropped and counted in the session's or transaction's counters. */
@@ -70,6 +71,7 @@ struct smtp_transaction {
 	uint32_t recipient_size;
 	uint32_t recipients_dropped; /* RCPT commands beyond the bounds */
 
+	struct mail *mail;	/* owned; what the message says of itself. NULL: no data was seen */
 	uint64_t bytes;		/* of the message, as sent, without the end-of-data line */
 	uint64_t missing_bytes; /* of the client's stream, within the transaction, that were not captured */
 	bool replies_missing;	/* replies were lost or do not add up: refusals and outcome may be wrong */

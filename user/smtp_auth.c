@@ -177,8 +177,9 @@ static size_t next_part(struct span name, enum form form, size_t *at, char part[
 }
 
 /*
- * Writes what fits into `max` bytes of a name. False if it is no name: empty, malformed, or with a NUL,
- * which no mechanism allows: PLAIN's response sent to LOGIN has one, and the password behind it.
+ * Writes what fits into `max` bytes of a name. False if it is no name: empty, malformed, or with a NUL or
+ * an OAuth separator, which no mechanism allows: PLAIN's response sent to LOGIN has a NUL, and the password
+ * behind it.
  */
 static bool read_name(struct span name, enum form form, char *user, size_t max, size_t *len)
 {
@@ -189,7 +190,7 @@ static bool read_name(struct span name, enum form form, char *user, size_t max, 
 		char part[4];
 		size_t part_len = next_part(name, form, &at, part);
 
-		if (!part_len || part[0] == '\0')
+		if (!part_len || part[0] == '\0' || part[0] == SEPARATOR)
 			return false;
 		full = full || part_len > max - *len;
 		if (full)
@@ -258,7 +259,7 @@ static bool find_cram_md5(struct span text, struct found *found)
 /* Google's and Microsoft's: "user=" name SEPARATOR "auth=Bearer " token SEPARATOR SEPARATOR */
 static bool find_xoauth2(struct span text, struct found *found)
 {
-	static const char key[] = "user=";
+	static const char key[] = "user=", behind[] = "auth="; /* without it, the token is in the name */
 	size_t begin = 0, end = find_byte(text, 0, SEPARATOR);
 
 	while (end < text.len && !begins(text, begin, key)) {
@@ -269,7 +270,10 @@ static bool find_xoauth2(struct span text, struct found *found)
 		return false;
 	found->name = (struct range){begin + sizeof(key) - 1, end};
 	found->keep[0] = (struct range){begin ? begin - 1 : 0, end + 1};
-	return true;
+	if (begin)
+		return true;
+	found->keep[1] = (struct range){end + 1, end + sizeof(behind)};
+	return begins(text, end + 1, behind);
 }
 
 /* The header of RFC 5801, section 4: "n," or "y," or "p=binding,", then [ "a=" authzid ] ",". Up to its end. */
@@ -412,7 +416,7 @@ static bool ntlm_overlaps(struct span text, size_t at, struct range name)
 {
 	struct range secret = ntlm_field(text, at);
 
-	return secret.begin < name.end && name.begin < secret.end;
+	return secret.begin < secret.end && secret.begin < name.end && name.begin < secret.end;
 }
 
 static bool find_ntlm(struct span text, struct found *found)

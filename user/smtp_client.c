@@ -272,7 +272,7 @@ static bool line_keep(struct smtp_session *session, struct span part)
 	size_t room = SMTP_LINE_MAX - session->line_len;
 
 	if (!session->line)
-		session->line = malloc(SMTP_LINE_MAX);
+		session->line = calloc(1, SMTP_LINE_MAX);
 	if (!session->line)
 		room = 0;
 	if (part.len > room)
@@ -307,7 +307,7 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 	session->position += taken;
 	if (!end || kept) {
 		line_keep(session, line);
-		line = (struct span){session->line ? session->line : "", session->line_len};
+		line = session->line ? (struct span){session->line, session->line_len} : (struct span){"", 0};
 	}
 	if (!end)
 		return taken;
@@ -335,6 +335,35 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 }
 
 /* Counts bytes of the message. */
+static void message_parse(struct smtp_session *session, struct span data)
+{
+	struct open *open = session->current;
+
+	if (!open)
+		return;
+	if (!open->mail)
+		open->mail = mail_parser_new();
+	if (open->mail)
+		mail_parser_data(open->mail, data);
+}
+
+static void message_gap(struct smtp_session *session, uint64_t len)
+{
+	if (session->current && session->current->mail)
+		mail_parser_gap(session->current->mail, len);
+}
+
+/*
+ * A line's text: the dot in front of it is not part of it (RFC 5321, 4.5.2), the CRs that were held back with
+ * it are.
+ */
+static void message_line(struct smtp_session *session, struct span piece, uint64_t bytes)
+{
+	for (uint64_t held = bytes - piece.len; held > 1; held--)
+		message_parse(session, (struct span){"\r", 1});
+	message_parse(session, piece);
+}
+
 static void message_add(struct smtp_session *session, uint64_t bytes)
 {
 	if (session->current)
@@ -379,6 +408,8 @@ static size_t take_message(struct smtp_session *session, struct span data, uint6
 
 	session->position += taken;
 	message_add(session, bytes);
+	if (bytes)
+		message_line(session, (struct span){data.data, taken}, bytes);
 	if (session->place.dot == DOT_END) {
 		/* CRLF.CRLF and nothing else ends the data (RFC 5321, 4.1.1.4). */
 		session->soft_end =
@@ -396,6 +427,7 @@ static size_t take_chunk(struct smtp_session *session, struct span data, uint64_
 	session->position += taken;
 	session->chunk_left -= taken;
 	message_add(session, taken);
+	message_parse(session, (struct span){data.data, taken});
 	if (!session->chunk_left) {
 		session->line_start = session->position;
 		end_chunk(session, time_ns);
@@ -427,6 +459,7 @@ void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 	session->facts.client_missing += len ? len : 1;
 	if (session->current)
 		session->current->transaction->missing_bytes += len ? len : 1;
+	message_gap(session, len);
 	switch (session->mode) {
 	case MODE_COMMAND:
 	case MODE_ANSWER:

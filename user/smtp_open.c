@@ -7,8 +7,10 @@
 
 void open_free(struct open *open)
 {
-	if (open)
+	if (open) {
+		mail_parser_free(open->mail);
 		smtp_transaction_free(open->transaction);
+	}
 	free(open);
 }
 
@@ -31,6 +33,15 @@ static enum smtp_outcome outcome_of(const struct open *open)
 	if (open->mail_code >= 400 || open->data_refused || every_recipient_refused(open->transaction))
 		return SMTP_OUTCOME_FAILURE;
 	return SMTP_OUTCOME_UNKNOWN;
+}
+
+/* The message is not parsed any further. */
+static void end_mail(struct open *open)
+{
+	if (open->mail)
+		open->transaction->mail = mail_parser_finish(open->mail);
+	mail_parser_free(open->mail);
+	open->mail = NULL;
 }
 
 /* One without recipients is none. */
@@ -56,6 +67,7 @@ void open_hand_out(struct smtp_session *session, struct open *open)
 	}
 	if (session->current == open)
 		session->current = NULL;
+	end_mail(open);
 	open->transaction->outcome = outcome_of(open);
 	if (!smtp_session_is_smtp(session)) {
 		session->facts.quoted++;
@@ -74,6 +86,7 @@ void open_end(struct smtp_session *session, struct open *open, enum smtp_end end
 	if (!open)
 		return;
 	open->ended = true;
+	end_mail(open);
 	open->transaction->end = end;
 	open->transaction->end_pos = end_pos;
 	open->transaction->end_ns = time_ns;

@@ -50,7 +50,8 @@ struct message_place {
 struct open {
 	struct open *next;
 	struct smtp_transaction *transaction;
-	uint32_t owed; /* replies that are still to come for it */
+	struct mail_parser *mail; /* of the message under way; owned */
+	uint32_t owed;		  /* replies that are still to come for it */
 	bool ended;
 	bool data_refused;
 	uint16_t mail_code;  /* reply to MAIL, 0: none yet */

@@ -20,6 +20,7 @@ void smtp_transaction_free(struct smtp_transaction *transaction)
 {
 	if (!transaction)
 		return;
+	mail_free(transaction->mail);
 	free(transaction->envelope);
 	free(transaction->recipients);
 	free(transaction);

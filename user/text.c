@@ -7,6 +7,7 @@
 #include "text.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <langinfo.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -351,4 +352,11 @@ struct span text_basename(struct span path)
 		path.data = slash + 1;
 	}
 	return path;
+}
+
+int hex_value(char c)
+{
+	return isdigit((unsigned char)c)    ? c - '0'
+	       : isxdigit((unsigned char)c) ? toupper((unsigned char)c) - 'A' + 10
+					    : -1;
 }

@@ -64,4 +64,7 @@ bool address_is_ipv4(const uint8_t *addr);
 /* The name behind the last slash. */
 struct span text_basename(struct span path);
 
+/* A hexadecimal digit's value, or -1. */
+int hex_value(char c);
+
 #endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Messages: header fields, addresses, encoded words, dates, parameters, MIME parts; in every segmentation the same. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "mail.h"
+#include "mail_field.h"
+#include "mail_word.h"
+#include "smtp.h"
+
+/* What was found of a message, a line a fact. */
+static void sum_up(const struct mail *mail, struct text *out)
+{
+	static const char *const kinds[] = {"from", "to", "cc", "reply-to"};
+
+	for (uint32_t i = 0; i < mail->address_count; i++) {
+		text_add_format(out, "%s ", kinds[mail->addresses[i].kind]);
+		text_add(out, mail_span(mail, mail->addresses[i].address));
+		text_add_string(out, "\n");
+	}
+	text_add_string(out, "subject ");
+	text_add(out, mail_span(mail, mail->subject));
+	text_add_string(out, "\nid ");
+	text_add(out, mail_span(mail, mail->message_id));
+	text_add_format(out, "\ndate %lld\n", mail->has_date ? (long long)mail->date_s : -1LL);
+	for (uint32_t i = 0; i < mail->attachment_count; i++) {
+		text_add(out, mail_span(mail, mail->attachments[i].name));
+		text_add_string(out, " ");
+		text_add(out, mail_span(mail, mail->attachments[i].type));
+		text_add_format(out, " %llu\n", (unsigned long long)mail->attachments[i].size);
+	}
+	if (mail->repeated)
+		text_add_string(out, "repeated\n");
+	if (mail->truncated)
+		text_add_string(out, "truncated\n");
+}
+
+static void expect(const char *message, const char *expected)
+{
+	for (size_t size = 1; size < 90; size++) {
+		struct mail_parser *parser = mail_parser_new();
+		struct text out = {0};
+		struct mail *mail;
+		size_t len = strlen(message);
+
+		assert_non_null(parser);
+		for (size_t at = 0; at < len; at += size) {
+			size_t piece = size < len - at ? size : len - at;
+			char *copy = malloc(piece);
+
+			assert_non_null(copy);
+			memcpy(copy, message + at, piece);
+			mail_parser_data(parser, (struct span){copy, piece});
+			free(copy);
+		}
+		mail = mail_parser_finish(parser);
+		mail_parser_free(parser);
+		sum_up(mail, &out);
+		assert_string_equal(out.data, expected);
+		text_free(&out);
+		mail_free(mail);
+	}
+}
+
+static void test_header(void **state)
+{
+	(void)state;
+	expect("From: \"Doe, Jo\" <jo@x>\r\nTo: a@x, B (b) <b@y>,\r\n\tteam: c@z, d@z;\r\nCC: "
+	       "undisclosed-recipients:;\r\n"
+	       "Reply-To: <@r:e@x>\r\nSubject: two\r\n lines\r\nDate: Mon, 1 Jan 2024 02:00:00 +0200\r\n"
+	       "Message-Id: <1@x>\r\n\r\nSubject: body\r\n",
+	       "from jo@x\nto a@x\nto b@y\nto c@z\nto d@z\nreply-to e@x\nsubject two lines\nid 1@x\n"
+	       "date 1704067200\n");
+	expect("Subject: no end", "subject no end\nid \ndate -1\n");
+	expect("", "subject \nid \ndate -1\n");
+	expect("Subject: first\nsubject : second\nFrom: a@x\nFrom: b@x\n\n",
+	       "from a@x\nfrom b@x\nsubject first\nid \ndate -1\nrepeated\n");
+}
+
+static void expect_words(const char *body, const char *expected)
+{
+	struct text out = {0};
+
+	mail_word_decode(&out, span_of(body));
+	assert_string_equal(out.data, expected);
+	text_free(&out);
+}
+
+static void test_words(void **state)
+{
+	(void)state;
+	expect_words("plain", "plain");
+	expect_words("a =?utf-8?Q?b_=C3=A4?= c", "a b \xc3\xa4 c");
+	expect_words("=?ISO-8859-1?B?5Gg=?=", "\xc3\xa4h");
+	expect_words("=?utf-8?q?a?=\t =?utf-8*de?Q?b?=  c", "ab  c");
+	expect_words("=?utf-8?B?w6?= =?utf-8?Q?x?=", "=?utf-8?B?w6?= =?utf-8?Q?x?="); /* half a character */
+	expect_words("=?utf-8?Q?=C3?= =?utf-8?Q?=A4?=", "\xc3\xa4");
+	expect_words("=?windows-1251?Q?=CF?=", "\xd0\x9f");
+	expect_words("=?iso-2022-jp?B?GyRCJCIbKEI=?=", "\xe3\x81\x82");
+	expect_words("=?x-evil?Q?a?= =?utf-8?X?a?= =?utf-8?Q?=GG?= =?utf-8?Q?=FF?=",
+		     "=?x-evil?Q?a?= =?utf-8?X?a?= =?utf-8?Q?=GG?= =?utf-8?Q?=FF?=");
+}
+
+static void test_dates(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t expected; /* -1: none */
+	} dates[] = {
+		{"Thu, 01 Jan 1970 00:00:01 +0000", 1},
+		{"29 Feb 2024 12:00 GMT", 1709208000},
+		{"1 Jan 24 00:00:00 EST", 1704085200},
+		{"Mon, 30 Feb 2024 00:00:00 +0000", -1},
+		{"1 Foo 2024 00:00:00 +0000", -1},
+		{"", -1},
+		{"1 Jan 2024 25:00:00 +0000", -1},
+		{"1 Jan 9999 00:00:00 +0000", -1},
+		{"yesterday", -1},
+		{"1 Jan 2024 00:00:00 -0130", 1704072600},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
+		int64_t got = -1;
+
+		assert_int_equal(mail_field_date(span_of(dates[i].text), &got), dates[i].expected != -1);
+		assert_int_equal(got, dates[i].expected);
+	}
+}
+
+static void expect_parameter(const char *body, const char *expected)
+{
+	struct text out = {0};
+	bool found = mail_field_parameter(&out, span_of(body), "name");
+
+	assert_int_equal(found, expected != NULL);
+	if (expected)
+		assert_string_equal(out.data ? out.data : "", expected);
+	text_free(&out);
+}
+
+static void test_parameters(void **state)
+{
+	(void)state;
+	expect_parameter("a/b; name=x.pdf", "x.pdf");
+	expect_parameter("a/b; other=1; NAME = \"a \\\"b;\\\" c\"; name=2", "a \"b;\" c");
+	expect_parameter("a/b; name*=utf-8'en'%C3%A4%20b; name=plain", "\xc3\xa4 b");
+	expect_parameter("a/b; name*1=two; name*0*=utf-8''one%20; name*3=four", "one two");
+	expect_parameter("a/b; name=\"=?utf-8?Q?=C3=A4?=\"", "\xc3\xa4");
+	expect_parameter("a/b; name*=x-evil''a%20b", "a b");
+	expect_parameter("a/b", NULL);
+	expect_parameter("a/b; names=x", NULL);
+	expect_parameter("a/b; name=\"open", "open");
+}
+
+#define PART(header, body) "--b\r\n" header "\r\n" body "\r\n"
+
+static void test_attachments(void **state)
+{
+	(void)state;
+	expect("Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\npreamble\r\n" PART("", "text") PART(
+		       "Content-Type: APPLICATION/Pdf; name=a.pdf\r\nContent-Transfer-Encoding: base64\r\n",
+		       "YWJj\r\nZA==")
+		       PART("Content-Disposition: attachment;\r\n filename=\"=?utf-8?Q?=C3=A4?=.txt\"\r\n"
+			    "Content-Transfer-Encoding: quoted-printable\r\n",
+			    "a=3Db=\r\nc\r\n--x") PART("Content-Type: multipart/alternative; boundary=c\r\n",
+						       "--c\r\n\r\ninner\r\n--c\r\nContent-Disposition: "
+						       "attachment\r\n\r\n\r\nend\r\n--c--")
+			       PART("Content-Disposition: attachment; filename=last\r\n",
+				    "--bc") "--b--\r\nfilename\r\n",
+	       "subject \nid \ndate -1\na.pdf application/pdf 4\n\xc3\xa4.txt  9\n  5\nlast  4\n");
+	expect("Content-Type: application/zip; name=only.zip\r\n\r\n12345", "subject \nid \ndate -1\n"
+									    "only.zip application/zip 5\n");
+}
+
+static void test_bounds(void **state)
+{
+	struct mail_parser *parser = mail_parser_new();
+	struct mail *mail;
+
+	(void)state;
+	mail_parser_data(parser, span_of("To: "));
+	for (int i = 0; i < 20000; i++)
+		mail_parser_data(parser, span_of("a@x, "));
+	for (int i = 0; i < 2000; i++)
+		mail_parser_data(parser, span_of("\r\nCc: a@x, b@x\r\nSubject: x"));
+	mail_parser_data(parser, span_of("\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"));
+	for (int i = 0; i < 300; i++)
+		mail_parser_data(parser, span_of("--b\r\nContent-Disposition: attachment\r\n\r\nx\r\n"));
+	mail = mail_parser_finish(parser);
+	mail_parser_free(parser);
+	assert_int_equal(mail->address_count, MAIL_ADDRESSES_MAX);
+	assert_int_equal(mail->attachment_count, MAIL_ATTACHMENTS_MAX);
+	assert_true(mail->truncated);
+	assert_true(mail->text.len <= MAIL_TEXT_MAX);
+	mail_free(mail);
+}
+
+static void keep(void *context, struct smtp_transaction *transaction)
+{
+	struct text *out = context;
+
+	if (transaction->mail)
+		sum_up(transaction->mail, out);
+	smtp_transaction_free(transaction);
+}
+
+/* As it goes over the wire: dots doubled by DATA, taken as they are by BDAT. */
+static void test_in_a_session(void **state)
+{
+	static const char wire[] =
+		"EHLO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nSubject: s\r\n"
+		"..\r\r\nTo: q@x\r\n\r\n..\r\n.\r\n"
+		"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 11\r\nSubject: .vBDAT 3 LAST\r\n\r\n.";
+
+	(void)state;
+	for (size_t size = 1; size < 200; size++) {
+		struct text out = {0};
+		struct smtp_session *session = smtp_session_new(false, keep, &out);
+
+		for (size_t at = 0; at < sizeof(wire) - 1; at += size)
+			smtp_client_data(session,
+					 (struct span){wire + at, size < sizeof(wire) - 1 - at
+									  ? size
+									  : sizeof(wire) - 1 - at},
+					 1);
+		smtp_session_close(session, 2);
+		smtp_session_free(session);
+		assert_string_equal(out.data, "to q@x\nsubject s\nid \ndate -1\nsubject .v\nid \ndate -1\n");
+		text_free(&out);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_header),	     cmocka_unit_test(test_words),
+		cmocka_unit_test(test_dates),	     cmocka_unit_test(test_parameters),
+		cmocka_unit_test(test_attachments),  cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_in_a_session),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
