@@ -618,6 +618,18 @@ static void write_senders(struct text *out, const struct event *event)
 	json_close_list(out);
 }
 
+static void write_proxy(struct text *out, const struct preamble *proxy)
+{
+	static const char *const protocols[] = {
+		[PREAMBLE_HTTP] = "http", [PREAMBLE_SOCKS4] = "socks4", [PREAMBLE_SOCKS5] = "socks5"};
+
+	json_open(out, "proxy");
+	json_string(out, "protocol", protocols[proxy->protocols[proxy->hops - 1]]);
+	json_bytes(out, "target", (struct span){proxy->target, proxy->target_len});
+	json_number(out, "hops", proxy->hops);
+	json_close(out);
+}
+
 static void write_own(struct text *out, const struct event *event)
 {
 	json_open(out, "smtpsnoop");
@@ -632,6 +644,8 @@ static void write_own(struct text *out, const struct event *event)
 		if (event->reason_count)
 			list(out, "reasons", event->reasons, event->reason_count);
 		write_senders(out, event);
+		if (event->session && event->session->proxy.hops)
+			write_proxy(out, &event->session->proxy);
 	}
 	json_close(out);
 }

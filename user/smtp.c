@@ -22,6 +22,9 @@
  *
  * DATA: until its reply is known, what follows is taken for the message, as a server that accepts it
  * does. If it is then refused, the client's lines are commands again.
+ *
+ * A proxy may stand in front (preamble.c). What the client says to it is read as lines all the same, for it
+ * may be said to a mail server. Once a proxy answered, nothing is owed for these lines.
  */
 #include "smtp.h"
 

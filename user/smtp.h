@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "mail.h"
+#include "preamble.h"
 #include "span.h"
 
 /* Bounds. What exceeds one is dropped and counted in the session's or transaction's counters. */
@@ -110,6 +111,7 @@ struct smtp_facts {
 	uint64_t server_bytes;
 	uint64_t client_missing;
 	uint64_t server_missing;
+	struct preamble proxy; /* in front of the session: `hops` is 0 if there is none */
 };
 
 /*

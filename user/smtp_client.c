@@ -292,6 +292,11 @@ static bool is_tls(const struct smtp_session *session, struct span data)
 	       data.data[0] == 0x16;
 }
 
+static bool is_command(struct span line)
+{
+	return smtp_command_parse(line).verb != SMTP_VERB_NONE;
+}
+
 /* Takes one line, or what there is of one, off the data. */
 static size_t take_line(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
@@ -315,6 +320,12 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 		line.len = SMTP_LINE_MAX;
 		session->line_truncated = true;
 	}
+	/* The line as a mail server sees it, or what a proxy lets through of it. */
+	if (session->line_break && session->line_break <= line.len && !is_command(without_cr(line))) {
+		line.data += session->line_break;
+		line.len -= session->line_break;
+	}
+	session->line_break = 0;
 	if (session->line_truncated)
 		session->facts.lines_truncated++;
 	session->line_crlf = line.len && line.data[line.len - 1] == '\r';
@@ -435,9 +446,8 @@ static size_t take_chunk(struct smtp_session *session, struct span data, uint64_
 	return taken;
 }
 
-void smtp_client_data(struct smtp_session *session, struct span data, uint64_t time_ns)
+static void take_bytes(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
-	session->facts.client_bytes += data.len;
 	while (data.len) {
 		size_t taken = data.len;
 
@@ -453,8 +463,48 @@ void smtp_client_data(struct smtp_session *session, struct span data, uint64_t t
 	}
 }
 
+/* Behind a request to a proxy, a session begins. */
+static void on_request_end(struct smtp_session *session)
+{
+	session->request_end = session->position;
+	session->client_side = SIDE_SILENT;
+	session->line_break = session->line_len;
+	if (!session->current)
+		session->mode = MODE_COMMAND;
+}
+
+/* Takes what may be said to a proxy. Returns how much that is. */
+static size_t take_request(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	uint32_t owed = session->owed_count;
+	uint8_t hop = session->facts.proxy.hops;
+	bool ended;
+	size_t taken = preamble_client(&session->facts.proxy, data, NULL, &ended);
+
+	take_bytes(session, (struct span){data.data, taken}, time_ns);
+	session->request_lines[hop] += session->owed_count - owed;
+	if (ended)
+		on_request_end(session);
+	return taken;
+}
+
+void smtp_client_data(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	size_t taken = 1;
+
+	session->facts.client_bytes += data.len;
+	while (data.len && taken) {
+		taken = take_request(session, data, time_ns);
+		data.data += taken;
+		data.len -= taken;
+	}
+	take_bytes(session, data, time_ns);
+}
+
 void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns)
 {
+	preamble_gap(&session->facts.proxy);
+	session->line_break = 0;
 	session->position += len;
 	session->facts.client_missing += len ? len : 1;
 	if (session->current)

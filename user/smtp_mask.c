@@ -65,6 +65,10 @@ static struct masking masking_begin(const struct smtp_session *session, bool in_
 		masking.mode = MODE_COMMAND;
 		masking.head = session->line;
 		masking.head_len = session->line_len < SMTP_LINE_MAX ? session->line_len : SMTP_LINE_MAX - 1;
+		if (session->line_break < masking.head_len) {
+			masking.head += session->line_break;
+			masking.head_len -= session->line_break;
+		}
 	}
 	return masking;
 }
@@ -165,25 +169,43 @@ static size_t mask_message(struct masking *masking, char *data, size_t len)
 	return taken;
 }
 
-void smtp_mask_secrets(const struct smtp_session *session, char *data, size_t len, bool in_order)
+static void mask_lines(struct masking *masking, char *data, size_t len)
 {
-	struct masking masking = masking_begin(session, in_order);
-
-	while (len && session->mode != MODE_OPAQUE) {
+	while (len) {
 		const char *end = memchr(data, '\n', len);
 		size_t taken = end ? (size_t)(end - data) + 1 : len;
 
-		if (masking.mode == MODE_MESSAGE) {
-			taken = mask_message(&masking, data, len);
-		} else if (masking.mode == MODE_CHUNK) {
-			taken = len < masking.chunk_left ? len : (size_t)masking.chunk_left;
-			masking.chunk_left -= taken;
-			if (!masking.chunk_left)
-				masking.mode = MODE_COMMAND;
+		if (masking->mode == MODE_MESSAGE) {
+			taken = mask_message(masking, data, len);
+		} else if (masking->mode == MODE_CHUNK) {
+			taken = len < masking->chunk_left ? len : (size_t)masking->chunk_left;
+			masking->chunk_left -= taken;
+			if (!masking->chunk_left)
+				masking->mode = MODE_COMMAND;
 		} else {
-			mask_line(&masking, data, taken);
+			mask_line(masking, data, taken);
 		}
 		data += taken;
 		len -= taken;
 	}
+}
+
+void smtp_mask_secrets(const struct smtp_session *session, char *data, size_t len, bool in_order)
+{
+	struct masking masking = masking_begin(session, in_order);
+	struct preamble preamble = session->facts.proxy;
+	bool ended = true;
+
+	if (session->mode == MODE_OPAQUE)
+		return;
+	while (len && in_order && ended) { /* requests to proxies: behind each, a line begins */
+		size_t taken = preamble_client(&preamble, (struct span){data, len}, data, &ended);
+
+		mask_lines(&masking, data, taken);
+		if (ended)
+			masking.head_len = 0;
+		data += taken;
+		len -= taken;
+	}
+	mask_lines(&masking, data, len);
 }

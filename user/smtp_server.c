@@ -23,8 +23,9 @@ static void on_nested_reply(struct smtp_session *session, uint16_t code, uint64_
 	session->nested = NULL;
 	if (!nested)
 		return;
-	if (code >= 300) {
-		open_free(nested);
+	if (code >= 300 ||
+	    (session->current && session->current->transaction->start_pos > nested->transaction->start_pos)) {
+		open_free(nested); /* refused, or over: the next one has begun behind it */
 		return;
 	}
 	open_end(session, session->current, SMTP_END_RESET, nested->transaction->start_pos, time_ns);
@@ -231,26 +232,49 @@ static bool is_opaque(const struct smtp_session *session)
 	return session->mode == MODE_OPAQUE;
 }
 
-void smtp_server_data(struct smtp_session *session, struct span data, uint64_t time_ns)
+/* A proxy answered: what was said to it were no commands. */
+static void on_request_answered(struct smtp_session *session, uint64_t time_ns)
 {
-	session->facts.server_bytes += data.len;
-	session->server_seen = true;
+	uint32_t *lines = &session->request_lines[session->facts.proxy.answers - 1];
+	struct open *open = session->current;
+
+	for (; *lines && session->owed_count; --*lines)
+		owed_drop_first(session);
+	if (!open || open->transaction->start_pos >= session->request_end)
+		return;
+	if (session->position == session->request_end)
+		session->mode = MODE_COMMAND;
+	open_end(session, open, SMTP_END_RESET, session->request_end, time_ns);
+}
+
+/* Takes what a proxy says. Returns how much that is. */
+static size_t take_response(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	bool answered;
+	size_t taken = preamble_server(&session->facts.proxy, data, &answered);
+
+	if (answered)
+		on_request_answered(session, time_ns);
+	return taken;
+}
+
+static void take_replies(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
 	while (data.len && !is_opaque(session)) {
 		const char *end = memchr(data.data, '\n', data.len);
 		size_t len = end ? (size_t)(end - data.data) : data.len;
 		size_t room = REPLY_LINE_MAX - session->reply_line_len;
+		struct span line = {session->reply_line, 0};
 
 		if (room > len)
 			room = len;
 		memcpy(session->reply_line + session->reply_line_len, data.data, room);
 		session->reply_line_len += (uint32_t)room;
+		line.len = session->reply_line_len;
 		if (end && !session->reply_skip && session->server_side == SIDE_SILENT)
-			session->server_side = side_of_server(
-				without_cr((struct span){session->reply_line, session->reply_line_len}));
+			session->server_side = side_of_server(without_cr(line));
 		if (end && !session->reply_skip)
-			on_reply_line(session,
-				      without_cr((struct span){session->reply_line, session->reply_line_len}),
-				      time_ns);
+			on_reply_line(session, without_cr(line), time_ns);
 		if (end) {
 			session->reply_line_len = 0;
 			session->reply_skip = false;
@@ -260,9 +284,24 @@ void smtp_server_data(struct smtp_session *session, struct span data, uint64_t t
 	}
 }
 
+void smtp_server_data(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	size_t taken = 1;
+
+	session->facts.server_bytes += data.len;
+	session->server_seen = true;
+	while (data.len && taken) {
+		taken = take_response(session, data, time_ns);
+		data.data += taken;
+		data.len -= taken;
+	}
+	take_replies(session, data, time_ns);
+}
+
 void smtp_server_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns)
 {
 	(void)time_ns;
+	preamble_gap(&session->facts.proxy);
 	session->server_seen = true;
 	session->facts.server_missing += len ? len : 1;
 	session->reply_line_len = 0;

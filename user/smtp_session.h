@@ -30,7 +30,6 @@ enum dot {
 	DOT_END,       /* the end of data was just taken */
 };
 
-/* The place in a message: also where only looking on, not parsing, is wanted. */
 /* What the first line of a side looks like. */
 enum side {
 	SIDE_SILENT, /* nothing was seen of it */
@@ -39,6 +38,7 @@ enum side {
 	SIDE_OTHER, /* another protocol */
 };
 
+/* The place in a message: also where only looking on, not parsing, is wanted. */
 struct message_place {
 	enum dot dot;
 	uint32_t held; /* bytes since the line start that may be the end of data: the dot and its CRs */
@@ -90,8 +90,9 @@ struct smtp_session {
 	char *line; /* the beginning of a line that has not ended; owned, made when first needed */
 	uint32_t line_len;
 	bool line_truncated;
-	bool line_crlf; /* the last line ended with CRLF */
-	bool line_skip; /* after a gap: what comes before the next LF is no line */
+	bool line_crlf;	     /* the last line ended with CRLF */
+	bool line_skip;	     /* after a gap: what comes before the next LF is no line */
+	uint32_t line_break; /* a request to a proxy ended here in the line: what follows may be the line */
 	struct message_place place;
 	uint64_t chunk_left;
 	bool chunk_last;
@@ -106,6 +107,11 @@ struct smtp_session {
 	struct open *nested;
 	struct open *first, *last; /* every open transaction, oldest first; `current` among them */
 	uint32_t open_count;
+
+	/* What was said to a proxy. */
+	uint64_t request_end; /* position behind the last request */
+	uint32_t request_lines[PREAMBLE_HOPS_MAX +
+			       1]; /* lines of it that the server would owe a reply, were it none */
 
 	/* What the server owes: a ring. */
 	struct owed *owed;

@@ -43,6 +43,10 @@ SESSIONS = [
     steps(*TALK, (CLIENT, b"STARTTLS\r\nMAIL FROM:<a@x>\r\n"), (SERVER, b"220 go\r\n"), (CLIENT, b"\x16\x03\x01")),
     steps((SERVER, b"220 l\r\n"), (CLIENT, b"LHLO c\r\n"), (SERVER, b"250 l\r\n"), *ENVELOPE, (CLIENT, b"x\n.\n"),
           (SERVER, b"250 a\r\n451 b\r\n")),
+    steps((CLIENT, b"CONNECT h:25 HTTP/1.1\r\nProxy-Authorization: Basic eDp5\r\n\r\n"),
+          (SERVER, b"HTTP/1.1 200 ok\r\n\r\n"), *TALK, *ENVELOPE, *TEXT),
+    steps((CLIENT, b"\5\1\2\1\1u\1p\5\1\0\3\1h\0\x19"), (SERVER, b"\5\2\1\0\5\0\0\1\0\0\0\0\0\0"),
+          (CLIENT, b"\4\1\0\x19\0\0\0\1u\0h\0"), (SERVER, b"\0\x5a\0\0\0\0\0\0"), *TALK, *ENVELOPE, *TEXT),
 ]
 MAILS = [
     b"\x05Received: by h (Postfix, from userid 1000)\r\n\tid 4X; Mon, 1 Jan 2024 00:00:00 +0100\r\nFrom: =?utf-8?q?J=C3=B6?= <a@x>\r\n"

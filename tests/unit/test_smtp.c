@@ -600,8 +600,16 @@ static void test_second_mail(void **state)
 		TEXT,
 		QUIT,
 		END};
+	/* Accepted only after the message, and the mail behind it: that one keeps its place. */
+	static const struct step late[] = {
+		HELLO,
+		C("MAIL FROM:<a@x>\r\nMAIL FROM:<c@x>\r\nRCPT TO:<b@y>\r\nBDAT 1 LAST\r\nxMAIL FROM:<e@x>\r\n"
+		  "RCPT TO:<f@y>\r\n"),
+		S("250 A\r\n250 C\r\n250 B\r\n250 Queued\r\n250 E\r\n250 F\r\n"), QUIT, END};
 
 	(void)state;
+	expect(late, "1 data success <a@x> <b@y>250 1 bytes 250 Queued\n"
+		     "2 close unknown <e@x> <f@y>250 0 bytes 250 F\n");
 	expect(refused, MAIL_1);
 	expect(accepted, "1 reset unknown <a@x> <b@y>250 0 bytes 250 Ok\n"
 			 "2 data success <c@x> <d@y>250 18 bytes 250 Queued\n");
