@@ -4,9 +4,10 @@
  *
  * Each direction is judged by the first bytes of what is sent or received at once, in registers.
  * From here: a line that opens with an SMTP command that no other protocol uses makes the flow
- * SMTP, at any time, whatever it looked like before; TLS, a request line of HTTP, binary or a
- * server's greeting makes it something else; other text may be a preamble (a proxy's CONNECT, junk)
- * and is copied on trial. To here: an opening 220 makes the flow a candidate, anything else does not.
+ * SMTP, at any time, whatever it looked like before; TLS, binary or a server's greeting makes it
+ * something else; other text may be a preamble (a proxy's CONNECT, junk) and is copied on trial: of
+ * one that opens with another request of HTTP, that piece. To here: an opening 220 makes the flow
+ * a candidate, anything else does not.
  *
  *   copied whole       tx SMTP
  *   copied, on trial   tx unknown, and fewer than the allowed tries (more after a 220)
@@ -19,8 +20,9 @@
 
 #include "maps.bpf.h"
 
-#define LOOK_LEN	  16U	/* bytes that are looked at */
-#define TRIES_MAX	  24U	/* records delivered of a flow in which neither side looks like SMTP yet */
+#define LOOK_LEN	  16U /* bytes that are looked at */
+#define TRIES_MAX	  24U /* records delivered of a flow in which neither side looks like SMTP yet */
+#define TRIES_REQUEST	  2U  /* of them, of one that opens with an HTTP request: the send and its segment */
 #define TRIES_GREETED_MAX 4096U /* the same where the server opened with 220: commands may trickle */
 
 /* Four letters as the first load of a line sees them, in lower case. */
@@ -53,13 +55,19 @@ static __always_inline bool is_command(__u64 line)
 	return false;
 }
 
-static __always_inline bool is_http(__u32 word)
+static __always_inline bool is_request(__u32 word)
 {
 	return word == WORD('G', 'E', 'T', ' ') || word == WORD('P', 'O', 'S', 'T') ||
 	       word == WORD('P', 'U', 'T', ' ') || word == WORD('H', 'E', 'A', 'D') ||
-	       word == WORD('P', 'R', 'I', ' ') || word == WORD('O', 'P', 'T', 'I') ||
-	       word == WORD('H', 'T', 'T', 'P') || word == WORD('S', 'S', 'H', '-') ||
-	       word == WORD('D', 'E', 'L', 'E') || word == WORD('P', 'A', 'T', 'C');
+	       word == WORD('O', 'P', 'T', 'I') || word == WORD('D', 'E', 'L', 'E') ||
+	       word == WORD('P', 'A', 'T', 'C');
+}
+
+/* HTTP's responses, its version 2, and SSH. */
+static __always_inline bool is_other(__u32 word)
+{
+	return word == WORD('P', 'R', 'I', ' ') || word == WORD('H', 'T', 'T', 'P') ||
+	       word == WORD('S', 'S', 'H', '-');
 }
 
 /* A TLS record's header: handshake, alert, change of cipher or data, then version 3.x. */
@@ -70,11 +78,11 @@ static __always_inline bool is_tls(__u64 lo)
 	return type >= 0x14 && type <= 0x17 && major == 3 && minor <= 4;
 }
 
-/* Neither text nor the first byte of a SOCKS request (4, 5). */
+/* Neither text nor the first byte of what is said to a SOCKS proxy: a request (4, 5), a password (1). */
 static __always_inline bool is_binary(__u8 c)
 {
-	return (c < ' ' && !is_lead(c) && c != 4 && c != 5) || c == 0x7f || (c >= 0x80 && c < 0xc2) ||
-	       c > 0xf4;
+	return (c < ' ' && !is_lead(c) && c != 1 && c != 4 && c != 5) || c == 0x7f ||
+	       (c >= 0x80 && c < 0xc2) || c > 0xf4;
 }
 
 /* The greeting with which a server opens: "220 " or "220-". */
@@ -100,7 +108,9 @@ static __always_inline enum look look_tx(__u64 lo, __u64 hi)
 		return LOOK_SMTP;
 	if (is_tls(lo))
 		return LOOK_TLS;
-	if (is_http((__u32)lo) || is_binary((__u8)lo) || is_greeting(lo))
+	if (is_request((__u32)lo))
+		return LOOK_REQUEST;
+	if (is_other((__u32)lo) || is_binary((__u8)lo) || is_greeting(lo))
 		return LOOK_OTHER;
 	return LOOK_UNKNOWN;
 }
@@ -145,6 +155,9 @@ static __always_inline void state_tx(struct flow_state *state, enum look look)
 			state->tx = LOOK_TLS;
 			state->id.flags |= FLOW_TLS;
 		}
+	} else if (look == LOOK_REQUEST && state->rx != LOOK_SMTP) {
+		if (state->tries < TRIES_MAX - TRIES_REQUEST)
+			state->tries = TRIES_MAX - TRIES_REQUEST;
 	} else if (look == LOOK_OTHER && state->tx == LOOK_UNKNOWN && state->rx != LOOK_SMTP) {
 		state->tx = LOOK_OTHER;
 	}

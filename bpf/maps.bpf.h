@@ -113,6 +113,7 @@ enum look {
 	LOOK_SMTP,    /* commands (from here) or a 220 greeting (to here) */
 	LOOK_OTHER,   /* not SMTP */
 	LOOK_TLS,     /* a TLS record: what follows cannot be read */
+	LOOK_REQUEST, /* a piece that opens with a request line of HTTP; a state's tx and rx never are */
 };
 
 struct flow_state {

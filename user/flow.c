@@ -83,6 +83,7 @@ static void flow_free(struct flow *flow)
 		sender_unref(flow->senders[i]);
 	smtp_session_free(flow->smtp);
 	smtp_session_free(flow->sends);
+	smtp_session_free(flow->peer);
 	free(flow->server_name);
 	free(flow);
 }

@@ -75,6 +75,7 @@ struct flow {
 	struct smtp_session *sends;
 	bool sends_started;
 	uint32_t sends_next;
+	struct smtp_session *peer; /* of an accepted connection, with the roles changed */
 
 	struct sender *senders[FLOW_SENDERS_MAX];
 	uint32_t sender_count;

@@ -44,12 +44,41 @@ void mask_send(struct flow *flow, struct send_record *record)
 	explicit_bzero(copy, sizeof(copy));
 }
 
+/* What the peer of an accepted connection sends: here it is the client, and may log in to a server of this host. */
+static void mask_peer(struct flow *flow, struct segment_record *record)
+{
+	int32_t ahead = flow->rx.started ? (int32_t)(record->seq - flow->rx.next_seq) : 0;
+	char copy[SEGMENT_DATA_MAX];
+
+	if (!flow->peer)
+		flow->peer = smtp_session_new(true, forget, NULL);
+	if (!flow->peer || record->data_len > sizeof(copy)) {
+		memset(record->data, '*', record->data_len);
+		return;
+	}
+	memcpy(copy, record->data, record->data_len);
+	smtp_mask_secrets(flow->peer, record->data, record->data_len, ahead == 0);
+	if (ahead < 0)
+		return;
+	if (ahead > 0)
+		smtp_client_gap(flow->peer, (uint64_t)ahead, record->h.time_ns);
+	smtp_client_data(flow->peer, (struct span){copy, record->data_len}, record->h.time_ns);
+	explicit_bzero(copy, sizeof(copy));
+}
+
 void mask_segment(struct flow *flow, struct segment_record *record)
 {
-	if (record->flags & SEGMENT_OUTBOUND)
+	struct span data = {record->data, record->data_len};
+
+	if (record->flags & SEGMENT_OUTBOUND) {
 		smtp_mask_secrets(flow->smtp, record->data, record->data_len,
 				  !flow->tx.started || flow->tx.next_seq == record->seq);
-	else if (flow->sends)
-		smtp_server_data(flow->sends, (struct span){record->data, record->data_len},
-				 record->h.time_ns);
+		if (flow->peer)
+			smtp_server_data(flow->peer, data, record->h.time_ns);
+		return;
+	}
+	if (record->flow.flags & FLOW_ACCEPTED)
+		mask_peer(flow, record);
+	if (flow->sends)
+		smtp_server_data(flow->sends, data, record->h.time_ns);
 }

@@ -242,6 +242,12 @@ static void event_hold(struct pipeline *pipeline, struct event *event)
 
 /* ---- Events of a flow ----------------------------------------------------------------------- */
 
+/* Whether what came before was not seen. */
+static bool is_mid_stream(const struct flow_id *id)
+{
+	return !(id->flags & FLOW_FROM_START) || id->flags & FLOW_SKIPPED;
+}
+
 static bool is_mail_port(uint16_t port)
 {
 	return port == 25 || port == 465 || port == 587 || port == 2525;
@@ -265,7 +271,7 @@ static struct event *event_of_flow(struct pipeline *pipeline, enum event_action 
 	event_endpoint(&event->source, flow->id.local_addr, flow->id.local_port);
 	event_endpoint(&event->destination, flow->id.remote_addr, flow->id.remote_port);
 	event->mptcp = flow->id.flags & FLOW_MPTCP;
-	event->capture.mid_stream = !(flow->id.flags & FLOW_FROM_START) || flow->id.flags & FLOW_SKIPPED;
+	event->capture.mid_stream = is_mid_stream(&flow->id);
 	event_identify(pipeline, event->session_id, flow->id.cookie, 0, 0);
 	event->session = malloc(sizeof(*event->session));
 	if (event->session)
@@ -421,8 +427,11 @@ static struct flow *pipeline_flow_of(struct pipeline *pipeline, const struct flo
 {
 	struct flow *flow = pipeline_flow(pipeline, id->cookie, time_ns);
 
-	if (flow)
-		flow->id = *id;
+	if (!flow)
+		return NULL;
+	if (!flow->id.remote_port && is_mid_stream(id))
+		smtp_session_mid_stream(flow->smtp);
+	flow->id = *id;
 	return flow;
 }
 

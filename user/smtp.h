@@ -128,6 +128,12 @@ struct smtp_session;
  */
 struct smtp_session *smtp_session_new(bool replies, smtp_transaction_fn on_transaction, void *context);
 
+/*
+ * The streams do not begin with the connection. What comes before the first command may be a message's
+ * text: it is owed no reply. To be called before any data.
+ */
+void smtp_session_mid_stream(struct smtp_session *session);
+
 /* Ends nothing: a session that is freed before smtp_session_close() drops its open transactions. */
 void smtp_session_free(struct smtp_session *session);
 

@@ -236,6 +236,8 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 		session->facts.mail_from_seen = true;
 	if (contains(line, "RCPT TO:"))
 		session->facts.rcpt_to_seen = true;
+	if (session->mid_stream && !session->facts.commands_seen)
+		return;
 	do_command(session, &command, time_ns);
 	if (session->current)
 		session->current->transaction->end_pos = session->position;

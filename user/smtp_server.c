@@ -128,7 +128,7 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
 {
 	struct open *open = session->current;
 
-	if (code == 421)
+	if (code == 421 || (session->mid_stream && !session->facts.commands_seen))
 		return;
 	if (!session->facts.client_missing && !session->facts.server_missing) /* a hole explains it */
 		session->facts.replies_surplus++;

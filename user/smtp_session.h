@@ -85,6 +85,7 @@ struct smtp_session {
 	/* The client's side. */
 	enum mode mode;
 	enum side client_side;
+	bool mid_stream;   /* it was there before it was seen */
 	uint64_t position; /* of the next byte */
 	uint64_t line_start;
 	char *line; /* the beginning of a line that has not ended; owned, made when first needed */
