@@ -19,6 +19,7 @@ void event_free(struct event *event)
 	for (uint32_t i = 0; i < event->sender_count; i++)
 		sender_unref(event->senders[i]);
 	smtp_transaction_free(event->transaction);
+	free(event->origin);
 	free(event->session);
 	free(event->server_name);
 	free(event->stats);

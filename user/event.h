@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "identity.h"
+#include "origin.h"
 #include "smtp.h"
 
 enum event_action {
@@ -93,8 +94,9 @@ struct event {
 	struct smtp_transaction *transaction;	   /* owned; NULL but for a message */
 	struct sender *senders[EVENT_SENDERS_MAX]; /* references; the first one is `process` */
 	uint32_t sender_count;
-	bool tls;				/* encrypted: TLS was established on the flow */
-	char *server_name;			/* owned; TLS SNI, NULL: none seen */
+	struct origin *origin; /* owned; of a message that an MTA sends on; NULL: not known */
+	bool tls;	       /* encrypted: TLS was established on the flow */
+	char *server_name;     /* owned; TLS SNI, NULL: none seen */
 	const char *reasons[EVENT_REASONS_MAX]; /* static; from the documented list */
 	uint32_t reason_count;
 	struct event_capture capture;

@@ -178,6 +178,8 @@ static void write_transaction(struct text *out, const struct smtp_transaction *t
 		json_bytes(out, "mail_parameters", smtp_transaction_parameters(transaction));
 	json_number(out, "transaction", transaction->number);
 	json_number(out, "bytes", transaction->bytes);
+	if (origin_queue_id(transaction).len)
+		json_bytes(out, "queue_id", origin_queue_id(transaction));
 	if (!transaction->reply_code)
 		return;
 	json_open(out, "last_reply");
@@ -618,6 +620,25 @@ static void write_senders(struct text *out, const struct event *event)
 	json_close_list(out);
 }
 
+static void write_origin(struct text *out, const struct origin *origin)
+{
+	char uid[16];
+
+	json_open(out, "origin");
+	if (origin->has_uid) {
+		snprintf(uid, sizeof(uid), "%u", origin->uid);
+		json_string(out, "uid", uid);
+	}
+	if (origin->user[0])
+		json_bytes(out, "user", span_of(origin->user));
+	json_string(out, "mta", origin->mta);
+	if (origin->queue_id[0])
+		json_string(out, "queue_id", origin->queue_id);
+	if (origin->submission[0])
+		json_string(out, "submission", origin->submission);
+	json_close(out);
+}
+
 static void write_proxy(struct text *out, const struct preamble *proxy)
 {
 	static const char *const protocols[] = {
@@ -644,6 +665,8 @@ static void write_own(struct text *out, const struct event *event)
 		if (event->reason_count)
 			list(out, "reasons", event->reasons, event->reason_count);
 		write_senders(out, event);
+		if (event->origin)
+			write_origin(out, event->origin);
 		if (event->session && event->session->proxy.hops)
 			write_proxy(out, &event->session->proxy);
 	}

@@ -40,6 +40,7 @@ struct pipeline {
 	struct process_table *processes;
 	struct flow_table *flows;
 	struct names *names;
+	struct submissions *submissions; /* NULL: there was none */
 	struct held_event *held_first, *held_last;
 	size_t held_count;
 	struct event_stats stats;
@@ -179,6 +180,76 @@ static void event_write(struct pipeline *pipeline, struct event *event)
 	event_free(event);
 }
 
+/* The MTA that sends a message on; NULL: it is none that can be believed. */
+static const char *mta_of(const struct pipeline *pipeline, const struct event *event)
+{
+	const char *mta = NULL;
+
+	for (uint32_t i = 0; i < event->sender_count; i++) {
+		const struct sender *sender = event->senders[i];
+		const char *name = sender->task.ns_user == pipeline->ns_user ? origin_mta(sender) : NULL;
+
+		if (!name || (mta && strcmp(mta, name) != 0))
+			return NULL;
+		mta = name;
+	}
+	return mta;
+}
+
+static void event_find_origin(struct pipeline *pipeline, struct event *event)
+{
+	const struct mail *mail = event->transaction ? event->transaction->mail : NULL;
+	const char *mta = mail && mail->received.len ? mta_of(pipeline, event) : NULL;
+	struct origin origin;
+
+	if (event->origin || !mta || event->transaction->missing_bytes ||
+	    !origin_parse(mta, mail_span(mail, mail->received), &origin))
+		return;
+	if (!origin.has_uid && !origin.user[0] && pipeline->submissions)
+		submissions_find(pipeline->submissions, &origin);
+	event->origin = malloc(sizeof(*event->origin));
+	if (event->origin)
+		*event->origin = origin;
+}
+
+/* True if nothing more is to come. */
+static bool event_fill_origin(struct pipeline *pipeline, struct event *event)
+{
+	struct origin *origin;
+	const char *name = NULL;
+	enum name_state state;
+
+	event_find_origin(pipeline, event);
+	origin = event->origin;
+	if (!origin || !origin->named || origin->user[0])
+		return true;
+	state = names_user(pipeline->names, origin->uid, pipeline->now_ns, &name);
+	if (state == NAME_MISSING && pipeline->hooks.want_user)
+		pipeline->hooks.want_user(pipeline->hooks.context, origin->uid);
+	if (state == NAME_KNOWN && strlen(name) <= ORIGIN_USER_MAX)
+		memcpy(origin->user, name, strlen(name) + 1);
+	return state == NAME_KNOWN;
+}
+
+/* Remembers who handed a mail to an MTA of this host. */
+static void submission_keep(struct pipeline *pipeline, const struct event *event)
+{
+	static const uint8_t loopback4[13] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127},
+			     loopback6[16] = {[15] = 1};
+	const uint8_t *to = event->destination.addr;
+	bool here = memcmp(to, loopback4, sizeof(loopback4)) == 0 ||
+		    memcmp(to, loopback6, sizeof(loopback6)) == 0 || memcmp(to, event->source.addr, 16) == 0;
+	struct span queue_id = origin_queue_id(event->transaction);
+
+	if (!here || event->sender_count != 1 || !queue_id.len)
+		return;
+	if (!pipeline->submissions)
+		pipeline->submissions = submissions_new();
+	if (pipeline->submissions)
+		submissions_add(pipeline->submissions, queue_id, event->senders[0]->task.euid,
+				event->senders[0]->task.ns_user == pipeline->ns_user, event->id);
+}
+
 /* Fills what is known of the event's senders by now. True if nothing more is to come. */
 static bool event_fill(struct pipeline *pipeline, struct event *event)
 {
@@ -189,7 +260,7 @@ static bool event_fill(struct pipeline *pipeline, struct event *event)
 				 &pipeline->hooks))
 			filled = false;
 	}
-	return filled;
+	return event_fill_origin(pipeline, event) && filled;
 }
 
 static void event_reason(struct event *event, const char *reason)
@@ -346,6 +417,7 @@ static void on_transaction(void *context, struct smtp_transaction *transaction)
 	event->capture.complete = !transaction->missing_bytes && !transaction->replies_missing &&
 				  event->capture.witness != WITNESS_DIFFER;
 	event_reasons(event);
+	submission_keep(pipeline, event);
 	flow->messages++;
 	flow->recipients += transaction->recipient_count;
 	flow->bytes += transaction->bytes;
@@ -534,6 +606,8 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 
 	if (!host)
 		return;
+	while (pipeline->held_first) /* they have the old name */
+		held_write_first(pipeline);
 	free(pipeline->host);
 	pipeline->host = host;
 	pipeline->hook = record->hook < HOOK_COUNT ? (enum hook)record->hook : HOOK_NONE;
@@ -715,6 +789,7 @@ void pipeline_free(struct pipeline *pipeline)
 	flow_table_free(pipeline->flows);
 	process_table_free(pipeline->processes);
 	names_free(pipeline->names);
+	submissions_free(pipeline->submissions);
 	free(pipeline->host);
 	free(pipeline);
 }

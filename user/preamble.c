@@ -154,7 +154,7 @@ static uint8_t http_status(struct preamble *preamble, uint8_t c)
 		preamble->server.good = c == '2';
 		preamble->server.interim = c == '1';
 	}
-	if (expected == '*' ? !isdigit(c) : c != expected)
+	if (expected == '*' ? !isdigit(c) : c != (uint8_t)expected)
 		return SERVER_NONE;
 	preamble->server.blank = false;
 	return pattern[preamble->server.place] ? SERVER_HTTP_STATUS : SERVER_HTTP_LINES;

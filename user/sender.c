@@ -54,6 +54,17 @@ static char *cgroup_path(const char *leaf_first, size_t len)
 	return path;
 }
 
+/*
+ * Whether the file behind a task's exe link is another than that of its exec. On overlayfs and btrfs stat() tells
+ * other devices than the kernel has: what the snapshot took from it cannot be compared then.
+ */
+static bool is_other_file(const struct image *image, uint32_t dev, uint64_t inode)
+{
+	if (image->dev != dev)
+		return !(image->flags & EXEC_SNAPSHOT);
+	return image->inode != inode;
+}
+
 struct sender *sender_of_record(const struct sender_record *record, struct process_table *processes,
 				const struct pipeline_hooks *hooks)
 {
@@ -64,8 +75,7 @@ struct sender *sender_of_record(const struct sender_record *record, struct proce
 	sender->flags = record->flags;
 	sender->full = record->ns_pid != 0;
 	if (sender->image && record->exe_inode) {
-		sender->exe_swapped =
-			record->exe_inode != sender->image->inode || record->exe_dev != sender->image->dev;
+		sender->exe_swapped = is_other_file(sender->image, record->exe_dev, record->exe_inode);
 		sender->exe_deleted =
 			sender->exe_deleted || (!sender->exe_swapped && record->flags & SENDER_EXE_DELETED);
 	}

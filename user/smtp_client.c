@@ -126,7 +126,7 @@ static void on_bdat(struct smtp_session *session, const struct smtp_command *com
 		owed_add_message(session, open);
 	else
 		owed_add(session, OWED_CHUNK, open, 0);
-	session->chunk_left = command->size;
+	session->chunk_size = session->chunk_left = command->size;
 	session->chunk_last = command->last;
 	session->mode = MODE_CHUNK;
 	if (!command->size)

@@ -70,6 +70,25 @@ static void on_auth_reply(struct smtp_session *session, uint16_t code)
 		session->mode = MODE_COMMAND;
 }
 
+/*
+ * A server without BDAT (500, 502: RFC 5321, 4.2.4) does not take its octets for data: what follows the command,
+ * it reads as commands.
+ */
+static void on_unknown_bdat(struct smtp_session *session, struct open *open)
+{
+	if (session->mode != MODE_CHUNK || session->owed_count)
+		return;
+	session->mode = MODE_COMMAND;
+	session->line_start = session->position;
+	if (session->chunk_left != session->chunk_size) { /* these were commands, or the end of one */
+		session->line_skip = true;
+		session_lose_step(session);
+	}
+	session->chunk_left = 0;
+	if (open)
+		open->data_refused = true;
+}
+
 static void on_message_reply(struct open *open, uint16_t code)
 {
 	if (open && (!open->final_code || code < 300))
@@ -97,10 +116,16 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 		break;
 	case OWED_DATA: on_data_reply(session, open, code); break;
 	case OWED_CHUNK:
+		if (code == 500 || code == 502)
+			on_unknown_bdat(session, open);
 		if (open && code >= 400)
 			open->data_refused = true;
 		break;
-	case OWED_MESSAGE: on_message_reply(open, code); break;
+	case OWED_MESSAGE:
+		on_message_reply(open, code);
+		if (code == 500 || code == 502)
+			on_unknown_bdat(session, open);
+		break;
 	case OWED_AUTH: on_auth_reply(session, code); break;
 	case OWED_STARTTLS:
 		session->facts.starttls = session->facts.starttls || code == 220;

@@ -95,6 +95,7 @@ struct smtp_session {
 	bool line_skip;	     /* after a gap: what comes before the next LF is no line */
 	uint32_t line_break; /* a request to a proxy ended here in the line: what follows may be the line */
 	struct message_place place;
+	uint64_t chunk_size;
 	uint64_t chunk_left;
 	bool chunk_last;
 	bool soft_allowed;     /* the client ends its lines with LF alone */

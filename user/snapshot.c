@@ -214,6 +214,8 @@ static size_t append_args(struct exec_record *record, int dir, char *out)
 		record->flags |= EXEC_ARGS_TRUNCATED;
 		n = EXEC_ARGS_MAX;
 	}
+	while (n > 1 && !args[n - 1] && !args[n - 2]) /* setproctitle() leaves them behind its title */
+		n--;
 	memcpy(out, args, (size_t)n);
 	return (size_t)n;
 }

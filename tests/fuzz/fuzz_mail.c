@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "mail.h"
+#include "origin.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,6 +28,18 @@ static struct mail *parse(struct span text, size_t piece)
 	return mail;
 }
 
+static void origins(struct span received)
+{
+	static const char *const mtas[] = {"postfix", "exim", "sendmail", "opensmtpd"};
+	struct origin origin;
+
+	for (size_t i = 0; i < sizeof(mtas) / sizeof(mtas[0]); i++) {
+		if (origin_parse(mtas[i], received, &origin) && !origin.has_uid && !origin.user[0] &&
+		    !origin.queue_id[0])
+			abort();
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct mail *whole, *cut;
@@ -43,6 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (whole->attachments[i].size != cut->attachments[i].size)
 			abort();
 	}
+	origins(mail_span(whole, whole->received));
 	mail_free(whole);
 	mail_free(cut);
 	return 0;

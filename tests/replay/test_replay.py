@@ -38,19 +38,22 @@ class Recording:
     def __init__(self, wire=True, version=1):
         self.data = MAGIC
         self.now = 100 * SECOND
-        name = b"recorded-host"
         self.record(CLOCK, struct.pack("<q", REALTIME_OFFSET))
-        self.record(HOST, struct.pack("<8I16s", version, HOOK_TRACEPOINT, int(wire), NS_USER, 1, 2, 3, len(name),
-                                      bytes(range(16))) + name)
+        self.host(b"recorded-host", wire, version)
 
     def record(self, kind, body):
         self.now += 1_000_000
         self.data += struct.pack("<IIQ", kind, 16 + len(body), self.now) + body
 
-    def exec(self, pid, start, path, args=(), filename=None, interp=None, cwd="/", flags=0, inode=7, parent=1):
+    def host(self, name, wire=True, version=1):
+        self.record(HOST, struct.pack("<8I16s", version, HOOK_TRACEPOINT, int(wire), NS_USER, 1, 2, 3, len(name),
+                                      bytes(range(16))) + name)
+
+    def exec(self, pid, start, path, args=(), filename=None, interp=None, cwd="/", flags=0, inode=7, parent=1,
+             dev=0x800001):
         parts = [leaf_first(path), (filename or path).encode() + b"\0", (interp or filename or path).encode() + b"\0",
                  leaf_first(cwd), b"".join(arg.encode() + b"\0" for arg in args)]
-        self.record(EXEC, struct.pack("<QQIIQQQIIQ5H3H", start, self.now, pid, flags, inode, 11, 13, 0x800001, parent,
+        self.record(EXEC, struct.pack("<QQIIQQQIIQ5H3H", start, self.now, pid, flags, inode, 11, 13, dev, parent,
                                       1, *map(len, parts), 0, 0, 0) + b"".join(parts))
 
     @staticmethod
@@ -259,6 +262,48 @@ class Replay(unittest.TestCase):
         self.assertEqual(event["event"]["outcome"], "unknown")
         self.assertEqual(event["smtp"]["rcpt_to"], ["c@d"])
         self.assertEqual(event["smtpsnoop"]["capture"]["witness"], "send-only")
+
+    def test_a_second_host(self):
+        """What waits for a name, of the first, is told with the first host's name."""
+        recording = self.whole()
+        recording.exec(43, 91 * SECOND, "/usr/bin/client")
+        recording.sender(78, 43, 91 * SECOND, 1001)
+        recording.session(78, 43, 91 * SECOND, STEPS, uid=1001)
+        for number in range(20):
+            recording.host(b"another-host-%d" % number)
+        names = [event["host"]["name"] for event in self.replay(recording)
+                 if event["event"]["action"] == "smtp-message"]
+        self.assertEqual(names, ["recorded-host"] * 2)
+
+    def relay(self, received, uid=105, user="postfix", path="/usr/lib/postfix/sbin/smtp", **exec_options):
+        recording = Recording()
+        recording.exec(42, 90 * SECOND, path, **exec_options)
+        recording.sender(77, 42, 90 * SECOND, uid)
+        recording.session(77, 42, 90 * SECOND, [(side, data.replace(b"Subject: x", received + b"Subject: x"))
+                                                for side, data in STEPS], uid=uid)
+        recording.name(uid, user)
+        recording.name(1000, "reports")
+        recording.hash(bytes(range(32)))
+        recording.close(77)
+        event, = self.messages(recording)
+        return event["smtpsnoop"].get("origin"), event
+
+    def test_origin(self):
+        received = b"Received: by mx (Postfix, from userid 1000)\r\n\tid 4XyZ; now\r\n"
+        self.assertEqual(self.relay(received)[0],
+                         {"uid": "1000", "user": "reports", "mta": "postfix", "queue_id": "4XyZ"})
+        self.assertIsNone(self.relay(b"")[0])
+        self.assertIsNone(self.relay(received, user="joe")[0])
+        self.assertIsNone(self.relay(received, path="/tmp/smtp")[0])
+        self.assertIsNone(self.relay(b"Received: by mx (own)\r\n" + received)[0])
+
+    def test_a_snapshot_from_another_device(self):
+        """On overlayfs, /proc tells another device than the kernel: that is no changed link."""
+        snapshot, other = 4, 8
+        self.assertNotIn("executable_link_changed", self.relay(b"", flags=snapshot, dev=other)[1]["smtpsnoop"].get(
+            "reasons", []))
+        self.assertIn("executable_link_changed", self.relay(b"", dev=other)[1]["smtpsnoop"]["reasons"])
+        self.assertIn("executable_link_changed", self.relay(b"", flags=snapshot, inode=8)[1]["smtpsnoop"]["reasons"])
 
     def test_losses(self):
         recording = Recording()

@@ -620,6 +620,72 @@ static void test_second_mail(void **state)
 
 /* ---- BDAT ------------------------------------------------------------------------------------ */
 
+/* To a server that does not know BDAT, what follows it is commands. */
+static void test_bdat_unknown(void **state)
+{
+	static const struct step waits[] = {
+		HELLO, MAIL_A, RCPT_B, C("BDAT 100 LAST\r\n"), S("500 What\r\n"), DATA,
+		TEXT,  MAIL_A, RCPT_B, C("BDAT 9\r\n"),	       S("502 What\r\n"), QUIT,
+		END};
+	static const struct step refused[] = {HELLO,
+					      MAIL_A,
+					      RCPT_B,
+					      C("BDAT 4 LAST\r\n"),
+					      S("554 No\r\n"),
+					      C("x\r\n."),
+					      MAIL_A,
+					      RCPT_B,
+					      DATA,
+					      TEXT,
+					      QUIT,
+					      END};
+	static const struct step at_once[] = {HELLO,
+					      MAIL_A,
+					      RCPT_B,
+					      C("BDAT 40 LAST\r\nRSET\r\nMAIL FROM:<c@x>\r\nRCPT "),
+					      S("500 What\r\n250 Reset\r\n250 C\r\n"),
+					      C("TO:<d@y>\r\nMAIL FROM:<e@x>\r\n"),
+					      S("250 D\r\n503 Nested\r\n"),
+					      QUIT,
+					      END};
+	struct played played = {0};
+
+	(void)state;
+	expect(waits, "1 data success <a@x> <b@y>250 18 bytes 250 Queued\n"
+		      "2 close failure <a@x> <b@y>250 0 bytes 502 What\n");
+	expect(refused, "1 data failure <a@x> <b@y>250 4 bytes 554 No\n"
+			"2 data success <a@x> <b@y>250 18 bytes 250 Queued\n");
+	/* All of it was sent before the reply: that something is hidden is said. */
+	play(at_once, true, 0, 0, &played);
+	assert_true(played.facts.replies_surplus > 0);
+	played_free(&played);
+}
+
+/* ---- Sessions under way ---------------------------------------------------------------------- */
+
+static void test_mid_stream(void **state)
+{
+	static const struct step text[] = {
+		C("a line\r\nthe last\r\n.\r\n"), S("250 Queued\r\n"), MAIL_A, RCPT_B, DATA, TEXT, QUIT, END};
+	static const struct step answer[] = {S("ited\r\n250 Ok\r\n"), MAIL_A, RCPT_B, DATA, TEXT, QUIT, END};
+	const struct step *all[] = {text, answer};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct played played = {0};
+		struct smtp_session *session = smtp_session_new(true, played_take, &played);
+
+		smtp_session_mid_stream(session);
+		for (const struct step *step = all[i]; step->kind != STEP_END; step++)
+			feed_exact(session, step, step->bytes, 1);
+		assert_int_equal(played.count, 1); /* before the end of the connection */
+		assert_string_equal(played.lines.data, MAIL_1);
+		assert_int_equal(smtp_session_facts(session)->replies_surplus, 0);
+		smtp_session_free(session);
+		played_free(&played);
+	}
+}
+
 static void test_bdat(void **state)
 {
 	static const struct step chunks[] = {HELLO,
@@ -1513,6 +1579,8 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_second_mail),
+		cmocka_unit_test(test_bdat_unknown),
+		cmocka_unit_test(test_mid_stream),
 		cmocka_unit_test(test_bdat),
 		cmocka_unit_test(test_malformed_bdat),
 		cmocka_unit_test(test_lmtp),

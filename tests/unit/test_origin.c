@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Whom a Received field names, for each MTA; that nothing in it can be borrowed; and the table of submissions. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "origin.h"
+
+/* "uid UID user USER id QUEUE_ID" of what is known, or "none". */
+static void expect(const char *mta, const char *received, const char *expected)
+{
+	struct origin origin;
+	char text[300] = "", *copy = strdup(received);
+	size_t len = 0;
+
+	assert_non_null(copy);
+	if (origin_parse(mta, (struct span){copy, strlen(copy)}, &origin)) {
+		if (origin.has_uid)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, " uid %u", origin.uid);
+		if (origin.user[0])
+			len += (size_t)snprintf(text + len, sizeof(text) - len, " user %s", origin.user);
+		if (origin.queue_id[0])
+			snprintf(text + len, sizeof(text) - len, " id %s", origin.queue_id);
+		assert_string_equal(origin.mta, mta);
+	} else {
+		strcpy(text, " none");
+	}
+	assert_string_equal(text + 1, expected);
+	free(copy);
+}
+
+static void test_local(void **state)
+{
+	(void)state;
+	expect("postfix",
+	       "by mx.x (Postfix, from userid 1000)\r\n\tid 4XyZ12; Mon,  1 Jan 2024 00:00:00 +0100 (CET)",
+	       "uid 1000 id 4XyZ12");
+	expect("exim",
+	       " from joe by mx.x with local (Exim 4.96)\r\n\t(envelope-from <joe@x>)\r\n\tid "
+	       "1rK-00A-2x\r\n\tfor "
+	       "a@x; Mon, 01 Jan 2024 00:00:00 +0100",
+	       "user joe id 1rK-00A-2x");
+	expect("sendmail",
+	       "(from joe@localhost)\r\n\tby mx.x (8.17.1/8.17.1/Submit) id 4011abcd; Mon, 1 Jan 2024 "
+	       "00:00:00 GMT",
+	       "user joe id 4011abcd");
+	expect("opensmtpd",
+	       "from localhost (mx.x [local])\r\n\tby mx.x (OpenSMTPD) with ESMTPA id 0c4e0adf\r\n\tfor "
+	       "<r@y>;",
+	       "id 0c4e0adf");
+}
+
+static void test_by_smtp(void **state)
+{
+	(void)state;
+	expect("postfix",
+	       "from c (localhost [127.0.0.1])\r\n\tby mx.x (Postfix) with ESMTP id 4X\r\n\tfor <b@y>; now",
+	       "id 4X");
+	expect("exim", "from [127.0.0.1] (helo=c)\r\n\tby mx.x with esmtp (Exim 4.96)\r\n\tid 1rK-00A; now",
+	       "id 1rK-00A");
+}
+
+static void test_lies(void **state)
+{
+	char longest[3000];
+
+	(void)state;
+	/* One MTA's form is nothing in another's mail. */
+	expect("exim", "by mx.x (Postfix, from userid 0) id 4X; now", "id 4X");
+	expect("postfix", "from root by mx.x with local (Exim 4.96) id 4X; now", "id 4X");
+	/* What a HELO or an address can hold. */
+	expect("postfix",
+	       "from by mx.x (Postfix, from userid 0) (localhost [127.0.0.1]) by mx.x (Postfix) with SMTP id "
+	       "4X; now",
+	       "id 4X");
+	expect("postfix", "from x id 4A (localhost [127.0.0.1]) by mx.x (Postfix) with SMTP id 4X; now",
+	       "none");
+	expect("postfix", "from x\tid\r\n\t4A (l [127.0.0.1]) by mx.x (Postfix) with SMTP id 4X; now",
+	       "none");
+	expect("postfix", "from x (l [127.0.0.1]) by mx.x (Postfix) with SMTP id 4X for <\" id 4A\"@y>; now",
+	       "none");
+	expect("postfix", "by (Postfix, from userid 0) id 4X", "id 4X");
+	expect("postfix", "by mx.x (Postfix, from userid 4294967295) id 4X", "id 4X");
+	expect("postfix", "by mx.x (Postfix, from userid 99999999999999999999) id 4X", "id 4X");
+	expect("postfix", "by mx.x (Postfix, from userid -1) id 4X", "id 4X");
+	expect("postfix", "by mx.x (Postfix, from userid ) id 4X", "id 4X");
+	expect("postfix", "by mx.x (Postfix, from userid 0", "none");
+	expect("postfix", "by mx.x (Postfix, from userid 0) id <4X>", "uid 0");
+	expect("postfix", "by mx.x (Postfix, from userid 0) id 4\x01X;", "uid 0 id 4");
+	expect("postfix", "", "none");
+	expect("exim", "from [127.0.0.1] by mx.x with local (Exim 4.96) id 4X", "id 4X");
+	expect("exim", "from x (helo=y) by mx.x with local (Exim 4.96) id 4X", "id 4X");
+	expect("exim", "from a b by mx.x with local (Exim 4.96) id 4X", "id 4X");
+	expect("exim", "from \"root\" by mx.x with local (Exim 4.96) id 4X", "id 4X");
+	expect("exim", "from root by mx.x with local-esmtp (Exim 4.96) id 4X", "id 4X");
+	expect("exim",
+	       "from aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa by m with local "
+	       "(Exim 4) id 4",
+	       "id 4");
+	expect("sendmail", "(from root) by mx.x (8.17.1) id 4X", "id 4X");
+	expect("sendmail", "(from @localhost) by mx.x (8.17.1) id 4X", "id 4X");
+	/* What is too long to be seen whole may have its second id beyond. */
+	memset(longest, 'a', sizeof(longest));
+	memcpy(longest, "from x id 4A ", 13);
+	longest[sizeof(longest) - 1] = '\0';
+	expect("postfix", longest, "none");
+}
+
+/* Every byte string is taken without harm. */
+static void test_any(void **state)
+{
+	static const char alphabet[] = "by from id ()<>;.@[]x0\t\r\n\"Exim Postfix userid with local ";
+	uint32_t seed = 1;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		char text[80];
+		size_t len = 0;
+		struct origin origin;
+
+		for (size_t n = (size_t)(i % 80); len < n; len++) {
+			seed = seed * 1103515245 + 12345;
+			text[len] = alphabet[(seed >> 16) % (sizeof(alphabet) - 1)];
+		}
+		origin_parse(i & 1 ? "exim" : "postfix", (struct span){text, len}, &origin);
+		assert_false(origin.has_uid);
+		assert_int_equal(origin.user[0], 0);
+	}
+}
+
+static struct span queue_id_of(const char *reply, enum smtp_outcome outcome)
+{
+	static struct smtp_transaction transaction;
+
+	transaction.outcome = outcome;
+	transaction.reply_len = (uint16_t)strlen(reply);
+	memcpy(transaction.reply_text, reply, transaction.reply_len);
+	return origin_queue_id(&transaction);
+}
+
+static void test_replies(void **state)
+{
+	static const char *const replies[][2] = {
+		{"2.0.0 Ok: queued as 4XyZ", "4XyZ"},
+		{"OK id=1rK-00A-2x", "1rK-00A-2x"},
+		{"2.0.0 4011ab Message accepted for delivery", "4011ab"},
+		{"2.0.0 Ok: queued as ", ""},
+		{"2.0.0 Ok: queued as <x>", ""},
+		{"2.0.0 4011ab Thanks", ""},
+		{"2.0.0 queued", ""},
+		{"", ""},
+		{"OK id=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+		struct span id = queue_id_of(replies[i][0], SMTP_OUTCOME_SUCCESS);
+
+		assert_int_equal(id.len, strlen(replies[i][1]));
+		assert_memory_equal(id.data, replies[i][1], id.len);
+	}
+	assert_int_equal(queue_id_of("OK id=1rK", SMTP_OUTCOME_FAILURE).len, 0);
+}
+
+static bool find(const struct submissions *table, const char *queue_id, struct origin *origin)
+{
+	*origin = (struct origin){.mta = "exim"};
+	strcpy(origin->queue_id, queue_id);
+	return submissions_find(table, origin);
+}
+
+static void test_submissions(void **state)
+{
+	struct submissions *table = submissions_new();
+	struct origin origin;
+	char id[20];
+
+	(void)state;
+	assert_non_null(table);
+	assert_false(find(table, "", &origin));
+	assert_false(find(table, "4X", &origin));
+	submissions_add(table, span_of("4X"), 1000, true, "0123456789abcdef0123456789abcdef");
+	assert_true(find(table, "4X", &origin));
+	assert_true(origin.has_uid && origin.named);
+	assert_int_equal(origin.uid, 1000);
+	assert_string_equal(origin.submission, "0123456789abcdef0123456789abcdef");
+	/* Again by the same user: the last. By another: nobody's, whoever comes then. */
+	submissions_add(table, span_of("4X"), 1000, true, "b");
+	assert_true(find(table, "4X", &origin));
+	assert_string_equal(origin.submission, "b");
+	submissions_add(table, span_of("4X"), 1001, true, "c");
+	assert_false(find(table, "4X", &origin));
+	submissions_add(table, span_of("4X"), 1001, true, "d");
+	assert_false(find(table, "4X", &origin));
+	/* The oldest are forgotten. */
+	for (uint32_t i = 0; i < SUBMISSIONS_MAX; i++) {
+		snprintf(id, sizeof(id), "%u", i);
+		submissions_add(table, span_of(id), i, false, "e");
+	}
+	assert_false(find(table, "4X", &origin));
+	assert_true(find(table, "0", &origin));
+	assert_false(origin.named);
+	submissions_add(table, span_of("one-more"), 7, false, "f");
+	assert_false(find(table, "0", &origin));
+	assert_true(find(table, "1", &origin));
+	assert_int_equal(origin.uid, 1);
+	submissions_free(table);
+}
+
+/* Known executables under their own users, and nothing else. */
+static void test_mta(void **state)
+{
+	struct image image = {.executable = (char *)"/usr/sbin/exim4"};
+	struct sender sender = {.image = &image, .user = (char *)"Debian-exim"};
+
+	(void)state;
+	assert_string_equal(origin_mta(&sender), "exim");
+	sender.user = (char *)"joe";
+	assert_null(origin_mta(&sender));
+	sender.user = (char *)"postfix";
+	assert_null(origin_mta(&sender));
+	image.executable = (char *)"/usr/lib/postfix/sbin/smtp";
+	assert_string_equal(origin_mta(&sender), "postfix");
+	sender.exe_swapped = true;
+	assert_null(origin_mta(&sender));
+	sender.exe_swapped = false;
+	image.flags = EXEC_MEMFD;
+	assert_null(origin_mta(&sender));
+	image.flags = 0;
+	image.executable = (char *)"/home/joe/usr/lib/postfix/sbin/smtp";
+	assert_null(origin_mta(&sender));
+	sender.user = NULL;
+	assert_null(origin_mta(&sender));
+	sender.image = NULL;
+	assert_null(origin_mta(&sender));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_local),	cmocka_unit_test(test_by_smtp),
+		cmocka_unit_test(test_lies),	cmocka_unit_test(test_any),
+		cmocka_unit_test(test_replies), cmocka_unit_test(test_submissions),
+		cmocka_unit_test(test_mta),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
