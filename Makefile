@@ -195,12 +195,20 @@ check-cppcheck:
 # ---- The cost of watching ----------------------------------------------------------------------
 
 .PHONY: bench
-bench: all $(BUILD)/tests/bench/sendcost $(BUILD)/tests/bench/empty ## what a send costs with and without the watch
+bench: all $(BUILD)/tests/bench/sendcost $(BUILD)/tests/bench/empty bench-parse ## what a send costs with and without the watch
 	@$(PYTHON) tests/bench/bench.py --build $(BUILD)
+
+.PHONY: bench-parse
+bench-parse: $(BUILD)/tests/bench/parse ## the speed of the parser alone
+	@$<
 
 $(BUILD)/tests/bench/sendcost: tests/bench/sendcost.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -O2 -o $@ $<
+
+$(BUILD)/tests/bench/parse: tests/bench/parse.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/tests/bench/empty.skel.h: tests/bench/empty.bpf.c
 	@mkdir -p $(@D)

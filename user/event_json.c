@@ -131,8 +131,9 @@ static void write_event(struct text *out, const struct event *event)
 		time_at(out, "start", event->start_ns);
 		time_at(out, "end", event->end_ns);
 		json_number(out, "duration",
-			    event->end_ns > event->start_ns ? (uint64_t)(event->end_ns - event->start_ns)
-							    : 0);
+			    event->end_ns > event->start_ns
+				    ? (uint64_t)event->end_ns - (uint64_t)event->start_ns
+				    : 0);
 		if (event->transaction)
 			json_string(out, "outcome", outcome_name(event->transaction->outcome));
 		if (event->verdict == VERDICT_ALERT)

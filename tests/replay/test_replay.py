@@ -347,6 +347,17 @@ class Replay(unittest.TestCase):
         recording.close(9)
         self.assertEqual(len([one for one in self.replay(recording) if one["event"]["action"] == "smtp-message"]), 1)
 
+    def test_a_clock_that_goes_back(self):
+        """From the end of time to its beginning, within a mail: its duration is no signed number."""
+        recording = Recording()
+        recording.record(CLOCK, struct.pack("<q", -2**63 + 1))
+        there = recording.session(9, 100, 5, STEPS[:4])
+        recording.record(CLOCK, struct.pack("<q", 2**62))
+        recording.session(9, 100, 5, [step for step in STEPS[4:] if step[0] == "C"], seq=there)
+        recording.close(9)
+        event, = self.messages(recording)
+        self.assertGreaterEqual(event["event"]["duration"], 0)
+
     def test_flipped_bytes(self):
         recording = self.whole()
         for at in range(len(MAGIC), len(recording.data), 31):
