@@ -89,6 +89,18 @@ static void add_user(struct text *text, const struct sender *sender)
 		text_add_format(text, "%u", sender->task.euid);
 }
 
+/* "joe>": who handed the mail to the MTA that sends it on. Added where that is known. */
+static void add_origin(struct text *text, const struct origin *origin)
+{
+	if (origin->user[0])
+		text_add_visible(text, span_of(origin->user));
+	else if (origin->has_uid)
+		text_add_format(text, "%u", origin->uid);
+	else
+		return;
+	text_add_string(text, ">");
+}
+
 static void add_endpoint(struct text *text, const struct endpoint *endpoint)
 {
 	char address[ADDRESS_LEN];
@@ -274,7 +286,9 @@ static void add_sender(struct table *table, const struct event *event, const str
 	color(table, BOLD);
 	column(table, layout->process, false);
 	color(table, PLAIN);
-	if (sender)
+	if (sender && event->origin)
+		add_origin(&table->cell, event->origin);
+	if (sender && !table->cell.len) /* an MTA's user says less than whose mail it is */
 		add_user(&table->cell, sender);
 	column(table, layout->user, false);
 	if (sender)
@@ -412,6 +426,45 @@ static void wide_sender(struct table *table, const struct sender *sender)
 	wide_ancestry(table, sender);
 }
 
+static void wide_mail(struct table *table, const struct mail *mail)
+{
+	struct text names = {0};
+
+	if (mail->subject.len)
+		pair(table, "subject", mail_span(mail, mail->subject));
+	for (uint32_t i = 0; i < mail->attachment_count; i++) {
+		const struct mail_attachment *attachment = &mail->attachments[i];
+
+		if (i)
+			text_add_string(&names, ",");
+		text_add(&names, mail_span(mail, attachment->name.len ? attachment->name : attachment->type));
+	}
+	if (names.len)
+		pair(table, "attachments", (struct span){names.data, names.len});
+	text_free(&names);
+}
+
+static void wide_origin(struct table *table, const struct origin *origin)
+{
+	pair(table, "mta", span_of(origin->mta));
+	pair_known(table, "queue_id", origin->queue_id);
+	if (origin->has_uid)
+		pair_number(table, "origin_uid", origin->uid);
+	pair_known(table, "origin_user", origin->user);
+}
+
+static void wide_session(struct table *table, const struct smtp_facts *facts)
+{
+	if (facts->proxy.hops)
+		pair(table, "proxy_target", (struct span){facts->proxy.target, facts->proxy.target_len});
+	if (facts->helo_len)
+		pair(table, "helo", (struct span){facts->helo, facts->helo_len});
+	if (facts->auth_mechanism_len)
+		pair(table, "auth", (struct span){facts->auth_mechanism, facts->auth_mechanism_len});
+	if (facts->auth_user_len)
+		pair(table, "auth_user", (struct span){facts->auth_user, facts->auth_user_len});
+}
+
 static void wide_transaction(struct table *table, const struct smtp_transaction *transaction)
 {
 	struct text recipients = {0};
@@ -427,6 +480,8 @@ static void wide_transaction(struct table *table, const struct smtp_transaction 
 	pair(table, "to", (struct span){recipients.data ? recipients.data : "", recipients.len});
 	text_free(&recipients);
 	pair_number(table, "bytes", transaction->bytes);
+	if (transaction->mail)
+		wide_mail(table, transaction->mail);
 	if (!transaction->reply_code)
 		return;
 	pair_number(table, "reply", transaction->reply_code);
@@ -450,8 +505,10 @@ static int write_wide(struct table *table, const struct event *event)
 	add_endpoint(&table->cell, &event->destination);
 	text_add_format(&table->line, " destination=%s", table->cell.data);
 	text_clear(&table->cell);
-	if (event->session && event->session->helo_len)
-		pair(table, "helo", (struct span){event->session->helo, event->session->helo_len});
+	if (event->session)
+		wide_session(table, event->session);
+	if (event->origin)
+		wide_origin(table, event->origin);
 	if (event->transaction)
 		wide_transaction(table, event->transaction);
 	pair(table, "witness", span_of(event_witness_name(event->capture.witness)));
@@ -534,6 +591,8 @@ static void tally(struct table *table, const struct event *event)
 	if (event->sender_count) {
 		text_add_visible(&name, process_name(event->senders[0]));
 		text_add_string(&name, " (");
+		if (event->origin)
+			add_origin(&name, event->origin);
 		add_user(&name, event->senders[0]);
 		text_add_string(&name, ")");
 	} else {
