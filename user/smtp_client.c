@@ -92,7 +92,9 @@ static void on_data(struct smtp_session *session)
 	owed_add(session, OWED_DATA, session->current, 0);
 	session->data_waits = true;
 	session->mode = MODE_MESSAGE;
-	session->place = (struct message_place){.dot = DOT_LINE_START, .crlf = session->line_crlf};
+	session->place = (struct message_place){.dot = DOT_LINE_START,
+						.crlf = session->line_crlf,
+						.tail = {'\r', '\n'}};
 	session->soft_allowed = !session->line_crlf;
 	session->soft_end = false;
 	if (session->current)
@@ -421,6 +423,8 @@ static size_t take_message(struct smtp_session *session, struct span data, uint6
 
 	session->position += taken;
 	message_add(session, bytes);
+	if (smuggling_in_message(&session->place, (struct span){data.data, taken}) && session->current)
+		session->current->transaction->smuggling = true;
 	if (bytes)
 		message_line(session, (struct span){data.data, taken}, bytes);
 	if (session->place.dot == DOT_END) {

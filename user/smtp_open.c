@@ -194,6 +194,28 @@ void owed_add_message(struct smtp_session *session, struct open *open)
 		for (uint32_t i = 0; i < open->transaction->recipient_count; i++)
 			replies += !smtp_recipient_refused(open->transaction, i);
 	}
+	if (!replies) /* with no recipient left, the server says once that there is none */
+		replies = 1;
 	while (replies--)
 		owed_add(session, OWED_MESSAGE, open, 0);
+}
+
+void owed_drop_message(struct smtp_session *session, struct open *open)
+{
+	uint32_t last = 0, count = 0;
+
+	for (uint32_t i = 0; i < session->owed_count; i++) {
+		const struct owed *owed = owed_at(session, i);
+
+		if (owed->open == open && owed->kind == OWED_MESSAGE) {
+			last = i;
+			count++;
+		}
+	}
+	if (count < 2)
+		return;
+	for (uint32_t i = last; i + 1 < session->owed_count; i++)
+		*owed_at(session, i) = *owed_at(session, i + 1);
+	session->owed_count--;
+	open->owed--;
 }

@@ -113,6 +113,8 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 	case OWED_RCPT:
 		if (open)
 			open->transaction->recipients[owed->recipient].code = code;
+		if (open && code >= 400 && session->facts.protocol == SMTP_PROTOCOL_LMTP && open->owed > 2)
+			owed_drop_message(session, open);
 		break;
 	case OWED_DATA: on_data_reply(session, open, code); break;
 	case OWED_CHUNK:
@@ -135,7 +137,7 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 		if (code == 354 &&
 		    session->mode == MODE_COMMAND) { /* it was a DATA, in a form unknown here */
 			session->mode = MODE_MESSAGE;
-			session->place = (struct message_place){.dot = DOT_LINE_START};
+			session->place = (struct message_place){.dot = DOT_LINE_START, .tail = {'\r', '\n'}};
 			if (session->current)
 				session->current->transaction->data_started = true;
 		}

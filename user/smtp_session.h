@@ -44,6 +44,11 @@ struct message_place {
 	uint32_t held; /* bytes since the line start that may be the end of data: the dot and its CRs */
 	bool crlf;     /* the line before ended with CRLF */
 	char last;     /* the byte before the next one */
+
+	/* For smtp_smuggling.c alone. */
+	char tail[2];	  /* the last two bytes */
+	bool odd_end;	  /* what a server that takes CR for a line end takes for the end of data */
+	uint8_t mail_len; /* bytes of a MAIL command behind it */
 };
 
 /* A transaction, and what only the session needs to know of it. */
@@ -138,6 +143,12 @@ struct smtp_session {
  */
 size_t smtp_message_next(struct message_place *place, struct span data, uint64_t *bytes);
 
+/*
+ * Whether what smtp_message_next() just took completes a MAIL command behind an end of data that only some servers
+ * see (smtp_smuggling.c).
+ */
+bool smuggling_in_message(struct message_place *place, struct span piece);
+
 /* What the first line of the client, or of the server, says of its protocol (smtp_side.c). */
 enum side side_of_client(struct span line);
 enum side side_of_server(struct span line);
@@ -167,6 +178,9 @@ void owed_add(struct smtp_session *session, enum owed_kind kind, struct open *op
 
 /* The end of data, by DATA or BDAT: one reply, or with LMTP one for each recipient that was not refused. */
 void owed_add_message(struct smtp_session *session, struct open *open);
+
+/* LMTP: a recipient was refused after the message was sent, so one of its replies will not come. */
+void owed_drop_message(struct smtp_session *session, struct open *open);
 
 /* The one that `index` others stand before; index < owed_count. */
 struct owed *owed_at(struct smtp_session *session, uint32_t index);

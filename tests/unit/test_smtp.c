@@ -796,6 +796,14 @@ static void test_lmtp(void **state)
 					   S("250 D has it\r\n"),
 					   QUIT,
 					   END};
+	/* All at once: that a recipient is refused is known when the message is sent. */
+	static const struct step pipelined[] = {
+		LHLO,
+		C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nRCPT TO:<d@y>\r\nBDAT 2 LAST\r\nx\n"
+		  "MAIL FROM:<e@x>\r\nRCPT TO:<f@y>\r\nBDAT 2 LAST\r\nx\n"),
+		S("250 A\r\n250 B\r\n550 C\r\n250 D\r\n250 for B\r\n452 for D\r\n250 E\r\n550 F\r\n503 "
+		  "none\r\n"),
+		QUIT, END};
 	static const struct step chunk[] = {LHLO,
 					    MAIL_A,
 					    RCPT_B,
@@ -814,6 +822,8 @@ static void test_lmtp(void **state)
 		      "2 data success <a@x> <b@y>250 18 bytes 250 Queued\n");
 	expect(failed, "1 data failure <a@x> <b@y>250 <d@y>250 4 bytes 452 D is full\n");
 	expect(late, "1 data success <a@x> <b@y>250 <d@y>250 4 bytes 250 D has it\n");
+	expect(pipelined, "1 data success <a@x> <b@y>250 <c@y>550! <d@y>250 2 bytes 452 for D\n"
+			  "2 data failure <e@x> <f@y>550! 2 bytes 503 none\n");
 	expect(chunk, "1 data success <a@x> <b@y>250 <d@y>250 2 bytes 250 D has it\n"
 		      "2 data success <a@x> <b@y>250 18 bytes 250 Queued\n");
 }
