@@ -90,15 +90,15 @@ struct smtp_session {
 	/* The client's side. */
 	enum mode mode;
 	enum side client_side;
-	bool mid_stream;   /* it was there before it was seen */
 	uint64_t position; /* of the next byte */
 	uint64_t line_start;
 	char *line; /* the beginning of a line that has not ended; owned, made when first needed */
 	uint32_t line_len;
-	bool line_truncated;
-	bool line_crlf;	     /* the last line ended with CRLF */
-	bool line_skip;	     /* after a gap: what comes before the next LF is no line */
 	uint32_t line_break; /* a request to a proxy ended here in the line: what follows may be the line */
+	bool mid_stream;     /* it was there before it was seen */
+	bool line_truncated;
+	bool line_crlf; /* the last line ended with CRLF */
+	bool line_skip; /* after a gap: what comes before the next LF is no line */
 	struct message_place place;
 	uint64_t chunk_size;
 	uint64_t chunk_left;
@@ -115,10 +115,9 @@ struct smtp_session {
 	struct open *first, *last; /* every open transaction, oldest first; `current` among them */
 	uint32_t open_count;
 
-	/* What was said to a proxy. */
-	uint64_t request_end; /* position behind the last request */
-	uint32_t request_lines[PREAMBLE_HOPS_MAX +
-			       1]; /* lines of it that the server would owe a reply, were it none */
+	/* What was said to a proxy: the position behind it, and of each request the lines that a mail server would answer. */
+	uint64_t request_end;
+	uint32_t request_lines[PREAMBLE_HOPS_MAX + 1];
 
 	/* What the server owes: a ring. */
 	struct owed *owed;
