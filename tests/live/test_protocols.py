@@ -224,3 +224,37 @@ class MidStream(LiveCase):
     def test_after_a_mail(self):
         recipient = unique("r")
         self.picked_up([line for line, _ in self.mail("z@example.net")], self.mail(recipient), recipient)
+
+
+class Deep(LiveCase):
+    """Everything a client says in one call, without waiting for anything."""
+
+    def send_at_once(self, text, mails):
+        server, watch = Server(self), Watch(self)
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            sender = threading.Thread(target=client.sendall, args=(text,))
+            sender.start()
+            while client.recv(65536):
+                pass
+            sender.join()
+        for recipients, size in mails:
+            event = watch.message(recipients[0])
+            self.assert_mail(event, pid=os.getpid(), sender="a@example.org", recipients=recipients, port=server.port)
+            self.assertEqual(get(event, "smtp.bytes"), size)
+        watch.stop()
+        self.assertEqual(len(watch.messages()), len(mails))
+
+    def mail(self, recipients, body):
+        envelope = b"".join(b"RCPT TO:<%s>\r\n" % one.encode() for one in recipients)
+        return b"MAIL FROM:<a@example.org>\r\n" + envelope + b"DATA\r\n" + body + b".\r\n"
+
+    def test_behind_a_megabyte(self):
+        body = b"Subject: s\r\n\r\n" + b"MAIL FROM:<z@example.org>\r\nRCPT TO:<z@example.net>\r\nDATA\r\n..\r\n" * 18000
+        self.assertGreater(len(body), 1 << 20)
+        first, second = [unique("first")], [unique("second")]
+        self.send_at_once(b"EHLO c\r\n" + self.mail(first, body) + self.mail(second, b"Subject: t\r\n\r\nx\r\n") +
+                          b"QUIT\r\n", [(first, len(body)), (second, 17)])
+
+    def test_600_recipients(self):
+        recipients = [unique(f"r{number}") for number in range(600)]
+        self.send_at_once(b"EHLO c\r\n" + self.mail(recipients, b"x\r\n") + b"QUIT\r\n", [(recipients, 3)])
