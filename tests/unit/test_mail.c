@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "mail.h"
@@ -235,13 +236,64 @@ static void test_in_a_session(void **state)
 	}
 }
 
+/* What a slow parser would be slow at: 4 MiB of each, in pieces, in far less than the time allowed. */
+static void test_time(void **state)
+{
+#define MIXED "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+	static const char *const texts[][2] = {
+		{"To: ", "("},
+		{"To: ", "((((((((((((\r\n "},
+		{"", "To: (((((((((\"\\\r\n"},
+		{"Subject: ", "=?utf-8?q?=41?= "},
+		{"", "Subject: =?utf-7?b?QUFB?=\r\n"},
+		{"To: ", "a@b,"},
+		{"To: ", "g:<@"},
+		{MIXED, "--b\r\n"},
+		{MIXED, "--"},
+		{"", "Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\n--b\r\n"},
+		{"Content-Type: a/b", "; name*0*=x"},
+		{MIXED, "--b\r\nContent-Disposition: attachment; filename=x\r\n\r\nx\r\n"},
+		{MIXED "--b\r\nContent-Disposition: attachment\r\n"
+		       "Content-Transfer-Encoding: quoted-printable\r\n\r\n",
+		 "=4=4"},
+	};
+	static const size_t pieces[] = {1, 16384};
+
+	(void)state;
+	for (size_t n = 0; n < 2 * sizeof(texts) / sizeof(texts[0]); n++) {
+		struct text text = {0};
+		struct mail_parser *parser = mail_parser_new();
+		struct mail *mail;
+		clock_t begin;
+
+		assert_non_null(parser);
+		text_add_string(&text, texts[n / 2][0]);
+		while (text.len < 4U << 20)
+			text_add_string(&text, texts[n / 2][1]);
+		begin = clock();
+		for (size_t at = 0, piece = pieces[n % 2]; at < text.len; at += piece)
+			mail_parser_data(parser,
+					 (struct span){text.data + at,
+						       piece < text.len - at ? piece : text.len - at});
+		mail = mail_parser_finish(parser);
+		assert_true((double)(clock() - begin) / CLOCKS_PER_SEC < 4.0);
+		assert_non_null(mail);
+		assert_true(mail->address_count <= MAIL_ADDRESSES_MAX);
+		assert_true(mail->attachment_count <= MAIL_ATTACHMENTS_MAX);
+		assert_true(mail->text.len <= MAIL_TEXT_MAX);
+		mail_free(mail);
+		mail_parser_free(parser);
+		text_free(&text);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_header),	     cmocka_unit_test(test_words),
 		cmocka_unit_test(test_dates),	     cmocka_unit_test(test_parameters),
 		cmocka_unit_test(test_attachments),  cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_in_a_session),
+		cmocka_unit_test(test_in_a_session), cmocka_unit_test(test_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
