@@ -4,7 +4,7 @@
  * active is kept in bits, and every byte of the text moves them all at once. So nothing is tried again, and no
  * text, however it was chosen, makes a pattern slow.
  */
-#include "glob.h"
+#include "wildcard.h"
 
 #include <ctype.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define WORD_BITS 64U
-#define WORDS	  (GLOB_TOKENS_MAX / WORD_BITS + 1)
+#define WORDS	  (WILDCARD_TOKENS_MAX / WORD_BITS + 1)
 
 enum token_type { TOKEN_BYTE, TOKEN_ANY, TOKEN_SET, TOKEN_STAR, TOKEN_STARS };
 
@@ -23,10 +23,10 @@ struct set {
 struct token {
 	enum token_type type;
 	unsigned char byte;
-	uint16_t set; /* index into the glob's sets */
+	uint16_t set; /* index into it's sets */
 };
 
-struct glob {
+struct wildcard {
 	bool fold;
 	struct set bounds; /* bytes that neither '*' nor '?' matches */
 	uint32_t count;
@@ -112,7 +112,7 @@ static bool parse_set(struct parse *parse, const struct set *bounds, struct set 
 	return false;
 }
 
-static bool parse_token(struct parse *parse, struct glob *glob, struct token *token)
+static bool parse_token(struct parse *parse, struct wildcard *wildcard, struct token *token)
 {
 	char c = parse->pattern.data[parse->at++];
 
@@ -126,17 +126,17 @@ static bool parse_token(struct parse *parse, struct glob *glob, struct token *to
 			parse->at++;
 		}
 	} else if (c == '[') {
-		struct set *sets = realloc(glob->sets, (glob->set_count + 1) * sizeof(*sets));
+		struct set *sets = realloc(wildcard->sets, (wildcard->set_count + 1) * sizeof(*sets));
 
 		if (!sets) {
 			parse->error = "no memory";
 			return false;
 		}
-		glob->sets = sets;
-		sets[glob->set_count] = (struct set){0};
+		wildcard->sets = sets;
+		sets[wildcard->set_count] = (struct set){0};
 		token->type = TOKEN_SET;
-		token->set = (uint16_t)glob->set_count++;
-		return parse_set(parse, &glob->bounds, &sets[token->set]);
+		token->set = (uint16_t)wildcard->set_count++;
+		return parse_set(parse, &wildcard->bounds, &sets[token->set]);
 	} else if (c == '\\') {
 		if (parse->at == parse->pattern.len) {
 			parse->error = "a backslash with nothing behind it";
@@ -149,44 +149,46 @@ static bool parse_token(struct parse *parse, struct glob *glob, struct token *to
 	return true;
 }
 
-struct glob *glob_new(struct span pattern, enum glob_kind kind, const char **error, size_t *at)
+struct wildcard *wildcard_new(struct span pattern, enum wildcard_kind kind, const char **error, size_t *at)
 {
-	static const char *const bounds[] = {
-		[GLOB_PATH] = "/", [GLOB_ADDRESS] = "@%!:\" \t", [GLOB_TEXT] = "", [GLOB_NAME] = ""};
-	struct parse parse = {.pattern = pattern, .fold = kind == GLOB_ADDRESS || kind == GLOB_TEXT};
-	struct glob *glob = calloc(1, sizeof(*glob) + GLOB_TOKENS_MAX * sizeof(struct token));
+	static const char *const bounds[] = {[WILDCARD_PATH] = "/",
+					     [WILDCARD_ADDRESS] = "@%!:\" \t",
+					     [WILDCARD_TEXT] = "",
+					     [WILDCARD_NAME] = ""};
+	struct parse parse = {.pattern = pattern, .fold = kind == WILDCARD_ADDRESS || kind == WILDCARD_TEXT};
+	struct wildcard *wildcard = calloc(1, sizeof(*wildcard) + WILDCARD_TOKENS_MAX * sizeof(struct token));
 
 	*at = 0;
 	*error = "no memory";
-	if (!glob)
+	if (!wildcard)
 		return NULL;
-	glob->fold = parse.fold;
+	wildcard->fold = parse.fold;
 	for (const char *c = bounds[kind]; *c; c++)
-		set_add(&glob->bounds, (unsigned char)*c);
+		set_add(&wildcard->bounds, (unsigned char)*c);
 	while (parse.at < pattern.len) {
 		*at = parse.at;
-		if (glob->count == GLOB_TOKENS_MAX)
+		if (wildcard->count == WILDCARD_TOKENS_MAX)
 			parse.error = "a pattern of more than 512 characters";
-		if (parse.error || !parse_token(&parse, glob, &glob->tokens[glob->count++])) {
+		if (parse.error || !parse_token(&parse, wildcard, &wildcard->tokens[wildcard->count++])) {
 			*error = parse.error;
-			glob_free(glob);
+			wildcard_free(wildcard);
 			return NULL;
 		}
 	}
-	return glob;
+	return wildcard;
 }
 
-void glob_free(struct glob *glob)
+void wildcard_free(struct wildcard *wildcard)
 {
-	if (glob)
-		free(glob->sets);
-	free(glob);
+	if (wildcard)
+		free(wildcard->sets);
+	free(wildcard);
 }
 
-bool glob_is_literal(const struct glob *glob)
+bool wildcard_is_literal(const struct wildcard *wildcard)
 {
-	for (uint32_t i = 0; i < glob->count; i++) {
-		if (glob->tokens[i].type != TOKEN_BYTE)
+	for (uint32_t i = 0; i < wildcard->count; i++) {
+		if (wildcard->tokens[i].type != TOKEN_BYTE)
 			return false;
 	}
 	return true;
@@ -199,12 +201,12 @@ struct states {
 };
 
 /* A star matches nothing, too: what stands behind it is active with it. */
-static void activate(const struct glob *glob, struct states *states, uint32_t state)
+static void activate(const struct wildcard *wildcard, struct states *states, uint32_t state)
 {
 	for (;; state++) {
 		states->words[state / WORD_BITS] |= 1ULL << (state % WORD_BITS);
-		if (state == glob->count ||
-		    (glob->tokens[state].type != TOKEN_STAR && glob->tokens[state].type != TOKEN_STARS))
+		if (state == wildcard->count || (wildcard->tokens[state].type != TOKEN_STAR &&
+						 wildcard->tokens[state].type != TOKEN_STARS))
 			return;
 	}
 }
@@ -214,49 +216,49 @@ static bool is_continuation(unsigned char c)
 	return (c & 0xc0) == 0x80;
 }
 
-static void step(const struct glob *glob, struct states *next, uint32_t state, unsigned char c)
+static void step(const struct wildcard *wildcard, struct states *next, uint32_t state, unsigned char c)
 {
-	const struct token *token = &glob->tokens[state];
+	const struct token *token = &wildcard->tokens[state];
 
 	/* '?' took the first byte of a character: the others go with it. */
-	if (state && is_continuation(c) && glob->tokens[state - 1].type == TOKEN_ANY)
-		activate(glob, next, state);
-	if (state == glob->count)
+	if (state && is_continuation(c) && wildcard->tokens[state - 1].type == TOKEN_ANY)
+		activate(wildcard, next, state);
+	if (state == wildcard->count)
 		return;
 	switch (token->type) {
 	case TOKEN_BYTE:
-		if ((glob->fold ? tolower(c) : c) == token->byte)
-			activate(glob, next, state + 1);
+		if ((wildcard->fold ? tolower(c) : c) == token->byte)
+			activate(wildcard, next, state + 1);
 		break;
 	case TOKEN_ANY:
-		if (!is_continuation(c) && !set_has(&glob->bounds, c))
-			activate(glob, next, state + 1);
+		if (!is_continuation(c) && !set_has(&wildcard->bounds, c))
+			activate(wildcard, next, state + 1);
 		break;
 	case TOKEN_SET:
-		if (set_has(&glob->sets[token->set], c))
-			activate(glob, next, state + 1);
+		if (set_has(&wildcard->sets[token->set], c))
+			activate(wildcard, next, state + 1);
 		break;
 	case TOKEN_STAR:
-		if (!set_has(&glob->bounds, c))
-			activate(glob, next, state);
+		if (!set_has(&wildcard->bounds, c))
+			activate(wildcard, next, state);
 		break;
-	case TOKEN_STARS: activate(glob, next, state); break;
+	case TOKEN_STARS: activate(wildcard, next, state); break;
 	}
 }
 
-bool glob_match(const struct glob *glob, struct span text)
+bool wildcard_match(const struct wildcard *wildcard, struct span text)
 {
 	struct states now = {{0}};
-	uint32_t words = glob->count / WORD_BITS + 1;
+	uint32_t words = wildcard->count / WORD_BITS + 1;
 
-	activate(glob, &now, 0);
+	activate(wildcard, &now, 0);
 	for (size_t i = 0; i < text.len; i++) {
 		struct states next = {{0}};
 		uint64_t any = 0;
 
 		for (uint32_t word = 0; word < words; word++) {
 			for (uint64_t bits = now.words[word]; bits; bits &= bits - 1)
-				step(glob, &next, word * WORD_BITS + (uint32_t)__builtin_ctzll(bits),
+				step(wildcard, &next, word * WORD_BITS + (uint32_t)__builtin_ctzll(bits),
 				     (unsigned char)text.data[i]);
 		}
 		for (uint32_t word = 0; word < words; word++)
@@ -265,5 +267,5 @@ bool glob_match(const struct glob *glob, struct span text)
 			return false;
 		now = next;
 	}
-	return now.words[glob->count / WORD_BITS] >> (glob->count % WORD_BITS) & 1;
+	return now.words[wildcard->count / WORD_BITS] >> (wildcard->count % WORD_BITS) & 1;
 }

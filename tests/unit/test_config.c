@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The configuration: what it says is read, what is wrong with it is told with its place, and nothing is taken by half. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config.h"
+
+static char folder[] = "/tmp/smtpsnoop-config-XXXXXX";
+static char path[100];
+
+static void write_file(const char *name, const char *text)
+{
+	char full[200];
+	FILE *file;
+
+	snprintf(full, sizeof(full), "%s/%s", folder, name);
+	file = fopen(full, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static struct config *load(const char *text)
+{
+	char error[CONFIG_ERROR_MAX];
+	struct config *config;
+
+	write_file("smtpsnoop.yaml", text);
+	config = config_load(path, error);
+	if (!config)
+		print_message("%s\n", error);
+	assert_non_null(config);
+	return config;
+}
+
+#define WHOLE                                                                                                \
+	"decision: { deadline: 90s }\n"                                                                      \
+	"exclusions:\n"                                                                                      \
+	"  - name: daily-sales-report\n"                                                                     \
+	"    note: \"OPS-1423, owner: BI team\"\n"                                                           \
+	"    process:\n"                                                                                     \
+	"      executable: /usr/bin/msmtp\n"                                                                 \
+	"      sha256: []\n"                                                                                 \
+	"      user: [reports, backup]\n"                                                                    \
+	"      unit: sales-report*.service\n"                                                                \
+	"      scheduled_by: systemd-timer\n"                                                                \
+	"      tty: none\n"                                                                                  \
+	"    relay: [\"10.0.0.25:587\", mail.corp.example, 10.1.0.0/16, \"[2001:db8::1]:25\", "              \
+	"\"2001:db8::/32\", "                                                                                \
+	"\"mail2.corp.example:2525\"]\n"                                                                     \
+	"    mail:\n"                                                                                        \
+	"      sender: reports@corp.example\n"                                                               \
+	"      recipients: [\"*@corp.example\"]\n"                                                           \
+	"      subject: [\"Daily sales report *\"]\n"                                                        \
+	"      contains: [System Down]\n"                                                                    \
+	"    schedule: { at: \"0 8 * * *\", for: 15m, timezone: Europe/Berlin }\n"                           \
+	"    limits: { messages: 20/1h, recipients: 50/1d, bytes: 10MiB/30m }\n"                             \
+	"    origin: { user: [reports] }\n"                                                                  \
+	"    tls: any\n"                                                                                     \
+	"    encrypted: deny\n"                                                                              \
+	"    expires: 2027-06-30\n"
+
+static void test_whole(void **state)
+{
+	struct config *config = load(WHOLE);
+	const struct exclusion *exclusion = config->exclusions;
+
+	(void)state;
+	assert_int_equal(config->exclusion_count, 1);
+	assert_int_equal(config->deadline_s, 90);
+	assert_string_equal(exclusion->name, "daily-sales-report");
+	assert_int_equal(exclusion->line, 3);
+	assert_int_equal(exclusion->process.executable.count, 1);
+	assert_true(
+		wildcard_match(exclusion->process.executable.items[0].wildcard, span_of("/usr/bin/msmtp")));
+	assert_int_equal(exclusion->process.sha256.count, 0);
+	assert_int_equal(exclusion->process.user.count, 2);
+	assert_string_equal(exclusion->process.user.items[1], "backup");
+	assert_int_equal(exclusion->process.scheduled_by, SCHEDULED_SYSTEMD_TIMER);
+	assert_int_equal(exclusion->process.tty, DEMAND_NONE);
+	assert_int_equal(exclusion->relay.count, 6);
+	assert_int_equal(exclusion->relay.items[0].port, 587);
+	assert_int_equal(exclusion->relay.items[0].prefix, 128);
+	assert_string_equal(exclusion->relay.items[1].name, "mail.corp.example");
+	assert_int_equal(exclusion->relay.items[2].prefix, 112);
+	assert_int_equal(exclusion->relay.items[3].addr[15], 1);
+	assert_int_equal(exclusion->relay.items[3].port, 25);
+	assert_int_equal(exclusion->relay.items[4].prefix, 32);
+	assert_int_equal(exclusion->relay.items[5].port, 2525);
+	assert_int_equal(exclusion->schedule.for_s, 900);
+	assert_int_equal(schedule_next(exclusion->schedule.at, 1704067200),
+			 1704092400); /* 2024-01-01: 07:00 UTC */
+	assert_int_equal(exclusion->limits.messages.amount, 20);
+	assert_int_equal(exclusion->limits.recipients.window_s, 86400);
+	assert_int_equal(exclusion->limits.bytes.amount, 10485760);
+	assert_int_equal(exclusion->expires_s, 1814400000); /* 2027-07-01 00:00 UTC */
+	assert_string_equal(exclusion->origin.user.items[0], "reports");
+	config_free(config);
+}
+
+static void test_empty(void **state)
+{
+	static const char *const texts[] = {"", "# nothing\n", "---\n", "exclusions: []\n", "{}\n"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct config *config = load(texts[i]);
+
+		assert_int_equal(config->exclusion_count, 0);
+		assert_int_equal(config->deadline_s, 60);
+		config_free(config);
+	}
+}
+
+#define ONE(name) "exclusions: [ { name: " name ", relay: 10.0.0.1 } ]\n"
+
+/* conf.d in the order of names; what ends otherwise, or is hidden, is not read. */
+static void test_folder(void **state)
+{
+	struct config *config;
+	char sub[200], error[CONFIG_ERROR_MAX];
+
+	(void)state;
+	snprintf(sub, sizeof(sub), "%s/conf.d", folder);
+	assert_int_equal(mkdir(sub, 0755), 0);
+	write_file("conf.d/20-b.yaml", ONE("b"));
+	write_file("conf.d/10-c.yaml", ONE("c"));
+	write_file("conf.d/30-d.yaml.bak", "broken: [");
+	write_file("conf.d/.40-e.yaml", "broken: [");
+	config = load(ONE("a"));
+	assert_int_equal(config->exclusion_count, 3);
+	assert_string_equal(config->exclusions[1].name, "c");
+	assert_string_equal(config->exclusions[2].name, "b");
+	config_free(config);
+	write_file("conf.d/20-b.yaml", ONE("a"));
+	assert_null(config_load(path, error));
+	assert_non_null(strstr(error, "/conf.d/20-b.yaml:1:15: a: the name is taken, by "));
+	write_file("conf.d/20-b.yaml", "exclusions: [\n  nothing");
+	assert_null(config_load(path, error));
+	assert_non_null(strstr(error, "/conf.d/20-b.yaml:"));
+	snprintf(sub, sizeof(sub), "rm -r %s/conf.d", folder);
+	assert_int_equal(system(sub), 0);
+}
+
+#define EXCLUSION(text) "exclusions:\n- name: a\n  relay: 10.0.0.1\n  " text "\n"
+
+/* A mistake, and what is said of it, behind the file's name. */
+static const char *const mistakes[][2] = {
+	{"exclusion: []", "1:1: exclusion: no such key: known here are decision, exclusions"},
+	{"[]", "1:1: a mapping is wanted here, with decision, exclusions"},
+	{"hello", "1:1: a mapping is wanted here, with decision, exclusions"},
+	{"exclusions: {}", "1:13: a list of exclusions is wanted here"},
+	{"exclusions: [ a ]",
+	 "1:15: a mapping is wanted here, with name, note, process, relay, mail, schedule, limits, "
+	 "origin, tls, auth_user, encrypted, accept_forgeable, expires"},
+	{"exclusions:\n- {}", "2:3: an exclusion needs a name: it stands in the events that it decides"},
+	{"exclusions:\n- name: a",
+	 "2:3: a: nothing is asked of process, relay or mail: it would exclude every mail"},
+	{"exclusions:\n- name: a\n  tls: required",
+	 "2:3: a: nothing is asked of process, relay or mail: it would exclude every mail"},
+	{"exclusions:\n- name: [a]", "2:9: a text is wanted here, not a list"},
+	{"exclusions:\n- name: ''", "2:9: nothing is there: a text is wanted"},
+	{"exclusions:\n- name: a\n  name: b", "3:3: name stands twice: once is allowed"},
+	{"decision: {}\ndecision: {}", "2:1: decision stands twice: once is allowed"},
+	{"decision: { deadline: 60 }",
+	 "1:23: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
+	{"decision: { deadline: 0s }",
+	 "1:23: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
+	{"decision: { deadline: 99999999999999999999s }",
+	 "1:23: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
+	{"decision: { deadline: 1m30s }",
+	 "1:23: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
+	{"decision: { dead: 1m }", "1:13: dead: no such key: known here are deadline"},
+	{EXCLUSION("process: { executable: msmtp }"),
+	 "4:26: msmtp: not an absolute path: it is to begin with '/'"},
+	{EXCLUSION("process: { executable: ['/usr/bin/[a'] }"),
+	 "4:27: /usr/bin/[a: not a pattern: a set without its ']', at character 10"},
+	{EXCLUSION("process: { executable: '/usr/bin/[z-a]' }"),
+	 "4:26: /usr/bin/[z-a]: not a pattern: a range that ends before it begins, at character 10"},
+	{EXCLUSION("process: { sha256: abc }"),
+	 "4:22: a SHA-256 is wanted here: 64 hexadecimal digits, in lower case"},
+	{EXCLUSION("process: { sha256: [[]] }"),
+	 "4:23: a SHA-256 is wanted here: 64 hexadecimal digits, in lower case"},
+	{EXCLUSION("process: { user: { name: x } }"), "4:20: a text is wanted here, not a mapping"},
+	{EXCLUSION("process: { scheduled_by: crond }"),
+	 "4:28: crond: one of these is wanted: systemd-timer, cron, at, any"},
+	{EXCLUSION("process: { tty: maybe }"), "4:19: maybe: one of these is wanted: any, required, none"},
+	{EXCLUSION("process: { exe: /x }"), "4:14: exe: no such key: known here are executable, sha256, "
+					    "user, group, unit, scheduled_by, ancestor, "
+					    "container, tty, login"},
+	{EXCLUSION("tls: yes"), "4:8: yes: one of these is wanted: any, required, none"},
+	{EXCLUSION("encrypted: maybe"), "4:14: maybe: one of these is wanted: deny, allow"},
+	{EXCLUSION("accept_forgeable: yes"), "4:21: true or false is wanted here"},
+	{EXCLUSION("expires: 2027-02-30"), "4:12: 2027-02-30: no such day: a date is wanted, as 2027-06-30"},
+	{EXCLUSION("expires: soon"), "4:12: soon: no such day: a date is wanted, as 2027-06-30"},
+	{EXCLUSION("limits: { messages: 20 }"), "4:23: a limit is wanted here, as 20/1h"},
+	{EXCLUSION("limits: { messages: 20/0h }"), "4:23: a limit is wanted here, as 20/1h"},
+	{EXCLUSION("limits: { bytes: 10MB/1h }"), "4:20: a limit is wanted here, as 10MiB/1h"},
+	{EXCLUSION("limits: { mails: 1/1h }"),
+	 "4:13: mails: no such key: known here are messages, recipients, bytes"},
+	{EXCLUSION("schedule: { at: '0 8 * * *' }"),
+	 "4:13: a schedule needs `at` and `for`, as { at: \"0 8 * * *\", for: 15m }"},
+	{EXCLUSION("schedule: { at: '0 25 * * *', for: 1m }"),
+	 "4:13: 0 25 * * *: not a schedule: an hour is a number from 0 to 23, at character 3"},
+	{EXCLUSION("schedule: { at: daily, for: 1m, timezone: Europe/Nowhere }"),
+	 "4:45: Europe/Nowhere: no such time zone: an IANA name is wanted, as Europe/Berlin"},
+	{EXCLUSION("mail: { recipient: x }"), "4:11: recipient: no such key: known here are sender, "
+					      "header_from, recipients, subject, contains, matches"},
+	{EXCLUSION("mail: { subject: \"a\\0b\" }"), "4:20: a NUL is in it: a pattern without one is wanted"},
+	{EXCLUSION("origin: { uid: 1 }"), "4:13: uid: no such key: known here are user"},
+	{EXCLUSION("? [x]\n  : 1"), "4:5: ?: no such key: known here are name, note, process, relay, mail, "
+				    "schedule, limits, origin, tls, auth_user, "
+				    "encrypted, accept_forgeable, expires"},
+	{"exclusions:\n- name: a\n  relay: 10.0.0.256", "3:10: 10.0.0.256: no relay: "},
+	{"exclusions:\n- name: a\n  relay: 10.0.0.0/33", "3:10: 10.0.0.0/33: no relay: "},
+	{"exclusions:\n- name: a\n  relay: 10.0.0.1:0", "3:10: 10.0.0.1:0: no relay: "},
+	{"exclusions:\n- name: a\n  relay: '[::1]25'", "3:10: [::1]25: no relay: "},
+	{"exclusions:\n- name: a\n  relay: 'a b'", "3:10: a b: no relay: "},
+	{"exclusions:\n- name: a\n  relay: mail.example:smtp", "3:10: mail.example:smtp: no relay: "},
+	{"exclusions:\n- name: a\n relay: x", "3:2: not YAML: did not find expected key"},
+	{"exclusions: [", "2:1: not YAML: did not find expected node content"},
+	{"a: \"\\q\"", "1:5: not YAML: found unknown escape character"},
+	{"\x01", "1:1: not YAML: control characters are not allowed"},
+	{"decision: {}\n---\ndecision: {}", "3:1: a second document begins here: one is allowed"},
+	{"exclusions: *x", "1:13: not YAML: found undefined alias"},
+};
+
+static void test_mistakes(void **state)
+{
+	char error[CONFIG_ERROR_MAX];
+	size_t skip = strlen(path) + 1, wrong = 0;
+
+	(void)state;
+	assert_true(sizeof(mistakes) / sizeof(mistakes[0]) >= 40);
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		size_t len = strlen(mistakes[i][1]);
+		bool open = mistakes[i][1][len - 1] == ' ';
+
+		write_file("smtpsnoop.yaml", mistakes[i][0]);
+		assert_null(config_load(path, error));
+		assert_memory_equal(error, path, skip - 1);
+		if (open ? strncmp(error + skip, mistakes[i][1], len) != 0
+			 : strcmp(error + skip, mistakes[i][1]) != 0) {
+			print_message("%s\n  expected %s\n  saw      %s\n", mistakes[i][0], mistakes[i][1],
+				      error + skip);
+			wrong++;
+		}
+	}
+	assert_int_equal(wrong, 0);
+}
+
+static void test_files(void **state)
+{
+	char error[CONFIG_ERROR_MAX], missing[200];
+
+	(void)state;
+	snprintf(missing, sizeof(missing), "%s/missing.yaml", folder);
+	assert_null(config_load(missing, error));
+	assert_non_null(strstr(error, "missing.yaml: No such file or directory"));
+	assert_null(config_load(folder, error));
+	assert_non_null(strstr(error, ":1:1: no file of at most 4194304 bytes"));
+	assert_null(config_load("/dev/zero", error));
+	assert_string_equal(error, "/dev/zero:1:1: no file of at most 4194304 bytes");
+}
+
+/* Every beginning of it, and every byte of it changed: read or refused, and nothing is lost. */
+static void test_damaged(void **state)
+{
+	char text[] = WHOLE, error[CONFIG_ERROR_MAX];
+
+	(void)state;
+	for (size_t i = 0; i + 1 < sizeof(text); i++) {
+		char byte = text[i];
+
+		for (size_t n = 0; n < 3; n++) {
+			text[i] = "\0{x"[n];
+			write_file("smtpsnoop.yaml", text);
+			config_free(config_load(path, error));
+		}
+		text[i] = byte;
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_whole),	 cmocka_unit_test(test_empty), cmocka_unit_test(test_folder),
+		cmocka_unit_test(test_mistakes), cmocka_unit_test(test_files), cmocka_unit_test(test_damaged),
+	};
+	int failed;
+
+	if (!mkdtemp(folder))
+		return 1;
+	snprintf(path, sizeof(path), "%s/smtpsnoop.yaml", folder);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(path);
+	rmdir(folder);
+	return failed;
+}
