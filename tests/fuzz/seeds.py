@@ -60,6 +60,28 @@ MAILS = [
 ]
 
 
+WILDCARDS = [b"\0/usr/**/bin/*\n/usr/local/bin/x", b"\1*@corp.example\nJoe@corp.example", b"\2[a-z!]?x\\*\nbcx*", b"\3[!a]*\nb"]
+SCHEDULES = [b"\x10\0\0\0e0 8 * * *", b"\x11\0\0\0e*/20 8-9 1,15 jan-jun mon", b"\x12\0\0\0eMon..Fri *-*-* 08:00:00/20",
+             b"\x13\0\0\0e*-02~03 2:30", b"\x10\0\0\0e@daily", b"\x11\0\0\0e2024..2026-06-15"]
+CONFIGURATIONS = [
+    b"""decision: { deadline: 90s }
+exclusions:
+  - name: a
+    note: &n "x"
+    process: { executable: [/usr/bin/m*], sha256: [], user: reports, unit: a.service, scheduled_by: cron, tty: none }
+    relay: ["10.0.0.25:587", mail.example, 10.1.0.0/16, "[2001:db8::1]:25"]
+    mail: { sender: a@x, recipients: ["*@x"], subject: ["a *"], contains: [x], matches: ['a+'] }
+    schedule: { at: "0 8 * * *", for: 15m, timezone: Europe/Berlin }
+    limits: { messages: 20/1h, recipients: 50/1d, bytes: 10MiB/30m }
+    origin: { user: [reports] }
+    tls: any
+    encrypted: deny
+    expires: 2027-06-30
+  - { name: *n, relay: x.example:25, accept_forgeable: true }
+""",
+]
+
+
 def records():
     """One watch of one session, as a recording and as the list of records that the record target reads."""
     recording = test_replay.Recording()
@@ -93,6 +115,9 @@ def main():
     write(folder, "fuzz_session", SESSIONS)
     write(folder, "fuzz_mail", MAILS)
     write(folder, "fuzz_record", [listed])
+    write(folder, "fuzz_wildcard", WILDCARDS)
+    write(folder, "fuzz_schedule", SCHEDULES)
+    write(folder, "fuzz_config", CONFIGURATIONS)
     write(folder, "fuzz_recording", [b"\1" + recording, b"\0x"])
 
 
