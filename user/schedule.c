@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Theory of operation: a schedule is a set of local minutes (and seconds, for OnCalendar), as bits. The next one
- * is searched for along real time, a minute after the other, each converted to local time; days that do not
- * match are skipped up to their last hours. So months' ends, leap days and both changes of daylight saving time
+ * is searched for along real time, a minute after the other, each converted to local time; days and hours that
+ * do not match are passed over, but for those around a change of the clock. So months' ends, leap days and both changes of daylight saving time
  * need no rules of their own, but for what the two programs do at a change:
  *
  *   a minute that does not exist	OnCalendar leaves it out; cron runs it right after the change
@@ -456,16 +456,22 @@ static bool is_due(const struct schedule *schedule, int64_t time_s, int32_t offs
 	       ((schedule->cron && schedule->time_star) || !is_repeated(schedule, time_s, offset));
 }
 
-/* How far the next minute is that has to be looked at: a day that does not match is left but for its end. */
-static int64_t step_from(const struct schedule *schedule, int64_t local_s)
+/*
+ * How far the next minute is that has to be looked at: what is left of a day or an hour that does not match is
+ * passed over, where the clock is not changed in between.
+ */
+static int64_t step_from(const struct schedule *schedule, int64_t time_s, int32_t offset)
 {
-	int64_t left = DAY_S - local_s % DAY_S;
-	time_t moment = local_s;
+	time_t local = time_s + offset;
 	struct tm tm;
 
-	gmtime_r(&moment, &tm);
-	if (left > 2 * GAP_MAX_S && !day_matches(schedule, &tm))
-		return left - GAP_MAX_S;
+	if (!zone_is_steady(schedule->zone, time_s, 1))
+		return 60;
+	gmtime_r(&local, &tm);
+	if (!day_matches(schedule, &tm))
+		return DAY_S - local % DAY_S;
+	if (!has(schedule->hours, tm.tm_hour))
+		return 3600 - local % 3600;
 	return 60;
 }
 
@@ -485,7 +491,7 @@ int64_t schedule_next(const struct schedule *schedule, int64_t time_s)
 					return minute + second;
 			}
 		}
-		minute += step_from(schedule, minute + offset);
+		minute += step_from(schedule, minute, offset);
 	}
 	return SCHEDULE_NEVER;
 }

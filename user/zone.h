@@ -16,7 +16,10 @@ struct zone;
 struct zone *zone_new(struct span name);
 void zone_free(struct zone *zone); /* NULL is allowed */
 
-/* Seconds that local time is ahead of UTC at a moment (seconds since 1970). */
+/* Seconds that local time is ahead of UTC at a moment (seconds since 1970, not negative). */
 int32_t zone_offset(struct zone *zone, int64_t time_s);
+
+/* Whether it is the same until `days` whole days of UTC behind that of a moment. At most 7. */
+bool zone_is_steady(struct zone *zone, int64_t time_s, unsigned int days);
 
 #endif
