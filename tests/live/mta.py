@@ -34,7 +34,8 @@ pivot_root . mnt
 umount -l /mnt
 if [ -n "$3" ]; then
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get install -y --no-install-recommends "$3" >&2
+	apt-get install -y --no-install-recommends "$3" >&2 ||
+		{ apt-get update && apt-get install -y --no-install-recommends "$3"; } >&2
 fi
 echo ready
 exec sleep 1000
