@@ -6,8 +6,8 @@ VERSION := 0.1.0
 # ---- What a bare Debian 12 needs: the one list of packages ------------------------------------
 
 PACKAGES_BUILD := gcc libc6-dev make pkgconf clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
-	libssl-dev libyaml-dev
-PACKAGES_TEST  := libcmocka-dev libjansson-dev python3 python3-jsonschema curl swaks msmtp s-nail postfix procps util-linux \
+	libssl-dev libyaml-dev libpcre2-dev libjansson-dev
+PACKAGES_TEST  := libcmocka-dev python3 python3-jsonschema curl swaks msmtp s-nail postfix procps util-linux \
 	tinyproxy-bin microsocks python3-croniter systemd iproute2 tmux mandoc openssl libasan8 libubsan1 qemu-system-x86 busybox-static cpio libclang-rt-dev
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
 
@@ -22,7 +22,7 @@ BPF_ARCH   := $(if $(filter aarch64 arm64,$(ARCH)),arm64,x86)
 PREFIX	   ?= /usr/local
 PYTHON	   ?= /usr/bin/python3
 
-LIBRARIES := libbpf libelf zlib libcrypto yaml-0.1
+LIBRARIES := libbpf libelf zlib libcrypto yaml-0.1 libpcre2-8 jansson
 
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes \
 	    -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wnull-dereference -Wimplicit-fallthrough -Werror
@@ -102,7 +102,7 @@ $(SKELETON): $(BUILD)/smtpsnoop.bpf.o
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
 	$(SAY) LINK $@
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka -ljansson
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

@@ -50,7 +50,7 @@ static __always_inline __u32 task_ancestors(struct task_struct *task, struct anc
 			break;
 		ancestors[i].pid = BPF_CORE_READ(task, tgid);
 		ancestors[i].start_ns = BPF_CORE_READ(task, start_boottime);
-		ancestors[i].pad = 0;
+		ancestors[i].uid = BPF_CORE_READ(task, real_cred, uid.val);
 	}
 	return i;
 }

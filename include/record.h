@@ -17,7 +17,7 @@
 
 /* The including side provides __u8 to __u64: <linux/types.h>, or the kernel side's own header. */
 
-#define RECORD_VERSION 1U
+#define RECORD_VERSION 2U
 
 enum record_type {
 	RECORD_EXEC = 1, /* struct exec_record: a process took on an executable */
@@ -31,10 +31,12 @@ enum record_type {
 	RECORD_USER_FIRST = 64,
 	RECORD_HOST = RECORD_USER_FIRST, /* struct host_record: the first one of every watch */
 	RECORD_CLOCK,			 /* struct clock_record */
-	RECORD_LOSS,   /* struct loss_record: counters of the kernel side, when they changed */
-	RECORD_NAME,   /* struct name_record: a name for a number */
-	RECORD_HASH,   /* struct hash_record: the SHA-256 of an executable */
-	RECORD_CGROUP, /* struct cgroup_record: the cgroup path of a process */
+	RECORD_LOSS,	   /* struct loss_record: counters of the kernel side, when they changed */
+	RECORD_NAME,	   /* struct name_record: a name for a number */
+	RECORD_HASH,	   /* struct hash_record: the SHA-256 of an executable */
+	RECORD_CGROUP,	   /* struct cgroup_record: the cgroup path of a process */
+	RECORD_RELAY,	   /* struct relay_record: the addresses of a name */
+	RECORD_ACTIVATION, /* struct activation_record: what started a unit's processes */
 };
 
 struct record {
@@ -129,7 +131,7 @@ struct exit_record {
 struct ancestor_id {
 	__u64 start_ns;
 	__u32 pid;
-	__u32 pad;
+	__u32 uid; /* real, at the send */
 };
 
 enum sender_flag {
@@ -308,6 +310,22 @@ struct cgroup_record {
 	__u32 pid;
 	__u32 path_len;
 	char path[]; /* "/system.slice/cron.service" */
+};
+
+/* What a forward lookup of a relay's name gave. */
+struct relay_record {
+	struct record h;
+	__u32 name_len;
+	__u32 count; /* addresses of 16 bytes, v4-mapped ones of IPv4; 0: the lookup failed */
+	__u8 data[]; /* the addresses, then the name */
+};
+
+/* Whether systemd started a system unit because of its timer. */
+struct activation_record {
+	struct record h;
+	__u64 start_ns; /* of the process that was asked for */
+	__u32 pid;
+	__u32 timer; /* 1: by its timer; 0: not, or that cannot be told */
 };
 
 #endif

@@ -17,6 +17,13 @@ int command_doctor(const struct options *options);
 /* The sink that the options ask for, on standard output. NULL if there is no memory. */
 struct sink *command_sink(const struct options *options);
 
+/*
+ * The exclusions of the configuration that the options name, or NULL if they name none. False if it is wrong: that was
+ * reported.
+ */
+struct decider;
+bool command_decider(const struct options *options, struct decider **decider);
+
 /* Reports that standard output failed for good with this negative errno; STATUS_FAILED. */
 int command_output_failed(int error);
 

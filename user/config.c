@@ -18,7 +18,9 @@
 #include <time.h>
 #include <yaml.h>
 
-#define DEADLINE_S 60
+#define DEADLINE_S     60
+#define BODY_BYTES     65536U
+#define BODY_BYTES_MAX 16777216U
 
 struct loader {
 	struct config *config;
@@ -295,6 +297,51 @@ static bool read_subjects(struct loader *loader, const yaml_node_t *node, void *
 	return read_list(loader, node, add_subject, target);
 }
 
+static bool add_search(struct loader *loader, const yaml_node_t *node, struct searches *searches,
+		       enum regex_kind kind)
+{
+	const char *what = kind == REGEX_WORDS ? "a text" : "a regular expression";
+	struct search search = {.text = read_text(loader, node, what)}, *item = NULL;
+	char error[REGEX_ERROR_MAX];
+	size_t at = 0;
+
+	if (!search.text)
+		return false;
+	if (strlen(search.text) > REGEX_LEN_MAX)
+		fail(loader, node, "%s of more than %u bytes", what, REGEX_LEN_MAX);
+	else if (!(search.regex = regex_new(span_of(search.text), kind, error, &at)))
+		fail(loader, node, "%s: not %s: %s, at character %zu", search.text, what, error, at + 1);
+	else
+		item = append(&searches->items, &searches->count, sizeof(*item));
+	if (!item) {
+		regex_free(search.regex);
+		free(search.text);
+		return false;
+	}
+	*item = search;
+	return true;
+}
+
+static bool add_words(struct loader *loader, const yaml_node_t *node, void *target)
+{
+	return add_search(loader, node, target, REGEX_WORDS);
+}
+
+static bool read_contains(struct loader *loader, const yaml_node_t *node, void *target)
+{
+	return read_list(loader, node, add_words, target);
+}
+
+static bool add_expression(struct loader *loader, const yaml_node_t *node, void *target)
+{
+	return add_search(loader, node, target, REGEX_EXPRESSION);
+}
+
+static bool read_matches(struct loader *loader, const yaml_node_t *node, void *target)
+{
+	return read_list(loader, node, add_expression, target);
+}
+
 /* One of some words: its index. */
 static bool read_word(struct loader *loader, const yaml_node_t *node, const char *const *words,
 		      const char *known, int *index)
@@ -469,8 +516,7 @@ static bool read_prefix(const char *text, unsigned int max, unsigned int *prefix
 	return number <= max;
 }
 
-/* An address, with a prefix perhaps. `text` is cut at the slash. */
-static bool parse_network(char *text, struct relay *relay)
+bool network_parse(char *text, struct relay *relay)
 {
 	char *slash = strchr(text, '/');
 	unsigned int prefix = 0;
@@ -515,14 +561,14 @@ static bool parse_relay(char *text, struct relay *relay)
 		if (!end || (end[1] && (end[1] != ':' || !read_port(end + 2, &relay->port))))
 			return false;
 		*end = '\0';
-		return parse_network(text + 1, relay);
+		return network_parse(text + 1, relay);
 	}
 	if (port && strchr(text, ':') == port) { /* one colon: no IPv6 */
 		if (!read_port(port + 1, &relay->port))
 			return false;
 		*port = '\0';
 	}
-	if (parse_network(text, relay))
+	if (network_parse(text, relay))
 		return true;
 	if (!is_host_name(text))
 		return false;
@@ -585,8 +631,8 @@ static bool read_mail(struct loader *loader, const yaml_node_t *node, void *targ
 		{"header_from", read_addresses, AT(mail.header_from)},
 		{"recipients", read_addresses, AT(mail.recipients)},
 		{"subject", read_subjects, AT(mail.subject)},
-		{"contains", read_strings, AT(mail.contains)},
-		{"matches", read_strings, AT(mail.matches)},
+		{"contains", read_contains, AT(mail.contains)},
+		{"matches", read_matches, AT(mail.matches)},
 		{NULL, NULL, 0},
 	};
 
@@ -702,6 +748,11 @@ static bool add_exclusion(struct loader *loader, const yaml_node_t *node, void *
 		return fail(loader, node,
 			    "%s: nothing is asked of process, relay or mail: it would exclude every mail",
 			    exclusion->name);
+	if (!exclusion->process.user.count && !exclusion->process.unit.count && !exclusion->accept_forgeable)
+		return fail(loader, node,
+			    "%s: neither process.user nor process.unit is asked for, and all else can be "
+			    "borrowed: name one, or say accept_forgeable: true",
+			    exclusion->name);
 	for (size_t i = 0; i + 1 < config->exclusion_count; i++) {
 		if (strcmp(config->exclusions[i].name, exclusion->name) == 0)
 			return fail(loader, node, "%s: the name is taken, by %s:%u", exclusion->name,
@@ -725,11 +776,31 @@ static bool read_decision(struct loader *loader, const yaml_node_t *node, void *
 	return read_mapping(loader, node, keys, target);
 }
 
+static bool read_body_bytes(struct loader *loader, const yaml_node_t *node, void *target)
+{
+	struct span text = node->type == YAML_SCALAR_NODE ? scalar_of(node) : (struct span){"", 0};
+	uint64_t *bytes = target;
+
+	if (take_amount(&text, byte_units, bytes) && !text.len && *bytes <= BODY_BYTES_MAX)
+		return true;
+	return fail(loader, node, "a number of bytes is wanted here, at most 16MiB, as 64KiB");
+}
+
+static bool read_capture(struct loader *loader, const yaml_node_t *node, void *target)
+{
+	static const struct key keys[] = {{"body_bytes", read_body_bytes,
+					   offsetof(struct config, body_bytes)},
+					  {NULL, NULL, 0}};
+
+	return read_mapping(loader, node, keys, target);
+}
+
 /* ---- Files ------------------------------------------------------------------------------------------ */
 
 static bool read_document(struct loader *loader)
 {
-	static const struct key keys[] = {{"decision", read_decision, 0},
+	static const struct key keys[] = {{"capture", read_capture, 0},
+					  {"decision", read_decision, 0},
 					  {"exclusions", read_exclusions, 0},
 					  {NULL, NULL, 0}};
 	yaml_node_t *root = yaml_document_get_root_node(&loader->document);
@@ -846,10 +917,20 @@ struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX])
 	if (!config)
 		return NULL;
 	config->deadline_s = DEADLINE_S;
+	config->body_bytes = BODY_BYTES;
 	if (read_file(&loader, path) && read_folder(&loader, path))
 		return config;
 	config_free(config);
 	return NULL;
+}
+
+bool config_wants_content(const struct config *config)
+{
+	for (size_t i = 0; i < config->exclusion_count; i++) {
+		if (config->exclusions[i].mail.contains.count || config->exclusions[i].mail.matches.count)
+			return true;
+	}
+	return false;
 }
 
 /* ---- Freeing ---------------------------------------------------------------------------------------- */
@@ -870,6 +951,15 @@ static void patterns_free(struct patterns *patterns)
 	free(patterns->items);
 }
 
+static void searches_free(struct searches *searches)
+{
+	for (size_t i = 0; i < searches->count; i++) {
+		free(searches->items[i].text);
+		regex_free(searches->items[i].regex);
+	}
+	free(searches->items);
+}
+
 static void exclusion_free(struct exclusion *exclusion)
 {
 	struct patterns *patterns[] = {&exclusion->process.executable, &exclusion->process.unit,
@@ -878,8 +968,7 @@ static void exclusion_free(struct exclusion *exclusion)
 				       &exclusion->mail.recipients,    &exclusion->mail.subject,
 				       &exclusion->auth_user};
 	struct strings *strings[] = {&exclusion->process.sha256, &exclusion->process.user,
-				     &exclusion->process.group,	 &exclusion->process.login,
-				     &exclusion->mail.contains,	 &exclusion->mail.matches,
+				     &exclusion->process.group, &exclusion->process.login,
 				     &exclusion->origin.user};
 
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
@@ -891,6 +980,8 @@ static void exclusion_free(struct exclusion *exclusion)
 		free(exclusion->relay.items[i].name);
 	}
 	free(exclusion->relay.items);
+	searches_free(&exclusion->mail.contains);
+	searches_free(&exclusion->mail.matches);
 	schedule_free(exclusion->schedule.at);
 	zone_free(exclusion->schedule.zone);
 	free(exclusion->schedule.text);

@@ -7,8 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wildcard.h"
+#include "limits.h"
+#include "regex.h"
 #include "schedule.h"
+#include "wildcard.h"
 #include "zone.h"
 
 #define CONFIG_ERROR_MAX      512U
@@ -29,6 +31,16 @@ struct patterns {
 
 struct strings {
 	char **items;
+	size_t count;
+};
+
+struct search {
+	char *text;
+	struct regex *regex;
+};
+
+struct searches {
+	struct search *items;
 	size_t count;
 };
 
@@ -60,12 +72,6 @@ struct relays {
 	size_t count;
 };
 
-/* So many in a sliding window; window_s 0: not limited. */
-struct limit {
-	uint64_t amount;
-	uint64_t window_s;
-};
-
 struct exclusion {
 	char *name;
 	char *note;	   /* NULL: none */
@@ -81,7 +87,7 @@ struct exclusion {
 	struct relays relay;
 	struct {
 		struct patterns sender, header_from, recipients, subject;
-		struct strings contains, matches;
+		struct searches contains, matches;
 	} mail;
 	struct {
 		struct schedule *at; /* NULL: at any time */
@@ -107,14 +113,21 @@ struct config {
 	struct exclusion *exclusions;
 	size_t exclusion_count;
 	uint64_t deadline_s;
+	uint64_t body_bytes;  /* of a message, kept for contains and matches */
 	struct strings files; /* that it was read from */
 };
+
+/* An address, with a prefix perhaps: its addr and prefix are set. `text` is cut at the slash. */
+bool network_parse(char *text, struct relay *relay);
 
 /*
  * Reads `path`, and the .yaml files of conf.d beside it, in name order. NULL if anything is wrong: then `error` is one line,
  * "FILE:LINE:COLUMN: what: why", without its end.
  */
 struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX]);
+/* Whether an exclusion looks into the text of messages. */
+bool config_wants_content(const struct config *config);
+
 void config_free(struct config *config); /* NULL is allowed */
 
 #endif

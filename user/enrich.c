@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: requests wait in three lanes, each with a thread, so that none holds another up: a
+ * Theory of operation: requests wait in lanes, each with a thread, so that none holds another up: a
  * directory service may take its time, a hash does, and a process whose cgroup is asked for may end soon. A thread takes a request, works on it
  * without the lock, and puts it among the results; an eventfd tells the reader. A request carries
  * copies: no reference to an image or a sender leaves the main thread. It also carries its result from
@@ -22,6 +22,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -38,8 +40,10 @@
 
 #include <openssl/evp.h>
 
+#include "activation.h"
 #include "procfs.h"
 #include "records.h"
+#include "relay_names.h"
 
 #define READ_SIZE	65536U
 #define NAME_BUFFER	1024U	 /* to begin with */
@@ -49,8 +53,8 @@
 #define COARSE_NS	2000000000ULL /* of file systems whose times have no fraction of a second */
 #define END_WAIT_S	2	      /* for a thread that hangs */
 
-enum want { WANT_USER, WANT_GROUP, WANT_HASH, WANT_CGROUP };
-enum lane { LANE_NAMES, LANE_HASHES, LANE_CGROUPS, LANE_COUNT };
+enum want { WANT_USER, WANT_GROUP, WANT_HASH, WANT_CGROUP, WANT_RELAY, WANT_ACTIVATION };
+enum lane { LANE_NAMES, LANE_HASHES, LANE_CGROUPS, LANE_RELAYS, LANE_UNITS, LANE_COUNT };
 
 /* What is sought, then what was found. */
 struct request {
@@ -59,7 +63,7 @@ struct request {
 	uint32_t pid;	       /* of a hash or a cgroup */
 	uint64_t exec_ns;      /* of a hash */
 	struct record *record; /* owned; the result: "nothing found" until it is */
-	char executable[];     /* of a hash */
+	char text[];	       /* of a hash the executable, of a relay its name, of an activation the unit */
 };
 
 struct queue {
@@ -221,18 +225,17 @@ static int open_place(int place)
 
 static int open_executable(const struct request *request, const struct hash_record *sought)
 {
-	const bool absolute = request->executable[0] == '/';
+	const bool absolute = request->text[0] == '/';
 	char path[PATH_SIZE];
 	int place, fd;
 
 	snprintf(path, sizeof(path), "/proc/%u/exe", request->pid);
 	place = find_place(path, sought);
 	if (place < 0 && absolute &&
-	    snprintf(path, sizeof(path), "/proc/%u/root%s", request->pid, request->executable) <
-		    (int)sizeof(path))
+	    snprintf(path, sizeof(path), "/proc/%u/root%s", request->pid, request->text) < (int)sizeof(path))
 		place = find_place(path, sought);
 	if (place < 0 && absolute)
-		place = find_place(request->executable, sought);
+		place = find_place(request->text, sought);
 	if (place < 0)
 		return -1;
 	fd = open_place(place);
@@ -372,6 +375,53 @@ static void find_cgroup(struct request *request)
 	close(dir);
 }
 
+/* ---- Relays and units ------------------------------------------------------------------------ */
+
+static bool address_of(const struct addrinfo *info, uint8_t *address)
+{
+	const struct sockaddr_in *v4 = (const void *)info->ai_addr;
+	const struct sockaddr_in6 *v6 = (const void *)info->ai_addr;
+
+	memset(address, 0, 16);
+	if (info->ai_family == AF_INET) {
+		address[10] = address[11] = 0xff;
+		memcpy(address + 12, &v4->sin_addr, 4);
+	} else if (info->ai_family == AF_INET6) {
+		memcpy(address, &v6->sin6_addr, 16);
+	}
+	return info->ai_family == AF_INET || info->ai_family == AF_INET6;
+}
+
+/* The addresses, then the name. Without memory for them there are none. */
+static void find_relay(struct request *request)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	uint8_t addresses[RELAY_ADDRESSES_MAX * 16];
+	struct addrinfo *found = NULL;
+	uint32_t count = 0;
+
+	if (getaddrinfo(request->text, NULL, &hints, &found))
+		found = NULL;
+	for (const struct addrinfo *info = found; info && count < RELAY_ADDRESSES_MAX; info = info->ai_next)
+		count += address_of(info, addresses + 16ULL * count);
+	if (found)
+		freeaddrinfo(found);
+	if (count && extend(request, (const char *)addresses, request->record->len, 16ULL * count)) {
+		struct relay_record *record = (struct relay_record *)request->record;
+
+		memcpy(record->data, addresses, 16ULL * count);
+		memcpy(record->data + 16ULL * count, request->text, record->name_len);
+		record->count = count;
+	}
+}
+
+static void find_activation(struct request *request)
+{
+	struct activation_record *record = (struct activation_record *)request->record;
+
+	record->timer = activation_of(request->text, record->start_ns) == ACTIVATION_TIMER;
+}
+
 /* ---- The threads ---------------------------------------------------------------------------- */
 
 /* The last one to leave frees what is shared. */
@@ -433,6 +483,8 @@ static void *work(void *context)
 		case WANT_GROUP: find_name(request); break;
 		case WANT_HASH: find_hash(enricher, request); break;
 		case WANT_CGROUP: find_cgroup(request); break;
+		case WANT_RELAY: find_relay(request); break;
+		case WANT_ACTIVATION: find_activation(request); break;
 		}
 		put_result(enricher, request);
 	}
@@ -591,7 +643,7 @@ int enricher_request_hash(struct enricher *enricher, struct image *image, uint32
 	record->dev = image->dev;
 	request->pid = pid;
 	request->exec_ns = image->exec_ns;
-	memcpy(request->executable, image->executable, size);
+	memcpy(request->text, image->executable, size);
 	return put_request(enricher, LANE_HASHES, request);
 }
 
@@ -606,6 +658,38 @@ int enricher_request_cgroup(struct enricher *enricher, uint32_t pid, uint64_t st
 	record->pid = pid;
 	record->start_ns = start_ns;
 	return put_request(enricher, LANE_CGROUPS, request);
+}
+
+int enricher_request_relay(struct enricher *enricher, const char *name)
+{
+	const size_t len = strlen(name);
+	struct request *request =
+		request_new(WANT_RELAY, RECORD_RELAY, sizeof(struct relay_record) + len, len + 1);
+	struct relay_record *record;
+
+	if (!request)
+		return -EAGAIN;
+	record = (struct relay_record *)request->record;
+	record->name_len = (uint32_t)len;
+	memcpy(record->data, name, len);
+	memcpy(request->text, name, len + 1);
+	return put_request(enricher, LANE_RELAYS, request);
+}
+
+int enricher_request_activation(struct enricher *enricher, uint32_t pid, uint64_t start_ns, const char *unit)
+{
+	const size_t size = strlen(unit) + 1;
+	struct request *request =
+		request_new(WANT_ACTIVATION, RECORD_ACTIVATION, sizeof(struct activation_record), size);
+	struct activation_record *record;
+
+	if (!request)
+		return -EAGAIN;
+	record = (struct activation_record *)request->record;
+	record->pid = pid;
+	record->start_ns = start_ns;
+	memcpy(request->text, unit, size);
+	return put_request(enricher, LANE_UNITS, request);
 }
 
 struct record *enricher_next(struct enricher *enricher)

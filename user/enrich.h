@@ -35,11 +35,15 @@ int enricher_fd(const struct enricher *enricher);
  *		  under /proc/PID/root, then by its path here.
  *   cgroup:	  RECORD_CGROUP from /proc/PID/cgroup: the v2 path, or systemd's named v1 hierarchy's
  *		  where the v2 path is "/"; path_len 0 if the process is gone.
+ *   relay:	  RECORD_RELAY, with the addresses of a host's name; none if it has none, or nobody answered
+ *   activation:  RECORD_ACTIVATION, by systemd's state of the unit
  */
 int enricher_request_user(struct enricher *enricher, uint32_t uid);
 int enricher_request_group(struct enricher *enricher, uint32_t gid);
 int enricher_request_hash(struct enricher *enricher, struct image *image, uint32_t pid);
 int enricher_request_cgroup(struct enricher *enricher, uint32_t pid, uint64_t start_ns);
+int enricher_request_relay(struct enricher *enricher, const char *name);
+int enricher_request_activation(struct enricher *enricher, uint32_t pid, uint64_t start_ns, const char *unit);
 
 /* The next result; the caller frees it with free(). NULL: none waits. */
 struct record *enricher_next(struct enricher *enricher);

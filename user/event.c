@@ -2,6 +2,7 @@
 #include "event.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct event *event_new(enum event_action action)
 {
@@ -22,6 +23,11 @@ void event_free(struct event *event)
 	free(event->origin);
 	free(event->session);
 	free(event->server_name);
+	free(event->exclusion);
+	free(event->nearest);
+	for (size_t i = 0; i < event->let_pass_count; i++)
+		free(event->let_pass[i].name);
+	free(event->let_pass);
 	free(event->stats);
 	free(event);
 }
@@ -72,4 +78,14 @@ const char *counter_name(enum counter counter)
 	};
 
 	return names[counter];
+}
+
+void event_reason(struct event *event, const char *reason)
+{
+	for (uint32_t i = 0; i < event->reason_count; i++) {
+		if (strcmp(event->reasons[i], reason) == 0)
+			return;
+	}
+	if (event->reason_count < EVENT_REASONS_MAX)
+		event->reasons[event->reason_count++] = reason;
 }

@@ -46,7 +46,7 @@ struct endpoint {
 
 #define EVENT_ID_LEN	  32U /* hex digits */
 #define EVENT_SENDERS_MAX 8U
-#define EVENT_REASONS_MAX 12U
+#define EVENT_REASONS_MAX 16U
 
 struct event_capture {
 	const char *hook; /* "fentry", "kprobe", "tracepoint", "none"; static */
@@ -60,6 +60,7 @@ struct event_capture {
 /* Totals since the start; of the whole watch (stopped, status) or of one session (smtp-session). */
 struct event_stats {
 	uint64_t messages; /* smtp-message events */
+	uint64_t excluded; /* of them */
 	uint64_t alerts;   /* of them (and of smtp-encrypted, and differing witnesses) */
 	uint64_t recipients;
 	uint64_t bytes;
@@ -74,6 +75,18 @@ struct event_stats {
 	uint64_t counters[COUNTER_MAX]; /* the kernel side's, enum counter */
 };
 
+/* What an exclusion let pass. */
+struct passed {
+	uint64_t messages;
+	uint64_t recipients;
+	uint64_t bytes;
+};
+
+struct let_pass {
+	char *name;
+	struct passed passed;
+};
+
 struct event {
 	enum event_action action;
 	char id[EVENT_ID_LEN + 1]; /* same input, same id */
@@ -83,9 +96,15 @@ struct event {
 	int64_t boot_to_real_ns; /* CLOCK_REALTIME minus CLOCK_BOOTTIME, for the start of a process */
 	const char *host;	 /* borrowed from the pipeline; NULL: not known */
 	enum event_verdict verdict;
+	bool provisional; /* its transaction is still open */
+	char *exclusion;  /* owned; its name, if it is excluded */
+	char *nearest;	  /* owned; the exclusion that came closest, NULL: there is none */
+	uint32_t failed;  /* criteria of the nearest one that are not met, a bit each (enum criterion) */
+	uint32_t unknown; /* of them: those that could not be told */
 
 	/* message, encrypted, session */
 	bool has_flow;
+	uint64_t flow; /* flow_id.cookie */
 	struct endpoint source;
 	struct endpoint destination;
 	bool mptcp;
@@ -94,22 +113,29 @@ struct event {
 	struct smtp_transaction *transaction;	   /* owned; NULL but for a message */
 	struct sender *senders[EVENT_SENDERS_MAX]; /* references; the first one is `process` */
 	uint32_t sender_count;
-	struct origin *origin; /* owned; of a message that an MTA sends on; NULL: not known */
-	bool tls;	       /* encrypted: TLS was established on the flow */
-	char *server_name;     /* owned; TLS SNI, NULL: none seen */
+	bool senders_incomplete; /* others may have sent bytes of it as well */
+	struct origin *origin;	 /* owned; of a message that an MTA sends on; NULL: not known */
+	bool tls;		 /* encrypted: TLS was established on the flow */
+	char *server_name;	 /* owned; TLS SNI, NULL: none seen */
 	const char *reasons[EVENT_REASONS_MAX]; /* static; from the documented list */
 	uint32_t reason_count;
 	struct event_capture capture;
 
 	/* started, stopped, status, loss */
 	struct event_stats *stats; /* owned; loss: what was lost since the last one */
-	const char *const *blind;  /* started: what cannot be seen; NULL-terminated, static; NULL: none */
-	const char *detail;	   /* loss, stopped: one clear line; static or NULL */
+	struct let_pass
+		*let_pass; /* owned, with the names; stopped, status: by exclusion, NULL: there are none */
+	size_t let_pass_count;
+	const char *const *blind; /* started: what cannot be seen; NULL-terminated, static; NULL: none */
+	const char *detail;	  /* loss, stopped: one clear line; static or NULL */
 };
 
 /* NULL if there is no memory. */
 struct event *event_new(enum event_action action);
 void event_free(struct event *event);
+
+/* Adds one of the documented list (docs/smtpsnoop.8, REASONS), once; a static string. */
+void event_reason(struct event *event, const char *reason);
 
 const char *event_action_name(enum event_action action);
 const char *event_verdict_name(enum event_verdict verdict);

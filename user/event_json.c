@@ -12,6 +12,7 @@
 
 #include <openssl/evp.h>
 
+#include "exclusion.h"
 #include "json.h"
 #include "text.h"
 
@@ -481,7 +482,10 @@ static void write_user(struct text *out, const struct sender *sender)
 	json_open(out, "user");
 	id(out, sender->task.euid);
 	known(out, "name", sender->user);
-	id_object(out, "group", sender->task.egid);
+	json_open(out, "group");
+	id(out, sender->task.egid);
+	known(out, "name", sender->group);
+	json_close(out);
 	if (sender->task.loginuid != LOGINUID_NONE) {
 		json_open(out, "audit");
 		id(out, sender->task.loginuid);
@@ -528,6 +532,7 @@ static void write_ancestry(struct text *out, const struct sender *sender)
 	for (uint32_t i = 0; i < sender->ancestor_count; i++) {
 		json_open(out, NULL);
 		json_number(out, "pid", sender->ancestors[i].pid);
+		id_object(out, "user", sender->ancestors[i].uid);
 		write_image(out, sender->ancestors[i].image);
 		json_close(out);
 	}
@@ -537,6 +542,10 @@ static void write_ancestry(struct text *out, const struct sender *sender)
 /* What ECS has no name for. */
 static void write_own_process(struct text *out, const struct sender *sender)
 {
+	static const char *const schedulers[] = {[SCHEDULER_NONE] = "none",
+						 [SCHEDULER_SYSTEMD_TIMER] = "systemd-timer",
+						 [SCHEDULER_CRON] = "cron",
+						 [SCHEDULER_AT] = "at"};
 	const struct image *image = sender->image;
 
 	json_open(out, "process");
@@ -548,7 +557,13 @@ static void write_own_process(struct text *out, const struct sender *sender)
 		known(out, "script", image->script);
 		json_bool(out, "exe_deleted", sender->exe_deleted);
 		json_bool(out, "exe_memfd", image->flags & EXEC_MEMFD);
+		json_bool(out, "exe_verified", sender_executable_verified(sender));
+		json_bool(out, "exe_swapped", sender->exe_swapped);
 	}
+	if (sender->own_namespaces != NOT_KNOWN)
+		json_bool(out, "own_namespaces", sender->own_namespaces == IS_SO);
+	if (sender->scheduler != SCHEDULER_NOT_KNOWN)
+		json_string(out, "scheduled_by", schedulers[sender->scheduler]);
 	json_close(out);
 }
 
@@ -573,6 +588,7 @@ static void write_stats(struct text *out, const struct event_stats *stats, enum 
 	}
 	if (action != EVENT_LOSS && action != EVENT_SESSION) {
 		json_number(out, "alerts", stats->alerts);
+		json_number(out, "excluded", stats->excluded);
 		json_number(out, "sessions", stats->sessions);
 		json_number(out, "encrypted", stats->encrypted);
 		json_number(out, "unattributed", stats->unattributed);
@@ -596,6 +612,7 @@ static void write_capture(struct text *out, const struct event *event)
 		json_bool(out, "complete", event->capture.complete);
 		json_number(out, "missing_bytes", event->capture.missing_bytes);
 		json_bool(out, "mid_stream", event->capture.mid_stream);
+		json_bool(out, "senders_complete", !event->senders_incomplete);
 	} else {
 		json_bool(out, "wire", event->capture.wire);
 	}
@@ -616,6 +633,9 @@ static void write_senders(struct text *out, const struct event *event)
 	for (uint32_t i = 0; i < event->sender_count; i++) {
 		json_open(out, NULL);
 		write_sender(out, event->senders[i], event->boot_to_real_ns);
+		json_open(out, "smtpsnoop");
+		write_own_process(out, event->senders[i]);
+		json_close(out);
 		json_close(out);
 	}
 	json_close_list(out);
@@ -652,6 +672,41 @@ static void write_proxy(struct text *out, const struct preamble *proxy)
 	json_close(out);
 }
 
+static void write_criteria(struct text *out, const char *name, uint32_t criteria)
+{
+	json_open_list(out, name);
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		if (criteria & 1U << i)
+			json_string(out, NULL, criterion_name((enum criterion)i));
+	}
+	json_close_list(out);
+}
+
+static void write_nearest(struct text *out, const struct event *event)
+{
+	json_open(out, "nearest");
+	known(out, "name", event->nearest);
+	write_criteria(out, "failed", event->failed);
+	if (event->unknown)
+		write_criteria(out, "unknown", event->unknown);
+	json_close(out);
+}
+
+/* What each exclusion has let pass since it was first read. */
+static void write_let_pass(struct text *out, const struct event *event)
+{
+	json_open_list(out, "exclusions");
+	for (size_t i = 0; i < event->let_pass_count; i++) {
+		json_open(out, NULL);
+		known(out, "name", event->let_pass[i].name);
+		json_number(out, "messages", event->let_pass[i].passed.messages);
+		json_number(out, "recipients", event->let_pass[i].passed.recipients);
+		json_number(out, "bytes", event->let_pass[i].passed.bytes);
+		json_close(out);
+	}
+	json_close_list(out);
+}
+
 static void write_own(struct text *out, const struct event *event)
 {
 	json_open(out, "smtpsnoop");
@@ -659,10 +714,15 @@ static void write_own(struct text *out, const struct event *event)
 	write_capture(out, event);
 	if (event->stats)
 		write_stats(out, event->stats, event->action);
+	if (event->let_pass)
+		write_let_pass(out, event);
 	if (event->has_flow) {
 		if (event->verdict != VERDICT_NONE)
 			json_string(out, "verdict", event_verdict_name(event->verdict));
-		json_bool(out, "final", true);
+		known(out, "exclusion", event->exclusion);
+		if (event->nearest)
+			write_nearest(out, event);
+		json_bool(out, "final", !event->provisional);
 		if (event->reason_count)
 			list(out, "reasons", event->reasons, event->reason_count);
 		write_senders(out, event);

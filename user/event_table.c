@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "exclusion.h"
 #include "text.h"
 
 #define WIDTH_DEFAULT 120U
@@ -167,6 +168,35 @@ static void add_to(struct text *text, const struct event *event)
 }
 
 /* What a reader must not overlook, at the end of the line. */
+/* "process.user, schedule": what an exclusion asked and did not get. */
+static void add_criteria(struct text *text, uint32_t criteria)
+{
+	bool any = false;
+
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		if (!(criteria & 1U << i))
+			continue;
+		text_add_format(text, "%s%s", any ? "," : "", criterion_name((enum criterion)i));
+		any = true;
+	}
+}
+
+static void add_verdict(struct text *text, const struct event *event)
+{
+	if (event->provisional)
+		text_add_string(text, "  STILL OPEN");
+	if (event->exclusion) {
+		text_add_string(text, "  excluded: ");
+		text_add_visible(text, span_of(event->exclusion));
+	}
+	if (!event->nearest)
+		return;
+	text_add_string(text, "  not ");
+	text_add_visible(text, span_of(event->nearest));
+	text_add_string(text, ": ");
+	add_criteria(text, event->failed);
+}
+
 static void add_notes(struct text *text, const struct event *event)
 {
 	const struct smtp_transaction *transaction = event->transaction;
@@ -183,6 +213,7 @@ static void add_notes(struct text *text, const struct event *event)
 				(unsigned long long)event->capture.missing_bytes);
 	if (event->sender_count > 1)
 		text_add_format(text, "  %u senders", event->sender_count);
+	add_verdict(text, event);
 }
 
 /* ---- The table ------------------------------------------------------------------------------ */
@@ -517,6 +548,16 @@ static int write_wide(struct table *table, const struct event *event)
 		text_add_string(&table->line, " mid_stream=yes");
 	for (uint32_t i = 0; i < event->reason_count; i++)
 		pair(table, "reason", span_of(event->reasons[i]));
+	if (event->verdict != VERDICT_NONE)
+		pair(table, "verdict", span_of(event_verdict_name(event->verdict)));
+	if (event->provisional)
+		text_add_string(&table->line, " final=no");
+	pair_known(table, "exclusion", event->exclusion);
+	if (event->nearest) {
+		pair_known(table, "nearest", event->nearest);
+		text_add_string(&table->line, " failed=");
+		add_criteria(&table->line, event->failed);
+	}
 	return put_line(table);
 }
 
@@ -586,7 +627,7 @@ static void tally(struct table *table, const struct event *event)
 	struct text name = {0};
 	size_t i = 0;
 
-	if (event->action != EVENT_MESSAGE && event->action != EVENT_ENCRYPTED)
+	if ((event->action != EVENT_MESSAGE && event->action != EVENT_ENCRYPTED) || event->provisional)
 		return;
 	if (event->sender_count) {
 		text_add_visible(&name, process_name(event->senders[0]));

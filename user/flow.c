@@ -133,7 +133,7 @@ static struct flow *flow_new(struct flow_table *table, uint64_t cookie, uint64_t
 		return NULL;
 	flow->id.cookie = cookie;
 	flow->start_ns = time_ns;
-	flow->compared.first = flow->differed.first = UINT64_MAX;
+	flow->compared.first = flow->differed.first = flow->unclaimed.first = UINT64_MAX;
 	flow->hash_next = *head;
 	*head = flow;
 	link_newest(table, flow);
@@ -452,6 +452,10 @@ void flow_claim(struct flow *flow, int sender, uint32_t seq, uint32_t len, struc
 {
 	uint64_t position = position_of(flow, seq);
 
+	if (position > flow->claimed_end) {
+		extent_add(&flow->unclaimed, flow->claimed_end);
+		extent_add(&flow->unclaimed, position - 1);
+	}
 	if (position + len > flow->claimed_end)
 		flow->claimed_end = position + len;
 	prefix_keep(flow, position, data);
@@ -518,6 +522,14 @@ uint32_t flow_senders_of(const struct flow *flow, uint64_t start, uint64_t end, 
 			count = add_once(senders, count, max, flow->senders[i]);
 	}
 	return count;
+}
+
+bool flow_unclaimed(const struct flow *flow, uint64_t start, uint64_t end)
+{
+	if (end > smtp_client_position(flow->smtp))
+		end = smtp_client_position(flow->smtp);
+	return flow->claims_dropped || flow->senders_dropped || flow->claimed_end < end ||
+	       extent_touches(&flow->unclaimed, start, end);
 }
 
 enum event_witness flow_witness(const struct flow *flow, uint64_t start, uint64_t end, bool wire)

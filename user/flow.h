@@ -83,7 +83,9 @@ struct flow {
 	struct claim claims[FLOW_CLAIMS_MAX];
 	uint32_t claim_count;
 	uint32_t claims_dropped;
-	uint64_t claimed_end; /* position behind the last byte that a send claimed */
+	uint64_t claimed_end;	 /* position behind the last byte that a send claimed */
+	struct extent unclaimed; /* bytes that went out without a send that a hook saw */
+	uint32_t provisional;	 /* number of the last transaction that was told while it was open */
 
 	struct prefix prefixes[FLOW_PREFIXES_MAX];
 	uint32_t prefix_count;
@@ -148,6 +150,9 @@ void flow_claim_next(struct flow *flow, int sender);
 /* The senders of [start, end): references are not taken. Returns their number, at most `max`. */
 uint32_t flow_senders_of(const struct flow *flow, uint64_t start, uint64_t end, struct sender **senders,
 			 uint32_t max);
+
+/* Whether bytes of [start, end) may be somebody's whose send was not seen. */
+bool flow_unclaimed(const struct flow *flow, uint64_t start, uint64_t end);
 
 enum event_witness flow_witness(const struct flow *flow, uint64_t start, uint64_t end, bool wire);
 

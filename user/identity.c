@@ -41,5 +41,6 @@ void sender_unref(struct sender *sender)
 	free(sender->unit);
 	free(sender->user_unit);
 	free(sender->container);
+	free(sender->group);
 	free(sender);
 }

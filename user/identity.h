@@ -16,6 +16,21 @@
 #include "record.h"
 #include "span.h"
 
+enum truth {
+	NOT_KNOWN,
+	NOT_SO,
+	IS_SO,
+};
+
+/* Who started a process, by what an unprivileged user cannot imitate. */
+enum scheduler {
+	SCHEDULER_NOT_KNOWN,
+	SCHEDULER_NONE,
+	SCHEDULER_SYSTEMD_TIMER,
+	SCHEDULER_CRON,
+	SCHEDULER_AT,
+};
+
 /*
  * What a process runs since one exec. Never changed once made. Strings hold whatever bytes the
  * process chose; they are NUL-terminated, and never NULL.
@@ -40,6 +55,7 @@ void image_unref(struct image *image); /* NULL is allowed */
 
 struct ancestor {
 	uint32_t pid;
+	uint32_t uid; /* real, at the send */
 	uint64_t start_ns;
 	struct image *image; /* NULL: not known */
 };
@@ -70,7 +86,15 @@ struct sender {
 	char *unit;
 	char *user_unit;
 	char *container;
+	char *group;
+	enum scheduler scheduler;
+	enum truth own_namespaces; /* user, pid, mount and network namespace are the watch's own */
 	char sha256[SHA256_HEX_LEN + 1];
+};
+
+/* Inode numbers. */
+struct namespaces {
+	uint32_t user, pid, mnt, net;
 };
 
 struct sender *sender_ref(struct sender *sender);

@@ -67,6 +67,11 @@ static void want_user(void *context, uint32_t uid)
 	enricher_request_user(((struct live *)context)->enricher, uid);
 }
 
+static void want_group(void *context, uint32_t gid)
+{
+	enricher_request_group(((struct live *)context)->enricher, gid);
+}
+
 static void want_hash(void *context, struct image *image, uint32_t pid)
 {
 	enricher_request_hash(((struct live *)context)->enricher, image, pid);
@@ -75,6 +80,16 @@ static void want_hash(void *context, struct image *image, uint32_t pid)
 static void want_cgroup(void *context, uint32_t pid, uint64_t start_ns)
 {
 	enricher_request_cgroup(((struct live *)context)->enricher, pid, start_ns);
+}
+
+static void want_activation(void *context, uint32_t pid, uint64_t start_ns, const char *unit)
+{
+	enricher_request_activation(((struct live *)context)->enricher, pid, start_ns, unit);
+}
+
+static void want_relay(void *context, const char *name)
+{
+	enricher_request_relay(((struct live *)context)->enricher, name);
 }
 
 static void pass_on(void *context, const struct record *record)
@@ -308,8 +323,11 @@ static int live_open(struct live *live)
 	struct pipeline_hooks hooks = {
 		.context = live,
 		.want_user = want_user,
+		.want_group = want_group,
 		.want_hash = want_hash,
 		.want_cgroup = want_cgroup,
+		.want_activation = want_activation,
+		.want_relay = want_relay,
 		.want_process = want_process,
 		.want_counters = tell_losses,
 		.on_record = live->options->recording ? on_record : NULL,
@@ -326,8 +344,11 @@ static int live_open(struct live *live)
 	}
 	live->enricher = enricher_new();
 	live->pipeline = pipeline_new(live->sink, &live->options->filter, &hooks);
-	if (live->enricher && live->pipeline)
+	if (live->enricher && live->pipeline) {
+		if (live->options->decider)
+			pipeline_exclude(live->pipeline, live->options->decider);
 		return 0;
+	}
 	report("cannot watch", "%s", strerror(ENOMEM));
 	return -ENOMEM;
 }

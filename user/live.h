@@ -14,6 +14,7 @@ struct live_options {
 	struct pipeline_filter filter;
 	uint64_t count;		     /* end after that many messages; 0: never */
 	uint64_t duration_ns;	     /* 0: never */
+	struct decider *decider;     /* borrowed; NULL: nothing is excluded */
 	struct recording *recording; /* borrowed; NULL: none */
 	void (*on_event)(void *context, const struct event *event); /* NULL: none */
 	void (*on_ready)(void *context);			    /* capture is on; NULL: none */

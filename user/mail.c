@@ -24,8 +24,6 @@
 #define LINE_HEAD_MAX (MAIL_BOUNDARY_MAX + 8U) /* bytes of a body's line that a boundary needs */
 #define TYPE_MAX      127U
 
-enum encoding { ENCODING_NONE, ENCODING_BASE64, ENCODING_QUOTED };
-
 struct boundary {
 	char text[MAIL_BOUNDARY_MAX];
 	uint32_t len;
@@ -38,7 +36,8 @@ struct part {
 	bool disposed; /* its Content-Disposition says attachment */
 	bool has_name; /* Content-Disposition gave one: it goes before Content-Type's */
 	struct boundary boundary;
-	enum encoding encoding;
+	struct text charset;
+	enum mail_encoding encoding;
 	uint64_t size;	   /* of the body so far, decoded, the line end before a boundary not counted */
 	uint64_t units;	   /* base64: characters */
 	uint32_t line_end; /* bytes of the line end just seen, not counted yet */
@@ -89,15 +88,23 @@ void mail_parser_free(struct mail_parser *parser)
 		return;
 	mail_free(parser->mail);
 	text_free(&parser->part.name);
+	text_free(&parser->part.charset);
 	text_free(&parser->scratch);
 	free(parser->field);
 	free(parser);
+}
+
+void mail_parser_keep(struct mail_parser *parser, struct mail_budget *budget, size_t limit)
+{
+	parser->mail->content.budget = budget;
+	parser->mail->content.limit = limit;
 }
 
 void mail_free(struct mail *mail)
 {
 	if (!mail)
 		return;
+	mail_content_free(&mail->content);
 	text_free(&mail->text);
 	free(mail->addresses);
 	free(mail->attachments);
@@ -272,6 +279,8 @@ static void take_type(struct mail_parser *parser, struct span body)
 		take_boundary(parser, body);
 	else if (!part->has_name)
 		take_name(parser, body, "name");
+	if (mail_content_wants(&parser->mail->content))
+		mail_field_parameter(&part->charset, body, "charset");
 }
 
 static void take_disposition(struct mail_parser *parser, struct span body)
@@ -359,6 +368,8 @@ static void end_field(struct mail_parser *parser)
 	name = trimmed(name);
 	body = trimmed((struct span){colon + 1, line.len - (size_t)(colon + 1 - line.data)});
 	field = field_of(name);
+	if (parser->top)
+		mail_content_field(&parser->mail->content, name, body);
 	switch (field) {
 	case FIELD_OTHER: break;
 	case FIELD_TYPE: take_type(parser, body); break;
@@ -434,7 +445,11 @@ static void end_part(struct mail_parser *parser)
 
 	if (parser->in_part && !part->boundary.len && (part->disposed || part->name.len))
 		keep_attachment(parser);
+	if (parser->in_part)
+		mail_content_end_part(&parser->mail->content,
+				      (struct span){part->charset.data, part->charset.len});
 	text_free(&part->name);
+	text_free(&part->charset);
 	*part = (struct part){0};
 	parser->in_part = false;
 }
@@ -502,8 +517,12 @@ static void count_byte(struct part *part, char c)
 }
 
 /* Bytes of a part's body: their number, with the encoding undone. */
-static void count_body(struct part *part, struct span piece)
+static void count_body(struct mail_parser *parser, struct span piece)
 {
+	struct part *part = &parser->part;
+
+	if (parser->in_part)
+		mail_content_body(&parser->mail->content, part->encoding, piece);
 	for (size_t i = 0; i < piece.len; i++) {
 		char c = piece.data[i];
 
@@ -539,13 +558,13 @@ static void take_body(struct mail_parser *parser, struct span piece)
 			parser->head_len = 0;
 			return;
 		}
-		count_body(&parser->part, head);
+		count_body(parser, head);
 		piece.data += take;
 		piece.len -= take;
 	}
 	parser->head_len = 0;
 	if (piece.len)
-		count_body(&parser->part, piece);
+		count_body(parser, piece);
 }
 
 void mail_parser_data(struct mail_parser *parser, struct span data)
@@ -554,7 +573,8 @@ void mail_parser_data(struct mail_parser *parser, struct span data)
 		const char *end;
 		struct span piece = data;
 
-		if (parser->body && !parser->depth && !parser->part.disposed && !parser->part.name.len)
+		if (parser->body && !parser->depth && !parser->part.disposed && !parser->part.name.len &&
+		    !mail_content_wants(&parser->mail->content))
 			return;
 		end = memchr(data.data, '\n', data.len);
 		if (end)
@@ -572,7 +592,7 @@ void mail_parser_data(struct mail_parser *parser, struct span data)
 
 void mail_parser_gap(struct mail_parser *parser, uint64_t len)
 {
-	parser->mail->truncated = true;
+	parser->mail->truncated = parser->mail->content.cut = true;
 	if (parser->body) {
 		parser->part.size += len;
 		parser->head_len = 0;

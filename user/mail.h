@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a message says of itself: header fields and the parts of its MIME structure (RFC 5322, 2045, 2183).
- * A push parser: it takes the message as the server would keep it (dot-stuffing undone). No body is kept.
+ * A push parser: it takes the message as the server would keep it (dot-stuffing undone). Of the body
+ * nothing is kept but what mail_parser_keep() asks for.
  */
 #ifndef SMTPSNOOP_MAIL_H
 #define SMTPSNOOP_MAIL_H
@@ -10,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mail_content.h"
 #include "span.h"
 #include "text.h"
 
@@ -56,6 +58,7 @@ struct mail {
 	bool headers_end; /* the empty line behind the header was seen */
 	bool repeated;	  /* a field stands twice that may stand once: From, Subject, Date, ... */
 	bool truncated;	  /* something exceeded a bound */
+	struct mail_content content;
 };
 
 static inline struct span mail_span(const struct mail *mail, struct mail_string string)
@@ -68,6 +71,9 @@ struct mail_parser;
 /* NULL if there is no memory. */
 struct mail_parser *mail_parser_new(void);
 void mail_parser_free(struct mail_parser *parser); /* NULL is allowed */
+
+/* Keeps the content, `limit` bytes at most. To be called before any data; `budget` outlives the mail. */
+void mail_parser_keep(struct mail_parser *parser, struct mail_budget *budget, size_t limit);
 
 /* The next bytes of the message, in pieces of any size. */
 void mail_parser_data(struct mail_parser *parser, struct span data);

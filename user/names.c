@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_NONE, KIND_USER, KIND_HASH, KIND_CGROUP };
+enum kind { KIND_NONE, KIND_USER, KIND_GROUP, KIND_HASH, KIND_CGROUP, KIND_ACTIVATION };
 
 struct key {
 	uint64_t word[4];
@@ -46,6 +46,11 @@ static struct key key_user(uint32_t uid)
 	return (struct key){{KIND_USER, uid}};
 }
 
+static struct key key_group(uint32_t gid)
+{
+	return (struct key){{KIND_GROUP, gid}};
+}
+
 static struct key key_hash(uint32_t dev, uint64_t inode, uint64_t ctime_ns, uint64_t size)
 {
 	return (struct key){{KIND_HASH | (uint64_t)dev << 32, inode, ctime_ns, size}};
@@ -54,6 +59,11 @@ static struct key key_hash(uint32_t dev, uint64_t inode, uint64_t ctime_ns, uint
 static struct key key_cgroup(uint32_t pid, uint64_t start_ns)
 {
 	return (struct key){{KIND_CGROUP, pid, start_ns}};
+}
+
+static struct key key_activation(uint32_t pid, uint64_t start_ns)
+{
+	return (struct key){{KIND_ACTIVATION, pid, start_ns}};
 }
 
 static struct name *slot(struct names *names, const struct key *key)
@@ -72,7 +82,8 @@ static enum name_state look_up(struct names *names, struct key key, uint64_t now
 
 	if (same && name->state == NAME_KNOWN) {
 		*text = name->text;
-		if (now_ns - name->time_ns < NAMES_FRESH_NS || key.word[0] != KIND_USER)
+		if (now_ns - name->time_ns < NAMES_FRESH_NS ||
+		    (key.word[0] != KIND_USER && key.word[0] != KIND_GROUP))
 			return NAME_KNOWN;
 	}
 	if (same && name->state == NAME_ASKED && now_ns - name->time_ns < NAMES_FRESH_NS)
@@ -113,16 +124,19 @@ int names_record(struct names *names, const struct record *record)
 {
 	const struct name_record *name = (const void *)record;
 	const struct cgroup_record *cgroup = (const void *)record;
+	const struct activation_record *activation = (const void *)record;
 
 	switch (record->type) {
 	case RECORD_NAME:
-		if (name->kind != NAME_USER)
-			return 0;
-		return tell(names, key_user(name->id), record->time_ns, name->name, name->name_len);
+		return tell(names, name->kind == NAME_USER ? key_user(name->id) : key_group(name->id),
+			    record->time_ns, name->name, name->name_len);
 	case RECORD_HASH: return tell_hash(names, (const void *)record);
 	case RECORD_CGROUP:
 		return tell(names, key_cgroup(cgroup->pid, cgroup->start_ns), record->time_ns, cgroup->path,
 			    cgroup->path_len);
+	case RECORD_ACTIVATION:
+		return tell(names, key_activation(activation->pid, activation->start_ns), record->time_ns,
+			    activation->timer ? "timer" : "", activation->timer ? 5 : 0);
 	default: return 0;
 	}
 }
@@ -141,4 +155,15 @@ enum name_state names_cgroup(struct names *names, uint32_t pid, uint64_t start_n
 			     const char **text)
 {
 	return look_up(names, key_cgroup(pid, start_ns), now_ns, text);
+}
+
+enum name_state names_group(struct names *names, uint32_t gid, uint64_t now_ns, const char **text)
+{
+	return look_up(names, key_group(gid), now_ns, text);
+}
+
+enum name_state names_activation(struct names *names, uint32_t pid, uint64_t start_ns, uint64_t now_ns,
+				 const char **text)
+{
+	return look_up(names, key_activation(pid, start_ns), now_ns, text);
 }

@@ -26,7 +26,7 @@ struct names;
 struct names *names_new(void);
 void names_free(struct names *names);
 
-/* Takes in RECORD_NAME, RECORD_HASH or RECORD_CGROUP. 0 or -ENOMEM. */
+/* Takes in RECORD_NAME, RECORD_HASH, RECORD_CGROUP or RECORD_ACTIVATION. 0 or -ENOMEM. */
 int names_record(struct names *names, const struct record *record);
 
 /*
@@ -34,9 +34,14 @@ int names_record(struct names *names, const struct record *record);
  * fact then counts as asked for.
  */
 enum name_state names_user(struct names *names, uint32_t uid, uint64_t now_ns, const char **text);
+enum name_state names_group(struct names *names, uint32_t gid, uint64_t now_ns, const char **text);
 enum name_state names_hash(struct names *names, const struct image *image, uint64_t now_ns,
 			   const char **text);
 enum name_state names_cgroup(struct names *names, uint32_t pid, uint64_t start_ns, uint64_t now_ns,
 			     const char **text);
+
+/* "timer": systemd started the process's unit because of its timer; "": not. */
+enum name_state names_activation(struct names *names, uint32_t pid, uint64_t start_ns, uint64_t now_ns,
+				 const char **text);
 
 #endif

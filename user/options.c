@@ -22,7 +22,8 @@ static const char help[] =
 	"  version        print the version\n"
 	"\n"
 	"  -o FORMAT          table (for people, the default), wide (every column), json (a line an event)\n"
-	"      --all          also SMTP sessions without a mail transaction\n"
+	"  -c FILE            configuration: exclusions, in this file and in conf.d/*.yaml beside it\n"
+	"      --all          also excluded messages, and SMTP sessions without a mail transaction\n"
 	"      --pid PID      only messages of this process or its descendants\n"
 	"      --user USER    only of this effective user, by name or number\n"
 	"      --unit UNIT    only of this systemd unit\n"
@@ -117,6 +118,7 @@ static int parse_option(struct options *options, int code)
 
 	switch (code) {
 	case 'o': return parse_output(optarg, &options->output);
+	case 'c': options->config = optarg; return 0;
 	case OPTION_HOOK: return parse_hook(optarg, &options->hook);
 	case 'h': options->command = COMMAND_HELP; return 0;
 	case 'V': options->command = COMMAND_VERSION; return 0;
@@ -212,7 +214,7 @@ int options_parse(struct options *options, int argc, char **argv)
 		argv++;
 	}
 	opterr = 0;
-	while ((code = getopt_long(argc, argv, ":o:hV", long_options, NULL)) != -1) {
+	while ((code = getopt_long(argc, argv, ":c:o:hV", long_options, NULL)) != -1) {
 		if (code == '?' || code == ':')
 			return option_mistake(code, argv);
 		if (parse_option(options, code))

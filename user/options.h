@@ -23,6 +23,7 @@ struct options {
 	uint64_t count;	      /* end after that many messages; 0: never */
 	uint64_t duration_ns; /* end after that long; 0: never */
 	const char *file;     /* record, replay */
+	const char *config;   /* NULL: none */
 };
 
 /*

@@ -71,6 +71,27 @@ const char *origin_mta(const struct sender *sender)
 	return NULL;
 }
 
+bool origin_passes_on(const struct sender *sender)
+{
+	static const char *const others[] = {
+		"/usr/lib/nullmailer/smtp", "/usr/sbin/dma",
+		"/usr/lib/dma/dma",	    "/var/qmail/bin/qmail-remote",
+		"/usr/sbin/qmail-remote",   "/usr/lib/courier/courier/courieresmtp",
+		"/usr/sbin/masqmail",	    "/usr/sbin/sendmail",
+		"/usr/lib/sendmail",	    "/usr/sbin/nginx",
+		"/usr/sbin/haproxy",	    "/usr/sbin/nullmailer-send",
+		"/usr/sbin/james",	    "/usr/libexec/nullmailer/smtp"};
+
+	if (!sender->image)
+		return false;
+	for (size_t i = 0; i < sizeof(mtas) / sizeof(mtas[0]); i++) {
+		if (among(mtas[i].executables, sizeof(mtas[i].executables) / sizeof(mtas[i].executables[0]),
+			  sender->image->executable))
+			return true;
+	}
+	return among(others, sizeof(others) / sizeof(others[0]), sender->image->executable);
+}
+
 /* ---- The Received field ----------------------------------------------------------------------------- */
 
 static bool take(struct span *text, const char *word)

@@ -32,6 +32,9 @@ struct origin {
 /* The MTA that a sender is: a known executable under the user that it runs as. NULL: it is none. A static name. */
 const char *origin_mta(const struct sender *sender);
 
+/* Whether its program sends mail that others have handed to it, under whatever user. */
+bool origin_passes_on(const struct sender *sender);
+
 /*
  * Reads a Received field's text (unfolded) as `mta` writes it. False if it is in none of that MTA's forms. A
  * local submission has the user or uid; another has a queue id at most.

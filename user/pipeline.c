@@ -25,10 +25,18 @@
 #include "names.h"
 #include "process.h"
 #include "records.h"
+#include "relay_names.h"
 #include "sender.h"
+#include "verdict.h"
+
+#define DEADLINE_NS	   60000000000ULL
+#define DEADLINES_OPEN_MAX 10U /* a transaction that is open for so many of them is told, bytes or none */
+#define CONTENT_BUDGET	   (64U << 20) /* bytes of all messages' content together */
 
 struct held_event {
 	struct held_event *next;
+	uint64_t
+		settle_ns; /* not before: what the server still says to this mail may show that it hid another */
 	uint64_t deadline_ns;
 	struct event *event;
 };
@@ -41,20 +49,25 @@ struct pipeline {
 	struct flow_table *flows;
 	struct names *names;
 	struct submissions *submissions; /* NULL: there was none */
+	struct decider *decider;	 /* borrowed; NULL: nothing is excluded */
+	struct relay_names *relay_names;
+	struct mail_budget budget;
 	struct held_event *held_first, *held_last;
 	size_t held_count;
 	struct event_stats stats;
 	uint64_t counters[COUNTER_MAX]; /* as last told */
 	uint64_t flows_evicted;		/* as last told */
 	uint64_t now_ns;
-	uint64_t expired_ns; /* when processes and streams were last looked through */
+	uint64_t deadline_ns; /* without a byte, for an open transaction */
+	size_t content_max;   /* bytes kept of a message's content; 0: none is wanted */
+	uint64_t expired_ns;  /* when processes and streams were last looked through */
 	int64_t realtime_offset_ns;
 	int error;
 
 	/* From the host record. */
 	enum hook hook;
 	bool wire;
-	uint32_t ns_user;
+	struct namespaces own;
 	uint64_t boot;
 	char *host;
 };
@@ -148,6 +161,8 @@ static bool filter_passes(const struct pipeline_filter *filter, const struct eve
 
 static void event_count(struct event_stats *stats, const struct event *event)
 {
+	if (event->provisional)
+		return;
 	if (event->verdict == VERDICT_ALERT && event->has_flow)
 		stats->alerts++;
 	if (event->action == EVENT_SESSION)
@@ -157,15 +172,36 @@ static void event_count(struct event_stats *stats, const struct event *event)
 	if (event->action != EVENT_MESSAGE)
 		return;
 	stats->messages++;
+	stats->excluded += event->verdict == VERDICT_EXCLUDED;
 	stats->recipients += event->transaction->recipient_count;
 	stats->bytes += event->transaction->bytes;
 	if (!event->sender_count)
 		stats->unattributed++;
 }
 
+/* Replies to nothing that was parsed may come behind the one that ended the transaction. */
+static void event_take_surplus(struct event *event, uint32_t surplus)
+{
+	if (surplus <= event->session->replies_surplus)
+		return;
+	event->session->replies_surplus = surplus;
+	event_reason(event, "replies_unmatched");
+}
+
+static void decide_event(struct pipeline *pipeline, struct event *event)
+{
+	const struct flow *flow = event->has_flow ? flow_find(pipeline->flows, event->flow) : NULL;
+
+	if (flow && flow->smtp && event->session)
+		event_take_surplus(event, smtp_session_facts(flow->smtp)->replies_surplus);
+	if (pipeline->decider)
+		event_decide(event, pipeline->decider, pipeline->relay_names);
+}
+
 /* Writes an event and frees it. */
 static void event_write(struct pipeline *pipeline, struct event *event)
 {
+	decide_event(pipeline, event);
 	if (filter_passes(&pipeline->filter, event)) {
 		int error = pipeline->error ? pipeline->error : pipeline->sink->write(pipeline->sink, event);
 
@@ -187,7 +223,7 @@ static const char *mta_of(const struct pipeline *pipeline, const struct event *e
 
 	for (uint32_t i = 0; i < event->sender_count; i++) {
 		const struct sender *sender = event->senders[i];
-		const char *name = sender->task.ns_user == pipeline->ns_user ? origin_mta(sender) : NULL;
+		const char *name = sender->task.ns_user == pipeline->own.user ? origin_mta(sender) : NULL;
 
 		if (!name || (mta && strcmp(mta, name) != 0))
 			return NULL;
@@ -247,7 +283,7 @@ static void submission_keep(struct pipeline *pipeline, const struct event *event
 		pipeline->submissions = submissions_new();
 	if (pipeline->submissions)
 		submissions_add(pipeline->submissions, queue_id, event->senders[0]->task.euid,
-				event->senders[0]->task.ns_user == pipeline->ns_user, event->id);
+				event->senders[0]->task.ns_user == pipeline->own.user, event->id);
 }
 
 /* Fills what is known of the event's senders by now. True if nothing more is to come. */
@@ -256,17 +292,11 @@ static bool event_fill(struct pipeline *pipeline, struct event *event)
 	bool filled = true;
 
 	for (uint32_t i = 0; i < event->sender_count; i++) {
-		if (!sender_fill(event->senders[i], pipeline->names, pipeline->ns_user, pipeline->now_ns,
+		if (!sender_fill(event->senders[i], pipeline->names, &pipeline->own, pipeline->now_ns,
 				 &pipeline->hooks))
 			filled = false;
 	}
 	return event_fill_origin(pipeline, event) && filled;
-}
-
-static void event_reason(struct event *event, const char *reason)
-{
-	if (event->reason_count < EVENT_REASONS_MAX)
-		event->reasons[event->reason_count++] = reason;
 }
 
 static void held_write_first(struct pipeline *pipeline)
@@ -285,9 +315,10 @@ static void held_write_first(struct pipeline *pipeline)
 static void held_flush(struct pipeline *pipeline)
 {
 	while (pipeline->held_first) {
-		bool filled = event_fill(pipeline, pipeline->held_first->event);
+		const struct held_event *first = pipeline->held_first;
+		bool filled = event_fill(pipeline, first->event);
 
-		if (!filled && pipeline->now_ns < pipeline->held_first->deadline_ns)
+		if (pipeline->now_ns < (filled ? first->settle_ns : first->deadline_ns))
 			return;
 		held_write_first(pipeline);
 	}
@@ -304,6 +335,8 @@ static void event_hold(struct pipeline *pipeline, struct event *event)
 	}
 	held->event = event;
 	held->deadline_ns = pipeline->now_ns + EVENT_HOLD_NS;
+	if (pipeline->decider && event->transaction)
+		held->settle_ns = pipeline->now_ns + EVENT_SETTLE_NS;
 	*(pipeline->held_last ? &pipeline->held_last->next : &pipeline->held_first) = held;
 	pipeline->held_last = held;
 	if (++pipeline->held_count > EVENTS_HELD_MAX)
@@ -338,6 +371,7 @@ static struct event *event_of_flow(struct pipeline *pipeline, enum event_action 
 	if (!event)
 		return NULL;
 	event->has_flow = true;
+	event->flow = flow->id.cookie;
 	event->start_ns = realtime(pipeline, start_ns);
 	event_endpoint(&event->source, flow->id.local_addr, flow->id.local_port);
 	event_endpoint(&event->destination, flow->id.remote_addr, flow->id.remote_port);
@@ -355,6 +389,8 @@ static void event_add_senders(struct event *event, const struct flow *flow, uint
 	event->sender_count = flow_senders_of(flow, start, end, event->senders, EVENT_SENDERS_MAX);
 	for (uint32_t i = 0; i < event->sender_count; i++)
 		sender_ref(event->senders[i]);
+	event->senders_incomplete = !event->sender_count || event->sender_count == EVENT_SENDERS_MAX ||
+				    flow_unclaimed(flow, start, end);
 }
 
 /* From the documented list (docs/smtpsnoop.8, REASONS). */
@@ -395,17 +431,16 @@ static void event_reasons(struct event *event)
 		event_reason(event, "replies_unmatched");
 }
 
-/* A transaction has ended: called by the session, from within flow_bytes() or smtp_session_close(). */
-static void on_transaction(void *context, struct smtp_transaction *transaction)
+/* The event of a transaction, which it owns. NULL: there is no memory, and the transaction is gone. */
+static struct event *event_of_transaction(struct pipeline *pipeline, const struct flow *flow,
+					  struct smtp_transaction *transaction)
 {
-	struct flow *flow = context;
-	struct pipeline *pipeline = flow->owner;
 	struct event *event =
 		event_of_flow(pipeline, EVENT_MESSAGE, flow, transaction->start_ns, transaction->end_ns);
 
 	if (!event) {
 		smtp_transaction_free(transaction);
-		return;
+		return NULL;
 	}
 	event->transaction = transaction;
 	event->verdict = VERDICT_ALERT;
@@ -417,10 +452,55 @@ static void on_transaction(void *context, struct smtp_transaction *transaction)
 	event->capture.complete = !transaction->missing_bytes && !transaction->replies_missing &&
 				  event->capture.witness != WITNESS_DIFFER;
 	event_reasons(event);
-	submission_keep(pipeline, event);
+	return event;
+}
+
+/* A transaction has ended: called by the session, from within flow_bytes() or smtp_session_close(). */
+static void on_transaction(void *context, struct smtp_transaction *transaction)
+{
+	struct flow *flow = context;
+	struct pipeline *pipeline = flow->owner;
+	struct event *event;
+
 	flow->messages++;
 	flow->recipients += transaction->recipient_count;
 	flow->bytes += transaction->bytes;
+	event = event_of_transaction(pipeline, flow, transaction);
+	if (!event)
+		return;
+	submission_keep(pipeline, event);
+	event_hold(pipeline, event);
+}
+
+/*
+ * A transaction that is open, and has been for long, or without a byte: what it is so far is told once. Whoever
+ * never ends his mail is not waited for.
+ */
+static void flow_look_at_open(struct pipeline *pipeline, struct flow *flow)
+{
+	uint64_t deadline_ns = pipeline->deadline_ns, now_ns = pipeline->now_ns;
+	struct smtp_transaction *transaction;
+	struct event *event;
+
+	if (!flow->smtp || smtp_oldest_open_position(flow->smtp) == UINT64_MAX ||
+	    !smtp_session_is_smtp(flow->smtp))
+		return;
+	transaction = smtp_session_open_transaction(flow->smtp, flow->provisional);
+	if (!transaction)
+		return;
+	if (now_ns - flow->last_ns < deadline_ns &&
+	    now_ns - transaction->start_ns < deadline_ns * DEADLINES_OPEN_MAX) {
+		smtp_transaction_free(transaction);
+		return;
+	}
+	transaction->end_pos = smtp_client_position(flow->smtp);
+	transaction->end_ns = now_ns;
+	flow->provisional = transaction->number;
+	event = event_of_transaction(pipeline, flow, transaction);
+	if (!event)
+		return;
+	event->provisional = true;
+	event_reason(event, "transaction_open");
 	event_hold(pipeline, event);
 }
 
@@ -436,6 +516,10 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow)
 	struct event *event;
 
 	pipeline->stats.quoted += facts->quoted;
+	for (struct held_event *held = pipeline->held_first; held; held = held->next) {
+		if (held->event->has_flow && held->event->flow == flow->id.cookie && held->event->session)
+			event_take_surplus(held->event, facts->replies_surplus);
+	}
 	if (!is_session(flow, facts))
 		return;
 	event = event_of_flow(pipeline, EVENT_SESSION, flow, flow->start_ns, pipeline->now_ns);
@@ -491,6 +575,8 @@ static struct flow *pipeline_flow(struct pipeline *pipeline, uint64_t cookie, ui
 	if (!flow->smtp) {
 		flow->owner = pipeline;
 		flow->smtp = smtp_session_new(pipeline->wire, on_transaction, flow);
+		if (flow->smtp && pipeline->content_max)
+			smtp_session_keep(flow->smtp, &pipeline->budget, pipeline->content_max);
 	}
 	return flow->smtp ? flow : NULL;
 }
@@ -528,7 +614,7 @@ static int flow_add(struct pipeline *pipeline, struct flow *flow, struct sender 
 
 	if (!sender)
 		return -1;
-	sender_fill(sender, pipeline->names, pipeline->ns_user, pipeline->now_ns, &pipeline->hooks);
+	sender_fill(sender, pipeline->names, &pipeline->own, pipeline->now_ns, &pipeline->hooks);
 	index = flow_sender(flow, sender);
 	sender_unref(sender);
 	return index;
@@ -612,7 +698,10 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 	pipeline->host = host;
 	pipeline->hook = record->hook < HOOK_COUNT ? (enum hook)record->hook : HOOK_NONE;
 	pipeline->wire = record->wire;
-	pipeline->ns_user = record->ns_user;
+	pipeline->own = (struct namespaces){.user = record->ns_user,
+					    .pid = record->ns_pid,
+					    .mnt = record->ns_mnt,
+					    .net = record->ns_net};
 	memcpy(&pipeline->boot, record->boot_id, sizeof(pipeline->boot));
 	event = event_make(pipeline, EVENT_STARTED, record->h.time_ns);
 	if (!event)
@@ -706,13 +795,44 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 		pipeline->realtime_offset_ns = ((const struct clock_record *)record)->realtime_offset_ns;
 		break;
 	case RECORD_LOSS: loss_tell(pipeline, ((const struct loss_record *)record)->counters); break;
+	case RECORD_RELAY: relay_names_record(pipeline->relay_names, (const void *)record); break;
 	case RECORD_NAME:
 	case RECORD_HASH:
 	case RECORD_CGROUP:
+	case RECORD_ACTIVATION:
 		names_record(pipeline->names, record);
 		held_flush(pipeline);
 		break;
 	}
+}
+
+/* Asks for the addresses of the exclusions' relays, now and then. */
+static void want_relays(struct pipeline *pipeline)
+{
+	const struct config *config = pipeline->decider ? decider_config(pipeline->decider) : NULL;
+
+	if (!config || !pipeline->hooks.want_relay)
+		return;
+	for (size_t i = 0; i < config->exclusion_count; i++) {
+		const struct relays *relays = &config->exclusions[i].relay;
+
+		for (size_t j = 0; j < relays->count; j++) {
+			const char *name = relays->items[j].name;
+
+			if (name && relay_names_due(pipeline->relay_names, name, pipeline->now_ns))
+				pipeline->hooks.want_relay(pipeline->hooks.context, name);
+		}
+	}
+}
+
+void pipeline_exclude(struct pipeline *pipeline, struct decider *decider)
+{
+	const struct config *config = decider_config(decider);
+
+	pipeline->decider = decider;
+	pipeline->deadline_ns = config->deadline_s * 1000000000ULL;
+	pipeline->content_max = config_wants_content(config) ? config->body_bytes : 0;
+	want_relays(pipeline);
 }
 
 void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
@@ -724,8 +844,11 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 		return;
 	pipeline->expired_ns = pipeline->now_ns;
 	process_table_expire(pipeline->processes, pipeline->now_ns);
-	for (struct flow *flow = flow_oldest(pipeline->flows); flow; flow = flow->newer)
+	for (struct flow *flow = flow_oldest(pipeline->flows); flow; flow = flow->newer) {
 		flow_tick(flow, pipeline->now_ns);
+		flow_look_at_open(pipeline, flow);
+	}
+	want_relays(pipeline);
 }
 
 void pipeline_finish(struct pipeline *pipeline, const char *reason)
@@ -751,6 +874,8 @@ void pipeline_finish(struct pipeline *pipeline, const char *reason)
 	event->stats = malloc(sizeof(*event->stats));
 	if (event->stats)
 		*event->stats = pipeline->stats;
+	if (pipeline->decider)
+		event_take_tallies(event, pipeline->decider);
 	event_write(pipeline, event);
 }
 
@@ -768,7 +893,10 @@ struct pipeline *pipeline_new(struct sink *sink, const struct pipeline_filter *f
 	pipeline->processes = process_table_new();
 	pipeline->flows = flow_table_new(on_evict, pipeline);
 	pipeline->names = names_new();
-	if (!pipeline->processes || !pipeline->flows || !pipeline->names) {
+	pipeline->relay_names = relay_names_new();
+	pipeline->deadline_ns = DEADLINE_NS;
+	pipeline->budget.left = CONTENT_BUDGET;
+	if (!pipeline->processes || !pipeline->flows || !pipeline->names || !pipeline->relay_names) {
 		pipeline_free(pipeline);
 		return NULL;
 	}
@@ -789,6 +917,7 @@ void pipeline_free(struct pipeline *pipeline)
 	flow_table_free(pipeline->flows);
 	process_table_free(pipeline->processes);
 	names_free(pipeline->names);
+	relay_names_free(pipeline->relay_names);
 	submissions_free(pipeline->submissions);
 	free(pipeline->host);
 	free(pipeline);

@@ -11,8 +11,10 @@
 #include "event.h"
 #include "record.h"
 
-#define EVENT_HOLD_NS	500000000ULL /* an event waits this long for names and hashes */
-#define EVENTS_HELD_MAX 4096U	     /* events that wait; beyond, the oldest goes out as it is */
+#define EVENT_HOLD_NS 500000000ULL /* an event waits this long for names and hashes */
+#define EVENT_SETTLE_NS                                                                                      \
+	150000000ULL /* one that may be excluded waits this long for what the server says behind it */
+#define EVENTS_HELD_MAX 4096U /* events that wait; beyond, the oldest goes out as it is */
 
 /* Which events the user asked for; those of the started, stopped and loss kind always pass. */
 struct pipeline_filter {
@@ -28,8 +30,11 @@ struct pipeline_filter {
 struct pipeline_hooks {
 	void *context;
 	void (*want_user)(void *context, uint32_t uid);
+	void (*want_group)(void *context, uint32_t gid);
 	void (*want_hash)(void *context, struct image *image, uint32_t pid);
 	void (*want_cgroup)(void *context, uint32_t pid, uint64_t start_ns);
+	void (*want_activation)(void *context, uint32_t pid, uint64_t start_ns, const char *unit);
+	void (*want_relay)(void *context, const char *name);
 	void (*want_process)(void *context, uint32_t pid, uint64_t start_ns); /* answers before it returns */
 	void (*want_counters)(void *context); /* at the end: a last RECORD_LOSS, before it returns */
 	void (*on_record)(void *context, const struct record *record); /* each record, AUTH secrets masked */
@@ -42,6 +47,13 @@ struct pipeline;
 struct pipeline *pipeline_new(struct sink *sink, const struct pipeline_filter *filter,
 			      const struct pipeline_hooks *hooks);
 void pipeline_free(struct pipeline *pipeline);
+
+/*
+ * Lets exclusions decide from now on, also when the decider's configuration was replaced. Borrowed; it outlives the
+ * pipeline. To be called before the first record if content is wanted of the messages that are under way.
+ */
+struct decider;
+void pipeline_exclude(struct pipeline *pipeline, struct decider *decider);
 
 /* Takes in one record. A record that is not well formed is counted and left out. */
 void pipeline_record(struct pipeline *pipeline, const struct record *record);

@@ -19,6 +19,7 @@ _Static_assert(sizeof(struct segment_record) == offsetof(struct segment_record, 
 	       "no hole before the data");
 _Static_assert(sizeof(struct host_record) == offsetof(struct host_record, name), "no hole before the data");
 _Static_assert(sizeof(struct name_record) == offsetof(struct name_record, name), "no hole before the data");
+_Static_assert(sizeof(struct relay_record) == offsetof(struct relay_record, data), "no hole before the data");
 _Static_assert(sizeof(struct cgroup_record) == offsetof(struct cgroup_record, path),
 	       "no hole before the data");
 
@@ -136,6 +137,21 @@ static bool cgroup_valid(const struct record *record)
 	       (!cgroup->path_len || cgroup->path[0] == '/');
 }
 
+static bool relay_valid(const struct record *record)
+{
+	const struct relay_record *relay = (const void *)record;
+
+	return record->len >= sizeof(*relay) &&
+	       fits(record, sizeof(*relay), 16ULL * relay->count + relay->name_len) && relay->name_len &&
+	       is_text((const char *)relay->data + 16ULL * relay->count, relay->name_len, RECORD_NAME_MAX);
+}
+
+static bool activation_valid(const struct record *record)
+{
+	return fits(record, sizeof(struct activation_record), 0) &&
+	       ((const struct activation_record *)record)->timer <= 1;
+}
+
 bool record_valid(const struct record *record, size_t size)
 {
 	if (size < sizeof(*record) || record->len > size || record->len < sizeof(*record))
@@ -154,6 +170,8 @@ bool record_valid(const struct record *record, size_t size)
 	case RECORD_NAME: return name_valid(record);
 	case RECORD_HASH: return hash_valid(record);
 	case RECORD_CGROUP: return cgroup_valid(record);
+	case RECORD_RELAY: return relay_valid(record);
+	case RECORD_ACTIVATION: return activation_valid(record);
 	default: return false;
 	}
 }

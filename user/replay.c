@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "decision.h"
 #include "recording.h"
 #include "report.h"
 
@@ -48,17 +49,24 @@ int command_replay(const struct options *options)
 {
 	const struct pipeline_hooks hooks = {.context = NULL};
 	struct replay replay = {.options = options};
-	struct sink *sink = command_sink(options);
+	struct decider *decider;
+	struct sink *sink;
 	int status = STATUS_FAILED;
 
+	if (!command_decider(options, &decider))
+		return STATUS_USAGE;
 	signal(SIGPIPE, SIG_IGN);
+	sink = command_sink(options);
 	if (sink)
 		replay.pipeline = pipeline_new(sink, &options->filter, &hooks);
+	if (replay.pipeline && decider)
+		pipeline_exclude(replay.pipeline, decider);
 	if (replay.pipeline)
 		status = replay_file(&replay, sink);
 	else
 		report("cannot replay", "%s", strerror(ENOMEM));
 	pipeline_free(replay.pipeline);
+	decider_free(decider);
 	if (sink)
 		sink->free(sink);
 	return status;

@@ -92,6 +92,7 @@ struct sender *sender_of_record(const struct sender_record *record, struct proce
 
 		sender->ancestors[i] = (struct ancestor){
 			.pid = id->pid,
+			.uid = id->uid,
 			.start_ns = id->start_ns,
 			.image = image_of(processes, hooks, id->pid, id->start_ns, record->h.time_ns),
 		};
@@ -107,6 +108,22 @@ static void set(char **field, const char *text)
 {
 	if (!*field && text[0])
 		*field = strdup(text);
+}
+
+static bool fill_group(struct sender *sender, struct names *names, uint64_t now_ns,
+		       const struct pipeline_hooks *hooks)
+{
+	const char *text = NULL;
+	enum name_state state;
+
+	if (sender->group)
+		return true;
+	state = names_group(names, sender->task.egid, now_ns, &text);
+	if (state == NAME_MISSING && hooks->want_group)
+		hooks->want_group(hooks->context, sender->task.egid);
+	if (state == NAME_KNOWN)
+		set(&sender->group, text);
+	return state == NAME_KNOWN;
 }
 
 static bool fill_user(char **field, uint32_t uid, struct names *names, uint64_t now_ns,
@@ -172,20 +189,92 @@ static bool fill_cgroup(struct sender *sender, struct names *names, uint64_t now
 	return state == NAME_KNOWN;
 }
 
-bool sender_fill(struct sender *sender, struct names *names, uint32_t ns_user, uint64_t now_ns,
+/* ---- Who started it -------------------------------------------------------------------------- */
+
+static bool is_one_of(const char *const *paths, const char *path)
+{
+	while (*paths && strcmp(*paths, path) != 0)
+		paths++;
+	return *paths;
+}
+
+/*
+ * A job of the system's cron or at daemon: an ancestor is that daemon, it runs as root (whoever starts the
+ * daemon's program himself is not), and the login uid, which the daemon sets to the job's owner, is the sender's.
+ */
+static enum scheduler scheduler_among_ancestors(const struct sender *sender)
+{
+	static const char *const cron[] = {"/usr/sbin/cron",  "/usr/sbin/crond",  "/usr/bin/crond",
+					   "/usr/sbin/fcron", "/usr/sbin/cronie", NULL},
+				 *const at[] = {"/usr/sbin/atd", "/usr/bin/atd", NULL};
+
+	if (sender->task.loginuid != sender->task.euid)
+		return SCHEDULER_NONE;
+	for (uint32_t i = 0; i < sender->ancestor_count; i++) {
+		const struct ancestor *ancestor = &sender->ancestors[i];
+
+		if (!ancestor->image || ancestor->uid != 0)
+			continue;
+		if (is_one_of(cron, ancestor->image->executable))
+			return SCHEDULER_CRON;
+		if (is_one_of(at, ancestor->image->executable))
+			return SCHEDULER_AT;
+	}
+	return SCHEDULER_NONE;
+}
+
+static bool is_service(const char *unit)
+{
+	size_t len = unit ? strlen(unit) : 0;
+
+	return len > 8 && strcmp(unit + len - 8, ".service") == 0;
+}
+
+static bool fill_scheduler(struct sender *sender, struct names *names, uint64_t now_ns,
+			   const struct pipeline_hooks *hooks)
+{
+	enum name_state state;
+	const char *text = "";
+
+	if (!sender->full || sender->scheduler != SCHEDULER_NOT_KNOWN)
+		return true;
+	sender->scheduler = scheduler_among_ancestors(sender);
+	if (sender->scheduler != SCHEDULER_NONE || (sender->cgroup && !is_service(sender->unit)))
+		return true;
+	sender->scheduler = SCHEDULER_NOT_KNOWN;
+	if (!sender->cgroup)
+		return false;
+	state = names_activation(names, sender->task.pid, sender->task.start_ns, now_ns, &text);
+	if (state == NAME_MISSING && hooks->want_activation)
+		hooks->want_activation(hooks->context, sender->task.pid, sender->task.start_ns, sender->unit);
+	if (state == NAME_KNOWN)
+		sender->scheduler = text[0] ? SCHEDULER_SYSTEMD_TIMER : SCHEDULER_NONE;
+	return state == NAME_KNOWN;
+}
+
+bool sender_fill(struct sender *sender, struct names *names, const struct namespaces *own, uint64_t now_ns,
 		 const struct pipeline_hooks *hooks)
 {
 	bool filled = true;
 
 	if (sender->filled)
 		return true;
-	if (sender->task.ns_user == ns_user)
+	if (sender->full)
+		sender->own_namespaces = sender->task.ns_user == own->user && sender->ns_pid == own->pid &&
+							 sender->ns_mnt == own->mnt &&
+							 sender->ns_net == own->net
+						 ? IS_SO
+						 : NOT_SO;
+	if (sender->task.ns_user == own->user) {
 		filled = fill_user(&sender->user, sender->task.euid, names, now_ns, hooks);
+		filled = fill_group(sender, names, now_ns, hooks) && filled;
+	}
 	if (sender->task.loginuid != LOGINUID_NONE)
 		filled =
 			fill_user(&sender->audit_user, sender->task.loginuid, names, now_ns, hooks) && filled;
 	filled = fill_hash(sender, names, now_ns, hooks) && filled;
 	filled = fill_cgroup(sender, names, now_ns, hooks) && filled;
+	filled = fill_scheduler(sender, names, now_ns, hooks) && filled;
 	sender->filled = filled;
 	return filled;
 }

@@ -18,9 +18,9 @@ struct sender *sender_of_task(const struct task_id *task, uint64_t time_ns, stru
 
 /*
  * Fills in names, unit, container and hash as far as they are known, and asks for those that are
- * not. Names are given for ids of user namespace `ns_user` only. True if nothing more is to come.
+ * not. Names are given for ids of the user namespace `own->user` only. True if nothing more is to come.
  */
-bool sender_fill(struct sender *sender, struct names *names, uint32_t ns_user, uint64_t now_ns,
+bool sender_fill(struct sender *sender, struct names *names, const struct namespaces *own, uint64_t now_ns,
 		 const struct pipeline_hooks *hooks);
 
 #endif

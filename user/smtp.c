@@ -44,6 +44,12 @@ struct smtp_session *smtp_session_new(bool replies, smtp_transaction_fn on_trans
 	return session;
 }
 
+void smtp_session_keep(struct smtp_session *session, struct mail_budget *budget, size_t limit)
+{
+	session->budget = budget;
+	session->content_max = limit;
+}
+
 void smtp_session_mid_stream(struct smtp_session *session)
 {
 	session->mid_stream = session->greeted = true;

@@ -134,6 +134,9 @@ struct smtp_session *smtp_session_new(bool replies, smtp_transaction_fn on_trans
  */
 void smtp_session_mid_stream(struct smtp_session *session);
 
+/* Keeps the content of messages (mail_parser_keep()). To be called before any data. */
+void smtp_session_keep(struct smtp_session *session, struct mail_budget *budget, size_t limit);
+
 /* Ends nothing: a session that is freed before smtp_session_close() drops its open transactions. */
 void smtp_session_free(struct smtp_session *session);
 
@@ -158,6 +161,12 @@ uint64_t smtp_client_position(const struct smtp_session *session);
 
 /* The position of the first byte of the open or oldest unanswered transaction; UINT64_MAX if there is none. */
 uint64_t smtp_oldest_open_position(const struct smtp_session *session);
+
+/*
+ * A copy, as far as it has come, of the oldest open transaction that has a RCPT and a number above `after`; without
+ * the mail. NULL: there is none, or no memory. The caller frees it.
+ */
+struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session, uint32_t after);
 
 /*
  * Overwrites with '*' each byte of `data` that belongs to an AUTH secret (RFC 4954: initial

@@ -356,8 +356,11 @@ static void message_parse(struct smtp_session *session, struct span data)
 
 	if (!open)
 		return;
-	if (!open->mail)
+	if (!open->mail) {
 		open->mail = mail_parser_new();
+		if (open->mail && session->budget)
+			mail_parser_keep(open->mail, session->budget, session->content_max);
+	}
 	if (open->mail)
 		mail_parser_data(open->mail, data);
 }

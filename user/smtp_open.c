@@ -219,3 +219,12 @@ void owed_drop_message(struct smtp_session *session, struct open *open)
 	session->owed_count--;
 	open->owed--;
 }
+
+struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session, uint32_t after)
+{
+	for (const struct open *open = session->first; open; open = open->next) {
+		if (open->transaction->number > after && open->transaction->recipient_count)
+			return smtp_transaction_copy(open->transaction);
+	}
+	return NULL;
+}

@@ -86,6 +86,8 @@ struct smtp_session {
 	smtp_transaction_fn on_transaction;
 	void *context;
 	struct smtp_facts facts;
+	struct mail_budget *budget; /* of messages' content; NULL: none is kept */
+	size_t content_max;
 
 	/* The client's side. */
 	enum mode mode;

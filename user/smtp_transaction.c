@@ -26,6 +26,28 @@ void smtp_transaction_free(struct smtp_transaction *transaction)
 	free(transaction);
 }
 
+struct smtp_transaction *smtp_transaction_copy(const struct smtp_transaction *transaction)
+{
+	struct smtp_transaction *copy = malloc(sizeof(*copy));
+	size_t recipients = transaction->recipient_count * sizeof(*copy->recipients);
+
+	if (!copy)
+		return NULL;
+	*copy = *transaction;
+	copy->mail = NULL;
+	copy->envelope = malloc(transaction->envelope_len + 1U);
+	copy->recipients = malloc(recipients + 1);
+	if (!copy->envelope || !copy->recipients) {
+		smtp_transaction_free(copy);
+		return NULL;
+	}
+	if (transaction->envelope_len)
+		memcpy(copy->envelope, transaction->envelope, transaction->envelope_len);
+	if (recipients)
+		memcpy(copy->recipients, transaction->recipients, recipients);
+	return copy;
+}
+
 /* Makes room for `count` more elements of `size` in an array of *have, doubling it. False: no memory. */
 static bool grow(void **array, uint32_t *have, uint32_t used, uint32_t count, size_t size, uint32_t first)
 {

@@ -8,6 +8,9 @@
 /* NULL if there is no memory. */
 struct smtp_transaction *smtp_transaction_new(uint32_t number, uint64_t start_pos, uint64_t time_ns);
 
+/* The same without the mail. NULL if there is no memory. */
+struct smtp_transaction *smtp_transaction_copy(const struct smtp_transaction *transaction);
+
 /* Each once, in this order: first the reverse-path, then the recipients. False: it did not fit. */
 bool smtp_transaction_set_from(struct smtp_transaction *transaction, struct span address,
 			       struct span parameters);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "decision.h"
 #include "live.h"
 #include "recording.h"
 #include "report.h"
@@ -54,13 +55,36 @@ static int recording_failed(const char *path, int error)
 	return STATUS_FAILED;
 }
 
-static int watch(const struct options *options, struct sink *sink, struct recording *recording)
+bool command_decider(const struct options *options, struct decider **decider)
+{
+	char error[CONFIG_ERROR_MAX];
+	struct config *config;
+
+	*decider = NULL;
+	if (!options->config)
+		return true;
+	config = config_load(options->config, error);
+	if (!config) {
+		fprintf(stderr, "smtpsnoop: %s\n", error);
+		return false;
+	}
+	*decider = decider_new(config);
+	if (*decider)
+		return true;
+	config_free(config);
+	report(options->config, "%s", strerror(ENOMEM));
+	return false;
+}
+
+static int watch(const struct options *options, struct sink *sink, struct recording *recording,
+		 struct decider *decider)
 {
 	struct live_options live = {
 		.capture = {.hook = options->hook, .wire = options->wire},
 		.filter = options->filter,
 		.count = options->count,
 		.duration_ns = options->duration_ns,
+		.decider = decider,
 		.recording = recording,
 	};
 	enum live_end end;
@@ -85,6 +109,7 @@ static bool user_exists(const char *user)
 int command_watch(const struct options *options)
 {
 	struct recording *recording = NULL;
+	struct decider *decider;
 	char why[RECORDING_WHY_MAX];
 	struct sink *sink;
 	int status;
@@ -93,17 +118,22 @@ int command_watch(const struct options *options)
 		report("--user", "no user '%.64s' on this host", options->filter.user);
 		return STATUS_USAGE;
 	}
+	if (!command_decider(options, &decider))
+		return STATUS_USAGE;
 	if (options->command == COMMAND_RECORD && recording_create(&recording, options->file, why)) {
 		report(options->file, "%s", why);
+		decider_free(decider);
 		return STATUS_FAILED;
 	}
 	sink = command_sink(options);
 	if (!sink) {
 		recording_close(recording);
+		decider_free(decider);
 		report("cannot watch", "%s", strerror(ENOMEM));
 		return STATUS_FAILED;
 	}
-	status = watch(options, sink, recording);
+	status = watch(options, sink, recording, decider);
 	sink->free(sink);
+	decider_free(decider);
 	return status;
 }

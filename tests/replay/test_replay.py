@@ -35,7 +35,7 @@ def leaf_first(path):
 class Recording:
     """Writes records; the clock goes on by a millisecond a record."""
 
-    def __init__(self, wire=True, version=1):
+    def __init__(self, wire=True, version=2):
         self.data = MAGIC
         self.now = 100 * SECOND
         self.record(CLOCK, struct.pack("<q", REALTIME_OFFSET))
@@ -45,7 +45,7 @@ class Recording:
         self.now += 1_000_000
         self.data += struct.pack("<IIQ", kind, 16 + len(body), self.now) + body
 
-    def host(self, name, wire=True, version=1):
+    def host(self, name, wire=True, version=2):
         self.record(HOST, struct.pack("<8I16s", version, HOOK_TRACEPOINT, int(wire), NS_USER, 1, 2, 3, len(name),
                                       bytes(range(16))) + name)
 

@@ -121,7 +121,7 @@ static void test_empty(void **state)
 	}
 }
 
-#define ONE(name) "exclusions: [ { name: " name ", relay: 10.0.0.1 } ]\n"
+#define ONE(name) "exclusions: [ { name: " name ", relay: 10.0.0.1, accept_forgeable: true } ]\n"
 
 /* conf.d in the order of names; what ends otherwise, or is hidden, is not read. */
 static void test_folder(void **state)
@@ -155,9 +155,9 @@ static void test_folder(void **state)
 
 /* A mistake, and what is said of it, behind the file's name. */
 static const char *const mistakes[][2] = {
-	{"exclusion: []", "1:1: exclusion: no such key: known here are decision, exclusions"},
-	{"[]", "1:1: a mapping is wanted here, with decision, exclusions"},
-	{"hello", "1:1: a mapping is wanted here, with decision, exclusions"},
+	{"exclusion: []", "1:1: exclusion: no such key: known here are capture, decision, exclusions"},
+	{"[]", "1:1: a mapping is wanted here, with capture, decision, exclusions"},
+	{"hello", "1:1: a mapping is wanted here, with capture, decision, exclusions"},
 	{"exclusions: {}", "1:13: a list of exclusions is wanted here"},
 	{"exclusions: [ a ]",
 	 "1:15: a mapping is wanted here, with name, note, process, relay, mail, schedule, limits, "
