@@ -12,6 +12,9 @@
 
 int command_watch(const struct options *options); /* and record */
 int command_replay(const struct options *options);
+int command_check(const struct options *options);
+int command_explain(const struct options *options);
+int command_suggest(const struct options *options);
 int command_doctor(const struct options *options);
 
 /* The sink that the options ask for, on standard output. NULL if there is no memory. */

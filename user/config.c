@@ -536,6 +536,15 @@ bool network_parse(char *text, struct relay *relay)
 	return true;
 }
 
+bool address_in_network(const uint8_t *addr, const uint8_t *network, unsigned int prefix)
+{
+	unsigned int bytes = prefix / 8, rest = prefix % 8;
+
+	if (memcmp(addr, network, bytes) != 0)
+		return false;
+	return !rest || (addr[bytes] ^ network[bytes]) >> (8 - rest) == 0;
+}
+
 static bool is_host_name(const char *text)
 {
 	bool letter = false;

@@ -120,6 +120,9 @@ struct config {
 /* An address, with a prefix perhaps: its addr and prefix are set. `text` is cut at the slash. */
 bool network_parse(char *text, struct relay *relay);
 
+/* Whether the first `prefix` bits of both are the same. */
+bool address_in_network(const uint8_t *addr, const uint8_t *network, unsigned int prefix);
+
 /*
  * Reads `path`, and the .yaml files of conf.d beside it, in name order. NULL if anything is wrong: then `error` is one line,
  * "FILE:LINE:COLUMN: what: why", without its end.

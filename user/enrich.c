@@ -22,8 +22,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <pwd.h>
 #include <signal.h>
@@ -43,7 +41,7 @@
 #include "activation.h"
 #include "procfs.h"
 #include "records.h"
-#include "relay_names.h"
+#include "resolve.h"
 
 #define READ_SIZE	65536U
 #define NAME_BUFFER	1024U	 /* to begin with */
@@ -377,42 +375,15 @@ static void find_cgroup(struct request *request)
 
 /* ---- Relays and units ------------------------------------------------------------------------ */
 
-static bool address_of(const struct addrinfo *info, uint8_t *address)
-{
-	const struct sockaddr_in *v4 = (const void *)info->ai_addr;
-	const struct sockaddr_in6 *v6 = (const void *)info->ai_addr;
-
-	memset(address, 0, 16);
-	if (info->ai_family == AF_INET) {
-		address[10] = address[11] = 0xff;
-		memcpy(address + 12, &v4->sin_addr, 4);
-	} else if (info->ai_family == AF_INET6) {
-		memcpy(address, &v6->sin6_addr, 16);
-	}
-	return info->ai_family == AF_INET || info->ai_family == AF_INET6;
-}
-
-/* The addresses, then the name. Without memory for them there are none. */
+/* Without memory for them there are no addresses. */
 static void find_relay(struct request *request)
 {
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-	uint8_t addresses[RELAY_ADDRESSES_MAX * 16];
-	struct addrinfo *found = NULL;
-	uint32_t count = 0;
+	struct relay_record *record = relay_resolve(request->text);
 
-	if (getaddrinfo(request->text, NULL, &hints, &found))
-		found = NULL;
-	for (const struct addrinfo *info = found; info && count < RELAY_ADDRESSES_MAX; info = info->ai_next)
-		count += address_of(info, addresses + 16ULL * count);
-	if (found)
-		freeaddrinfo(found);
-	if (count && extend(request, (const char *)addresses, request->record->len, 16ULL * count)) {
-		struct relay_record *record = (struct relay_record *)request->record;
-
-		memcpy(record->data, addresses, 16ULL * count);
-		memcpy(record->data + 16ULL * count, request->text, record->name_len);
-		record->count = count;
-	}
+	if (!record)
+		return;
+	free(request->record);
+	request->record = &record->h;
 }
 
 static void find_activation(struct request *request)

@@ -472,6 +472,8 @@ static void write_process(struct text *out, const struct sender *sender, int64_t
 	}
 	if (sender->task.uid != sender->task.euid)
 		id_object(out, "real_user", sender->task.uid);
+	if (sender->task.gid != sender->task.egid)
+		id_object(out, "real_group", sender->task.gid);
 	write_parent(out, sender);
 	write_tty(out, sender);
 	json_close(out);
@@ -534,6 +536,8 @@ static void write_ancestry(struct text *out, const struct sender *sender)
 		json_number(out, "pid", sender->ancestors[i].pid);
 		id_object(out, "user", sender->ancestors[i].uid);
 		write_image(out, sender->ancestors[i].image);
+		json_bool(out, "exe_verified",
+			  image_is_verified(sender->ancestors[i].image, !sender->ancestors[i].uid));
 		json_close(out);
 	}
 	json_close_list(out);
@@ -557,7 +561,8 @@ static void write_own_process(struct text *out, const struct sender *sender)
 		known(out, "script", image->script);
 		json_bool(out, "exe_deleted", sender->exe_deleted);
 		json_bool(out, "exe_memfd", image->flags & EXEC_MEMFD);
-		json_bool(out, "exe_verified", sender_executable_verified(sender));
+		json_bool(out, "exe_verified",
+			  image_is_verified(image, !sender->task.uid && !sender->task.euid));
 		json_bool(out, "exe_swapped", sender->exe_swapped);
 	}
 	if (sender->own_namespaces != NOT_KNOWN)

@@ -170,22 +170,13 @@ static enum state every_process(process_fn process_state, const struct exclusion
 
 /* ---- Where to ---------------------------------------------------------------------------------------- */
 
-static bool same_prefix(const uint8_t *a, const uint8_t *b, unsigned int bits)
-{
-	unsigned int bytes = bits / 8, rest = bits % 8;
-
-	if (memcmp(a, b, bytes) != 0)
-		return false;
-	return !rest || (a[bytes] ^ b[bytes]) >> (8 - rest) == 0;
-}
-
 static enum state relay_state(const struct relay *relay, const uint8_t *addr, uint16_t port,
 			      const struct relay_names *names, uint64_t now_ns)
 {
 	if (relay->port && relay->port != port)
 		return STATE_FAILED;
 	if (!relay->name)
-		return same_prefix(relay->addr, addr, relay->prefix) ? STATE_MET : STATE_FAILED;
+		return address_in_network(addr, relay->addr, relay->prefix) ? STATE_MET : STATE_FAILED;
 	if (!names)
 		return STATE_UNKNOWN;
 	switch (relay_names_have(names, relay->name, addr, now_ns)) {
@@ -212,7 +203,7 @@ static bool target_is(const struct relay *relay, struct span host, uint16_t port
 	memcpy(text, host.data, host.len);
 	text[host.len] = '\0';
 	return !memchr(text, '/', host.len) && network_parse(text, &target) &&
-	       same_prefix(relay->addr, target.addr, relay->prefix);
+	       address_in_network(target.addr, relay->addr, relay->prefix);
 }
 
 static enum state target_state(const struct relays *relays, struct span target)

@@ -32,9 +32,9 @@ static struct span executable_of(const struct image *image, bool root)
 	return span_of(image->executable);
 }
 
-bool sender_executable_verified(const struct sender *sender)
+bool image_is_verified(const struct image *image, bool root)
 {
-	return executable_of(sender->image, !sender->task.uid && !sender->task.euid).data;
+	return executable_of(image, root).data;
 }
 
 static void process_facts(struct facts_process *process, const struct sender *sender)
@@ -56,7 +56,7 @@ static void process_facts(struct facts_process *process, const struct sender *se
 		.own_namespaces = sender->own_namespaces,
 		.scheduler = sender->scheduler,
 		.ancestor_count = sender->ancestor_count,
-		.mta = origin_passes_on(sender),
+		.mta = sender->image && path_passes_on(sender->image->executable),
 	};
 	if (sender->exe_swapped)
 		process->executable = span_of("");

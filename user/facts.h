@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "identity.h"
+#include "origin.h"
 #include "span.h"
 
 /* A span whose data is NULL is not known; one of no length is known to be empty. */
@@ -74,13 +75,12 @@ struct facts {
 };
 
 struct event;
-struct sender;
 
 /* The event is borrowed, and outlives the facts. False if there is no memory. */
 bool facts_of_event(struct facts *facts, const struct event *event);
 
-/* Whether its executable is known as it was at exec. */
-bool sender_executable_verified(const struct sender *sender);
+/* Whether the executable of a process, root's or not, is known as it was at exec. */
+bool image_is_verified(const struct image *image, bool root);
 
 void facts_free(struct facts *facts);
 

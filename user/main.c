@@ -18,6 +18,9 @@ int main(int argc, char **argv)
 	case COMMAND_WATCH:
 	case COMMAND_RECORD: return command_watch(&options);
 	case COMMAND_REPLAY: return command_replay(&options);
+	case COMMAND_CHECK: return command_check(&options);
+	case COMMAND_EXPLAIN: return command_explain(&options);
+	case COMMAND_SUGGEST: return command_suggest(&options);
 	case COMMAND_DOCTOR: return command_doctor(&options);
 	case COMMAND_VERSION: printf("smtpsnoop %s\n", VERSION); break;
 	case COMMAND_HELP: options_help(); break;

@@ -17,6 +17,11 @@ static const char help[] =
 	"  watch          watch this host live, one line a message (the default; needs root)\n"
 	"  record FILE    keep what the kernel side saw, to replay; shows it as watch does (needs root)\n"
 	"  replay FILE    give the events of a recording again\n"
+	"  check          read a configuration (-c), and warn of what is hardly meant\n"
+	"  explain [FILE] of each event on standard input, or in a recording: every exclusion (-c) with each "
+	"of\n"
+	"                 its criteria, met, failed or unknown\n"
+	"  suggest [FILE...]  draft exclusions from events (-o json), for review\n"
 	"  doctor         what this kernel allows, what is chosen, what cannot be seen, and a\n"
 	"                 self-test over loopback (needs root)\n"
 	"  version        print the version\n"
@@ -163,6 +168,7 @@ static int parse_command(struct options *options, const char *word)
 		enum command command;
 	} commands[] = {
 		{"watch", COMMAND_WATCH},   {"record", COMMAND_RECORD},	  {"replay", COMMAND_REPLAY},
+		{"check", COMMAND_CHECK},   {"explain", COMMAND_EXPLAIN}, {"suggest", COMMAND_SUGGEST},
 		{"doctor", COMMAND_DOCTOR}, {"version", COMMAND_VERSION}, {"help", COMMAND_HELP},
 	};
 
@@ -172,7 +178,7 @@ static int parse_command(struct options *options, const char *word)
 			return 0;
 		}
 	}
-	report(word, "no such command: watch, record, replay, doctor or version");
+	report(word, "no such command: smtpsnoop --help lists them");
 	return -EINVAL;
 }
 
@@ -185,9 +191,18 @@ static int parse_words(struct options *options, int argc, char **argv, bool comm
 		if (parse_command(options, argv[optind++]))
 			return -EINVAL;
 	}
+	if (options->command == COMMAND_SUGGEST) {
+		options->files = argv + optind;
+		return 0;
+	}
 	takes_file = options->command == COMMAND_RECORD || options->command == COMMAND_REPLAY;
-	if (takes_file && optind < argc)
+	if ((takes_file || options->command == COMMAND_EXPLAIN) && optind < argc)
 		options->file = argv[optind++];
+	if ((options->command == COMMAND_CHECK || options->command == COMMAND_EXPLAIN) && !options->config) {
+		report(options->command == COMMAND_CHECK ? "check" : "explain",
+		       "needs a configuration: -c FILE");
+		return -EINVAL;
+	}
 	if (takes_file && !options->file) {
 		report(options->command == COMMAND_RECORD ? "record" : "replay",
 		       "needs a file: smtpsnoop %s FILE",

@@ -9,7 +9,17 @@
 #include "hook.h"
 #include "pipeline.h"
 
-enum command { COMMAND_WATCH, COMMAND_RECORD, COMMAND_REPLAY, COMMAND_DOCTOR, COMMAND_VERSION, COMMAND_HELP };
+enum command {
+	COMMAND_WATCH,
+	COMMAND_RECORD,
+	COMMAND_REPLAY,
+	COMMAND_CHECK,
+	COMMAND_EXPLAIN,
+	COMMAND_SUGGEST,
+	COMMAND_DOCTOR,
+	COMMAND_VERSION,
+	COMMAND_HELP
+};
 
 enum output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON };
 
@@ -22,7 +32,8 @@ struct options {
 	struct pipeline_filter filter;
 	uint64_t count;	      /* end after that many messages; 0: never */
 	uint64_t duration_ns; /* end after that long; 0: never */
-	const char *file;     /* record, replay */
+	const char *file;     /* record, replay; explain: NULL is standard input */
+	char **files;	      /* suggest: NULL-terminated; none is standard input */
 	const char *config;   /* NULL: none */
 };
 

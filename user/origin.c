@@ -71,7 +71,7 @@ const char *origin_mta(const struct sender *sender)
 	return NULL;
 }
 
-bool origin_passes_on(const struct sender *sender)
+bool path_passes_on(const char *executable)
 {
 	static const char *const others[] = {
 		"/usr/lib/nullmailer/smtp", "/usr/sbin/dma",
@@ -82,14 +82,14 @@ bool origin_passes_on(const struct sender *sender)
 		"/usr/sbin/haproxy",	    "/usr/sbin/nullmailer-send",
 		"/usr/sbin/james",	    "/usr/libexec/nullmailer/smtp"};
 
-	if (!sender->image)
+	if (!executable)
 		return false;
 	for (size_t i = 0; i < sizeof(mtas) / sizeof(mtas[0]); i++) {
 		if (among(mtas[i].executables, sizeof(mtas[i].executables) / sizeof(mtas[i].executables[0]),
-			  sender->image->executable))
+			  executable))
 			return true;
 	}
-	return among(others, sizeof(others) / sizeof(others[0]), sender->image->executable);
+	return among(others, sizeof(others) / sizeof(others[0]), executable);
 }
 
 /* ---- The Received field ----------------------------------------------------------------------------- */

@@ -33,7 +33,7 @@ struct origin {
 const char *origin_mta(const struct sender *sender);
 
 /* Whether its program sends mail that others have handed to it, under whatever user. */
-bool origin_passes_on(const struct sender *sender);
+bool path_passes_on(const char *executable); /* NULL: false */
 
 /*
  * Reads a Received field's text (unfolded) as `mta` writes it. False if it is in none of that MTA's forms. A

@@ -419,6 +419,9 @@ static void event_reasons(struct event *event)
 		event_reason(event, "witnesses_differ");
 	if (event->capture.missing_bytes)
 		event_reason(event, "bytes_missing");
+	if (event->transaction && event->transaction->data_started &&
+	    event->transaction->end != SMTP_END_DATA)
+		event_reason(event, "data_not_ended");
 	if (event->transaction && event->transaction->smuggling)
 		event_reason(event, "smtp_smuggling");
 	if (event->transaction && event->transaction->mail && event->transaction->mail->repeated)
@@ -946,4 +949,9 @@ struct pipeline_load pipeline_load(const struct pipeline *pipeline)
 		.held = pipeline->held_count,
 		.processes = process_table_count(pipeline->processes),
 	};
+}
+
+const struct relay_names *pipeline_relay_names(const struct pipeline *pipeline)
+{
+	return pipeline->relay_names;
 }

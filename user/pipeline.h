@@ -55,6 +55,10 @@ void pipeline_free(struct pipeline *pipeline);
 struct decider;
 void pipeline_exclude(struct pipeline *pipeline, struct decider *decider);
 
+/* The relays' addresses, as the records told them. */
+struct relay_names;
+const struct relay_names *pipeline_relay_names(const struct pipeline *pipeline);
+
 /* Takes in one record. A record that is not well formed is counted and left out. */
 void pipeline_record(struct pipeline *pipeline, const struct record *record);
 

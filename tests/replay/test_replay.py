@@ -170,7 +170,7 @@ class Replay(unittest.TestCase):
         self.assertEqual(event["host"]["name"], "recorded-host")
         self.assertEqual(event["smtpsnoop"]["capture"], {
             "hook": "tracepoint", "layer": "socket", "witness": "agree", "complete": True, "missing_bytes": 0,
-            "mid_stream": False})
+            "mid_stream": False, "senders_complete": True})
 
     def test_the_same_again(self):
         recording = self.whole()
