@@ -6,7 +6,7 @@ VERSION := 0.1.0
 # ---- What a bare Debian 12 needs: the one list of packages ------------------------------------
 
 PACKAGES_BUILD := gcc libc6-dev make pkgconf clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
-	libssl-dev libyaml-dev libpcre2-dev libjansson-dev
+	libssl-dev libyaml-dev libpcre2-dev libjansson-dev libsystemd-dev libyara-dev
 PACKAGES_TEST  := libcmocka-dev python3 python3-jsonschema curl swaks msmtp s-nail postfix procps util-linux \
 	tinyproxy-bin microsocks python3-croniter systemd iproute2 tmux mandoc openssl libasan8 libubsan1 qemu-system-x86 busybox-static cpio libclang-rt-dev
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
@@ -24,6 +24,10 @@ PYTHON	   ?= /usr/bin/python3
 
 LIBRARIES := libbpf libelf zlib libcrypto yaml-0.1 libpcre2-8 jansson
 
+# What a host may not have: without libsystemd no timer is recognised, without libyara no rule file is run.
+LIBRARIES_OPTIONAL := $(foreach library,libsystemd yara,$(shell $(PKG_CONFIG) --exists $(library) 2>/dev/null && echo $(library)))
+HAVE := $(if $(filter libsystemd,$(LIBRARIES_OPTIONAL)),-DHAVE_LIBSYSTEMD) $(if $(filter yara,$(LIBRARIES_OPTIONAL)),-DHAVE_LIBYARA)
+
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes \
 	    -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wnull-dereference -Wimplicit-fallthrough -Werror
 OPTIMIZE ?= -O2 -g
@@ -39,10 +43,10 @@ BUILD	 ?= build
 LDHARDEN := -pie -Wl,-z,relro,-z,now
 endif
 
-CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD)
+CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) $(HAVE)
 CFLAGS	 += -std=gnu11 $(OPTIMIZE) $(HARDEN) $(WARNINGS) -pthread
 LDFLAGS	 += $(LDHARDEN) -pthread
-LDLIBS	 = $(shell $(PKG_CONFIG) --libs $(LIBRARIES))
+LDLIBS	 = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) $(LIBRARIES_OPTIONAL))
 
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Iinclude -Ivmlinux -Ibpf \
 	      -isystem /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) \

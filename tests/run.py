@@ -6,7 +6,7 @@
 Groups, in this order: check (layout, clang's warnings, clang-tidy, cppcheck), unit (cmocka), events (what
 the unit tests wrote, against the schema), sanitized (unit and replay tests under ASan and UBSan), fuzz (ten
 seconds a target), replay, docs,
-vm (Debian 12's kernel in QEMU), live (real clients, servers and kernel). All of them where none is named. The live tests need root.
+vm (Debian 12's kernel, and systemd, in QEMU), live (real clients, servers and kernel). All of them where none is named. The live tests need root.
 """
 
 import argparse
@@ -187,6 +187,7 @@ def vm(count, options):
         count.tell("skip", f"vm: no virtual machine is made on {os.uname().machine} yet")
         return
     count.lines("vm", PYTHON, "tests/vm/test_kernel.py", options.build, timeout=600)
+    count.lines("vm", PYTHON, "tests/vm/test_systemd.py", options.build, timeout=600)
 
 
 def live(count, options):

@@ -189,7 +189,7 @@ static void take_event(struct suggestion *suggestion, const json_t *event)
 	char port[8];
 	struct group *group = NULL;
 
-	if ((final && json_is_false(final)) || !facts_of_json(&facts, event))
+	if (json_is_false(final) || !facts_of_json(&facts, event))
 		return;
 	suggestion->events++;
 	snprintf(port, sizeof(port), "%u", facts.relay_port);
@@ -395,12 +395,12 @@ static struct seen busiest_hour(const struct group *group)
 static void write_limits(struct text *out, const struct group *group)
 {
 	struct seen most = busiest_hour(group);
+	uint64_t kibibytes = (most.bytes + most.bytes / 4) / 1024 + 1;
 
 	text_add_format(out, "    limits: { messages: %lld/1h", (long long)most.time_s);
 	if (!group->encrypted)
 		text_add_format(out, ", recipients: %llu/1h, bytes: %lluKiB/1h",
-				(unsigned long long)most.recipients,
-				(unsigned long long)((most.bytes + most.bytes / 4) / 1024 + 1));
+				(unsigned long long)most.recipients, (unsigned long long)kibibytes);
 	text_add_string(out, " }\n");
 }
 

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""A timer's service under systemd as PID 1, in a virtual machine: the host's own systemd and Debian 12's own kernel,
+in an initramfs. The same service is started by its timer, then by hand with systemctl; only the first is what
+`scheduled_by: systemd-timer` lets pass.
+
+    test_systemd.py BUILD
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+from test_kernel import kernel, run
+
+BOOT_S = 400
+PROGRAMS = ("/usr/lib/systemd/systemd", "/usr/lib/systemd/systemd-shutdown", "/usr/bin/systemctl", "/usr/sbin/smtp-sink")
+LIBRARIES = ("/lib/x86_64-linux-gnu/libnss_files.so.2",)
+TOOLS = ("sh", "mount", "ifconfig", "echo", "cat", "sleep", "grep", "nc", "printf", "cut", "mkdir", "ls", "dmesg")
+
+FILES = {
+    "etc/passwd": "root:x:0:0::/:/bin/sh\nreports:x:2001:2001::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
+    "etc/group": "root:x:0:\nreports:x:2001:\nnogroup:x:65534:\npostdrop:x:2003:\npostfix:x:2004:\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+    "etc/hosts": "127.0.0.1 localhost\n",
+    "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
+    "etc/os-release": "ID=test\n",
+    "etc/smtpsnoop.yaml": """
+exclusions:
+  - name: timer-report
+    process: { user: reports, unit: report.service, scheduled_by: systemd-timer }
+    relay: 127.0.0.1:2525
+    mail: { sender: reports@corp.example }
+""",
+    "etc/systemd/system.conf": "[Manager]\nDefaultTimeoutStopSec=3s\nDefaultStandardOutput=null\nLogTarget=console\n"
+                               "ShowStatus=no\nStatusUnitFormat=name\n",
+    "etc/systemd/system/default.target": "[Unit]\nDefaultDependencies=no\nWants=test.service\n",
+    "etc/systemd/system/shutdown.target": "[Unit]\nDefaultDependencies=no\n",
+    "etc/systemd/system/poweroff.target": "[Unit]\nDefaultDependencies=no\n",
+    "etc/systemd/system/test.service": "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nStandardOutput=tty\n"
+                                       "StandardError=tty\nTTYPath=/dev/console\nTimeoutStartSec=300\n"
+                                       "ExecStart=/bin/sh /test.sh\n",
+    "etc/systemd/system/report.service": "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nUser=reports\n"
+                                         "ExecStart=/bin/sh /send.sh\n",
+    "etc/systemd/system/report.timer": "[Unit]\nDefaultDependencies=no\n[Timer]\nOnActiveSec=2s\nAccuracySec=10ms\n",
+    "send.sh": r"""
+{ sleep 0.5; for line in 'HELO vm' 'MAIL FROM:<reports@corp.example>' 'RCPT TO:<a@corp.example>' DATA; do
+printf '%s\r\n' "$line"; sleep 0.5; done; printf 'Subject: report\r\n\r\ntext\r\n.\r\nQUIT\r\n'; sleep 1; } | nc 127.0.0.1 2525
+""",
+    "test.sh": r"""
+export PATH=/bin:/usr/bin:/usr/sbin
+ifconfig lo 127.0.0.1 up
+mount -t tracefs trace /sys/kernel/tracing 2>/dev/null
+echo "pid 1: $(cat /proc/1/comm)"
+smtp-sink -u nobody 127.0.0.1:2525 10 >/dev/null 2>&1 </dev/null &
+smtpsnoop watch -c /etc/smtpsnoop.yaml --all -o json >/tmp/events 2>/tmp/errors &
+watch=$!
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do grep -q started /tmp/events && break; sleep 1; done
+systemctl start report.timer
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do grep -q smtp-message /tmp/events && break; sleep 1; done
+sleep 3
+systemctl start report.service
+sleep 2
+kill -INT $watch
+wait $watch
+cat /tmp/errors
+echo BEGIN
+grep smtp-message /tmp/events
+echo END
+systemctl --force --force poweroff
+""",
+}
+
+
+def copy(tree, path):
+    target = tree + path
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    if not os.path.exists(target):
+        shutil.copy(path, target)
+
+
+def with_libraries(tree, program, target=None):
+    if target:
+        os.makedirs(os.path.dirname(tree + target), exist_ok=True)
+        shutil.copy(program, tree + target)
+    else:
+        copy(tree, program)
+    shown = subprocess.run(["ldd", program], check=True, text=True, stdout=subprocess.PIPE).stdout
+    for word in shown.split():
+        if word.startswith("/"):
+            copy(tree, word)
+
+
+def initramfs(folder, program):
+    tree, image = f"{folder}/systemd", f"{folder}/systemd.gz"
+    shutil.rmtree(tree, ignore_errors=True)
+    for name in ("bin", "sbin", "proc", "sys", "dev", "tmp", "run", "var/log", "etc/systemd/system"):
+        os.makedirs(f"{tree}/{name}")
+    os.chmod(f"{tree}/tmp", 0o1777)
+    shutil.copy("/bin/busybox", f"{tree}/bin/busybox")
+    for name in TOOLS:
+        os.symlink("busybox", f"{tree}/bin/{name}")
+    for path in PROGRAMS:
+        with_libraries(tree, path)
+    for path in LIBRARIES:
+        copy(tree, path)
+    with_libraries(tree, program, "/usr/bin/smtpsnoop")
+    for path, text in FILES.items():
+        with open(f"{tree}/{path}", "w", encoding="ascii") as file:
+            file.write(text)
+    os.symlink("/usr/lib/systemd/systemd", f"{tree}/init")
+    run("/bin/sh", "-c", f"cd '{tree}' && find . | cpio --quiet -o -H newc | gzip -1 >'{image}'")
+    return image
+
+
+def told(count, name, good, detail):
+    print(f"ok vm systemd: {name}" if good else f"FAIL vm systemd: {name}\n    {detail}")
+    count[not good] += 1
+
+
+def main():
+    build = os.path.abspath(sys.argv[1])
+    folder = f"{build}/vm"
+    os.makedirs(folder, exist_ok=True)
+    command = ["qemu-system-x86_64", "-accel", "tcg", "-m", "1536", "-smp", "2", "-nographic", "-no-reboot", "-kernel",
+               kernel(folder), "-initrd", initramfs(folder, f"{build}/smtpsnoop"), "-append",
+               "console=ttyS0 quiet panic=1"]
+    try:
+        shown = subprocess.run(command, check=False, timeout=BOOT_S, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT).stdout
+    except subprocess.TimeoutExpired as error:
+        shown = error.stdout or b""
+    shown = shown.decode(errors="replace").replace("\r", "")
+    lines = shown.split("BEGIN\n", 1)[-1].split("END\n", 1)[0].splitlines()
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    count = [0, 0]
+    told(count, "PID 1", "pid 1: systemd" in shown, shown[-1500:].replace("\n", "\n    "))
+    told(count, "two messages", len(events) == 2, shown[-2500:].replace("\n", "\n    "))
+    if len(events) == 2:
+        own = [event["smtpsnoop"] for event in events]
+        told(count, "by its timer: excluded",
+             own[0]["process"].get("scheduled_by") == "systemd-timer" and own[0].get("exclusion") == "timer-report", own[0])
+        told(count, "by hand: an alert, and why",
+             own[1]["process"].get("scheduled_by") == "none" and own[1]["verdict"] == "alert"
+             and own[1]["nearest"]["failed"] == ["process.scheduled_by"], own[1])
+    print(f"{count[0]} passed, {count[1]} failed, 0 skipped")
+    return 1 if count[1] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
