@@ -804,12 +804,34 @@ static bool read_capture(struct loader *loader, const yaml_node_t *node, void *t
 	return read_mapping(loader, node, keys, target);
 }
 
+static bool add_rules(struct loader *loader, const yaml_node_t *node, void *target)
+{
+	struct config *config = target;
+	char *path = read_text(loader, node, "the path of a YARA file"), error[RULES_ERROR_MAX];
+	bool good = path;
+
+	if (good && path[0] != '/')
+		good = fail(loader, node, "%.200s: not an absolute path: it is to begin with '/'", path);
+	if (good && !config->rules && !(config->rules = rules_new(error)))
+		good = fail(loader, node, "%s", error);
+	if (good && rules_add(config->rules, path, error))
+		good = fail(loader, node, "%.200s: %s", path, error);
+	free(path);
+	return good;
+}
+
+static bool read_rules(struct loader *loader, const yaml_node_t *node, void *target)
+{
+	return read_list(loader, node, add_rules, target);
+}
+
 /* ---- Files ------------------------------------------------------------------------------------------ */
 
 static bool read_document(struct loader *loader)
 {
 	static const struct key keys[] = {{"capture", read_capture, 0},
 					  {"decision", read_decision, 0},
+					  {"rules", read_rules, 0},
 					  {"exclusions", read_exclusions, 0},
 					  {NULL, NULL, 0}};
 	yaml_node_t *root = yaml_document_get_root_node(&loader->document);
@@ -927,7 +949,8 @@ struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX])
 		return NULL;
 	config->deadline_s = DEADLINE_S;
 	config->body_bytes = BODY_BYTES;
-	if (read_file(&loader, path) && read_folder(&loader, path))
+	if (read_file(&loader, path) && read_folder(&loader, path) &&
+	    (!config->rules || rules_ready(config->rules, error) == 0))
 		return config;
 	config_free(config);
 	return NULL;
@@ -1006,5 +1029,6 @@ void config_free(struct config *config)
 		exclusion_free(&config->exclusions[i]);
 	free(config->exclusions);
 	strings_free(&config->files);
+	rules_free(config->rules);
 	free(config);
 }

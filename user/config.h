@@ -9,6 +9,7 @@
 
 #include "limits.h"
 #include "regex.h"
+#include "rules.h"
 #include "schedule.h"
 #include "wildcard.h"
 #include "zone.h"
@@ -114,6 +115,7 @@ struct config {
 	size_t exclusion_count;
 	uint64_t deadline_s;
 	uint64_t body_bytes;  /* of a message, kept for contains and matches */
+	struct rules *rules;  /* NULL: none */
 	struct strings files; /* that it was read from */
 };
 

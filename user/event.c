@@ -28,6 +28,13 @@ void event_free(struct event *event)
 	for (size_t i = 0; i < event->let_pass_count; i++)
 		free(event->let_pass[i].name);
 	free(event->let_pass);
+	for (size_t i = 0; i < event->rule_count; i++) {
+		free(event->rules[i].name);
+		free(event->rules[i].author);
+		free(event->rules[i].description);
+		free(event->rules[i].version);
+	}
+	free(event->rules);
 	free(event->stats);
 	free(event);
 }

@@ -87,6 +87,11 @@ struct let_pass {
 	struct passed passed;
 };
 
+/* A YARA rule that matched. */
+struct rule {
+	char *name, *author, *description, *version; /* "": not said */
+};
+
 struct event {
 	enum event_action action;
 	char id[EVENT_ID_LEN + 1]; /* same input, same id */
@@ -116,7 +121,9 @@ struct event {
 	bool senders_incomplete; /* others may have sent bytes of it as well */
 	struct origin *origin;	 /* owned; of a message that an MTA sends on; NULL: not known */
 	bool tls;		 /* encrypted: TLS was established on the flow */
-	char *server_name;	 /* owned; TLS SNI, NULL: none seen */
+	struct rule *rules;	 /* owned, with the strings; that matched, NULL: none */
+	size_t rule_count;
+	char *server_name;			/* owned; TLS SNI, NULL: none seen */
 	const char *reasons[EVENT_REASONS_MAX]; /* static; from the documented list */
 	uint32_t reason_count;
 	struct event_capture capture;

@@ -34,6 +34,11 @@ static void known(struct text *out, const char *name, const char *string)
 		json_bytes(out, name, span_of(string));
 }
 
+static bool is_known(const char *string)
+{
+	return string && string[0];
+}
+
 static void time_at(struct text *out, const char *name, int64_t realtime_ns)
 {
 	char time[TIME_LEN];
@@ -292,7 +297,18 @@ static void write_rule(struct text *out, const struct event *event)
 	static const char *const plain[] = {"T1048.003", "T1071.003"}, *const encrypted[] = {"T1048.002",
 											     "T1071.003"};
 
-	if (event->session && event->session->mail_from_seen && event->session->rcpt_to_seen) {
+	if (event->rule_count) {
+		json_open(out, "rule");
+		known(out, "name", event->rules[0].name);
+		if (is_known(event->rules[0].author)) {
+			json_open_list(out, "author");
+			json_bytes(out, NULL, span_of(event->rules[0].author));
+			json_close_list(out);
+		}
+		known(out, "description", event->rules[0].description);
+		known(out, "version", event->rules[0].version);
+		json_close(out);
+	} else if (event->session && event->session->mail_from_seen && event->session->rcpt_to_seen) {
 		json_open(out, "rule");
 		json_string(out, "name", "network_smtp_raw");
 		json_close(out);
@@ -495,11 +511,6 @@ static void write_user(struct text *out, const struct sender *sender)
 		json_close(out);
 	}
 	json_close(out);
-}
-
-static bool is_known(const char *string)
-{
-	return string && string[0];
 }
 
 static void write_units(struct text *out, const struct sender *sender)
@@ -724,6 +735,12 @@ static void write_own(struct text *out, const struct event *event)
 	if (event->has_flow) {
 		if (event->verdict != VERDICT_NONE)
 			json_string(out, "verdict", event_verdict_name(event->verdict));
+		if (event->rule_count) {
+			json_open_list(out, "rules");
+			for (size_t i = 0; i < event->rule_count; i++)
+				json_bytes(out, NULL, span_of(event->rules[i].name));
+			json_close_list(out);
+		}
 		known(out, "exclusion", event->exclusion);
 		if (event->nearest)
 			write_nearest(out, event);

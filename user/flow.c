@@ -73,6 +73,15 @@ static void stream_drop(struct stream *stream)
 	stream->held_count = stream->held_bytes = 0;
 }
 
+static void unkeep(struct flow *flow)
+{
+	if (!flow->said.data)
+		return;
+	flow->budget->left += flow->said.len;
+	explicit_bzero(flow->said.data, flow->said.len);
+	text_free(&flow->said);
+}
+
 static void flow_free(struct flow *flow)
 {
 	stream_drop(&flow->tx);
@@ -85,6 +94,7 @@ static void flow_free(struct flow *flow)
 	smtp_session_free(flow->sends);
 	smtp_session_free(flow->peer);
 	free(flow->server_name);
+	unkeep(flow);
 	free(flow);
 }
 
@@ -241,12 +251,35 @@ static void prefix_compare(struct flow *flow, uint64_t position, struct span dat
 
 /* ---- Streams -------------------------------------------------------------------------------- */
 
+void flow_keep(struct flow *flow, struct mail_budget *budget, size_t max)
+{
+	flow->budget = budget;
+	flow->said_max = max;
+}
+
+static void keep(struct flow *flow, struct span data)
+{
+	size_t room = flow->said_max - flow->said.len;
+
+	if (data.len > room)
+		data.len = room;
+	if (data.len > flow->budget->left) {
+		flow->budget->refused++;
+		return;
+	}
+	text_add(&flow->said, data);
+	if (!flow->said.failed)
+		flow->budget->left -= data.len;
+}
+
 static void deliver(struct flow *flow, bool outbound, struct span data, uint32_t missing, uint64_t time_ns)
 {
 	struct stream *stream = outbound ? &flow->tx : &flow->rx;
 
 	if (outbound && flow->prefix_count && data.len)
 		prefix_compare(flow, smtp_client_position(flow->smtp), data);
+	if (outbound && flow->said.len < flow->said_max)
+		keep(flow, data);
 	if (data.len)
 		(outbound ? smtp_client_data : smtp_server_data)(flow->smtp, data, time_ns);
 	if (missing)

@@ -70,6 +70,9 @@ struct flow {
 	uint64_t last_ns;
 	struct smtp_session *smtp;
 	struct stream tx, rx;
+	struct text said;	    /* by the client, as far as captured and kept */
+	size_t said_max;	    /* 0: nothing is kept */
+	struct mail_budget *budget; /* of what all flows keep; borrowed */
 
 	/* For mask.c alone: the session as the sends show it, ahead of the wire. */
 	struct smtp_session *sends;
@@ -125,6 +128,9 @@ uint64_t flow_evicted(const struct flow_table *table);
  */
 void flow_bytes(struct flow *flow, bool outbound, uint32_t seq, struct span data, uint32_t len,
 		uint64_t time_ns);
+
+/* Keeps the first `max` bytes of what the client says. To be called before any data; `budget` outlives the flow. */
+void flow_keep(struct flow *flow, struct mail_budget *budget, size_t max);
 
 /* Gives up on holes older than STREAM_HOLD_NS. */
 void flow_tick(struct flow *flow, uint64_t time_ns);

@@ -58,9 +58,11 @@ struct pipeline {
 	uint64_t counters[COUNTER_MAX]; /* as last told */
 	uint64_t flows_evicted;		/* as last told */
 	uint64_t now_ns;
-	uint64_t deadline_ns; /* without a byte, for an open transaction */
-	size_t content_max;   /* bytes kept of a message's content; 0: none is wanted */
-	uint64_t expired_ns;  /* when processes and streams were last looked through */
+	uint64_t deadline_ns;	   /* without a byte, for an open transaction */
+	const struct rules *rules; /* of the decider's configuration; NULL: none */
+	size_t said_max;	   /* bytes kept of what a client says, for them */
+	size_t content_max;	   /* bytes kept of a message's content; 0: none is wanted */
+	uint64_t expired_ns;	   /* when processes and streams were last looked through */
 	int64_t realtime_offset_ns;
 	int error;
 
@@ -455,6 +457,8 @@ static struct event *event_of_transaction(struct pipeline *pipeline, const struc
 	event->capture.complete = !transaction->missing_bytes && !transaction->replies_missing &&
 				  event->capture.witness != WITNESS_DIFFER;
 	event_reasons(event);
+	if (pipeline->rules)
+		event_scan(event, pipeline->rules, (struct span){flow->said.data, flow->said.len});
 	return event;
 }
 
@@ -536,6 +540,8 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow)
 	event->capture.missing_bytes = facts->client_missing;
 	event->capture.complete = !facts->client_missing && !facts->server_missing && !facts->replies_surplus;
 	event_reasons(event);
+	if (pipeline->rules)
+		event_scan(event, pipeline->rules, (struct span){flow->said.data, flow->said.len});
 	event->stats = calloc(1, sizeof(*event->stats));
 	if (event->stats) {
 		event->stats->messages = flow->messages;
@@ -578,6 +584,8 @@ static struct flow *pipeline_flow(struct pipeline *pipeline, uint64_t cookie, ui
 	if (!flow->smtp) {
 		flow->owner = pipeline;
 		flow->smtp = smtp_session_new(pipeline->wire, on_transaction, flow);
+		if (flow->smtp && pipeline->rules)
+			flow_keep(flow, &pipeline->budget, pipeline->said_max);
 		if (flow->smtp && pipeline->content_max)
 			smtp_session_keep(flow->smtp, &pipeline->budget, pipeline->content_max);
 	}
@@ -834,6 +842,8 @@ void pipeline_exclude(struct pipeline *pipeline, struct decider *decider)
 
 	pipeline->decider = decider;
 	pipeline->deadline_ns = config->deadline_s * 1000000000ULL;
+	pipeline->rules = config->rules;
+	pipeline->said_max = config->body_bytes;
 	pipeline->content_max = config_wants_content(config) ? config->body_bytes : 0;
 	want_relays(pipeline);
 }

@@ -48,3 +48,18 @@ void event_take_tallies(struct event *event, const struct decider *decider)
 		event->let_pass_count++;
 	}
 }
+
+void event_scan(struct event *event, const struct rules *rules, struct span said)
+{
+	struct rule_match matches[RULES_MATCHED_MAX];
+	size_t count = said.len ? rules_scan(rules, said, matches, RULES_MATCHED_MAX) : 0;
+
+	event->rules = count ? calloc(count, sizeof(*event->rules)) : NULL;
+	for (size_t i = 0; event->rules && i < count; i++) {
+		event->rules[i] = (struct rule){.name = strdup(matches[i].name),
+						.author = strdup(matches[i].author),
+						.description = strdup(matches[i].description),
+						.version = strdup(matches[i].version)};
+		event->rule_count++;
+	}
+}

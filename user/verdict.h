@@ -15,4 +15,7 @@ void event_decide(struct event *event, struct decider *decider, const struct rel
 /* Notes in an event what each exclusion has let pass. */
 void event_take_tallies(struct event *event, const struct decider *decider);
 
+/* Notes in an event which rules match what the client has said. */
+void event_scan(struct event *event, const struct rules *rules, struct span said);
+
 #endif
