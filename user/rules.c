@@ -7,6 +7,10 @@
 
 #ifdef HAVE_LIBYARA
 
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <yara.h>
 
 struct rules {
@@ -48,13 +52,22 @@ struct rules *rules_new(char error[RULES_ERROR_MAX])
 
 int rules_add(struct rules *rules, const char *path, char error[RULES_ERROR_MAX])
 {
-	FILE *file = fopen(path, "re");
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+	struct stat info;
 	int mistakes;
 
 	error[0] = '\0';
 	rules->error = error;
 	if (!file) {
-		snprintf(error, RULES_ERROR_MAX, "it cannot be read (errno %d)", errno);
+		snprintf(error, RULES_ERROR_MAX, "%s", strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	if (fstat(fd, &info) || !S_ISREG(info.st_mode)) {
+		snprintf(error, RULES_ERROR_MAX, "no file");
+		fclose(file);
 		return -1;
 	}
 	mistakes = yr_compiler_add_file(rules->compiler, file, NULL, path);
