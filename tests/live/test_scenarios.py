@@ -181,7 +181,8 @@ execute_service_checks=1
 use_retained_program_state=0
 """
     OBJECTS = """
-define timeperiod {{ timeperiod_name always
+define timeperiod {{
+ timeperiod_name always
  alias always
  sunday 00:00-24:00
  monday 00:00-24:00
@@ -191,13 +192,16 @@ define timeperiod {{ timeperiod_name always
  friday 00:00-24:00
  saturday 00:00-24:00
 }}
-define command {{ command_name fail
- command_line /bin/sh -c 'echo Service Unreachable; exit 2'
+define command {{
+ command_name fail
+ command_line /bin/sh {check}
 }}
-define command {{ command_name notify
+define command {{
+ command_name notify
  command_line /bin/sh {notify} $NOTIFICATIONNUMBER$
 }}
-define contact {{ contact_name ops
+define contact {{
+ contact_name ops
  service_notification_period always
  host_notification_period always
  service_notification_options c
@@ -205,14 +209,16 @@ define contact {{ contact_name ops
  service_notification_commands notify
  host_notification_commands notify
 }}
-define host {{ host_name web
+define host {{
+ host_name web
  address 127.0.0.1
  max_check_attempts 1
  contacts ops
  notification_period always
  check_period always
 }}
-define service {{ host_name web
+define service {{
+ host_name web
  service_description http
  check_command fail
  max_check_attempts 1
@@ -236,7 +242,8 @@ define service {{ host_name web
 
         good = self.sinks["monitoring"].port
         notify = self.write("notify.sh", send(good, ["$1@corp.example"])[2] + "\n")
-        self.write("objects.cfg", self.OBJECTS.format(notify=notify), 0o644)
+        check = self.write("check.sh", "echo Service Unreachable\nexit 2\n")
+        self.write("objects.cfg", self.OBJECTS.format(notify=notify, check=check), 0o644)
         self.write("nagios.cfg", self.NAGIOS.format(work=self.work), 0o644)
         os.mkdir(self.path("results"))
         user = pwd.getpwnam("nagios")
@@ -248,7 +255,7 @@ define service {{ host_name web
         self.assert_excluded(self.watch, "1@corp.example", "monitoring")
         self.assert_excluded(self.watch, "2@corp.example", "monitoring")
         event = self.assert_alert(self.watch, "3@corp.example", "monitoring", "limits.messages")
-        self.assertEqual(get(event, "smtpsnoop.nearest.failed"), ["limits.messages"])
+        self.assertEqual(get(event, "smtpsnoop.nearest.failed")[0], "limits.messages")
         event = self.assert_alert(self.later, "1@corp.example", "monitoring", "schedule")
         self.assertEqual(get(event, "smtpsnoop.nearest.failed"), ["schedule"])
         self.mail("nagios", send(good, ["hand@corp.example"]))
