@@ -220,11 +220,17 @@ void owed_drop_message(struct smtp_session *session, struct open *open)
 	open->owed--;
 }
 
+/* It gets its number when it goes out, as the next one. */
 struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session, uint32_t after)
 {
-	for (const struct open *open = session->first; open; open = open->next) {
-		if (open->transaction->number > after && open->transaction->recipient_count)
-			return smtp_transaction_copy(open->transaction);
-	}
-	return NULL;
+	uint32_t number = session->facts.transactions + 1;
+	const struct open *open = session->first;
+	struct smtp_transaction *copy;
+
+	while (open && !open->transaction->recipient_count)
+		open = open->next;
+	copy = open && number > after ? smtp_transaction_copy(open->transaction) : NULL;
+	if (copy)
+		copy->number = number;
+	return copy;
 }
