@@ -562,7 +562,7 @@ static bool is_host_name(const char *text)
 /* ADDRESS, ADDRESS/PREFIX, [ADDRESS]:PORT, NAME, NAME:PORT. */
 static bool parse_relay(char *text, struct relay *relay)
 {
-	char *port = strrchr(text, ':');
+	char *port = strrchr(text, ':'), *slash;
 
 	if (text[0] == '[') {
 		char *end = strchr(text, ']');
@@ -577,9 +577,10 @@ static bool parse_relay(char *text, struct relay *relay)
 			return false;
 		*port = '\0';
 	}
+	slash = strchr(text, '/');
 	if (network_parse(text, relay))
 		return true;
-	if (!is_host_name(text))
+	if (slash || !is_host_name(text))
 		return false;
 	relay->name = strdup(text);
 	return relay->name;

@@ -233,11 +233,25 @@ static void live_wait(struct live *live, int timeout_ms)
 	poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
 }
 
+static void reload(struct live *live)
+{
+	const struct live_options *options = live->options;
+
+	if (options->decider && options->on_reload && options->on_reload(options->context))
+		pipeline_exclude(live->pipeline, options->decider);
+}
+
+/* Whether one came that ends the watch. */
 static bool signalled(struct live *live)
 {
 	struct signalfd_siginfo info;
 
-	return read(live->signals, &info, sizeof(info)) == sizeof(info);
+	while (read(live->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGHUP)
+			return true;
+		reload(live);
+	}
+	return false;
 }
 
 static bool live_ended(struct live *live, uint64_t deadline_ns, enum live_end *end)
@@ -306,7 +320,8 @@ static void live_finish(struct live *live, enum live_end end)
 
 /* ---- Beginning and end ---------------------------------------------------------------------- */
 
-static int block_signals(void)
+/* SIGHUP ends a watch whose terminal has gone, unless it has a configuration to read again. */
+static int block_signals(bool reload)
 {
 	sigset_t set;
 
@@ -314,6 +329,10 @@ static int block_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	if (reload) {
+		sigaddset(&set, SIGHUP);
+		signal(SIGHUP, SIG_DFL); /* ignored (nohup), it would not arrive */
+	}
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
@@ -336,7 +355,7 @@ static int live_open(struct live *live)
 	char why[CAPTURE_WHY_MAX];
 	int error;
 
-	live->signals = block_signals();
+	live->signals = block_signals(live->options->on_reload != NULL);
 	error = capture_open(&live->capture, &live->options->capture, why, NULL, 0, NULL);
 	if (error) {
 		report("cannot watch", "%s", why);

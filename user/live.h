@@ -16,6 +16,8 @@ struct live_options {
 	uint64_t duration_ns;	     /* 0: never */
 	struct decider *decider;     /* borrowed; NULL: nothing is excluded */
 	struct recording *recording; /* borrowed; NULL: none */
+	bool (*on_reload)(
+		void *context); /* SIGHUP: true if the decider has another configuration; NULL: ignored */
 	void (*on_event)(void *context, const struct event *event); /* NULL: none */
 	void (*on_ready)(void *context);			    /* capture is on; NULL: none */
 	void *context;

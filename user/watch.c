@@ -76,15 +76,41 @@ bool command_decider(const struct options *options, struct decider **decider)
 	return false;
 }
 
+struct reloading {
+	const char *path;
+	struct decider *decider;
+};
+
+/* The file is read again. What is wrong in it is said, and the old configuration stays. */
+static bool on_reload(void *context)
+{
+	const struct reloading *reloading = context;
+	char error[CONFIG_ERROR_MAX];
+	struct config *config = config_load(reloading->path, error);
+
+	if (!config) {
+		fprintf(stderr, "smtpsnoop: %s; the configuration stays as it was\n", error);
+		return false;
+	}
+	if (decider_replace(reloading->decider, config))
+		return true;
+	config_free(config);
+	report(reloading->path, "%s; the configuration stays as it was", strerror(ENOMEM));
+	return false;
+}
+
 static int watch(const struct options *options, struct sink *sink, struct recording *recording,
 		 struct decider *decider)
 {
+	struct reloading reloading = {.path = options->config, .decider = decider};
 	struct live_options live = {
 		.capture = {.hook = options->hook, .wire = options->wire},
 		.filter = options->filter,
 		.count = options->count,
 		.duration_ns = options->duration_ns,
 		.decider = decider,
+		.on_reload = decider ? on_reload : NULL,
+		.context = &reloading,
 		.recording = recording,
 	};
 	enum live_end end;

@@ -155,9 +155,9 @@ static void test_folder(void **state)
 
 /* A mistake, and what is said of it, behind the file's name. */
 static const char *const mistakes[][2] = {
-	{"exclusion: []", "1:1: exclusion: no such key: known here are capture, decision, exclusions"},
-	{"[]", "1:1: a mapping is wanted here, with capture, decision, exclusions"},
-	{"hello", "1:1: a mapping is wanted here, with capture, decision, exclusions"},
+	{"exclusion: []", "1:1: exclusion: no such key: known here are capture, decision, rules, exclusions"},
+	{"[]", "1:1: a mapping is wanted here, with capture, decision, rules, exclusions"},
+	{"hello", "1:1: a mapping is wanted here, with capture, decision, rules, exclusions"},
 	{"exclusions: {}", "1:13: a list of exclusions is wanted here"},
 	{"exclusions: [ a ]",
 	 "1:15: a mapping is wanted here, with name, note, process, relay, mail, schedule, limits, "
@@ -224,6 +224,7 @@ static const char *const mistakes[][2] = {
 	{"exclusions:\n- name: a\n  relay: 10.0.0.0/33", "3:10: 10.0.0.0/33: no relay: "},
 	{"exclusions:\n- name: a\n  relay: 10.0.0.1:0", "3:10: 10.0.0.1:0: no relay: "},
 	{"exclusions:\n- name: a\n  relay: '[::1]25'", "3:10: [::1]25: no relay: "},
+	{"exclusions:\n- name: a\n  relay: nowhere/", "3:10: nowhere/: no relay: "},
 	{"exclusions:\n- name: a\n  relay: 'a b'", "3:10: a b: no relay: "},
 	{"exclusions:\n- name: a\n  relay: mail.example:smtp", "3:10: mail.example:smtp: no relay: "},
 	{"exclusions:\n- name: a\n relay: x", "3:2: not YAML: did not find expected key"},

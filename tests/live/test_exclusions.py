@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Proves what exclusions do beside letting pass: a wrong configuration never starts the watch, and never replaces a good
+one; a new one takes effect at SIGHUP, and what was used of limits stays used; excluded messages are shown with --all
+alone, and counted; relays' names are resolved here; rules of YARA name themselves; check, explain and suggest.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+from harness import LiveCase, PROGRAM, Server, Watch, action, get, replay, short, unique
+
+MAIL = "From: a@corp.example\r\nSubject: Daily report\r\n\r\nSystem Down\r\n"
+
+CONFIG = """
+exclusions:
+  - name: curl
+    process: {{ user: root, executable: /usr/bin/curl }}
+    relay: "{relay}"
+    mail: {{ sender: s@corp.example, recipients: "*@corp.example", contains: system down }}
+    limits: {{ messages: {messages}/1h }}
+"""
+
+CARD = """
+rule network_smtp_raw {
+    meta:
+        author = "x0r"
+        description = "Communications smtp"
+        version = "0.1"
+    strings:
+        $s1 = "MAIL FROM:" nocase
+        $s2 = "RCPT TO:" nocase
+    condition:
+        all of them
+}
+rule daily { strings: $a = "Daily report" condition: $a }
+"""
+
+
+class Exclusions(LiveCase):
+    def setUp(self):
+        super().setUp()
+        self.server = Server(self)
+
+    def configure(self, relay=None, messages=100, more=""):
+        return self.write("smtpsnoop.yaml",
+                          CONFIG.format(relay=relay or f"127.0.0.1:{self.server.port}", messages=messages) + more)
+
+    def mail(self, recipient=None, host="127.0.0.1"):
+        recipient = recipient or unique().replace("example.net", "corp.example")
+        path = self.write("mail.txt", MAIL, 0o644)
+        self.finish(self.spawn(["curl", "-sS", f"smtp://{host}:{self.server.port}", "--mail-from", "s@corp.example",
+                                "--mail-rcpt", recipient, "-T", path]))
+        return recipient
+
+    def verdict(self, watch):
+        event = watch.message(self.mail())
+        return get(event, "smtpsnoop.verdict"), event
+
+    def test_bad_configuration_does_not_start(self):
+        path = self.write("smtpsnoop.yaml", "exclusions:\n- name: a\n  process: { user: root, exe: /x }\n")
+        for command in ("watch", "check", "explain"):
+            done = self.run_snoop(command, "-c", path, status=2)
+            self.assertEqual(done.stdout, b"")
+            self.assert_one_line(done.stderr, f"{path}:3:26: exe: no such key")
+        done = self.run_snoop("watch", "-c", path + ".not", status=2)
+        self.assert_one_line(done.stderr, "No such file")
+        for command in ("check", "explain"):
+            self.assert_one_line(self.run_snoop(command, status=2).stderr, "-c FILE")
+
+    def test_reload(self):
+        path = self.configure(messages=2)
+        watch = Watch(self, "--all", "-c", path)
+        self.assertEqual(self.verdict(watch)[0], "excluded")
+        self.write("smtpsnoop.yaml", "exclusions: [ { name: curl, process: { user: root }, relay: nowhere/ } ]\n")
+        os.kill(watch.pid, signal.SIGHUP)
+        end = time.monotonic() + 5
+        while b"stays as it was" not in watch.stderr and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertIn(f"smtpsnoop: {path}:1:".encode(), watch.stderr)
+        self.assertEqual(watch.stderr.count(b"\n"), 1)
+        self.assertEqual(self.verdict(watch)[0], "excluded")
+        # Another configuration: two of its three were used before.
+        self.configure(messages=3)
+        os.kill(watch.pid, signal.SIGHUP)
+        time.sleep(0.5)
+        self.assertEqual(self.verdict(watch)[0], "excluded")
+        verdict, event = self.verdict(watch)
+        self.assertEqual((verdict, get(event, "smtpsnoop.nearest.failed")), ("alert", ["limits.messages"]), short(event))
+        self.assertEqual(get(event, "smtpsnoop.reasons"), ["exclusion_limit"])
+        stopped = watch.stop(warnings=1)
+        self.assertEqual(get(stopped, "smtpsnoop.stats.excluded"), 3)
+        self.assertEqual(get(stopped, "smtpsnoop.exclusions"),
+                         [{"name": "curl", "messages": 3, "recipients": 3, "bytes": 3 * len(MAIL)}])
+
+    def test_excluded_is_shown_with_all_alone(self):
+        watch = Watch(self, "-c", self.configure())
+        self.mail()
+        other = self.mail("box@evil.example")
+        self.assertEqual(get(watch.message(other), "smtpsnoop.nearest.failed"), ["mail.recipients"])
+        watch.stop()
+        self.assertEqual([get(event, "smtpsnoop.verdict") for event in watch.messages()], ["alert"])
+
+    def test_relay_by_name(self):
+        watch = Watch(self, "--all", "-c", self.configure(relay=f"localhost:{self.server.port}"))
+        time.sleep(1)
+        verdict, event = self.verdict(watch)
+        self.assertEqual(verdict, "excluded", short(event))
+        watch.stop()
+        watch = Watch(self, "--all", "-c", self.configure(relay=f"no-such-name.invalid:{self.server.port}"))
+        verdict, event = self.verdict(watch)
+        self.assertEqual((verdict, get(event, "smtpsnoop.nearest.unknown")), ("alert", ["relay"]), short(event))
+        watch.stop()
+
+    def test_expired(self):
+        path = self.write("smtpsnoop.yaml", f"exclusions: [ {{ name: old, process: {{ user: root }}, relay: 127.0.0.1, "
+                                            "expires: 2020-01-01 } ]\n")
+        watch = Watch(self, "--all", "-c", path)
+        verdict, event = self.verdict(watch)
+        self.assertEqual((verdict, get(event, "smtpsnoop.nearest"), get(event, "smtpsnoop.reasons")),
+                         ("alert", {"name": "old", "failed": ["expires"]}, ["exclusion_expired"]), short(event))
+        watch.stop()
+
+    def test_rules(self):
+        card = self.write("card.yar", CARD, 0o644)
+        watch = Watch(self, "--all", "-c", self.configure(more=f"rules: {card}\n"))
+        event = self.verdict(watch)[1]
+        self.assertEqual(get(event, "rule"), {"name": "network_smtp_raw", "author": ["x0r"],
+                                              "description": "Communications smtp", "version": "0.1"})
+        self.assertEqual(get(event, "smtpsnoop.rules"), ["network_smtp_raw", "daily"])
+        watch.stop()
+        self.write("card.yar", "rule broken {\n  condition: nothing\n}\n", 0o644)
+        done = self.run_snoop("check", "-c", self.path("smtpsnoop.yaml"), status=2)
+        self.assert_one_line(done.stderr, "card.yar: line 2")
+
+    def test_explain_and_suggest(self):
+        path, recording = self.configure(), self.path("recording")
+        watch = Watch(self, "--all", "-c", path, command=("record", recording))
+        verdict, event = self.verdict(watch)
+        self.assertEqual(verdict, "excluded")
+        self.mail("box@evil.example")
+        watch.stop()
+        lines = b"".join(line for line in watch.lines)
+        from_events = self.run_snoop("explain", "-c", path, status=0, input=lines, stdin=None).stdout.decode()
+        from_recording = self.run_snoop("explain", "-c", path, recording, status=0).stdout.decode()
+        self.assertIn("    unknown  mail.contains\n", from_events)
+        self.assertIn("  curl: does not, 9 of 10 met\n", from_events)
+        self.assertIn("  curl: excludes it, 10 of 10 met\n", from_recording)
+        self.assertIn("    met      mail.contains\n", from_recording)
+        self.assertIn("    failed   mail.recipients\n", from_recording)
+        # What the events say is what the recording says, but for the body.
+        for criterion in ("capture", "process.user", "process.real_user", "process.container", "process.executable",
+                          "relay", "mail.sender", "limits.messages"):
+            self.assertEqual(from_events.count(f"met      {criterion}\n"), 2, criterion)
+            self.assertEqual(from_recording.count(f"met      {criterion}\n"), 2, criterion)
+        # Replay gives the same verdicts.
+        verdicts = [get(one, "smtpsnoop.verdict") for one in replay(recording, "--all", "-c", path) if action(one) == "smtp-message"]
+        self.assertEqual(verdicts, ["excluded", "alert"])
+        # A draft excludes just what it was drafted from.
+        self.write("events.json", json.dumps({key: value for key, value in event.items() if key[0] != "_"}) + "\n")
+        draft = self.run_snoop("suggest", self.path("events.json"), status=0).stdout.decode()
+        self.write("draft.yaml", draft)
+        self.assertIn(b": good: 1 file, 1 exclusion, 0 warnings",
+                      self.run_snoop("check", "-c", self.path("draft.yaml"), status=0).stdout)
+        verdicts = [get(one, "smtpsnoop.verdict")
+                    for one in replay(recording, "--all", "-c", self.path("draft.yaml"))
+                    if action(one) == "smtp-message"]
+        self.assertEqual(verdicts, ["excluded", "alert"])
+
+    def test_check_warns(self):
+        path = self.write("smtpsnoop.yaml", """
+exclusions:
+  - { name: forgeable, mail: { sender: a@b }, accept_forgeable: true }
+  - { name: old, process: { user: root }, relay: 10.0.0.1, expires: 2020-01-01 }
+  - { name: wide, process: { user: root }, relay: 10.0.0.0/8 }
+  - { name: narrow, process: { user: root, executable: /usr/bin/curl }, relay: "10.0.0.1:25" }
+  - { name: never, process: { user: root }, relay: 11.0.0.1, tls: required }
+  - { name: mta, process: { user: root, executable: /usr/lib/postfix/sbin/smtp }, relay: 11.0.0.2 }
+  - { name: nobody, process: { user: no-such-user }, relay: 11.0.0.3 }
+""")
+        shown = self.run_snoop("check", "-c", path, status=0).stdout.decode()
+        for line, words in ((3, "forgeable: it trusts only what a sender can forge"), (4, "old: it has expired"),
+                            (6, "narrow: it is never reached: all of it passes by wide"),
+                            (7, "never: it can never be met: tls: required"),
+                            (8, "mta: it can never be met: the executable is an MTA"),
+                            (9, "nobody: process.user: no user 'no-such-user'")):
+            self.assertIn(f"{path}:{line}: warning: {words}", shown)
+        self.assertTrue(shown.endswith("7 exclusions, 6 warnings\n"), shown)
+        path = self.write("smtpsnoop.yaml", "exclusions:\n- { name: a, mail: { sender: a@b } }\n")
+        self.assert_one_line(self.run_snoop("check", "-c", path, status=2).stderr, f"{path}:2:3: a: neither process.user")
