@@ -202,7 +202,15 @@ check-cppcheck:
 bench: all $(BUILD)/tests/bench/sendcost $(BUILD)/tests/bench/empty bench-parse ## what a send costs with and without the watch
 	@$(PYTHON) tests/bench/bench.py --build $(BUILD)
 
-.PHONY: bench-parse
+.PHONY: bench-parse bench-decide
+bench-decide: $(BUILD)/tests/bench/decide ## 100,000 messages against 1,000 exclusions
+	@$<
+
+$(BUILD)/tests/bench/decide: tests/bench/decide.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 bench-parse: $(BUILD)/tests/bench/parse ## the speed of the parser alone
 	@$<
 

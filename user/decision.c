@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Theory of operation: exclusions are tried in their order. The share of an exclusion's written criteria that a message
- * does not meet says how near it is; once that cannot be better than the best so far, the rest of its criteria are left
- * out. So an exclusion costs one or two comparisons, and the content is searched for those alone that fit the
- * process, the relay and the envelope.
+ * does not meet says how near it is; once that cannot be better than what was found before, the rest of its criteria are
+ * left out. So most exclusions cost a few comparisons. The content is searched at once for those that fit in all
+ * else; of the others, for the NEAR_MAX nearest alone, and only while that can change which one is the nearest.
  *
  * STEPS_MAX bounds what the author of a message can make the expressions of all exclusions cost.
  */
@@ -14,6 +14,8 @@
 
 #define STEPS_MAX 2000000U
 #define NEVER	  UINT32_MAX
+#define NEAR_MAX  4U
+#define CONTENT	  (1U << CRITERION_CONTAINS | 1U << CRITERION_MATCHES)
 
 struct standing {
 	uint32_t asks;
@@ -118,29 +120,81 @@ static uint32_t distance(const struct standing *standing, uint32_t missed)
 	return missed * 1000 / standing->written;
 }
 
-/*
- * How far the message is from the exclusion; NEVER if it is not nearer than `best`, with what is asked not looked
- * through to the end.
- */
-static uint32_t look(const struct exclusion *exclusion, const struct standing *standing,
-		     const struct facts *facts, struct surroundings *surroundings, uint32_t best,
-		     struct decision *decision)
-{
-	uint32_t missed = 0;
+/* An exclusion, and how far the message is from it as far as that was looked at. */
+struct candidate {
+	size_t index;
+	uint32_t missed;
+	uint32_t distance;
+	uint32_t failed, unknown; /* criteria, a bit each */
+};
 
-	decision->failed = decision->unknown = 0;
-	for (uint32_t left = standing->asks; left; left &= left - 1) {
+struct trial {
+	struct decider *decider;
+	const struct facts *facts;
+	struct surroundings surroundings;
+	struct candidate near[NEAR_MAX]; /* content not looked at; the nearest first */
+	size_t near_count;
+	struct candidate best; /* looked at whole; its distance is NEVER while there is none */
+};
+
+/* Looks at these criteria. False if the distance comes to `limit`: then not to the end. */
+static bool look(struct trial *trial, struct candidate *candidate, uint32_t criteria, uint32_t limit)
+{
+	const struct exclusion *exclusion = &trial->decider->config->exclusions[candidate->index];
+	const struct standing *standing = &trial->decider->standings[candidate->index];
+
+	trial->surroundings.usage = standing->usage;
+	for (uint32_t left = standing->asks & criteria; left; left &= left - 1) {
 		enum criterion criterion = (enum criterion)__builtin_ctz(left);
-		enum state state = exclusion_state(exclusion, criterion, facts, surroundings);
+		enum state state = exclusion_state(exclusion, criterion, trial->facts, &trial->surroundings);
 
 		if (state == STATE_MET || state == STATE_NOT_ASKED)
 			continue;
-		if (distance(standing, ++missed) >= best)
-			return NEVER;
-		decision->failed |= 1U << criterion;
-		decision->unknown |= (uint32_t)(state == STATE_UNKNOWN) << criterion;
+		candidate->distance = distance(standing, ++candidate->missed);
+		if (candidate->distance >= limit)
+			return false;
+		candidate->failed |= 1U << criterion;
+		candidate->unknown |= (uint32_t)(state == STATE_UNKNOWN) << criterion;
 	}
-	return distance(standing, missed);
+	return true;
+}
+
+/* Beyond this distance a candidate is of no use. */
+static uint32_t limit_of(const struct trial *trial)
+{
+	uint32_t worst = trial->near_count == NEAR_MAX ? trial->near[NEAR_MAX - 1].distance : NEVER;
+
+	return worst < trial->best.distance ? worst : trial->best.distance;
+}
+
+static void keep_near(struct trial *trial, const struct candidate *candidate)
+{
+	size_t at = trial->near_count < NEAR_MAX ? trial->near_count++ : NEAR_MAX - 1;
+
+	for (; at && trial->near[at - 1].distance > candidate->distance; at--)
+		trial->near[at] = trial->near[at - 1];
+	trial->near[at] = *candidate;
+}
+
+/* Looks at the content as well. True: everything is met. */
+static bool complete(struct trial *trial, struct candidate candidate)
+{
+	if (look(trial, &candidate, CONTENT, trial->best.distance))
+		trial->best = candidate;
+	return trial->best.index == candidate.index && !trial->best.missed && trial->best.distance == 0;
+}
+
+/* Whether it excludes the message. */
+static bool try_one(struct trial *trial, size_t index)
+{
+	struct candidate candidate = {.index = index};
+
+	if (!look(trial, &candidate, ~CONTENT, limit_of(trial)))
+		return false;
+	if (!candidate.missed || !(trial->decider->standings[index].asks & CONTENT))
+		return complete(trial, candidate);
+	keep_near(trial, &candidate);
+	return false;
 }
 
 /* False: there is no memory to count it. */
@@ -165,25 +219,24 @@ static bool use(const struct exclusion *exclusion, struct standing *standing, co
 void decide(struct decider *decider, const struct facts *facts, const struct relay_names *names, bool final,
 	    struct decision *decision)
 {
-	struct surroundings surroundings = {.names = names, .steps = STEPS_MAX};
-	uint32_t best = NEVER;
+	struct trial trial = {.decider = decider,
+			      .facts = facts,
+			      .surroundings = {.names = names, .steps = STEPS_MAX},
+			      .best = {.distance = NEVER}};
+	const struct exclusion *exclusions = decider->config->exclusions;
 
 	*decision = (struct decision){.excluded = NULL};
 	for (size_t i = 0; i < decider->config->exclusion_count; i++) {
-		const struct exclusion *exclusion = &decider->config->exclusions[i];
-		struct standing *standing = &decider->standings[i];
-		struct decision made = {.nearest = exclusion};
-		uint32_t found;
-
-		surroundings.usage = standing->usage;
-		found = look(exclusion, standing, facts, &surroundings, best, &made);
-		if (found == NEVER)
-			continue;
-		if (!made.failed && final && use(exclusion, standing, facts)) {
-			*decision = (struct decision){.excluded = exclusion};
+		if (try_one(&trial, i) && final && use(&exclusions[i], &decider->standings[i], facts)) {
+			decision->excluded = &exclusions[i];
 			return;
 		}
-		best = found;
-		*decision = made;
 	}
+	for (size_t i = 0; i < trial.near_count && trial.near[i].distance < trial.best.distance; i++)
+		complete(&trial, trial.near[i]);
+	if (trial.best.distance == NEVER)
+		return;
+	decision->nearest = &exclusions[trial.best.index];
+	decision->failed = trial.best.failed;
+	decision->unknown = trial.best.unknown;
 }

@@ -9,7 +9,6 @@
 #include "exclusion.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -45,23 +44,19 @@ static enum state among_strings(const struct strings *strings, struct span text)
 	return STATE_FAILED;
 }
 
-static bool is_number(const char *text, uint32_t number)
-{
-	char written[16];
-
-	snprintf(written, sizeof(written), "%u", number);
-	return strcmp(text, written) == 0;
-}
-
 /* A name, or a number in its place. */
 static enum state among_ids(const struct strings *strings, struct span name, uint32_t number)
 {
 	bool names = false;
 
 	for (size_t i = 0; i < strings->count; i++) {
-		if (is_number(strings->items[i], number))
+		const char *item = strings->items[i];
+		char *end;
+
+		if (!isdigit((unsigned char)item[0]))
+			names = true;
+		else if (strtoul(item, &end, 10) == number && !*end)
 			return STATE_MET;
-		names = names || !isdigit((unsigned char)strings->items[i][0]);
 	}
 	return names ? among_strings(strings, name) : STATE_FAILED;
 }

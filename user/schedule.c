@@ -33,6 +33,8 @@ struct schedule {
 	uint64_t months;    /* bit 1: January */
 	uint64_t weekdays;  /* bit 0: Sunday */
 	uint64_t years[YEARS / 64];
+	int64_t asked_s; /* what was answered last: the same holds up to answer_s */
+	int64_t answer_s;
 };
 
 static const char *const month_names[] = {"jan", "feb", "mar", "apr", "may", "jun",
@@ -475,13 +477,11 @@ static int64_t step_from(const struct schedule *schedule, int64_t time_s, int32_
 	return 60;
 }
 
-int64_t schedule_next(const struct schedule *schedule, int64_t time_s)
+static int64_t find_next(const struct schedule *schedule, int64_t time_s)
 {
 	const int64_t end = time_s + (int64_t)SCHEDULE_YEARS * 366 * DAY_S;
 	int64_t minute = time_s - time_s % 60;
 
-	if (time_s < 0)
-		return SCHEDULE_NEVER;
 	while (minute < end) {
 		int32_t offset = zone_offset(schedule->zone, minute);
 
@@ -494,4 +494,17 @@ int64_t schedule_next(const struct schedule *schedule, int64_t time_s)
 		minute += step_from(schedule, minute, offset);
 	}
 	return SCHEDULE_NEVER;
+}
+
+int64_t schedule_next(struct schedule *schedule, int64_t time_s)
+{
+	int64_t until = schedule->answer_s == SCHEDULE_NEVER ? schedule->asked_s + DAY_S : schedule->answer_s;
+
+	if (time_s < 0)
+		return SCHEDULE_NEVER;
+	if (!schedule->answer_s || time_s < schedule->asked_s || time_s > until) {
+		schedule->answer_s = find_next(schedule, time_s);
+		schedule->asked_s = time_s;
+	}
+	return schedule->answer_s;
 }

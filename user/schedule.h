@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* When something is due: cron's five fields (crontab(5)) or systemd's OnCalendar (systemd.time(7)). */
+/* Not for several threads at once. When something is due: cron's five fields (crontab(5)) or systemd's OnCalendar (systemd.time(7)). */
 #ifndef SMTPSNOOP_SCHEDULE_H
 #define SMTPSNOOP_SCHEDULE_H
 
@@ -25,6 +25,6 @@ void schedule_free(struct schedule *schedule); /* NULL is allowed */
  * than SCHEDULE_YEARS away.
  */
 #define SCHEDULE_YEARS 9
-int64_t schedule_next(const struct schedule *schedule, int64_t time_s);
+int64_t schedule_next(struct schedule *schedule, int64_t time_s);
 
 #endif

@@ -31,7 +31,8 @@ struct wildcard {
 	struct set bounds; /* bytes that neither '*' nor '?' matches */
 	uint32_t count;
 	uint32_t set_count;
-	struct set *sets; /* owned */
+	uint32_t lead, tail; /* bytes that the pattern begins and ends with; of a literal one they are all */
+	struct set *sets;    /* owned */
 	struct token tokens[];
 };
 
@@ -149,6 +150,20 @@ static bool parse_token(struct parse *parse, struct wildcard *wildcard, struct t
 	return true;
 }
 
+/* How it begins and ends, in no more memory than it needs. */
+static struct wildcard *finished(struct wildcard *wildcard)
+{
+	struct wildcard *smaller;
+
+	while (wildcard->lead < wildcard->count && wildcard->tokens[wildcard->lead].type == TOKEN_BYTE)
+		wildcard->lead++;
+	while (wildcard->tail < wildcard->count &&
+	       wildcard->tokens[wildcard->count - 1 - wildcard->tail].type == TOKEN_BYTE)
+		wildcard->tail++;
+	smaller = realloc(wildcard, sizeof(*wildcard) + wildcard->count * sizeof(struct token));
+	return smaller ? smaller : wildcard;
+}
+
 struct wildcard *wildcard_new(struct span pattern, enum wildcard_kind kind, const char **error, size_t *at)
 {
 	static const char *const bounds[] = {[WILDCARD_PATH] = "/",
@@ -175,7 +190,7 @@ struct wildcard *wildcard_new(struct span pattern, enum wildcard_kind kind, cons
 			return NULL;
 		}
 	}
-	return wildcard;
+	return finished(wildcard);
 }
 
 void wildcard_free(struct wildcard *wildcard)
@@ -187,11 +202,7 @@ void wildcard_free(struct wildcard *wildcard)
 
 bool wildcard_is_literal(const struct wildcard *wildcard)
 {
-	for (uint32_t i = 0; i < wildcard->count; i++) {
-		if (wildcard->tokens[i].type != TOKEN_BYTE)
-			return false;
-	}
-	return true;
+	return wildcard->lead == wildcard->count;
 }
 
 /* ---- Matching --------------------------------------------------------------------------------------- */
@@ -246,11 +257,36 @@ static void step(const struct wildcard *wildcard, struct states *next, uint32_t 
 	}
 }
 
+static bool same_bytes(const struct wildcard *wildcard, uint32_t token, const char *text, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if ((wildcard->fold ? tolower(c) : c) != wildcard->tokens[token + i].byte)
+			return false;
+	}
+	return true;
+}
+
+/* What most texts that do not match fail at: how the pattern begins and ends. */
+static bool may_match(const struct wildcard *wildcard, struct span text)
+{
+	uint32_t tail = wildcard->lead == wildcard->count ? 0 : wildcard->tail;
+
+	return text.len >= (size_t)wildcard->lead + tail &&
+	       same_bytes(wildcard, 0, text.data, wildcard->lead) &&
+	       same_bytes(wildcard, wildcard->count - tail, text.data + text.len - tail, tail);
+}
+
 bool wildcard_match(const struct wildcard *wildcard, struct span text)
 {
 	struct states now = {{0}};
 	uint32_t words = wildcard->count / WORD_BITS + 1;
 
+	if (!may_match(wildcard, text))
+		return false;
+	if (wildcard->lead == wildcard->count)
+		return text.len == wildcard->count;
 	activate(wildcard, &now, 0);
 	for (size_t i = 0; i < text.len; i++) {
 		struct states next = {{0}};
