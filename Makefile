@@ -236,10 +236,12 @@ $(BUILD)/tests/bench/empty: tests/bench/empty.c $(BUILD)/tests/bench/empty.skel.
 install: all ## install the program and its manual page below PREFIX (/usr/local)
 	install -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/sbin/smtpsnoop
 	install -D -m 0644 docs/smtpsnoop.8 $(DESTDIR)$(PREFIX)/share/man/man8/smtpsnoop.8
+	install -D -m 0644 docs/smtpsnoop.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/smtpsnoop.yaml.5
 	install -D -m 0644 docs/event.schema.json $(DESTDIR)$(PREFIX)/share/smtpsnoop/event.schema.json
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/sbin/smtpsnoop $(DESTDIR)$(PREFIX)/share/man/man8/smtpsnoop.8
+	rm -f $(DESTDIR)$(PREFIX)/sbin/smtpsnoop $(DESTDIR)$(PREFIX)/share/man/man8/smtpsnoop.8 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/smtpsnoop.yaml.5
 	rm -rf $(DESTDIR)$(PREFIX)/share/smtpsnoop
 
 clean: ## remove what was built

@@ -11,6 +11,7 @@ vm (Debian 12's kernel, and systemd, in QEMU), live (real clients, servers and k
 
 import argparse
 import glob
+import glob
 import os
 import re
 import signal
@@ -172,7 +173,10 @@ def replay(count, options):
 
 def docs(count, options):
     """The manual page has no mistakes, and names every option that --help names."""
-    count.command("docs: manual page", "mandoc", "-T", "lint", "-W", "warning", "docs/smtpsnoop.8")
+    for page in ("smtpsnoop.8", "smtpsnoop.yaml.5"):
+        count.command(f"docs: manual page {page}", "mandoc", "-T", "lint", "-W", "warning", f"docs/{page}")
+    for path in sorted(glob.glob(os.path.join(ROOT, "deploy/examples/*.yaml"))):
+        count.command(f"docs: {os.path.basename(path)}", os.path.join(options.build, "smtpsnoop"), "check", "-c", path)
     shown = subprocess.run([os.path.join(options.build, "smtpsnoop"), "--help"], stdout=subprocess.PIPE, text=True,
                            check=False).stdout
     with open(os.path.join(ROOT, "docs/smtpsnoop.8"), encoding="utf-8") as file:
