@@ -287,6 +287,88 @@ static void test_time(void **state)
 	}
 }
 
+/* ---- What a reader sees --------------------------------------------------------------------- */
+
+static struct mail *read_in_pieces(const char *message, size_t size, struct mail_budget *budget, size_t limit)
+{
+	struct mail_parser *parser = mail_parser_new();
+	size_t len = strlen(message);
+	struct mail *mail;
+
+	assert_non_null(parser);
+	mail_parser_keep(parser, budget, limit);
+	for (size_t at = 0; at < len; at += size)
+		mail_parser_data(parser, (struct span){message + at, size < len - at ? size : len - at});
+	mail = mail_parser_finish(parser);
+	mail_parser_free(parser);
+	return mail;
+}
+
+static const char letter[] =
+	"Subject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\nX-Job: nightly\r\n home\r\n"
+	"Content-Type: multipart/mixed; boundary=b\r\n\r\npreamble\r\n--b\r\n"
+	"Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+	"K=F6ln is =\r\nwell=3D\r\n--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: "
+	"base64\r\n\r\n"
+	"aHR0cHM6Ly9jb3Jw\r\nLmV4YW1wbGUvP3Q9MTI=\r\n--b\r\n\r\nplain =3D text\r\n--b--\r\nepilogue\r\n";
+
+static const char content[] = "Subject: gr\xc3\xbc\xc3\x9f"
+			      "e\nX-Job: nightly home\nContent-Type: multipart/mixed; boundary=b\n"
+			      "K\xc3\xb6ln is well=\n\nhttps://corp.example/?t=12\nplain =3D text\n\n";
+
+static void test_content(void **state)
+{
+	(void)state;
+	for (size_t size = 1; size < 200; size++) {
+		struct mail_budget budget = {.left = 10000};
+		struct mail *mail = read_in_pieces(letter, size, &budget, 1000);
+
+		assert_string_equal(mail->content.text.data, content);
+		assert_false(mail->content.cut);
+		assert_int_equal(budget.left, 10000 - mail->content.text.len);
+		mail_free(mail);
+		assert_int_equal(budget.left, 10000);
+	}
+}
+
+/* However little there is room for: never more, it is said, and all of it comes back. */
+static void test_content_bounds(void **state)
+{
+	(void)state;
+	for (size_t limit = 0; limit < sizeof(content) + 20; limit++) {
+		struct mail_budget wide = {.left = 10000}, narrow = {.left = limit};
+		struct mail *cut = read_in_pieces(letter, 7, &wide, limit),
+			    *poor = read_in_pieces(letter, 7, &narrow, 1000);
+
+		assert_true(cut->content.text.len <= limit);
+		assert_true(poor->content.text.len <= limit);
+		assert_true(cut->content.cut == (limit < sizeof(content) - 1));
+		assert_true(poor->content.cut == (narrow.refused > 0));
+		mail_free(cut);
+		mail_free(poor);
+		assert_int_equal(wide.left, 10000);
+		assert_int_equal(narrow.left, limit);
+	}
+}
+
+static void test_content_gap(void **state)
+{
+	struct mail_budget budget = {.left = 10000};
+	struct mail_parser *parser = mail_parser_new();
+	struct mail *mail;
+
+	(void)state;
+	mail_parser_keep(parser, &budget, 1000);
+	mail_parser_data(parser, span_of("Subject: x\r\n\r\nseen"));
+	mail_parser_gap(parser, 5);
+	mail_parser_data(parser, span_of("not any more\r\n"));
+	mail = mail_parser_finish(parser);
+	assert_true(mail->content.cut);
+	assert_string_equal(mail->content.text.data, "Subject: x\nseen");
+	mail_free(mail);
+	mail_parser_free(parser);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -294,6 +376,8 @@ int main(void)
 		cmocka_unit_test(test_dates),	     cmocka_unit_test(test_parameters),
 		cmocka_unit_test(test_attachments),  cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_in_a_session), cmocka_unit_test(test_time),
+		cmocka_unit_test(test_content),	     cmocka_unit_test(test_content_bounds),
+		cmocka_unit_test(test_content_gap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Each criterion met, failed and unknown; which exclusion decides, and which one is nearest; limits, across a reload
+ * too. The facts are made here; that they are those of real processes and mails is for the live tests.
+ */
+#include "unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "decision.h"
+#include "relay_names.h"
+
+#define HOUR_NS 3600000000000ULL
+
+static struct config *configure(const char *text)
+{
+	char path[] = "/tmp/smtpsnoop-exclusion-XXXXXX.yaml", error[CONFIG_ERROR_MAX];
+	int fd = mkstemps(path, 5);
+	struct config *config;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	config = config_load(path, error);
+	unlink(path);
+	if (!config)
+		print_message("%s\n", error);
+	assert_non_null(config);
+	return config;
+}
+
+/* One exclusion of user `reports`, and what else it asks. */
+static struct config *asking(const char *more)
+{
+	char text[2048];
+
+	snprintf(text, sizeof(text), "exclusions:\n- name: one\n  accept_forgeable: true\n  %s\n", more);
+	return configure(text);
+}
+
+static struct span recipients[3], from[1];
+
+/* A message by which every criterion of the tests is met: 2026-11-24 08:05 in Berlin. */
+static struct facts message(void)
+{
+	static const char content[] =
+		"Subject: Report of today\nAll is Well, see https://corp.example/?t=0123456789abcdef\n";
+
+	recipients[0] = span_of("a@corp.example");
+	recipients[1] = span_of("B@CORP.example");
+	from[0] = span_of("reports@corp.example");
+	return (struct facts){
+		.start_s = 1795503900,
+		.end_s = 1795503905,
+		.clock_ns = 100 * HOUR_NS,
+		.processes[0] = {.executable = span_of("/usr/bin/msmtp"),
+				 .sha256 = span_of(
+					 "0123456789012345678901234567890123456789012345678901234567890123"),
+				 .user = span_of("reports"),
+				 .group = span_of("mailers"),
+				 .unit = span_of("report.service"),
+				 .container = span_of(""),
+				 .login = span_of("reports"),
+				 .uid = 2001,
+				 .gid = 2002,
+				 .loginuid = 2001,
+				 .same_user = IS_SO,
+				 .tty = NOT_SO,
+				 .own_namespaces = IS_SO,
+				 .scheduler = SCHEDULER_CRON,
+				 .ancestors = {span_of("/bin/sh"), span_of("/usr/sbin/cron")},
+				 .ancestor_count = 2},
+		.process_count = 1,
+		.processes_complete = IS_SO,
+		.whole = IS_SO,
+		.tls = NOT_SO,
+		.relay = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 25},
+		.relay_port = 587,
+		.auth_user = span_of("smtp-user"),
+		.sender = span_of("reports@corp.example"),
+		.recipients = recipients,
+		.recipient_count = 2,
+		.recipients_known = true,
+		.header_from = from,
+		.header_from_count = 1,
+		.header_known = true,
+		.subject = span_of("Report of today"),
+		.content = {content, sizeof(content) - 1},
+		.content_complete = true,
+		.bytes = 1000,
+		.bytes_known = true,
+	};
+}
+
+enum change {
+	NO_CHANGE,
+	NO_EXECUTABLE,
+	OTHER_EXECUTABLE,
+	NO_USER_NAME,
+	OTHER_USER,
+	NOT_REAL,
+	NO_UNIT_KNOWN,
+	NO_UNIT,
+	IN_CONTAINER,
+	OTHER_NAMESPACES,
+	NAMESPACES_UNKNOWN,
+	NO_LOGIN,
+	WITH_TTY,
+	SCHEDULER_UNKNOWN,
+	BY_HAND,
+	BY_TIMER,
+	ANCESTOR_UNKNOWN,
+	NO_ANCESTORS,
+	SECOND_PROCESS,
+	MAYBE_MORE_PROCESSES,
+	NO_PROCESS,
+	OTHER_PORT,
+	OTHER_ADDRESS,
+	GOOD_PROXY_TARGET,
+	BAD_PROXY_TARGET,
+	AUTH_UNKNOWN,
+	NULL_SENDER,
+	ONE_RECIPIENT_MORE,
+	RECIPIENTS_UNKNOWN,
+	HEADER_UNKNOWN,
+	NO_FROM,
+	NO_CONTENT,
+	CONTENT_CUT,
+	FOUND_IN_CUT,
+	BY_MTA,
+	BY_MTA_OF_REPORTS,
+	BY_MTA_OF_OTHER,
+	NEXT_HOUR,
+	ENDS_LATE,
+	ENCRYPTED,
+	NOT_WHOLE,
+	MAYBE_WHOLE,
+	BYTES_UNKNOWN,
+};
+
+static void change(struct facts *facts, enum change what)
+{
+	const struct span unknown = {NULL, 0};
+	struct facts_process *process = &facts->processes[0];
+
+	switch (what) {
+	case NO_CHANGE: break;
+	case NO_EXECUTABLE: process->executable = unknown; break;
+	case OTHER_EXECUTABLE: process->executable = span_of("/tmp/usr/bin/msmtp"); break;
+	case NO_USER_NAME: process->user = unknown; break;
+	case OTHER_USER: process->user = span_of("mallory"), process->uid = 2003; break;
+	case NOT_REAL: process->same_user = NOT_SO; break;
+	case NO_UNIT_KNOWN: process->unit = unknown; break;
+	case NO_UNIT: process->unit = span_of(""); break;
+	case IN_CONTAINER: process->container = span_of("0123abcd"), process->own_namespaces = NOT_SO; break;
+	case OTHER_NAMESPACES: process->own_namespaces = NOT_SO; break;
+	case NAMESPACES_UNKNOWN: process->own_namespaces = NOT_KNOWN; break;
+	case NO_LOGIN: process->loginuid = LOGINUID_NONE, process->login = unknown; break;
+	case WITH_TTY: process->tty = IS_SO; break;
+	case SCHEDULER_UNKNOWN: process->scheduler = SCHEDULER_NOT_KNOWN; break;
+	case BY_HAND: process->scheduler = SCHEDULER_NONE; break;
+	case BY_TIMER: process->scheduler = SCHEDULER_SYSTEMD_TIMER; break;
+	case ANCESTOR_UNKNOWN: process->ancestors[1] = unknown; break;
+	case NO_ANCESTORS: process->ancestor_count = 0; break;
+	case SECOND_PROCESS:
+		facts->processes[1] = *process;
+		facts->processes[1].user = span_of("mallory");
+		facts->processes[1].uid = 2003;
+		facts->process_count = 2;
+		break;
+	case MAYBE_MORE_PROCESSES: facts->processes_complete = NOT_KNOWN; break;
+	case NO_PROCESS: facts->process_count = 0; break;
+	case OTHER_PORT: facts->relay_port = 25; break;
+	case OTHER_ADDRESS: facts->relay[15] = 26; break;
+	case GOOD_PROXY_TARGET: facts->proxy_target = span_of("10.0.0.25:587"); break;
+	case BAD_PROXY_TARGET: facts->proxy_target = span_of("10.0.0.26:587"); break;
+	case AUTH_UNKNOWN: facts->auth_user = unknown; break;
+	case NULL_SENDER: facts->sender = span_of("<>"); break;
+	case ONE_RECIPIENT_MORE: recipients[2] = span_of("x@evil.example"), facts->recipient_count = 3; break;
+	case RECIPIENTS_UNKNOWN: facts->recipients_known = false; break;
+	case HEADER_UNKNOWN: facts->header_known = false; break;
+	case NO_FROM: facts->header_from_count = 0; break;
+	case NO_CONTENT: facts->content = unknown; break;
+	case CONTENT_CUT: facts->content = span_of("Subject: x\n"), facts->content_complete = false; break;
+	case FOUND_IN_CUT: facts->content_complete = false; break;
+	case BY_MTA: process->mta = true; break;
+	case BY_MTA_OF_REPORTS: process->mta = true, facts->origin_user = span_of("reports"); break;
+	case BY_MTA_OF_OTHER: process->mta = true, facts->origin_user = span_of("mallory"); break;
+	case NEXT_HOUR: facts->start_s += 3600, facts->end_s += 3600; break;
+	case ENDS_LATE: facts->end_s += 3600; break;
+	case ENCRYPTED: facts->encrypted = true, facts->tls = IS_SO; break;
+	case NOT_WHOLE: facts->whole = NOT_SO; break;
+	case MAYBE_WHOLE: facts->whole = NOT_KNOWN; break;
+	case BYTES_UNKNOWN: facts->bytes_known = false; break;
+	}
+}
+
+#define REPORTS "process: { user: reports }"
+
+static const struct {
+	const char *asks;
+	enum change change;
+	enum criterion criterion;
+	enum state state;
+} cases[] = {
+	{"process: { executable: /usr/bin/* }", NO_CHANGE, CRITERION_EXECUTABLE, STATE_MET},
+	{"process: { executable: /usr/bin/* }", OTHER_EXECUTABLE, CRITERION_EXECUTABLE, STATE_FAILED},
+	{"process: { executable: /usr/bin/* }", NO_EXECUTABLE, CRITERION_EXECUTABLE, STATE_UNKNOWN},
+	{"process: { sha256: '0123456789012345678901234567890123456789012345678901234567890123' }", NO_CHANGE,
+	 CRITERION_SHA256, STATE_MET},
+	{"process: { sha256: '1123456789012345678901234567890123456789012345678901234567890123' }", NO_CHANGE,
+	 CRITERION_SHA256, STATE_FAILED},
+	{REPORTS, NO_CHANGE, CRITERION_USER, STATE_MET},
+	{REPORTS, OTHER_USER, CRITERION_USER, STATE_FAILED},
+	{REPORTS, NO_USER_NAME, CRITERION_USER, STATE_UNKNOWN},
+	{REPORTS, SECOND_PROCESS, CRITERION_USER, STATE_FAILED},
+	{REPORTS, MAYBE_MORE_PROCESSES, CRITERION_USER, STATE_UNKNOWN},
+	{REPORTS, NO_PROCESS, CRITERION_USER, STATE_UNKNOWN},
+	{"process: { user: [x, '2001'] }", NO_USER_NAME, CRITERION_USER, STATE_MET},
+	{"process: { user: '2001' }", OTHER_USER, CRITERION_USER, STATE_FAILED},
+	{"process: { user: '2001' }", NO_USER_NAME, CRITERION_USER, STATE_MET},
+	{REPORTS, NOT_REAL, CRITERION_REAL_USER, STATE_FAILED},
+	{REPORTS, OTHER_NAMESPACES, CRITERION_CONTAINER, STATE_FAILED},
+	{REPORTS, NAMESPACES_UNKNOWN, CRITERION_CONTAINER, STATE_UNKNOWN},
+	{"process: { container: 0123* }", IN_CONTAINER, CRITERION_CONTAINER, STATE_MET},
+	{"process: { container: 0123* }", NO_CHANGE, CRITERION_CONTAINER, STATE_FAILED},
+	{"process: { group: mailers }", NO_CHANGE, CRITERION_GROUP, STATE_MET},
+	{"process: { group: '2003' }", NO_CHANGE, CRITERION_GROUP, STATE_FAILED},
+	{"process: { unit: report.service }", NO_CHANGE, CRITERION_UNIT, STATE_MET},
+	{"process: { unit: report.service }", NO_UNIT, CRITERION_UNIT, STATE_FAILED},
+	{"process: { unit: report.service }", NO_UNIT_KNOWN, CRITERION_UNIT, STATE_UNKNOWN},
+	{"process: { login: none }", NO_CHANGE, CRITERION_LOGIN, STATE_FAILED},
+	{"process: { login: none }", NO_LOGIN, CRITERION_LOGIN, STATE_MET},
+	{"process: { login: reports }", NO_CHANGE, CRITERION_LOGIN, STATE_MET},
+	{"process: { user: reports, tty: none }", NO_CHANGE, CRITERION_TTY, STATE_MET},
+	{"process: { user: reports, tty: none }", WITH_TTY, CRITERION_TTY, STATE_FAILED},
+	{"process: { user: reports, tty: required }", NO_CHANGE, CRITERION_TTY, STATE_FAILED},
+	{"process: { scheduled_by: cron }", NO_CHANGE, CRITERION_SCHEDULED_BY, STATE_MET},
+	{"process: { scheduled_by: cron }", BY_TIMER, CRITERION_SCHEDULED_BY, STATE_FAILED},
+	{"process: { scheduled_by: any }", BY_TIMER, CRITERION_SCHEDULED_BY, STATE_MET},
+	{"process: { scheduled_by: any }", BY_HAND, CRITERION_SCHEDULED_BY, STATE_FAILED},
+	{"process: { scheduled_by: any }", SCHEDULER_UNKNOWN, CRITERION_SCHEDULED_BY, STATE_UNKNOWN},
+	{"process: { ancestor: /usr/sbin/cron }", NO_CHANGE, CRITERION_ANCESTOR, STATE_MET},
+	{"process: { ancestor: /usr/sbin/nagios4 }", NO_CHANGE, CRITERION_ANCESTOR, STATE_FAILED},
+	{"process: { ancestor: /usr/sbin/cron }", ANCESTOR_UNKNOWN, CRITERION_ANCESTOR, STATE_UNKNOWN},
+	{"process: { ancestor: /usr/sbin/cron }", NO_ANCESTORS, CRITERION_ANCESTOR, STATE_UNKNOWN},
+	{"relay: '10.0.0.25:587'", NO_CHANGE, CRITERION_RELAY, STATE_MET},
+	{"relay: '10.0.0.25:587'", OTHER_PORT, CRITERION_RELAY, STATE_FAILED},
+	{"relay: '10.0.0.25:587'", OTHER_ADDRESS, CRITERION_RELAY, STATE_FAILED},
+	{"relay: 10.0.0.24/31", NO_CHANGE, CRITERION_RELAY, STATE_MET},
+	{"relay: 10.0.0.24/31", OTHER_ADDRESS, CRITERION_RELAY, STATE_FAILED},
+	{"relay: 0.0.0.0/0", OTHER_ADDRESS, CRITERION_RELAY, STATE_MET},
+	{"relay: '::/0'", NO_CHANGE, CRITERION_RELAY, STATE_MET},
+	{"relay: [mail.example, 10.0.0.25]", NO_CHANGE, CRITERION_RELAY, STATE_MET},
+	{"relay: mail.example", NO_CHANGE, CRITERION_RELAY, STATE_UNKNOWN},
+	{"relay: '10.0.0.25:587'", GOOD_PROXY_TARGET, CRITERION_RELAY, STATE_MET},
+	{"relay: '10.0.0.25:587'", BAD_PROXY_TARGET, CRITERION_RELAY, STATE_FAILED},
+	{"relay: 10.0.0.0/8\n  tls: none", NO_CHANGE, CRITERION_TLS, STATE_MET},
+	{"relay: 10.0.0.0/8\n  tls: required", NO_CHANGE, CRITERION_TLS, STATE_FAILED},
+	{"relay: 10.0.0.0/8\n  tls: required", ENCRYPTED, CRITERION_TLS, STATE_MET},
+	{"auth_user: smtp-*", NO_CHANGE, CRITERION_AUTH_USER, STATE_MET},
+	{"auth_user: other", NO_CHANGE, CRITERION_AUTH_USER, STATE_FAILED},
+	{"auth_user: other", AUTH_UNKNOWN, CRITERION_AUTH_USER, STATE_UNKNOWN},
+	{"mail: { sender: REPORTS@corp.example }", NO_CHANGE, CRITERION_SENDER, STATE_MET},
+	{"mail: { sender: reports@corp.example }", NULL_SENDER, CRITERION_SENDER, STATE_FAILED},
+	{"mail: { sender: <> }", NULL_SENDER, CRITERION_SENDER, STATE_MET},
+	{"mail: { sender: reports@corp.example }", ENCRYPTED, CRITERION_SENDER, STATE_NOT_ASKED},
+	{"mail: { recipients: '*@corp.example' }", NO_CHANGE, CRITERION_RECIPIENTS, STATE_MET},
+	{"mail: { recipients: '*@corp.example' }", ONE_RECIPIENT_MORE, CRITERION_RECIPIENTS, STATE_FAILED},
+	{"mail: { recipients: '*@corp.example' }", RECIPIENTS_UNKNOWN, CRITERION_RECIPIENTS, STATE_UNKNOWN},
+	{"mail: { header_from: reports@corp.example }", NO_CHANGE, CRITERION_HEADER_FROM, STATE_MET},
+	{"mail: { header_from: reports@corp.example }", NO_FROM, CRITERION_HEADER_FROM, STATE_FAILED},
+	{"mail: { header_from: reports@corp.example }", HEADER_UNKNOWN, CRITERION_HEADER_FROM, STATE_UNKNOWN},
+	{"mail: { subject: 'report of *' }", NO_CHANGE, CRITERION_SUBJECT, STATE_MET},
+	{"mail: { subject: 'of *' }", NO_CHANGE, CRITERION_SUBJECT, STATE_FAILED},
+	{"mail: { subject: 'report of *' }", HEADER_UNKNOWN, CRITERION_SUBJECT, STATE_UNKNOWN},
+	{"mail: { contains: ['no', 'all is well'] }", NO_CHANGE, CRITERION_CONTAINS, STATE_MET},
+	{"mail: { contains: 'all.is well' }", NO_CHANGE, CRITERION_CONTAINS, STATE_FAILED},
+	{"mail: { contains: 'all is well' }", NO_CONTENT, CRITERION_CONTAINS, STATE_UNKNOWN},
+	{"mail: { contains: 'all is well' }", CONTENT_CUT, CRITERION_CONTAINS, STATE_UNKNOWN},
+	{"mail: { contains: 'all is well' }", FOUND_IN_CUT, CRITERION_CONTAINS, STATE_MET},
+	{"mail: { matches: 'corp\\.example/\\?t=[0-9a-f]{16}' }", NO_CHANGE, CRITERION_MATCHES, STATE_MET},
+	{"mail: { matches: 'corp\\.example/\\?t=[0-9a-f]{17}' }", NO_CHANGE, CRITERION_MATCHES, STATE_FAILED},
+	{REPORTS, BY_MTA, CRITERION_ORIGIN, STATE_FAILED},
+	{REPORTS, NO_CHANGE, CRITERION_ORIGIN, STATE_NOT_ASKED},
+	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA, CRITERION_ORIGIN, STATE_UNKNOWN},
+	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN, STATE_MET},
+	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA_OF_OTHER, CRITERION_ORIGIN, STATE_FAILED},
+	{REPORTS "\n  schedule: { at: '0 8 * * *', for: 15m, timezone: Europe/Berlin }", NO_CHANGE,
+	 CRITERION_SCHEDULE, STATE_MET},
+	{REPORTS "\n  schedule: { at: '10 8 * * *', for: 15m, timezone: Europe/Berlin }", NO_CHANGE,
+	 CRITERION_SCHEDULE, STATE_MET},
+	{REPORTS "\n  schedule: { at: '0 8 * * *', for: 15m, timezone: UTC }", NO_CHANGE, CRITERION_SCHEDULE,
+	 STATE_FAILED},
+	{REPORTS "\n  schedule: { at: '0 8 * * *', for: 15m, timezone: Europe/Berlin }", NEXT_HOUR,
+	 CRITERION_SCHEDULE, STATE_FAILED},
+	{REPORTS "\n  schedule: { at: '0 8 * * *', for: 15m, timezone: Europe/Berlin }", ENDS_LATE,
+	 CRITERION_SCHEDULE, STATE_FAILED},
+	{REPORTS "\n  expires: 2026-11-24", NO_CHANGE, CRITERION_EXPIRES, STATE_MET},
+	{REPORTS "\n  expires: 2026-11-23", NO_CHANGE, CRITERION_EXPIRES, STATE_FAILED},
+	{REPORTS, NO_CHANGE, CRITERION_ENCRYPTED, STATE_NOT_ASKED},
+	{REPORTS, ENCRYPTED, CRITERION_ENCRYPTED, STATE_FAILED},
+	{REPORTS "\n  encrypted: allow", ENCRYPTED, CRITERION_ENCRYPTED, STATE_MET},
+	{REPORTS, NO_CHANGE, CRITERION_CAPTURE, STATE_MET},
+	{REPORTS, NOT_WHOLE, CRITERION_CAPTURE, STATE_FAILED},
+	{REPORTS, MAYBE_WHOLE, CRITERION_CAPTURE, STATE_UNKNOWN},
+	{REPORTS "\n  limits: { messages: 1/1h }", NO_CHANGE, CRITERION_LIMIT_MESSAGES, STATE_MET},
+	{REPORTS "\n  limits: { recipients: 1/1h }", NO_CHANGE, CRITERION_LIMIT_RECIPIENTS, STATE_FAILED},
+	{REPORTS "\n  limits: { recipients: 2/1h }", RECIPIENTS_UNKNOWN, CRITERION_LIMIT_RECIPIENTS,
+	 STATE_UNKNOWN},
+	{REPORTS "\n  limits: { bytes: 999/1h }", NO_CHANGE, CRITERION_LIMIT_BYTES, STATE_FAILED},
+	{REPORTS "\n  limits: { bytes: 1000/1h }", BYTES_UNKNOWN, CRITERION_LIMIT_BYTES, STATE_UNKNOWN},
+};
+
+static void test_criteria(void **state)
+{
+	size_t wrong = 0;
+	uint32_t seen = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config *config = asking(cases[i].asks);
+		const struct exclusion *exclusion = &config->exclusions[0];
+		struct surroundings surroundings = {.steps = 100000};
+		struct facts facts = message();
+		enum state found;
+
+		change(&facts, cases[i].change);
+		found = exclusion_state(exclusion, cases[i].criterion, &facts, &surroundings);
+		if (found != cases[i].state || !(exclusion_asks(exclusion) & 1U << cases[i].criterion)) {
+			print_message("%s, case %zu: %s: %d, not %d\n", cases[i].asks, i,
+				      criterion_name(cases[i].criterion), (int)found, (int)cases[i].state);
+			wrong++;
+		}
+		seen |= 1U << cases[i].criterion;
+		config_free(config);
+	}
+	assert_int_equal(wrong, 0);
+	assert_int_equal(seen, (1U << CRITERION_COUNT) - 1);
+}
+
+/* ---- Deciding --------------------------------------------------------------------------------------- */
+
+static const char several[] =
+	"exclusions:\n"
+	"- name: far\n  process: { user: other, unit: x.service, executable: /x }\n  relay: 11.0.0.1\n"
+	"- name: near\n  process: { user: reports, executable: /usr/bin/curl }\n  relay: 10.0.0.25\n"
+	"  mail: { sender: reports@corp.example, contains: all is well }\n"
+	"- name: content\n  process: { user: reports }\n  mail: { contains: [nothing] }\n"
+	"- name: right\n  process: { user: reports, executable: /usr/bin/msmtp }\n"
+	"  mail: { recipients: '*@corp.example', contains: all is well }\n  limits: { messages: 2/1h }\n"
+	"- name: behind\n  process: { user: reports }\n";
+
+static void test_first_met_decides(void **state)
+{
+	struct decider *decider = decider_new(configure(several));
+	struct decision decision;
+	struct facts facts = message();
+
+	(void)state;
+	decide(decider, &facts, NULL, true, &decision);
+	assert_string_equal(decision.excluded->name, "right");
+	assert_null(decision.nearest);
+	decide(decider, &facts, NULL, false, &decision); /* not before its end */
+	assert_null(decision.excluded);
+	decide(decider, &facts, NULL, true, &decision);
+	decide(decider, &facts, NULL, true, &decision); /* past its limit: the one behind it */
+	assert_string_equal(decision.excluded->name, "behind");
+	assert_int_equal(decider_passed(decider, 3)->messages, 2);
+	assert_int_equal(decider_passed(decider, 3)->recipients, 4);
+	assert_int_equal(decider_passed(decider, 4)->bytes, 1000);
+	decider_free(decider);
+}
+
+static void test_nearest(void **state)
+{
+	struct config *config = configure(several);
+	struct decider *decider;
+	struct decision decision;
+	struct facts facts = message();
+
+	(void)state;
+	config->exclusion_count = 4; /* without the last one, which asks for little */
+	decider = decider_new(config);
+	change(&facts, ONE_RECIPIENT_MORE);
+	decide(decider, &facts, NULL, true, &decision);
+	assert_null(decision.excluded);
+	assert_string_equal(decision.nearest->name,
+			    "near"); /* one of five, "right" one of four and a limit: the same */
+	assert_int_equal(decision.failed, 1U << CRITERION_EXECUTABLE);
+	assert_int_equal(decision.unknown, 0);
+	facts.processes[0].executable = (struct span){NULL, 0};
+	facts.processes[0].user = span_of("mallory");
+	decide(decider, &facts, NULL, true, &decision);
+	assert_string_equal(decision.nearest->name, "near");
+	assert_int_equal(decision.failed, 1U << CRITERION_EXECUTABLE | 1U << CRITERION_USER);
+	assert_int_equal(decision.unknown, 1U << CRITERION_EXECUTABLE);
+	config->exclusion_count = 5;
+	decider_free(decider);
+}
+
+static void test_limits_over_a_reload(void **state)
+{
+	struct decider *decider = decider_new(asking(REPORTS "\n  limits: { messages: 2/1h }"));
+	struct decision decision;
+	struct facts facts = message();
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		decide(decider, &facts, NULL, true, &decision);
+		assert_true((decision.excluded != NULL) == (i < 2));
+	}
+	assert_int_equal(decision.failed, 1U << CRITERION_LIMIT_MESSAGES);
+	assert_true(decider_replace(decider, asking(REPORTS "\n  limits: { messages: 3/2h }")));
+	decide(decider, &facts, NULL, true, &decision);
+	assert_non_null(decision.excluded);
+	decide(decider, &facts, NULL, true, &decision);
+	assert_null(decision.excluded);
+	assert_int_equal(decider_passed(decider, 0)->messages, 3);
+	facts.clock_ns += HOUR_NS; /* the window is two hours now */
+	decide(decider, &facts, NULL, true, &decision);
+	assert_null(decision.excluded);
+	facts.clock_ns += HOUR_NS + HOUR_NS / 30; /* and a slice */
+	decide(decider, &facts, NULL, true, &decision);
+	assert_non_null(decision.excluded);
+	decider_free(decider);
+}
+
+/* Never more than the limit in any window, whatever the times; and free again a slice after it. */
+static void test_limit_is_never_exceeded(void **state)
+{
+	const struct limit limit = {.amount = 10, .window_s = 600};
+	uint64_t used[400], count = 0, now_ns = 0;
+	struct usage usage = {0};
+
+	(void)state;
+	srand(1);
+	for (int i = 0; i < 2000 && count < 400; i++) {
+		uint64_t within = 0;
+
+		now_ns += (uint64_t)(rand() % 60) * 1000000000ULL;
+		if (!limit_allows(&limit, &usage, now_ns, 1))
+			continue;
+		limit_use(&limit, &usage, now_ns, 1);
+		used[count++] = now_ns;
+		for (uint64_t j = 0; j < count; j++)
+			within += used[j] + 600000000000ULL > now_ns;
+		assert_true(within <= 10);
+	}
+	assert_true(count > 100);
+	assert_true(limit_allows(&limit, &usage, now_ns + 611000000000ULL, 10));
+	assert_false(limit_allows(&limit, &usage, now_ns + 611000000000ULL, 11));
+	assert_false(limit_allows(&limit, &usage, 0, UINT64_MAX));
+}
+
+/* ---- Searching, names ------------------------------------------------------------------------------- */
+
+static void test_backtracking_ends(void **state)
+{
+	char error[REGEX_ERROR_MAX], text[65536];
+	uint64_t steps = 2000000;
+	size_t at;
+	struct regex *regex = regex_new(span_of("(a+)+\\d(b|c+)*$"), REGEX_EXPRESSION, error, &at);
+
+	(void)state;
+	assert_non_null(regex);
+	memset(text, 'a', sizeof(text));
+	assert_int_equal(regex_find(regex, (struct span){text, sizeof(text)}, &steps), REGEX_GAVE_UP);
+	steps = 2000000;
+	assert_int_equal(regex_find(regex, span_of("xaa1bcc"), &steps), REGEX_FOUND);
+	assert_int_equal(regex_find(regex, (struct span){NULL, 0}, &steps), REGEX_NOT_FOUND);
+	regex_free(regex);
+	assert_null(regex_new(span_of("(a"), REGEX_EXPRESSION, error, &at));
+	assert_int_equal(at, 2);
+	regex = regex_new(span_of("GR\xc3\x9cSSE (a"), REGEX_WORDS, error, &at);
+	assert_non_null(regex);
+	assert_int_equal(regex_find(regex, span_of("\xff gr\xc3\xbcsse (A"), &steps), REGEX_FOUND);
+	regex_free(regex);
+}
+
+static void test_relay_names(void **state)
+{
+	struct {
+		struct relay_record record;
+		uint8_t data[16 + 12];
+	} told = {.record = {.h = {.type = RECORD_RELAY, .time_ns = HOUR_NS}, .name_len = 12, .count = 1}};
+	struct config *config = asking("relay: mail.example");
+	struct relay_names *names = relay_names_new();
+	struct surroundings surroundings = {.names = names, .steps = 1};
+	struct facts facts = message();
+
+	(void)state;
+	told.record.h.len = sizeof(told.record) + sizeof(told.data);
+	facts.clock_ns = HOUR_NS + 1;
+	memcpy(told.data, facts.relay, 16);
+	memcpy(told.data + 16, "MAIL.example", 12);
+	assert_true(relay_names_due(names, "mail.example", HOUR_NS));
+	assert_false(relay_names_due(names, "mail.example", HOUR_NS + 1));
+	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts, &surroundings),
+			 STATE_UNKNOWN);
+	relay_names_record(names, &told.record);
+	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts, &surroundings),
+			 STATE_MET);
+	change(&facts, OTHER_ADDRESS);
+	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts, &surroundings),
+			 STATE_FAILED);
+	facts.clock_ns = 3 * HOUR_NS; /* nobody has answered since */
+	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts, &surroundings),
+			 STATE_UNKNOWN);
+	relay_names_free(names);
+	config_free(config);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_criteria),
+		cmocka_unit_test(test_first_met_decides),
+		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_limits_over_a_reload),
+		cmocka_unit_test(test_limit_is_never_exceeded),
+		cmocka_unit_test(test_backtracking_ends),
+		cmocka_unit_test(test_relay_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
