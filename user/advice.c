@@ -40,8 +40,28 @@ advise(struct adviser *adviser, const struct exclusion *exclusion, const char *f
 
 /* ---- What can be borrowed ---------------------------------------------------------------------------- */
 
+/* A unit in which programs of any user run, among those that the exclusion names. */
+static const char *shared_unit(const struct exclusion *exclusion)
+{
+	static const char *const shared[] = {"cron.service", "crond.service", "atd.service",
+					     "ssh.service",  "sshd.service",  "session-1.scope"};
+
+	for (size_t i = 0; i < exclusion->process.unit.count; i++) {
+		for (size_t j = 0; j < sizeof(shared) / sizeof(shared[0]); j++) {
+			if (wildcard_match(exclusion->process.unit.items[i].wildcard, span_of(shared[j])))
+				return shared[j];
+		}
+	}
+	return NULL;
+}
+
 static void forgeable(struct adviser *adviser, const struct exclusion *exclusion)
 {
+	const char *shared = exclusion->process.user.count ? NULL : shared_unit(exclusion);
+
+	if (shared)
+		advise(adviser, exclusion,
+		       "%.100s runs what every user tells it: ask for process.user as well", shared);
 	if (exclusion->process.user.count || exclusion->process.unit.count)
 		return;
 	advise(adviser, exclusion,

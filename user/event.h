@@ -70,6 +70,7 @@ struct event_stats {
 	uint64_t records_malformed;	/* of them; left out */
 	uint64_t flows_dropped;		/* flows beyond the table */
 	uint64_t events_lost;		/* events that a sink could not write */
+	uint64_t content_refused;	/* messages whose content found no room */
 	uint64_t quoted;		/* transactions that were text in a flow of another protocol */
 	uint64_t unattributed;		/* messages whose sender is not known */
 	uint64_t counters[COUNTER_MAX]; /* the kernel side's, enum counter */

@@ -589,6 +589,7 @@ static void write_lost(struct text *out, const struct event_stats *stats)
 	json_number(out, "malformed_records", stats->records_malformed);
 	json_number(out, "flows", stats->flows_dropped);
 	json_number(out, "events", stats->events_lost);
+	json_number(out, "contents", stats->content_refused);
 	for (int i = 0; i < COUNTER_MAX; i++)
 		json_number(out, counter_name((enum counter)i), stats->counters[i]);
 	json_close(out);

@@ -590,6 +590,10 @@ static bool add_losses(struct text *line, const struct event_stats *stats)
 		text_add_format(line, "%s%llu connections", any ? ", " : "",
 				(unsigned long long)stats->flows_dropped);
 	any = any || stats->flows_dropped;
+	if (stats->content_refused)
+		text_add_format(line, "%s%llu contents of messages", any ? ", " : "",
+				(unsigned long long)stats->content_refused);
+	any = any || stats->content_refused;
 	if (stats->events_lost)
 		text_add_format(line, "%s%llu events", any ? ", " : "",
 				(unsigned long long)stats->events_lost);

@@ -331,13 +331,17 @@ static enum state matches(const struct exclusion *exclusion, const struct facts 
 	return search(&exclusion->mail.matches, facts, surroundings);
 }
 
-static bool is_by_mta(const struct facts *facts)
+static enum truth is_by_mta(const struct facts *facts)
 {
+	enum truth result = NOT_SO;
+
 	for (uint32_t i = 0; i < facts->process_count; i++) {
-		if (facts->processes[i].mta)
-			return true;
+		if (facts->processes[i].mta == IS_SO)
+			return IS_SO;
+		if (facts->processes[i].mta == NOT_KNOWN)
+			result = NOT_KNOWN;
 	}
-	return false;
+	return result;
 }
 
 static enum state origin(const struct exclusion *exclusion, const struct facts *facts,
@@ -345,7 +349,9 @@ static enum state origin(const struct exclusion *exclusion, const struct facts *
 {
 	(void)surroundings;
 	if (!exclusion->origin.user.count)
-		return is_by_mta(facts) ? STATE_FAILED : STATE_NOT_ASKED;
+		return is_by_mta(facts) == IS_SO    ? STATE_FAILED
+		       : is_by_mta(facts) == NOT_SO ? STATE_NOT_ASKED
+						    : STATE_UNKNOWN;
 	if (!facts->has_origin_uid)
 		return among_strings(&exclusion->origin.user, facts->origin_user);
 	return among_ids(&exclusion->origin.user, facts->origin_user, facts->origin_uid);

@@ -37,6 +37,13 @@ bool image_is_verified(const struct image *image, bool root)
 	return executable_of(image, root).data;
 }
 
+static enum truth mta_of(const struct sender *sender)
+{
+	if (user_passes_on(sender->user) || (sender->image && path_passes_on(sender->image->executable)))
+		return IS_SO;
+	return sender->image ? NOT_SO : NOT_KNOWN;
+}
+
 static void process_facts(struct facts_process *process, const struct sender *sender)
 {
 	const struct task_id *task = &sender->task;
@@ -56,7 +63,7 @@ static void process_facts(struct facts_process *process, const struct sender *se
 		.own_namespaces = sender->own_namespaces,
 		.scheduler = sender->scheduler,
 		.ancestor_count = sender->ancestor_count,
-		.mta = sender->image && path_passes_on(sender->image->executable),
+		.mta = mta_of(sender),
 	};
 	if (sender->exe_swapped)
 		process->executable = span_of("");

@@ -31,7 +31,7 @@ struct facts_process {
 	enum scheduler scheduler;
 	struct span ancestors[ANCESTORS_MAX]; /* executables at exec, the parent's first */
 	uint32_t ancestor_count;
-	bool mta; /* it sends what others handed to it */
+	enum truth mta; /* it sends what others handed to it */
 };
 
 #define FACTS_PROCESSES_MAX 16U

@@ -101,6 +101,7 @@ static void process_facts(struct facts_process *process, const json_t *who, cons
 {
 	const json_t *ancestry = json_at(own, "ancestry");
 	bool cgroup = json_at(own, "cgroup");
+	struct span path;
 
 	*process = (struct facts_process){
 		.executable = json_text_at(who, "process.executable"),
@@ -118,8 +119,11 @@ static void process_facts(struct facts_process *process, const json_t *who, cons
 		.tty = truth_at(who, "process.interactive"),
 		.own_namespaces = truth_at(own, "own_namespaces"),
 		.scheduler = scheduler_of(json_text_at(own, "scheduled_by")),
-		.mta = path_passes_on(json_text_at(who, "process.executable").data),
 	};
+	path = json_text_at(who, "process.executable");
+	process->mta = user_passes_on(process->user.data) || path_passes_on(path.data) ? IS_SO
+		       : path.data						       ? NOT_SO
+										       : NOT_KNOWN;
 	if (truth_at(own, "exe_verified") != IS_SO)
 		process->executable = unknown;
 	if (truth_at(own, "exe_swapped") == IS_SO || truth_at(own, "exe_memfd") == IS_SO)

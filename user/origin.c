@@ -71,6 +71,19 @@ const char *origin_mta(const struct sender *sender)
 	return NULL;
 }
 
+bool user_passes_on(const char *user)
+{
+	static const char *const others[] = {"qmailr", "qmails", "courier", "nullmail", "masqmail"};
+
+	if (!user || strcmp(user, "root") == 0)
+		return false;
+	for (size_t i = 0; i < sizeof(mtas) / sizeof(mtas[0]); i++) {
+		if (among(mtas[i].users, sizeof(mtas[i].users) / sizeof(mtas[i].users[0]), user))
+			return true;
+	}
+	return among(others, sizeof(others) / sizeof(others[0]), user);
+}
+
 bool path_passes_on(const char *executable)
 {
 	static const char *const others[] = {

@@ -32,8 +32,9 @@ struct origin {
 /* The MTA that a sender is: a known executable under the user that it runs as. NULL: it is none. A static name. */
 const char *origin_mta(const struct sender *sender);
 
-/* Whether its program sends mail that others have handed to it, under whatever user. */
-bool path_passes_on(const char *executable); /* NULL: false */
+/* Whether a program, or what runs as a user, sends mail that others have handed to it. NULL: false. */
+bool path_passes_on(const char *executable);
+bool user_passes_on(const char *user);
 
 /*
  * Reads a Received field's text (unfolded) as `mta` writes it. False if it is in none of that MTA's forms. A

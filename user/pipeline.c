@@ -726,8 +726,11 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 static void loss_tell(struct pipeline *pipeline, const __u64 counters[COUNTER_MAX])
 {
 	uint64_t evicted = flow_evicted(pipeline->flows);
-	struct event_stats lost = {.flows_dropped = evicted - pipeline->flows_evicted};
-	bool any = lost.flows_dropped;
+	struct event_stats lost = {
+		.flows_dropped = evicted - pipeline->flows_evicted,
+		.content_refused = pipeline->budget.refused - pipeline->stats.content_refused,
+	};
+	bool any = lost.flows_dropped || lost.content_refused;
 	struct event *event;
 
 	for (int i = 0; i < COUNTER_MAX; i++) {
@@ -737,6 +740,7 @@ static void loss_tell(struct pipeline *pipeline, const __u64 counters[COUNTER_MA
 		pipeline->counters[i] = pipeline->stats.counters[i] = counters[i];
 	}
 	pipeline->flows_evicted = pipeline->stats.flows_dropped = evicted;
+	pipeline->stats.content_refused = pipeline->budget.refused;
 	if (!any)
 		return;
 	event = event_make(pipeline, EVENT_LOSS, pipeline->now_ns);

@@ -197,11 +197,11 @@ static void take_event(struct suggestion *suggestion, const json_t *event)
 	parts[PART_USER] = facts.processes[0].user;
 	parts[PART_UNIT] = facts.processes[0].unit;
 	parts[PART_SCHEDULED_BY] = json_text_at(event, "smtpsnoop.process.scheduled_by");
-	parts[PART_ORIGIN] = facts.processes[0].mta ? facts.origin_user : span_of("");
+	parts[PART_ORIGIN] = facts.processes[0].mta == IS_SO ? facts.origin_user : span_of("");
 	parts[PART_IP] = json_text_at(event, "destination.ip");
 	parts[PART_PORT] = span_of(port);
 	parts[PART_SENDER] = facts.encrypted ? span_of("") : facts.sender;
-	if (is_clear(&facts) && !(facts.processes[0].mta && !facts.origin_user.len))
+	if (is_clear(&facts) && !(facts.processes[0].mta != NOT_SO && !facts.origin_user.len))
 		group = group_of(suggestion, parts);
 	if (group)
 		add_message(suggestion, group, &facts);

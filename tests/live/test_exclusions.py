@@ -179,14 +179,16 @@ exclusions:
   - { name: never, process: { user: root }, relay: 11.0.0.1, tls: required }
   - { name: mta, process: { user: root, executable: /usr/lib/postfix/sbin/smtp }, relay: 11.0.0.2 }
   - { name: nobody, process: { user: no-such-user }, relay: 11.0.0.3 }
+  - { name: jobs, process: { unit: cron.service }, relay: 11.0.0.4 }
 """)
         shown = self.run_snoop("check", "-c", path, status=0).stdout.decode()
         for line, words in ((3, "forgeable: it trusts only what a sender can forge"), (4, "old: it has expired"),
                             (6, "narrow: it is never reached: all of it passes by wide"),
                             (7, "never: it can never be met: tls: required"),
                             (8, "mta: it can never be met: the executable is an MTA"),
-                            (9, "nobody: process.user: no user 'no-such-user'")):
+                            (9, "nobody: process.user: no user 'no-such-user'"),
+                            (10, "jobs: cron.service runs what every user tells it")):
             self.assertIn(f"{path}:{line}: warning: {words}", shown)
-        self.assertTrue(shown.endswith("7 exclusions, 6 warnings\n"), shown)
+        self.assertTrue(shown.endswith("8 exclusions, 7 warnings\n"), shown)
         path = self.write("smtpsnoop.yaml", "exclusions:\n- { name: a, mail: { sender: a@b } }\n")
         self.assert_one_line(self.run_snoop("check", "-c", path, status=2).stderr, f"{path}:2:3: a: neither process.user")

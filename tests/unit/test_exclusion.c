@@ -70,6 +70,7 @@ static struct facts message(void)
 				 .tty = NOT_SO,
 				 .own_namespaces = IS_SO,
 				 .scheduler = SCHEDULER_CRON,
+				 .mta = NOT_SO,
 				 .ancestors = {span_of("/bin/sh"), span_of("/usr/sbin/cron")},
 				 .ancestor_count = 2},
 		.process_count = 1,
@@ -130,6 +131,7 @@ enum change {
 	CONTENT_CUT,
 	FOUND_IN_CUT,
 	BY_MTA,
+	MAYBE_MTA,
 	BY_MTA_OF_REPORTS,
 	BY_MTA_OF_OTHER,
 	NEXT_HOUR,
@@ -185,9 +187,10 @@ static void change(struct facts *facts, enum change what)
 	case NO_CONTENT: facts->content = unknown; break;
 	case CONTENT_CUT: facts->content = span_of("Subject: x\n"), facts->content_complete = false; break;
 	case FOUND_IN_CUT: facts->content_complete = false; break;
-	case BY_MTA: process->mta = true; break;
-	case BY_MTA_OF_REPORTS: process->mta = true, facts->origin_user = span_of("reports"); break;
-	case BY_MTA_OF_OTHER: process->mta = true, facts->origin_user = span_of("mallory"); break;
+	case BY_MTA: process->mta = IS_SO; break;
+	case MAYBE_MTA: process->mta = NOT_KNOWN; break;
+	case BY_MTA_OF_REPORTS: process->mta = IS_SO, facts->origin_user = span_of("reports"); break;
+	case BY_MTA_OF_OTHER: process->mta = IS_SO, facts->origin_user = span_of("mallory"); break;
 	case NEXT_HOUR: facts->start_s += 3600, facts->end_s += 3600; break;
 	case ENDS_LATE: facts->end_s += 3600; break;
 	case ENCRYPTED: facts->encrypted = true, facts->tls = IS_SO; break;
@@ -285,6 +288,7 @@ static const struct {
 	{"mail: { matches: 'corp\\.example/\\?t=[0-9a-f]{17}' }", NO_CHANGE, CRITERION_MATCHES, STATE_FAILED},
 	{REPORTS, BY_MTA, CRITERION_ORIGIN, STATE_FAILED},
 	{REPORTS, NO_CHANGE, CRITERION_ORIGIN, STATE_NOT_ASKED},
+	{REPORTS, MAYBE_MTA, CRITERION_ORIGIN, STATE_UNKNOWN},
 	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA, CRITERION_ORIGIN, STATE_UNKNOWN},
 	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN, STATE_MET},
 	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA_OF_OTHER, CRITERION_ORIGIN, STATE_FAILED},
