@@ -18,6 +18,8 @@
 #include <time.h>
 #include <yaml.h>
 
+#include <openssl/evp.h>
+
 #define DEADLINE_S     60
 #define BODY_BYTES     65536U
 #define BODY_BYTES_MAX 16777216U
@@ -27,6 +29,7 @@ struct loader {
 	const char *file; /* of config->files */
 	yaml_document_t document;
 	struct exclusion *exclusion; /* under way */
+	EVP_MD_CTX *digest;	     /* of all files */
 	char *error;
 };
 
@@ -855,14 +858,14 @@ static bool next_document(struct loader *loader, yaml_parser_t *parser, bool *go
 	return yaml_document_get_root_node(&loader->document);
 }
 
-static bool read_yaml(struct loader *loader, FILE *file)
+static bool read_yaml(struct loader *loader, struct span text)
 {
 	yaml_parser_t parser;
 	bool good = true;
 
 	if (!yaml_parser_initialize(&parser))
 		return fail(loader, NULL, "no memory");
-	yaml_parser_set_input_file(&parser, file);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text.data, text.len);
 	if (next_document(loader, &parser, &good))
 		good = read_document(loader);
 	yaml_document_delete(&loader->document);
@@ -871,6 +874,27 @@ static bool read_yaml(struct loader *loader, FILE *file)
 			    "a second document begins here: one is allowed");
 	yaml_document_delete(&loader->document);
 	yaml_parser_delete(&parser);
+	return good;
+}
+
+/* The file is read once, so that what is hashed is what is parsed. */
+static bool read_whole(struct loader *loader, FILE *file)
+{
+	char *text = malloc(CONFIG_FILE_MAX + 1);
+	size_t len = text ? fread(text, 1, CONFIG_FILE_MAX + 1, file) : 0;
+	bool good;
+
+	if (!text)
+		return fail(loader, NULL, "no memory");
+	if (ferror(file))
+		good = fail(loader, NULL, "%s", strerror(errno));
+	else if (len > CONFIG_FILE_MAX)
+		good = fail(loader, NULL, "no file of at most %u bytes", CONFIG_FILE_MAX);
+	else
+		good = EVP_DigestUpdate(loader->digest, text, len) == 1
+			       ? read_yaml(loader, (struct span){text, len})
+			       : fail(loader, NULL, "no memory");
+	free(text);
 	return good;
 }
 
@@ -895,7 +919,7 @@ static bool read_file(struct loader *loader, const char *path)
 	if (fstat(fileno(file), &info) || !S_ISREG(info.st_mode) || info.st_size > (off_t)CONFIG_FILE_MAX)
 		good = fail(loader, NULL, "no file of at most %u bytes", CONFIG_FILE_MAX);
 	else
-		good = name && *name ? read_yaml(loader, file) : fail(loader, NULL, "no memory");
+		good = name && *name ? read_whole(loader, file) : fail(loader, NULL, "no memory");
 	fclose(file);
 	return good;
 }
@@ -940,18 +964,35 @@ static bool read_folder(struct loader *loader, const char *main_path)
 	return good;
 }
 
+static bool keep_hash(struct loader *loader)
+{
+	unsigned char sha256[EVP_MAX_MD_SIZE];
+	unsigned int len = 0;
+
+	if (EVP_DigestFinal_ex(loader->digest, sha256, &len) != 1)
+		return fail(loader, NULL, "no memory");
+	for (unsigned int i = 0; i < len && 2 * i < CONFIG_HASH_LEN; i++)
+		snprintf(loader->config->sha256 + 2ULL * i, 3, "%02x", sha256[i]);
+	return true;
+}
+
 struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX])
 {
 	struct config *config = calloc(1, sizeof(*config));
 	struct loader loader = {.config = config, .file = path, .error = error};
+	bool good;
 
 	snprintf(error, CONFIG_ERROR_MAX, "%.400s: no memory", path);
 	if (!config)
 		return NULL;
 	config->deadline_s = DEADLINE_S;
 	config->body_bytes = BODY_BYTES;
-	if (read_file(&loader, path) && read_folder(&loader, path) &&
-	    (!config->rules || rules_ready(config->rules, error) == 0))
+	loader.digest = EVP_MD_CTX_new();
+	good = loader.digest && EVP_DigestInit_ex(loader.digest, EVP_sha256(), NULL) == 1 &&
+	       read_file(&loader, path) && read_folder(&loader, path) &&
+	       (!config->rules || rules_ready(config->rules, error) == 0) && keep_hash(&loader);
+	EVP_MD_CTX_free(loader.digest);
+	if (good)
 		return config;
 	config_free(config);
 	return NULL;

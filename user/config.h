@@ -15,6 +15,7 @@
 #include "zone.h"
 
 #define CONFIG_ERROR_MAX      512U
+#define CONFIG_HASH_LEN	      64U
 #define CONFIG_FILE_MAX	      (4U << 20) /* bytes of one file */
 #define CONFIG_EXCLUSIONS_MAX 10000U
 #define CONFIG_LIST_MAX	      10000U /* values of one list */
@@ -114,9 +115,10 @@ struct config {
 	struct exclusion *exclusions;
 	size_t exclusion_count;
 	uint64_t deadline_s;
-	uint64_t body_bytes;  /* of a message, kept for contains and matches */
-	struct rules *rules;  /* NULL: none */
-	struct strings files; /* that it was read from */
+	uint64_t body_bytes;		  /* of a message, kept for contains and matches */
+	struct rules *rules;		  /* NULL: none */
+	struct strings files;		  /* that it was read from */
+	char sha256[CONFIG_HASH_LEN + 1]; /* of their contents, one behind the other */
 };
 
 /* An address, with a prefix perhaps: its addr and prefix are set. `text` is cut at the slash. */

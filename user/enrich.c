@@ -58,6 +58,7 @@ enum lane { LANE_NAMES, LANE_HASHES, LANE_CGROUPS, LANE_RELAYS, LANE_UNITS, LANE
 struct request {
 	struct request *next;
 	enum want want;
+	enum lane lane;
 	uint32_t pid;	       /* of a hash or a cgroup */
 	uint64_t exec_ns;      /* of a hash */
 	struct record *record; /* owned; the result: "nothing found" until it is */
@@ -79,8 +80,9 @@ struct enricher {
 	pthread_mutex_t lock;
 	struct worker workers[LANE_COUNT];
 	struct queue results;
-	size_t outstanding; /* requests and results */
-	unsigned int users; /* threads that have not left, the main one included */
+	size_t outstanding
+		[LANE_COUNT]; /* requests and results: a lane that hangs leaves the others their room */
+	unsigned int users;   /* threads that have not left, the main one included */
 	bool ending;
 	int fd;
 };
@@ -562,9 +564,10 @@ static int put_request(struct enricher *enricher, enum lane lane, struct request
 	bool full;
 
 	pthread_mutex_lock(&enricher->lock);
-	full = enricher->outstanding >= ENRICH_QUEUE_MAX;
+	request->lane = lane;
+	full = enricher->outstanding[lane] >= ENRICH_QUEUE_MAX;
 	if (!full) {
-		enricher->outstanding++;
+		enricher->outstanding[lane]++;
 		queue_put(&worker->requests, request);
 		pthread_cond_signal(&worker->wanted);
 	}
@@ -672,7 +675,7 @@ struct record *enricher_next(struct enricher *enricher)
 	pthread_mutex_lock(&enricher->lock);
 	request = queue_take(&enricher->results);
 	if (request)
-		enricher->outstanding--;
+		enricher->outstanding[request->lane]--;
 	else if (read(enricher->fd, &count, sizeof(count)) < 0)
 		count = 0; /* nothing was told: nothing to clear */
 	pthread_mutex_unlock(&enricher->lock);

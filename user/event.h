@@ -45,6 +45,7 @@ struct endpoint {
 };
 
 #define EVENT_ID_LEN	  32U /* hex digits */
+#define EVENT_HASH_LEN	  64U
 #define EVENT_SENDERS_MAX 8U
 #define EVENT_REASONS_MAX 16U
 
@@ -134,6 +135,8 @@ struct event {
 	struct let_pass
 		*let_pass; /* owned, with the names; stopped, status: by exclusion, NULL: there are none */
 	size_t let_pass_count;
+	char config_hash[EVENT_HASH_LEN +
+			 1];	  /* started, status: SHA-256 of the configuration; "": there is none */
 	const char *const *blind; /* started: what cannot be seen; NULL-terminated, static; NULL: none */
 	const char *detail;	  /* loss, stopped: one clear line; static or NULL */
 };

@@ -729,6 +729,11 @@ static void write_own(struct text *out, const struct event *event)
 	json_open(out, "smtpsnoop");
 	json_string(out, "version", VERSION);
 	write_capture(out, event);
+	if (event->config_hash[0]) {
+		json_open(out, "config");
+		json_string(out, "sha256", event->config_hash);
+		json_close(out);
+	}
 	if (event->stats)
 		write_stats(out, event->stats, event->action);
 	if (event->let_pass)

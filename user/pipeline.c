@@ -719,6 +719,9 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 		return;
 	event_identify(pipeline, event->id, record->h.time_ns, EVENT_STARTED, 0);
 	event->blind = hook_blind(pipeline->hook, pipeline->wire);
+	if (pipeline->decider)
+		memcpy(event->config_hash, decider_config(pipeline->decider)->sha256,
+		       sizeof(event->config_hash));
 	event_hold(pipeline, event);
 }
 

@@ -4,6 +4,7 @@ one; a new one takes effect at SIGHUP, and what was used of limits stays used; e
 alone, and counted; relays' names are resolved here; rules of YARA name themselves; check, explain and suggest.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -73,6 +74,8 @@ class Exclusions(LiveCase):
     def test_reload(self):
         path = self.configure(messages=2)
         watch = Watch(self, "--all", "-c", path)
+        with open(path, "rb") as file:
+            self.assertEqual(get(watch.events[0], "smtpsnoop.config.sha256"), hashlib.sha256(file.read()).hexdigest())
         self.assertEqual(self.verdict(watch)[0], "excluded")
         self.write("smtpsnoop.yaml", "exclusions: [ { name: curl, process: { user: root }, relay: nowhere/ } ]\n")
         os.kill(watch.pid, signal.SIGHUP)

@@ -467,9 +467,17 @@ static void test_full(void **state)
 	while (enricher_request_user(enricher, accepted) == 0)
 		accepted++;
 	assert_int_equal(accepted, ENRICH_QUEUE_MAX); /* results that nobody takes count */
-	assert_int_equal(enricher_request_cgroup(enricher, 1, 1), -EAGAIN);
-	for (; results < accepted; results++)
-		free(next(enricher, RECORD_NAME));
+	assert_int_equal(enricher_request_group(enricher, 1), -EAGAIN);
+	assert_int_equal(enricher_request_activation(enricher, 1, 1, "no-such.service"),
+			 0); /* another lane */
+	for (; results < accepted + 1; results++) {
+		struct record *record = NULL;
+
+		for (int i = 0; i < 1000 && !(record = enricher_next(enricher)); i++)
+			usleep(10000);
+		assert_non_null(record);
+		free(record);
+	}
 	assert_null(enricher_next(enricher));
 	assert_int_equal(enricher_request_user(enricher, 0), 0);
 	free(next(enricher, RECORD_NAME));
