@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A timer's service under systemd as PID 1, in a virtual machine: the host's own systemd and Debian 12's own kernel,
 in an initramfs. The same service is started by its timer, then by hand with systemctl; only the first is what
-`scheduled_by: systemd-timer` lets pass.
+`scheduled_by: systemd-timer` lets pass, and so is a job that has ended before anyone can ask.
 
     test_systemd.py BUILD
 """
@@ -29,7 +29,7 @@ FILES = {
     "etc/smtpsnoop.yaml": """
 exclusions:
   - name: timer-report
-    process: { user: reports, unit: report.service, scheduled_by: systemd-timer }
+    process: { user: reports, unit: [report.service, quick.service], scheduled_by: systemd-timer }
     relay: 127.0.0.1:2525
     mail: { sender: reports@corp.example }
 """,
@@ -44,6 +44,13 @@ exclusions:
     "etc/systemd/system/report.service": "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nUser=reports\n"
                                          "ExecStart=/bin/sh /send.sh\n",
     "etc/systemd/system/report.timer": "[Unit]\nDefaultDependencies=no\n[Timer]\nOnActiveSec=2s\nAccuracySec=10ms\n",
+    "etc/systemd/system/quick.service": "[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nUser=reports\n"
+                                        "ExecStart=/bin/sh /quick.sh\n",
+    "etc/systemd/system/quick.timer": "[Unit]\nDefaultDependencies=no\n[Timer]\nOnActiveSec=1s\nAccuracySec=10ms\n",
+    "quick.sh": r"""
+printf 'HELO vm\r\nMAIL FROM:<reports@corp.example>\r\nRCPT TO:<quick@corp.example>\r\nDATA\r\nSubject: quick\r\n\r\ntext\r\n.\r\nQUIT\r\n' |
+nc 127.0.0.1 2525
+""",
     "send.sh": r"""
 { sleep 0.5; for line in 'HELO vm' 'MAIL FROM:<reports@corp.example>' 'RCPT TO:<a@corp.example>' DATA; do
 printf '%s\r\n' "$line"; sleep 0.5; done; printf 'Subject: report\r\n\r\ntext\r\n.\r\nQUIT\r\n'; sleep 1; } | nc 127.0.0.1 2525
@@ -61,7 +68,8 @@ systemctl start report.timer
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do grep -q smtp-message /tmp/events && break; sleep 1; done
 sleep 3
 systemctl start report.service
-sleep 2
+systemctl start quick.timer
+sleep 6
 kill -INT $watch
 wait $watch
 cat /tmp/errors
@@ -136,14 +144,16 @@ def main():
     events = [json.loads(line) for line in lines if line.startswith("{")]
     count = [0, 0]
     told(count, "PID 1", "pid 1: systemd" in shown, shown[-1500:].replace("\n", "\n    "))
-    told(count, "two messages", len(events) == 2, shown[-2500:].replace("\n", "\n    "))
-    if len(events) == 2:
+    told(count, "three messages", len(events) == 3, shown[-2500:].replace("\n", "\n    "))
+    if len(events) == 3:
         own = [event["smtpsnoop"] for event in events]
         told(count, "by its timer: excluded",
              own[0]["process"].get("scheduled_by") == "systemd-timer" and own[0].get("exclusion") == "timer-report", own[0])
         told(count, "by hand: an alert, and why",
              own[1]["process"].get("scheduled_by") == "none" and own[1]["verdict"] == "alert"
              and own[1]["nearest"]["failed"] == ["process.scheduled_by"], own[1])
+        told(count, "by its timer, and gone at once: excluded",
+             own[2]["process"].get("scheduled_by") == "systemd-timer" and own[2].get("exclusion") == "timer-report", own[2])
     print(f"{count[0]} passed, {count[1]} failed, 0 skipped")
     return 1 if count[1] else 0
 
