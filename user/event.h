@@ -96,49 +96,47 @@ struct rule {
 
 struct event {
 	enum event_action action;
-	char id[EVENT_ID_LEN + 1]; /* same input, same id */
-	int64_t time_ns;	   /* CLOCK_REALTIME; so are the two below */
+	enum event_verdict verdict;
+	int64_t time_ns; /* CLOCK_REALTIME; so are the two below */
 	int64_t start_ns;
 	int64_t end_ns;
 	int64_t boot_to_real_ns; /* CLOCK_REALTIME minus CLOCK_BOOTTIME, for the start of a process */
 	const char *host;	 /* borrowed from the pipeline; NULL: not known */
-	enum event_verdict verdict;
-	bool provisional; /* its transaction is still open */
-	char *exclusion;  /* owned; its name, if it is excluded */
-	char *nearest;	  /* owned; the exclusion that came closest, NULL: there is none */
+	char *exclusion;	 /* owned; its name, if it is excluded */
+	char *nearest;		 /* owned; the exclusion that came closest, NULL: there is none */
 	uint32_t failed;  /* criteria of the nearest one that are not met, a bit each (enum criterion) */
 	uint32_t unknown; /* of them: those that could not be told */
+	char id[EVENT_ID_LEN + 1]; /* same input, same id */
+	bool provisional;	   /* its transaction is still open */
 
 	/* message, encrypted, session */
 	bool has_flow;
-	uint64_t flow; /* flow_id.cookie */
+	bool mptcp;
+	bool tls;		 /* encrypted: TLS was established on the flow */
+	bool senders_incomplete; /* others may have sent bytes of it as well */
 	struct endpoint source;
 	struct endpoint destination;
-	bool mptcp;
 	char session_id[EVENT_ID_LEN + 1];
+	uint64_t flow;				   /* flow_id.cookie */
 	struct smtp_facts *session;		   /* owned; NULL: none */
 	struct smtp_transaction *transaction;	   /* owned; NULL but for a message */
 	struct sender *senders[EVENT_SENDERS_MAX]; /* references; the first one is `process` */
-	uint32_t sender_count;
-	bool senders_incomplete; /* others may have sent bytes of it as well */
-	struct origin *origin;	 /* owned; of a message that an MTA sends on; NULL: not known */
-	bool tls;		 /* encrypted: TLS was established on the flow */
-	struct rule *rules;	 /* owned, with the strings; that matched, NULL: none */
+	struct origin *origin; /* owned; of a message that an MTA sends on; NULL: not known */
+	struct rule *rules;    /* owned, with the strings; that matched, NULL: none */
 	size_t rule_count;
 	char *server_name;			/* owned; TLS SNI, NULL: none seen */
 	const char *reasons[EVENT_REASONS_MAX]; /* static; from the documented list */
 	uint32_t reason_count;
+	uint32_t sender_count;
 	struct event_capture capture;
 
 	/* started, stopped, status, loss */
 	struct event_stats *stats; /* owned; loss: what was lost since the last one */
-	struct let_pass
-		*let_pass; /* owned, with the names; stopped, status: by exclusion, NULL: there are none */
+	struct let_pass *let_pass; /* owned, with the names; stopped, status: by exclusion, NULL: none */
 	size_t let_pass_count;
-	char config_hash[EVENT_HASH_LEN +
-			 1];	  /* started, status: SHA-256 of the configuration; "": there is none */
 	const char *const *blind; /* started: what cannot be seen; NULL-terminated, static; NULL: none */
 	const char *detail;	  /* loss, stopped: one clear line; static or NULL */
+	char config_hash[EVENT_HASH_LEN + 1]; /* started, status: the configuration's SHA-256; "": none */
 };
 
 /* NULL if there is no memory. */

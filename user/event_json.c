@@ -557,10 +557,6 @@ static void write_ancestry(struct text *out, const struct sender *sender)
 /* What ECS has no name for. */
 static void write_own_process(struct text *out, const struct sender *sender)
 {
-	static const char *const schedulers[] = {[SCHEDULER_NONE] = "none",
-						 [SCHEDULER_SYSTEMD_TIMER] = "systemd-timer",
-						 [SCHEDULER_CRON] = "cron",
-						 [SCHEDULER_AT] = "at"};
 	const struct image *image = sender->image;
 
 	json_open(out, "process");
@@ -579,7 +575,7 @@ static void write_own_process(struct text *out, const struct sender *sender)
 	if (sender->own_namespaces != NOT_KNOWN)
 		json_bool(out, "own_namespaces", sender->own_namespaces == IS_SO);
 	if (sender->scheduler != SCHEDULER_NOT_KNOWN)
-		json_string(out, "scheduled_by", schedulers[sender->scheduler]);
+		json_string(out, "scheduled_by", scheduler_name(sender->scheduler));
 	json_close(out);
 }
 

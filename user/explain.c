@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "event_lines.h"
 #include "facts_json.h"
 #include "recording.h"
 #include "relay_names.h"
@@ -121,9 +122,10 @@ static void resolve_names(struct explanation *explanation)
 	}
 }
 
-static void explain_json(struct explanation *explanation, const json_t *event)
+static void explain_json(void *context, const json_t *event)
 {
 	struct span time = json_text_at(event, "@timestamp");
+	struct explanation *explanation = context;
 	struct facts facts;
 
 	if (!facts_of_json(&facts, event))
@@ -137,34 +139,9 @@ static void explain_json(struct explanation *explanation, const json_t *event)
 
 static int explain_input(struct explanation *explanation)
 {
-	unsigned long number = 0;
-	char *line = NULL;
-	size_t size = 0;
-	ssize_t len;
-	int status = STATUS_DONE;
-
 	resolve_names(explanation);
-	while ((len = getline(&line, &size, stdin)) > 0 && !ferror(stdout)) {
-		json_error_t error;
-		json_t *event;
-
-		number++;
-		if (strspn(line, " \t\r\n") == (size_t)len)
-			continue;
-		event = json_loadb(line, (size_t)len, JSON_ALLOW_NUL, &error);
-		if (!event) {
-			fprintf(stderr,
-				"smtpsnoop: standard input:%lu:%d: no event: %s; a line of -o json is "
-				"wanted\n",
-				number, error.column, error.text);
-			status = STATUS_FAILED;
-			continue;
-		}
-		explain_json(explanation, event);
-		json_decref(event);
-	}
-	free(line);
-	return status;
+	return event_lines_read(stdin, "standard input", explain_json, explanation) ? STATUS_DONE
+										    : STATUS_FAILED;
 }
 
 /* ---- A recording ---------------------------------------------------------------------------------------- */

@@ -80,13 +80,8 @@ static bool text_is(struct span text, const char *wanted)
 
 static enum scheduler scheduler_of(struct span name)
 {
-	static const char *const names[] = {[SCHEDULER_NONE] = "none",
-					    [SCHEDULER_SYSTEMD_TIMER] = "systemd-timer",
-					    [SCHEDULER_CRON] = "cron",
-					    [SCHEDULER_AT] = "at"};
-
 	for (int i = SCHEDULER_NONE; i <= SCHEDULER_AT; i++) {
-		if (text_is(name, names[i]))
+		if (text_is(name, scheduler_name((enum scheduler)i)))
 			return (enum scheduler)i;
 	}
 	return SCHEDULER_NOT_KNOWN;

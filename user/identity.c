@@ -44,3 +44,14 @@ void sender_unref(struct sender *sender)
 	free(sender->group);
 	free(sender);
 }
+
+const char *scheduler_name(enum scheduler scheduler)
+{
+	static const char *const names[] = {[SCHEDULER_NOT_KNOWN] = "",
+					    [SCHEDULER_NONE] = "none",
+					    [SCHEDULER_SYSTEMD_TIMER] = "systemd-timer",
+					    [SCHEDULER_CRON] = "cron",
+					    [SCHEDULER_AT] = "at"};
+
+	return names[scheduler];
+}

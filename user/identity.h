@@ -31,6 +31,9 @@ enum scheduler {
 	SCHEDULER_AT,
 };
 
+/* "cron", ...: as configuration and events have it; a static string, "" if it is not known. */
+const char *scheduler_name(enum scheduler scheduler);
+
 /*
  * What a process runs since one exec. Never changed once made. Strings hold whatever bytes the
  * process chose; they are NUL-terminated, and never NULL.

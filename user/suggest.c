@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "event_lines.h"
 #include "facts_json.h"
 #include "origin.h"
 #include "report.h"
@@ -181,8 +182,9 @@ static bool is_clear(const struct facts *facts)
 	       process->same_user == IS_SO && process->own_namespaces == IS_SO && facts->end_s >= 0;
 }
 
-static void take_event(struct suggestion *suggestion, const json_t *event)
+static void take_event(void *context, const json_t *event)
 {
+	struct suggestion *suggestion = context;
 	const json_t *final = json_at(event, "smtpsnoop.final");
 	struct facts facts;
 	struct span parts[PART_COUNT];
@@ -208,39 +210,6 @@ static void take_event(struct suggestion *suggestion, const json_t *event)
 	else
 		suggestion->left_out++;
 	facts_free(&facts);
-}
-
-static int take_file(struct suggestion *suggestion, FILE *file, const char *name)
-{
-	unsigned long number = 0;
-	int status = STATUS_DONE;
-	char *line = NULL;
-	size_t size = 0;
-	ssize_t len;
-
-	while ((len = getline(&line, &size, file)) > 0) {
-		json_error_t error;
-		json_t *event;
-
-		number++;
-		if (strspn(line, " \t\r\n") == (size_t)len)
-			continue;
-		event = json_loadb(line, (size_t)len, JSON_ALLOW_NUL, &error);
-		if (event) {
-			take_event(suggestion, event);
-		} else {
-			fprintf(stderr, "smtpsnoop: %s:%lu:%d: no event: %s; a line of -o json is wanted\n",
-				name, number, error.column, error.text);
-			status = STATUS_FAILED;
-		}
-		json_decref(event);
-	}
-	if (ferror(file)) {
-		report(name, "%s", strerror(errno));
-		status = STATUS_FAILED;
-	}
-	free(line);
-	return status;
 }
 
 /* ---- Writing -------------------------------------------------------------------------------------------- */
@@ -507,8 +476,8 @@ int command_suggest(const struct options *options)
 	struct suggestion suggestion = {.groups = NULL};
 	int status = STATUS_DONE;
 
-	if (!options->files[0])
-		status = take_file(&suggestion, stdin, "standard input");
+	if (!options->files[0] && !event_lines_read(stdin, "standard input", take_event, &suggestion))
+		status = STATUS_FAILED;
 	for (char **path = options->files; *path; path++) {
 		FILE *file = fopen(*path, "re");
 
@@ -517,7 +486,7 @@ int command_suggest(const struct options *options)
 			status = STATUS_FAILED;
 			continue;
 		}
-		if (take_file(&suggestion, file, *path))
+		if (!event_lines_read(file, *path, take_event, &suggestion))
 			status = STATUS_FAILED;
 		fclose(file);
 	}
