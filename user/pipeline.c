@@ -485,21 +485,19 @@ static void on_transaction(void *context, struct smtp_transaction *transaction)
  */
 static void flow_look_at_open(struct pipeline *pipeline, struct flow *flow)
 {
-	uint64_t deadline_ns = pipeline->deadline_ns, now_ns = pipeline->now_ns;
+	uint64_t deadline_ns = pipeline->deadline_ns, now_ns = pipeline->now_ns, before_ns = UINT64_MAX,
+		 long_ns = deadline_ns * DEADLINES_OPEN_MAX;
 	struct smtp_transaction *transaction;
 	struct event *event;
 
 	if (!flow->smtp || smtp_oldest_open_position(flow->smtp) == UINT64_MAX ||
 	    !smtp_session_is_smtp(flow->smtp))
 		return;
-	transaction = smtp_session_open_transaction(flow->smtp, flow->provisional);
+	if (now_ns - flow->last_ns < deadline_ns)
+		before_ns = now_ns > long_ns ? now_ns - long_ns : 0;
+	transaction = smtp_session_open_transaction(flow->smtp, flow->provisional, before_ns);
 	if (!transaction)
 		return;
-	if (now_ns - flow->last_ns < deadline_ns &&
-	    now_ns - transaction->start_ns < deadline_ns * DEADLINES_OPEN_MAX) {
-		smtp_transaction_free(transaction);
-		return;
-	}
 	transaction->end_pos = smtp_client_position(flow->smtp);
 	transaction->end_ns = now_ns;
 	flow->provisional = transaction->number;

@@ -163,10 +163,11 @@ uint64_t smtp_client_position(const struct smtp_session *session);
 uint64_t smtp_oldest_open_position(const struct smtp_session *session);
 
 /*
- * A copy, as far as it has come, of the oldest open transaction that has a RCPT and a number above `after`; without
- * the mail. NULL: there is none, or no memory. The caller frees it.
+ * A copy, as far as it has come, of the oldest open transaction that has a RCPT, if its number is above `after` and it
+ * began before `before_ns`; without the mail. NULL: there is none, or no memory. The caller frees it.
  */
-struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session, uint32_t after);
+struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session, uint32_t after,
+						       uint64_t before_ns);
 
 /*
  * Overwrites with '*' each byte of `data` that belongs to an AUTH secret (RFC 4954: initial

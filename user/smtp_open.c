@@ -221,7 +221,8 @@ void owed_drop_message(struct smtp_session *session, struct open *open)
 }
 
 /* It gets its number when it goes out, as the next one. */
-struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session, uint32_t after)
+struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session, uint32_t after,
+						       uint64_t before_ns)
 {
 	uint32_t number = session->facts.transactions + 1;
 	const struct open *open = session->first;
@@ -229,7 +230,9 @@ struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session
 
 	while (open && !open->transaction->recipient_count)
 		open = open->next;
-	copy = open && number > after ? smtp_transaction_copy(open->transaction) : NULL;
+	if (!open || number <= after || open->transaction->start_ns >= before_ns)
+		return NULL;
+	copy = smtp_transaction_copy(open->transaction);
 	if (copy)
 		copy->number = number;
 	return copy;

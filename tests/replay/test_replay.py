@@ -250,6 +250,100 @@ class Replay(unittest.TestCase):
                          ["/usr/bin/one", "/usr/bin/two"])
         self.assertIn("several_senders", event["smtpsnoop"]["reasons"])
 
+    def open_mail(self, recording):
+        """A mail whose data has begun; the position behind it."""
+        recording.exec(42, 1, "/usr/bin/one")
+        recording.sender(5, 42, 1)
+        steps = (("S", b"220 hello\r\n"), ("C", b"HELO x\r\n"), ("S", b"250 ok\r\n"), ("C", b"MAIL FROM:<a@b>\r\n"),
+                 ("S", b"250 ok\r\n"), ("C", b"RCPT TO:<c@d>\r\n"), ("S", b"250 ok\r\n"), ("C", b"DATA\r\n"),
+                 ("S", b"354 go on\r\n"), ("C", b"Subject: x\r\n\r\n"))
+        return recording.session(5, 42, 1, steps)
+
+    def test_silent_for_the_deadline(self):
+        recording = Recording()
+        seq = self.open_mail(recording)
+        recording.now += 61 * SECOND
+        recording.name(1, "tick")
+        recording.session(5, 42, 1, (("C", b"text\r\n.\r\n"),), seq)
+        recording.segment(5, 5046, b"250 taken\r\n", False)
+        recording.close(5)
+        early, late = self.messages(recording)
+        self.assertEqual(early["event"]["id"], late["event"]["id"])
+        self.assertEqual((early["smtpsnoop"]["final"], late["smtpsnoop"]["final"]), (False, True))
+        self.assertEqual(early["smtpsnoop"]["reasons"], ["transaction_open"])
+        self.assertEqual((early["smtp"]["rcpt_to"], early["smtp"]["bytes"]), (["c@d"], 14))
+        self.assertEqual(late["event"]["outcome"], "success")
+
+    def test_a_byte_now_and_then(self):
+        recording = Recording()
+        seq = self.open_mail(recording)
+        for at in range(30, 1500, 30):
+            recording.now += 30 * SECOND
+            seq = recording.session(5, 42, 1, (("C", b"x"),), seq)
+            if at == 570: # ten times the deadline has not passed yet
+                self.assertEqual([event["smtpsnoop"]["final"] for event in self.messages(recording)], [True])
+        recording.close(5)
+        early, late = self.messages(recording)
+        self.assertEqual((early["smtpsnoop"]["final"], late["smtpsnoop"]["final"]), (False, True))
+        self.assertEqual(early["event"]["id"], late["event"]["id"])
+
+    def excluded(self, recording):
+        """The one message's verdict and what it lacked, under an exclusion of executable and recipient."""
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write("exclusions: [ { name: one, accept_forgeable: true, process: { executable: /usr/bin/one }, "
+                       "mail: { recipients: c@d } } ]\n")
+            file.flush()
+            event, = self.messages(recording, "--all", "-c", file.name)
+        return event["smtpsnoop"]["verdict"], event["smtpsnoop"].get("nearest", {}).get("failed")
+
+    def ended_mail(self, between=lambda recording, seq: seq, after=lambda recording: None):
+        recording = Recording()
+        seq = self.open_mail(recording)
+        seq = between(recording, seq)
+        recording.session(5, 42, 1, (("C", b"text\r\n.\r\n"),), seq)
+        recording.segment(5, 5046, b"250 taken\r\n", False)
+        after(recording)
+        recording.close(5)
+        return recording
+
+    def test_excluded(self):
+        self.assertEqual(self.excluded(self.ended_mail()), ("excluded", None))
+
+    def test_not_excluded_when_replies_to_nothing_follow(self):
+        # What the server takes for a second mail is answered behind the reply that ends the transaction.
+        def replies(recording):
+            recording.now += SECOND // 10
+            recording.segment(5, 5057, b"250 ok\r\n250 ok\r\n", False)
+        self.assertEqual(self.excluded(self.ended_mail(after=replies)), ("alert", ["capture"]))
+
+    def test_not_excluded_when_bytes_are_nobodys(self):
+        def unseen(recording, seq):
+            recording.segment(5, seq, b"whose is this?\r\n", True)
+            return seq + 16
+        verdict, failed = self.excluded(self.ended_mail(between=unseen))
+        self.assertEqual(verdict, "alert")
+        self.assertIn("process.executable", failed)
+
+    def test_not_excluded_when_bytes_are_missing(self):
+        def gap(recording, seq):
+            recording.send(5, 42, 1, seq, b"x" * 100)
+            recording.segment(5, seq, b"", True, 100)
+            return seq + 100
+        self.assertEqual(self.excluded(self.ended_mail(between=gap)), ("alert", ["capture"]))
+
+    def test_not_excluded_when_its_executable_is_older_than_the_watch(self):
+        recording = self.ended_mail()
+        self.assertEqual(self.excluded(recording)[0], "excluded")
+        recording = Recording()
+        recording.exec(42, 1, "/usr/bin/one", flags=4) # EXEC_SNAPSHOT
+        recording.sender(5, 42, 1, 1000)
+        recording.session(5, 42, 1, (("S", b"220 hello\r\n"), ("C", b"HELO x\r\n"), ("S", b"250 ok\r\n"),
+                                     ("C", b"MAIL FROM:<a@b>\r\n"), ("S", b"250 ok\r\n"), ("C", b"RCPT TO:<c@d>\r\n"),
+                                     ("S", b"250 ok\r\n"), ("C", b"DATA\r\n"), ("S", b"354 go on\r\n"),
+                                     ("C", b"x\r\n.\r\n"), ("S", b"250 ok\r\n")), uid=1000)
+        recording.close(5)
+        self.assertEqual(self.excluded(recording), ("alert", ["process.executable"]))
+
     def test_without_the_wire(self):
         recording = Recording(wire=False)
         recording.sender(5, 42, 1)
