@@ -14,7 +14,7 @@ import subprocess
 import time
 import unittest
 
-from harness import HERE, LiveCase, ROOT, Sink, Watch, end_process, get, short
+from harness import HERE, LiveCase, ROOT, Sink, Watch, end_process, get, short, wait_for
 
 USERS = {"reports": "news", "portal": "www-data", "hr-notify": "irc"}
 ATTACKER = "games"
@@ -271,6 +271,9 @@ for path in /var/spool/cron /etc/cron.d /run; do mount -t tmpfs tmpfs "$path"; d
 mount --bind /dev/null /etc/crontab
 mkdir -m 1730 /var/spool/cron/crontabs
 chgrp crontab /var/spool/cron/crontabs
+mkdir -m 1770 /var/spool/cron/atjobs /var/spool/cron/atspool
+touch /var/spool/cron/atjobs/.SEQ
+chown -R daemon:daemon /var/spool/cron/atjobs /var/spool/cron/atspool
 echo ready
 exec sleep 1000
 """
@@ -322,6 +325,22 @@ exec sleep 1000
         # The same by hand, not by cron.
         self.finish(self.spawn([*self.inside, *as_user("news", ["sh", "-c", send(good, "hand@corp.example")])]))
         self.assert_alert(self.now, "hand@corp.example", name, "process.scheduled_by")
+
+    def test_job_of_at(self):
+        path = self.write("report.txt", "Subject: once\n\nx\n", 0o644)
+        job = f"/usr/bin/msmtp --file=/dev/null --host=127.0.0.1 --port={self.good.port} --from=a@corp.example " \
+              f"at@corp.example < {path}\n"
+        self.spawn([*self.inside, "/usr/sbin/atd", "-f"])
+        wait_for(lambda: subprocess.run([*self.inside, "test", "-s", "/run/atd.pid"], check=False).returncode == 0, 10,
+                 "atd")
+        at = self.spawn([*self.inside, *as_user("news", ["at", "now"])], stdin=subprocess.PIPE, cwd="/")
+        at.stdin.write(job.encode())
+        at.stdin.close()
+        at.stdin = None
+        self.finish(at, status=None)
+        event = self.now.message("at@corp.example", 70)
+        self.assertEqual((get(event, "smtpsnoop.process.scheduled_by"), get(event, "user.name"),
+                          get(event, "user.audit.name")), ("at", "news", "news"), short(event))
 
 
 if __name__ == "__main__":
