@@ -878,18 +878,18 @@ static bool read_yaml(struct loader *loader, struct span text)
 }
 
 /* The file is read once, so that what is hashed is what is parsed. */
-static bool read_whole(struct loader *loader, FILE *file)
+static bool read_whole(struct loader *loader, FILE *file, size_t size)
 {
-	char *text = malloc(CONFIG_FILE_MAX + 1);
-	size_t len = text ? fread(text, 1, CONFIG_FILE_MAX + 1, file) : 0;
+	char *text = malloc(size + 1);
+	size_t len = text ? fread(text, 1, size + 1, file) : 0;
 	bool good;
 
 	if (!text)
 		return fail(loader, NULL, "no memory");
 	if (ferror(file))
 		good = fail(loader, NULL, "%s", strerror(errno));
-	else if (len > CONFIG_FILE_MAX)
-		good = fail(loader, NULL, "no file of at most %u bytes", CONFIG_FILE_MAX);
+	else if (len != size)
+		good = fail(loader, NULL, "it was written to while it was read: try again");
 	else
 		good = EVP_DigestUpdate(loader->digest, text, len) == 1
 			       ? read_yaml(loader, (struct span){text, len})
@@ -919,7 +919,8 @@ static bool read_file(struct loader *loader, const char *path)
 	if (fstat(fileno(file), &info) || !S_ISREG(info.st_mode) || info.st_size > (off_t)CONFIG_FILE_MAX)
 		good = fail(loader, NULL, "no file of at most %u bytes", CONFIG_FILE_MAX);
 	else
-		good = name && *name ? read_whole(loader, file) : fail(loader, NULL, "no memory");
+		good = name && *name ? read_whole(loader, file, (size_t)info.st_size)
+				     : fail(loader, NULL, "no memory");
 	fclose(file);
 	return good;
 }
