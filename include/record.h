@@ -320,12 +320,18 @@ struct relay_record {
 	__u8 data[]; /* the addresses, then the name */
 };
 
-/* Whether systemd started a system unit because of its timer. */
+enum activation {
+	ACTIVATION_UNKNOWN, /* systemd is not the manager here, did not answer, or has forgotten */
+	ACTIVATION_OTHER,
+	ACTIVATION_TIMER, /* a timer of the unit elapsed, and so it was started */
+};
+
+/* What made systemd start a system unit. */
 struct activation_record {
 	struct record h;
 	__u64 start_ns; /* of the process that was asked for */
 	__u32 pid;
-	__u32 timer; /* 1: by its timer; 0: not, or that cannot be told */
+	__u32 by; /* enum activation */
 };
 
 #endif

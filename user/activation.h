@@ -5,11 +5,9 @@
 
 #include <stdint.h>
 
-enum activation {
-	ACTIVATION_UNKNOWN, /* systemd is not the manager here, did not answer, or has forgotten */
-	ACTIVATION_OTHER,
-	ACTIVATION_TIMER, /* a timer of the unit elapsed, and so it was started */
-};
+#include <linux/types.h>
+
+#include "record.h"
 
 /*
  * Asks systemd over the system bus whether the activation of `unit` that the process belongs to was a timer's.

@@ -392,7 +392,7 @@ static void find_activation(struct request *request)
 {
 	struct activation_record *record = (struct activation_record *)request->record;
 
-	record->timer = activation_of(request->text, record->start_ns) == ACTIVATION_TIMER;
+	record->by = activation_of(request->text, record->start_ns);
 }
 
 /* ---- The threads ---------------------------------------------------------------------------- */

@@ -125,6 +125,9 @@ int names_record(struct names *names, const struct record *record)
 	const struct name_record *name = (const void *)record;
 	const struct cgroup_record *cgroup = (const void *)record;
 	const struct activation_record *activation = (const void *)record;
+	static const char *const by[] = {
+		[ACTIVATION_UNKNOWN] = "", [ACTIVATION_OTHER] = "other", [ACTIVATION_TIMER] = "timer"};
+	const char *text;
 
 	switch (record->type) {
 	case RECORD_NAME:
@@ -135,8 +138,9 @@ int names_record(struct names *names, const struct record *record)
 		return tell(names, key_cgroup(cgroup->pid, cgroup->start_ns), record->time_ns, cgroup->path,
 			    cgroup->path_len);
 	case RECORD_ACTIVATION:
+		text = by[activation->by];
 		return tell(names, key_activation(activation->pid, activation->start_ns), record->time_ns,
-			    activation->timer ? "timer" : "", activation->timer ? 5 : 0);
+			    text, strlen(text));
 	default: return 0;
 	}
 }

@@ -40,7 +40,8 @@ static const char help[] =
 	"      --no-wire      send hooks alone: no replies, so no outcomes\n"
 	"  -h, --help         this text\n"
 	"\n"
-	"Exit status: 0 done; 1 it failed at run time; 2 the command line is wrong.\n"
+	"Exit status: 0 done; 1 it failed at run time; 2 the command line or the\n"
+	"configuration is wrong.\n"
 	"SIGINT and SIGTERM end it in order. Colour is used on a terminal only, and not if NO_COLOR is "
 	"set.\n";
 

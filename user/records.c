@@ -149,7 +149,7 @@ static bool relay_valid(const struct record *record)
 static bool activation_valid(const struct record *record)
 {
 	return fits(record, sizeof(struct activation_record), 0) &&
-	       ((const struct activation_record *)record)->timer <= 1;
+	       ((const struct activation_record *)record)->by <= ACTIVATION_TIMER;
 }
 
 bool record_valid(const struct record *record, size_t size)

@@ -248,7 +248,9 @@ static bool fill_scheduler(struct sender *sender, struct names *names, uint64_t 
 	if (state == NAME_MISSING && hooks->want_activation)
 		hooks->want_activation(hooks->context, sender->task.pid, sender->task.start_ns, sender->unit);
 	if (state == NAME_KNOWN)
-		sender->scheduler = text[0] ? SCHEDULER_SYSTEMD_TIMER : SCHEDULER_NONE;
+		sender->scheduler = strcmp(text, "timer") == 0	 ? SCHEDULER_SYSTEMD_TIMER
+				    : strcmp(text, "other") == 0 ? SCHEDULER_NONE
+								 : SCHEDULER_NOT_KNOWN;
 	return state == NAME_KNOWN;
 }
 
