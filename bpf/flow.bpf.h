@@ -43,6 +43,25 @@ static __always_inline void flow_address(struct flow_id *id, const struct sock *
 	BPF_CORE_READ_INTO(&id->remote_addr, sk, __sk_common.skc_v6_daddr);
 }
 
+/* The state of a socket whose life a tracepoint tells, and that may not have a cookie yet. */
+static __always_inline struct flow_state *flow_hash_begin(const struct sock *sk, bool create)
+{
+	__u64 cookie = cookie_read(sk), address = (__u64)sk;
+	struct flow_state *state, *before;
+
+	if (!cookie)
+		return flow_hash_get(address, create);
+	state = flow_hash_get(cookie, create);
+	before = bpf_map_lookup_elem(&flow_hash, &address);
+	if (state && before) { /* it got its cookie on the way */
+		__builtin_memcpy(state, before, sizeof(*state));
+		state->id.cookie = cookie;
+	}
+	if (before)
+		bpf_map_delete_elem(&flow_hash, &address);
+	return state;
+}
+
 /* Begins the state of a socket anew: nothing of an earlier connection is inherited. */
 static __always_inline void state_begin(struct flow_state *state, __u64 cookie, __u32 flags)
 {
@@ -132,27 +151,31 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)sk;
 	struct flow_state *state;
-	__u64 cookie;
+	__u64 key;
 
 	if (new != TCP_SYN_SENT &&new != TCP_ESTABLISHED &&new != TCP_CLOSE)
 		return 0;
 	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
-	cookie = bpf_get_socket_cookie(sk);
-	if (new == TCP_CLOSE) {
-		state = FLOW_STATE(sk, cookie, false);
-		if (state && state->emitted)
-			emit_close(state);
-		if (state)
-			bpf_map_delete_elem(&flow_hash, &cookie);
-		bpf_sk_storage_delete(&flow_storage, sk);
-		return 0;
-	}
-	state = FLOW_STATE(sk, cookie, true);
+	if (socket_cookies)
+		state = FLOW_STATE_OF(sk, new != TCP_CLOSE);
+	else
+		state = flow_hash_begin(sk, new != TCP_CLOSE);
 	if (!state)
 		return 0;
+	key = state->id.cookie;
+	if (new == TCP_CLOSE) {
+		if (state->emitted)
+			emit_close(state);
+		if (state->id.flags & FLOW_MPTCP)
+			bpf_map_delete_elem(&mptcp_copied, &key);
+		bpf_map_delete_elem(&flow_hash, &key);
+		if (socket_storage)
+			bpf_sk_storage_delete(&flow_storage, sk);
+		return 0;
+	}
 	if (new == TCP_SYN_SENT) {
-		state_begin(state, cookie, FLOW_FROM_START);
+		state_begin(state, key, FLOW_FROM_START);
 		task_identify(current_task(), &state->opener);
 		if (BPF_CORE_READ(tp, fastopen_req)) {
 			state->id.flags |= FLOW_FASTOPEN;
@@ -164,7 +187,7 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 		}
 	} else {
 		if (old != TCP_SYN_SENT)
-			state_begin(state, cookie, FLOW_FROM_START | FLOW_ACCEPTED);
+			state_begin(state, key, FLOW_FROM_START | FLOW_ACCEPTED);
 		flow_address(&state->id, sk);
 	}
 	return 0;

@@ -4,9 +4,12 @@
  * settings that user space fixes before loading.
  *
  * The state of a socket lives in its socket storage: it dies with the socket, cannot be evicted by
- * opening other sockets, and costs one lookup. Programs that cannot reach it (kprobes), and sockets
- * whose storage the kernel will not grow (its owner may have used up the option memory on purpose),
- * use an LRU hash keyed by socket cookie instead.
+ * opening other sockets, and costs one lookup. Where not every program can reach it (kprobes; before
+ * 5.12, any tracing program), and for sockets whose storage the kernel will not grow (its owner may
+ * have used up the option memory on purpose), it lives in an LRU hash keyed by socket cookie instead.
+ *
+ * A cookie is made when it is first asked for, and not every program can ask. A socket that has none
+ * yet is known by its address until it is connected; for good, where no wire hook makes cookies.
  */
 #ifndef SMTPSNOOP_MAPS_BPF_H
 #define SMTPSNOOP_MAPS_BPF_H
@@ -22,7 +25,8 @@
 /* ---- Settings, constant once loaded -------------------------------------------------------- */
 
 const volatile bool wire_hook = true;	   /* the wire hook is attached: it has the bytes */
-const volatile bool socket_storage = true; /* the send hooks' program type can use socket storage */
+const volatile bool socket_storage = true; /* every program can use socket storage */
+const volatile bool socket_cookies = true; /* tracing programs can make a socket's cookie (5.12) */
 const volatile __u32 ring_size = 8 << 20;  /* bytes of the ring buffer */
 const volatile __u32 own_tgid = 0;	   /* the watch itself */
 
@@ -152,7 +156,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 32768);
-	__type(key, __u64); /* socket cookie */
+	__type(key, __u64); /* socket cookie, or address */
 	__type(value, struct flow_state);
 } flow_hash SEC(".maps");
 
@@ -186,25 +190,65 @@ static __always_inline struct flow_state *flow_hash_get(__u64 cookie, bool creat
 	if (!state)
 		return NULL;
 	bpf_map_update_elem(&flow_hash, &cookie, state, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&flow_hash, &cookie);
+	state = bpf_map_lookup_elem(&flow_hash, &cookie);
+	if (state)
+		state->id.cookie = cookie;
+	else
+		count(COUNTER_STATE_FAILED, 1);
+	return state;
+}
+
+/* A socket's cookie as it stands; 0: none was made yet. */
+static __always_inline __u64 cookie_read(const struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 }
 
 /*
- * The state of a socket, made if it has none and `create` is set. A macro, because the verifier
- * wants to see the helper called with the program's own kind of socket pointer: sk is a struct
- * sock of a BTF-typed program or a struct bpf_sock.
+ * The state in the hash of a socket that a tracing program was given. With the wire hook, a connected
+ * socket without a cookie gets none made: the wire does that with the first segment, and would not find it.
  */
-#define FLOW_STATE(sk, cookie, create)                                                                       \
+static __always_inline struct flow_state *flow_hash_of(const struct sock *sk, bool create)
+{
+	__u64 cookie = cookie_read(sk);
+	struct flow_state *state = flow_hash_get(cookie, false);
+
+	if (!state)
+		state = flow_hash_get((__u64)sk, false);
+	if (state || !create)
+		return state;
+	if (cookie)
+		return flow_hash_get(cookie, true);
+	return wire_hook ? NULL : flow_hash_get((__u64)sk, true);
+}
+
+/*
+ * The state of a socket, made if it has none and `create` is set; in its storage, else in the hash by
+ * the expression `hashed`. A macro, because the verifier wants to see the helper called with the
+ * program's own kind of socket pointer: sk is a struct sock of a BTF-typed program or a struct bpf_sock.
+ */
+#define FLOW_STATE(sk, create, hashed)                                                                       \
 	({                                                                                                   \
-		struct flow_state *flow_state_ =                                                             \
-			bpf_sk_storage_get(&flow_storage, (sk), NULL,                                        \
-					   (create) ? BPF_SK_STORAGE_GET_F_CREATE : 0);                      \
-		if (!flow_state_) {                                                                          \
-			flow_state_ = flow_hash_get((cookie), (create));                                     \
-			if (!flow_state_ && (create))                                                        \
-				count(COUNTER_STATE_FAILED, 1);                                              \
+		struct flow_state *flow_state_ = NULL;                                                       \
+		if (socket_storage)                                                                          \
+			flow_state_ = bpf_sk_storage_get(&flow_storage, (sk), NULL,                          \
+							 (create) ? BPF_SK_STORAGE_GET_F_CREATE : 0);        \
+		flow_state_ ? flow_state_ : (hashed);                                                        \
+	})
+
+/* The same for a tracing program's struct sock. */
+#define FLOW_STATE_OF(sk, create)                                                                            \
+	({                                                                                                   \
+		struct flow_state *state_of_;                                                                \
+		if (socket_cookies) {                                                                        \
+			__u64 cookie_ = bpf_get_socket_cookie(sk);                                           \
+			state_of_ = FLOW_STATE(sk, create, flow_hash_get(cookie_, (create)));                \
+			if (state_of_ && !state_of_->id.cookie)                                              \
+				state_of_->id.cookie = cookie_;                                              \
+		} else {                                                                                     \
+			state_of_ = flow_hash_of(sk, (create));                                              \
 		}                                                                                            \
-		flow_state_;                                                                                 \
+		state_of_;                                                                                   \
 	})
 
 #endif

@@ -3,7 +3,7 @@
  * The send hook: who sends, and what it meant to send. One body, send_begin() and send_end(); below
  * it thin wrappers for each family of hooks:
  *
- *   fentry	  fentry and fexit of tcp_sendmsg_locked
+ *   fentry	  fentry and fexit of tcp_sendmsg_locked, tcp_sendpage_locked (before 6.5) and mptcp_sendmsg
  *   kprobe	  kprobe and kretprobe of the same
  *   tracepoint	  tp_btf tcp_sendmsg_locked (at each turn of its loop) and sock_send_length
  *
@@ -19,9 +19,16 @@
 #include "flow.bpf.h"
 #include "iter.bpf.h"
 
-/* Pieces told of one send where there is no wire hook; the rest is a gap. More where the kernel has bpf_loop (5.17). */
+/*
+ * Pieces told of one send where there is no wire hook; the rest is a gap. Before 5.13 a program that so much
+ * as mentions bpf_loop() is refused, so those that do have a twin of fewer pieces, whose name ends with _few.
+ */
 #define PIECES_MAX     1280U /* UIO_MAXIOV, and some pieces of more than SEND_PIECE_MAX */
-#define PIECES_MAX_FEW 32U
+#define PIECES_MAX_FEW 128U
+
+enum pieces_many { PIECES_FEW, PIECES_MANY };
+
+struct page; /* of sendfile, before 6.5: never looked into */
 
 /* A call under way, by task. */
 struct pending {
@@ -164,13 +171,14 @@ static long emit_turn(__u32 index, struct pieces *pieces)
  * changes from piece to piece is kept in the map, not in registers, or the verifier would walk every
  * combination.
  */
-static __always_inline void emit_pieces(struct flow_state *state, struct pending *pending, __u32 accepted)
+static __always_inline void emit_pieces(struct flow_state *state, struct pending *pending, __u32 accepted,
+					const enum pieces_many many)
 {
 	struct pieces pieces = {.state = state, .pending = pending};
 	__u32 i;
 
 	pending->left = accepted;
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_loop)) {
+	if (many == PIECES_MANY) {
 		bpf_loop(PIECES_MAX, emit_turn, &pieces, 0);
 	} else {
 		for (i = 0; i < PIECES_MAX_FEW && pending->left; i++) {
@@ -216,8 +224,8 @@ static __always_inline bool send_goes_on(const struct flow_state *state, __u32 t
 	       state->entry_len - (seq - state->entry_seq) == left;
 }
 
-static __always_inline void send_begin(const struct sock *sk, const struct msghdr *msg,
-				       struct flow_state *state)
+static __always_inline void send_begin_vector(const struct sock *sk, const struct vector *vector,
+					      struct flow_state *state)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct pending pending = {};
@@ -230,7 +238,7 @@ static __always_inline void send_begin(const struct sock *sk, const struct msghd
 	if (socket_state != TCP_ESTABLISHED && socket_state != TCP_CLOSE_WAIT)
 		return; /* Fast Open: no stream position yet; told at the end */
 	pending.seq = write_seq(sk);
-	vector_of(msg, &pending.vector);
+	pending.vector = *vector;
 	if (send_goes_on(state, id, pending.seq, pending.vector.count))
 		return;
 	if (state->tx != LOOK_SMTP && !(wire_hook && state->rx == LOOK_SMTP))
@@ -249,6 +257,23 @@ static __always_inline void send_begin(const struct sock *sk, const struct msghd
 	}
 	pending.sk = (__u64)sk;
 	bpf_map_update_elem(&sends, &id, &pending, BPF_ANY);
+}
+
+static __always_inline void send_begin(const struct sock *sk, const struct msghdr *msg,
+				       struct flow_state *state)
+{
+	struct vector vector;
+
+	vector_of(msg, &vector);
+	send_begin_vector(sk, &vector, state);
+}
+
+/* A page that sendfile or splice hands over (before 6.5): there is no address to read it at. */
+static __always_inline void send_begin_page(const struct sock *sk, size_t size, struct flow_state *state)
+{
+	struct vector vector = {.count = size, .memory = MEMORY_NONE};
+
+	send_begin_vector(sk, &vector, state);
 }
 
 /* The end of a call whose bytes the wire has. `seq_end`: the stream position behind the last one. */
@@ -271,7 +296,8 @@ static __always_inline void send_end_wire(const struct sock *sk, struct flow_sta
 }
 
 /* The end of a call where there is no wire hook. */
-static __always_inline void send_end_alone(const struct sock *sk, struct flow_state *state, int ret)
+static __always_inline void send_end_alone(const struct sock *sk, struct flow_state *state, int ret,
+					   const enum pieces_many many)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct pending *pending = bpf_map_lookup_elem(&sends, &id);
@@ -286,18 +312,19 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 		send_look(state, &pending->vector);
 	if (ret > 0 && state_copied(state)) {
 		emit_sender(state, 0);
-		emit_pieces(state, pending, ret);
+		emit_pieces(state, pending, ret, many);
 		state_tried(state);
 	}
 	bpf_map_delete_elem(&sends, &id);
 }
 
-static __always_inline void send_end(const struct sock *sk, struct flow_state *state, int ret)
+static __always_inline void send_end(const struct sock *sk, struct flow_state *state, int ret,
+				     const enum pieces_many many)
 {
 	if (wire_hook)
 		send_end_wire(sk, state, ret);
 	else
-		send_end_alone(sk, state, ret);
+		send_end_alone(sk, state, ret, many);
 }
 
 /*
@@ -321,8 +348,7 @@ static __always_inline void send_end_mptcp(const struct sock *sk, int ret)
 	state = flow_hash_get(cookie, true);
 	if (!state)
 		return;
-	if (!state->id.cookie) {
-		state->id.cookie = cookie;
+	if (!state->id.local_port) {
 		state->id.flags = FLOW_MPTCP;
 		flow_address(&state->id, subflow);
 	}
@@ -335,13 +361,10 @@ static __always_inline void send_end_mptcp(const struct sock *sk, int ret)
 SEC("tp_btf/tcp_sendmsg_locked")
 int BPF_PROG(tracepoint_begin, struct sock *sk, struct msghdr *msg)
 {
-	struct flow_state *state = FLOW_STATE(sk, bpf_get_socket_cookie(sk), true);
+	struct flow_state *state = FLOW_STATE_OF(sk, true);
 
-	if (state) {
-		if (!state->id.cookie)
-			state->id.cookie = bpf_get_socket_cookie(sk);
+	if (state)
 		send_begin(sk, msg, state);
-	}
 	return 0;
 }
 
@@ -352,9 +375,9 @@ int BPF_PROG(tracepoint_end, struct sock *sk, int ret)
 	__u16 protocol = sk->sk_protocol;
 
 	if (protocol == IPPROTO_TCP) {
-		state = FLOW_STATE(sk, bpf_get_socket_cookie(sk), false);
+		state = FLOW_STATE_OF(sk, false);
 		if (state)
-			send_end(sk, state, ret);
+			send_end(sk, state, ret, PIECES_MANY);
 	} else if (protocol == IPPROTO_MPTCP) {
 		send_end_mptcp(sk, ret);
 	}
@@ -366,23 +389,57 @@ int BPF_PROG(tracepoint_end, struct sock *sk, int ret)
 SEC("fentry/tcp_sendmsg_locked")
 int BPF_PROG(fentry_begin, struct sock *sk, struct msghdr *msg)
 {
-	struct flow_state *state = FLOW_STATE(sk, bpf_get_socket_cookie(sk), true);
+	struct flow_state *state = FLOW_STATE_OF(sk, true);
 
-	if (state) {
-		if (!state->id.cookie)
-			state->id.cookie = bpf_get_socket_cookie(sk);
+	if (state)
 		send_begin(sk, msg, state);
-	}
 	return 0;
 }
 
 SEC("fexit/tcp_sendmsg_locked")
 int BPF_PROG(fexit_end, struct sock *sk, struct msghdr *msg, size_t size, int ret)
 {
-	struct flow_state *state = FLOW_STATE(sk, bpf_get_socket_cookie(sk), false);
+	struct flow_state *state = FLOW_STATE_OF(sk, false);
 
 	if (state)
-		send_end(sk, state, ret);
+		send_end(sk, state, ret, PIECES_MANY);
+	return 0;
+}
+
+SEC("fexit/tcp_sendmsg_locked")
+int BPF_PROG(fexit_end_few, struct sock *sk, struct msghdr *msg, size_t size, int ret)
+{
+	struct flow_state *state = FLOW_STATE_OF(sk, false);
+
+	if (state)
+		send_end(sk, state, ret, PIECES_FEW);
+	return 0;
+}
+
+SEC("fentry/tcp_sendpage_locked")
+int BPF_PROG(fentry_page_begin, struct sock *sk, struct page *page, int offset, size_t size)
+{
+	struct flow_state *state = FLOW_STATE_OF(sk, true);
+
+	if (state)
+		send_begin_page(sk, size, state);
+	return 0;
+}
+
+SEC("fexit/tcp_sendpage_locked")
+int BPF_PROG(fexit_page_end, struct sock *sk, struct page *page, int offset, size_t size, int flags, int ret)
+{
+	struct flow_state *state = FLOW_STATE_OF(sk, false);
+
+	if (state)
+		send_end(sk, state, ret, PIECES_FEW);
+	return 0;
+}
+
+SEC("fexit/mptcp_sendmsg")
+int BPF_PROG(fexit_mptcp_end, struct sock *sk, struct msghdr *msg, size_t size, int ret)
+{
+	send_end_mptcp(sk, ret);
 	return 0;
 }
 
@@ -392,41 +449,100 @@ int BPF_PROG(fexit_end, struct sock *sk, struct msghdr *msg, size_t size, int re
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
-	__type(key, __u64); /* pid and tid */
+	__type(key, __u64); /* pid and tid, and CALL_MPTCP */
 	__type(value, __u64);
 } calls SEC(".maps");
+
+#define CALL_MPTCP (1ULL << 63) /* no pid has that bit; a call on the master socket has others inside it */
+
+static __always_inline void call_begin(const struct sock *sk, __u64 kind)
+{
+	__u64 id = bpf_get_current_pid_tgid() | kind, address = (__u64)sk;
+
+	bpf_map_update_elem(&calls, &id, &address, BPF_ANY);
+}
+
+/* The socket of the call that ends; NULL: its beginning was not of interest. */
+static __always_inline const struct sock *call_end(__u64 kind)
+{
+	__u64 id = bpf_get_current_pid_tgid() | kind, *address = bpf_map_lookup_elem(&calls, &id);
+	const struct sock *sk;
+
+	if (!address)
+		return NULL;
+	sk = (const struct sock *)*address;
+	bpf_map_delete_elem(&calls, &id);
+	return sk;
+}
+
+static __always_inline void kretprobe_send_end(int ret, const enum pieces_many many)
+{
+	const struct sock *sk = call_end(0);
+	struct flow_state *state = sk ? flow_hash_of(sk, false) : NULL;
+
+	if (state)
+		send_end(sk, state, ret, many);
+}
 
 SEC("kprobe/tcp_sendmsg_locked")
 int BPF_KPROBE(kprobe_begin, struct sock *sk, struct msghdr *msg)
 {
-	__u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), id = bpf_get_current_pid_tgid(),
-	      address = (__u64)sk;
-	struct flow_state *state = flow_hash_get(cookie, true);
+	struct flow_state *state = flow_hash_of(sk, true);
 
-	if (!state)
-		return 0;
-	if (!state->id.cookie)
-		state->id.cookie = cookie;
-	send_begin(sk, msg, state);
-	if (state_copied(state))
-		bpf_map_update_elem(&calls, &id, &address, BPF_ANY);
+	if (state)
+		send_begin(sk, msg, state);
+	if (!state || state_copied(state))
+		call_begin(sk, 0);
 	return 0;
 }
 
 SEC("kretprobe/tcp_sendmsg_locked")
 int BPF_KRETPROBE(kretprobe_end, int ret)
 {
-	__u64 id = bpf_get_current_pid_tgid(), *address = bpf_map_lookup_elem(&calls, &id);
-	struct flow_state *state;
-	struct sock *sk;
+	kretprobe_send_end(ret, PIECES_MANY);
+	return 0;
+}
 
-	if (!address)
-		return 0;
-	sk = (struct sock *)*address;
-	bpf_map_delete_elem(&calls, &id);
-	state = flow_hash_get(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter), false);
+SEC("kretprobe/tcp_sendmsg_locked")
+int BPF_KRETPROBE(kretprobe_end_few, int ret)
+{
+	kretprobe_send_end(ret, PIECES_FEW);
+	return 0;
+}
+
+SEC("kprobe/tcp_sendpage_locked")
+int BPF_KPROBE(kprobe_page_begin, struct sock *sk, struct page *page, int offset, size_t size)
+{
+	struct flow_state *state = flow_hash_of(sk, true);
+
 	if (state)
-		send_end(sk, state, ret);
+		send_begin_page(sk, size, state);
+	if (!state || state_copied(state))
+		call_begin(sk, 0);
+	return 0;
+}
+
+SEC("kretprobe/tcp_sendpage_locked")
+int BPF_KRETPROBE(kretprobe_page_end, int ret)
+{
+	kretprobe_send_end(ret, PIECES_FEW);
+	return 0;
+}
+
+SEC("kprobe/mptcp_sendmsg")
+int BPF_KPROBE(kprobe_mptcp_begin, struct sock *sk)
+{
+	call_begin(sk, CALL_MPTCP);
+	return 0;
+}
+
+SEC("kretprobe/mptcp_sendmsg")
+int BPF_KRETPROBE(kretprobe_mptcp_end, int ret)
+{
+	const struct sock *sk = call_end(CALL_MPTCP);
+
+	if (sk)
+		send_end_mptcp(sk, ret);
 	return 0;
 }
 

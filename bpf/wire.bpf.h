@@ -252,6 +252,8 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 	struct bpf_sock *sk;
 	bool tls_begins;
 
+	if (!socket_cookies)
+		bpf_get_socket_cookie(skb); /* with the SYN: from then on every program knows it */
 	if (!segment_parse(skb, &segment))
 		return 1;
 	sk = skb->sk;
@@ -260,10 +262,7 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || sk->state == TCP_LISTEN)
 		return 1;
-	if (socket_storage)
-		state = FLOW_STATE(sk, bpf_get_socket_cookie(skb), true);
-	else
-		state = flow_hash_get(bpf_get_socket_cookie(skb), true);
+	state = FLOW_STATE(sk, true, flow_hash_get(bpf_get_socket_cookie(skb), true));
 	if (!state)
 		return 1;
 	tls_begins = segment_look(skb, state, &segment, outbound);

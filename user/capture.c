@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "smtpsnoop.skel.h"
@@ -90,6 +91,35 @@ static bool cgroup_root(char *path, size_t size)
 	return found;
 }
 
+/* Whether this kernel has a function of that name. Its type information lists those that are not exported too. */
+static bool kernel_has(const struct btf *kernel, const char *function)
+{
+	return btf__find_by_name_kind(kernel, function, BTF_KIND_FUNC) >= 0;
+}
+
+/* Of the functions that are hooked, those that not every kernel has: what passes there passes elsewhere in others. */
+static bool target_missing(const struct bpf_program *program, const struct btf *kernel)
+{
+	static const char *const optional[] = {"tcp_sendpage_locked", "mptcp_sendmsg"};
+	const char *target = strchr(bpf_program__section_name(program), '/');
+
+	for (size_t i = 0; target && i < sizeof(optional) / sizeof(optional[0]); i++) {
+		if (strcmp(target + 1, optional[i]) == 0)
+			return !kernel_has(kernel, optional[i]);
+	}
+	return false;
+}
+
+/* A program and its twin whose name ends with _few: one is for kernels with bpf_loop(), one for those without. */
+static bool twin_wanted(const char *name, const struct btf *kernel)
+{
+	bool loop = kernel_has(kernel, "bpf_loop");
+
+	if (strstr(name, "_end_few"))
+		return !loop;
+	return loop || (strcmp(name, "fexit_end") != 0 && strcmp(name, "kretprobe_end") != 0);
+}
+
 /* Programs are named for their family; those of none serve all. */
 static bool program_wanted(const char *name, enum hook hook, bool wire)
 {
@@ -113,19 +143,32 @@ static bool program_wanted(const char *name, enum hook hook, bool wire)
 static int capture_load(struct capture *capture, const struct capture_options *options)
 {
 	uint32_t ring_size = options->ring_size ? options->ring_size : RING_SIZE_DEFAULT;
+	struct btf *kernel = btf__load_vmlinux_btf();
 	struct bpf_program *program;
 	int error;
 
-	capture->skeleton = smtpsnoop_bpf__open();
-	if (!capture->skeleton)
+	if (!kernel)
 		return -errno;
+
+	capture->skeleton = smtpsnoop_bpf__open();
+	if (!capture->skeleton) {
+		error = -errno;
+		btf__free(kernel);
+		return error;
+	}
 	bpf_object__for_each_program(program, capture->skeleton->obj)
 	{
 		bpf_program__set_autoload(program, program_wanted(bpf_program__name(program), capture->hook,
-								  capture->wire));
+								  capture->wire) &&
+							   !target_missing(program, kernel) &&
+							   twin_wanted(bpf_program__name(program), kernel));
 	}
 	capture->skeleton->rodata->wire_hook = capture->wire;
-	capture->skeleton->rodata->socket_storage = capture->hook != HOOK_KPROBE;
+	capture->skeleton->rodata->socket_cookies = kernel_has(kernel, "bpf_get_socket_ptr_cookie");
+	capture->skeleton->rodata->socket_storage = capture->hook != HOOK_KPROBE &&
+						    capture->skeleton->rodata->socket_cookies &&
+						    kernel_has(kernel, "bpf_sk_storage_get_tracing");
+	btf__free(kernel);
 	capture->skeleton->rodata->ring_size = ring_size;
 	error = bpf_map__set_max_entries(capture->skeleton->maps.ring, ring_size);
 	return error ? error : smtpsnoop_bpf__load(capture->skeleton);
@@ -160,7 +203,7 @@ static int capture_attach(struct capture *capture, bool *wire_failed)
 		bool wire = strncmp(name, "wire_", 5) == 0;
 		int error = 0;
 
-		if (!program_wanted(name, capture->hook, capture->wire))
+		if (!bpf_program__autoload(program))
 			continue;
 		if (capture->link_count == LINKS_MAX)
 			return -E2BIG;

@@ -25,13 +25,15 @@ import uuid
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.path.abspath(os.environ.get("SMTPSNOOP", os.path.join(ROOT, "build", "smtpsnoop")))
+HOOK = os.environ.get("SMTPSNOOP_HOOK", "")  # the family of hooks that every watch is to take
 SCHEMA = os.path.join(ROOT, "docs", "event.schema.json")
 PYTHON = sys.executable
 PYTHON_EXECUTABLE = os.path.realpath(PYTHON)
 
-START_S = 20  # until `started` has been written
-STOP_S = 20  # until the program has ended after a signal
-EVENT_S = 8  # until an event has been written (the contract says 1 s; test_sends measures that)
+SLOW = int(os.environ.get("SMTPSNOOP_SLOW", "1"))  # how many times slower than a host this machine may be
+START_S = 20 * SLOW  # until `started` has been written
+STOP_S = 20 * SLOW  # until the program has ended after a signal
+EVENT_S = 8 * SLOW  # until an event has been written (the contract says 1 s; test_sends measures that)
 VALIDATED_MAX = 4000  # events validated a run: beyond that, evenly chosen ones
 
 
@@ -160,6 +162,8 @@ class Watch:
         self.lines, self.events, self.broken = [], [], []
         self.output = output
         self.arrived = threading.Condition()
+        if HOOK and command in (("watch",), ("record",)) and "--hook" not in options:
+            options = ("--hook", HOOK, *options)
         argv = [*prefix, PROGRAM, *command, *(("-o", output) if output else ()), *options]
         self.spool = spool
         with open(spool or os.devnull, "wb") as file:
@@ -380,7 +384,7 @@ class LiveCase(unittest.TestCase):
             raise Overtime(f"over its limit of {self.limit_s} s")
 
         before = signal.signal(signal.SIGALRM, overtime)
-        signal.alarm(self.limit_s)
+        signal.alarm(self.limit_s * SLOW)
         try:
             return super().run(result)
         finally:

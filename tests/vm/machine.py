@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Virtual machines for the tests: Debian's kernels of several releases, fetched as ordinary packages and kept in a
+cache; an initramfs made from the host's own packages; QEMU with software emulation.
+
+Nothing of the host is changed: the packages are downloaded and unpacked, not installed.
+"""
+
+import functools
+import glob
+import lzma
+import os
+import re
+import shutil
+import subprocess
+
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "smtpsnoop", "kernels")
+
+# name: the Debian release that ships it, its architecture, and its meta package
+KERNELS = {
+    "5.10": ("bullseye", "amd64", "linux-image-cloud-amd64"),
+    "6.1": ("bookworm", "amd64", "linux-image-cloud-amd64"),
+    "6.12": ("trixie", "amd64", "linux-image-cloud-amd64"),
+    "7.2": ("forky", "amd64", "linux-image-cloud-amd64"),
+    "6.1-arm64": ("bookworm", "arm64", "linux-image-cloud-arm64"),
+}
+
+# What the tests use of kernel modules; what one needs comes first.
+MODULES = ("crypto/ghash-generic", "arch/x86/crypto/ghash-clmulni-intel", "crypto/gcm", "crypto/ctr", "crypto/geniv",
+           "crypto/seqiv", "net/tls/tls", "drivers/infiniband/core/ib_core", "net/smc/smc", "drivers/net/veth",
+           "net/packet/af_packet")
+
+QEMU = {
+    "amd64": ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"],
+    "arm64": ["qemu-system-aarch64", "-accel", "tcg,thread=multi", "-M", "virt", "-cpu", "cortex-a57"],
+}
+CONSOLE = {"amd64": "ttyS0", "arm64": "ttyAMA0"}
+
+
+def run(*command, **keywords):
+    return subprocess.run(command, check=True, stdin=subprocess.DEVNULL, **keywords)
+
+
+def output(*command, **keywords):
+    return run(*command, stdout=subprocess.PIPE, text=True, **keywords).stdout
+
+
+# ---- Kernels ------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=None)
+def host_suite():
+    with open("/etc/os-release", encoding="utf-8") as file:
+        return re.search(r"^VERSION_CODENAME=(\S+)", file.read(), re.M).group(1)
+
+
+def apt_options(folder, suite, arch):
+    """Options that let apt see another release beside the host's: its sources, with the suite's name replaced."""
+    parts = f"{folder}/sources"
+    os.makedirs(f"{folder}/lists/partial", exist_ok=True)
+    os.makedirs(f"{folder}/cache/archives/partial", exist_ok=True)
+    os.makedirs(parts, exist_ok=True)
+    open(f"{folder}/status", "w", encoding="ascii").close()
+    for path in ["/etc/apt/sources.list", *glob.glob("/etc/apt/sources.list.d/*")]:
+        if not os.path.exists(path):
+            continue
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        if re.search(rf"^(Suites:.*|deb .*)\b{host_suite()}\b", text, re.M) and "main" in text:
+            # only the archive itself: other vendors' have no such suite
+            text = re.sub(rf"\b{host_suite()}\b", suite, text)
+            name = os.path.basename(path)
+            if name == "sources.list":
+                name = "host.list"
+            with open(f"{parts}/{name}", "w", encoding="utf-8") as file:
+                file.write(text)
+    return ["-qq", "-o", "APT::Sandbox::User=root", "-o", f"APT::Architecture={arch}", "-o",
+            f"APT::Architectures={arch}", "-o", "Dir::Etc::sourcelist=/dev/null", "-o", f"Dir::Etc::sourceparts={parts}",
+            "-o", f"Dir::State::Lists={folder}/lists", "-o", f"Dir::State::status={folder}/status", "-o",
+            f"Dir::Cache={folder}/cache", "-o", "Acquire::Languages=none", "-o", "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false"]
+
+
+def download(folder, options, package):
+    """The path of a downloaded package, by the version that the release has now."""
+    for path in glob.glob(f"{folder}/{package}_*.deb"):
+        os.remove(path)
+    run("apt-get", *options, "download", package, cwd=folder)
+    return glob.glob(f"{folder}/{package}_*.deb")[0]
+
+
+def images(folder):
+    return glob.glob(f"{folder}/root/boot/vmlinu*-*") + glob.glob(f"{folder}/root/usr/lib/modules/*/vmlinu*")
+
+
+def kernel(name):
+    """The folder of an unpacked kernel and the path of its image: fetched once, then from the cache."""
+    suite, arch, meta = KERNELS[name]
+    folder = f"{CACHE}/{name}"
+    found = images(folder)
+    if not found:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        options = apt_options(folder, suite, arch)
+        subprocess.run(["apt-get", *options, "update"], check=False, stdin=subprocess.DEVNULL)
+        depends = output("apt-cache", *options, "depends", meta)
+        package = re.search(r"Depends: (linux-image-\S+)", depends).group(1)
+        # from 7.2 on, image and modules are packages of their own
+        parts = re.findall(r"Depends: (linux-(?:binary|modules)-\S+)", output("apt-cache", *options, "depends", package))
+        for one in [package, *parts]:
+            deb = download(folder, options, one)
+            run("dpkg-deb", "-x", deb, f"{folder}/root")
+            os.remove(deb)
+        shutil.rmtree(f"{folder}/lists")
+        found = images(folder)
+    return f"{folder}/root", found[0]
+
+
+def modules(root, tree):
+    """Copies what MODULES names, uncompressed, into the tree as /modules/NN-NAME.ko."""
+    os.makedirs(f"{tree}/modules", exist_ok=True)
+    for number, name in enumerate(MODULES):
+        for path in glob.glob(f"{root}/lib/modules/*/kernel/{name}.ko*") + glob.glob(
+                f"{root}/usr/lib/modules/*/kernel/{name}.ko*"):
+            opened = lzma.open(path) if path.endswith(".xz") else open(path, "rb")
+            with opened as source, open(f"{tree}/modules/{number:02}-{os.path.basename(name)}.ko", "wb") as target:
+                shutil.copyfileobj(source, target)
+
+
+# ---- The tree of an initramfs ---------------------------------------------------------------------
+
+
+def copy(tree, path, target=None):
+    target = tree + (target or path)
+    if not os.path.exists(target):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copy(path, target)
+
+
+def with_libraries(tree, program, target=None):
+    """A program or library of the host, and all that it is linked to."""
+    copy(tree, program, target)
+    shown = subprocess.run(["ldd", program], check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                           text=True).stdout
+    for path in re.findall(r"/\S+", shown):
+        copy(tree, path)
+
+
+def busybox(tree, names, program="/bin/busybox"):
+    os.makedirs(f"{tree}/bin", exist_ok=True)
+    shutil.copy(program, f"{tree}/bin/busybox")
+    for name in names:
+        if not os.path.lexists(f"{tree}/bin/{name}"):
+            os.symlink("busybox", f"{tree}/bin/{name}")
+
+
+def package_files(tree, *packages):
+    """The files of installed packages, without their documentation, and what their programs are linked to."""
+    for package in packages:
+        for path in output("dpkg", "-L", package).splitlines():
+            if path.startswith(("/usr/share/doc", "/usr/share/man", "/usr/share/lintian", "/usr/share/locale")):
+                continue
+            if os.path.islink(path):
+                os.makedirs(os.path.dirname(tree + path), exist_ok=True)
+                if not os.path.lexists(tree + path):
+                    os.symlink(os.readlink(path), tree + path)
+            elif os.path.isfile(path):
+                copy(tree, path)
+                if os.access(path, os.X_OK) or ".so" in os.path.basename(path):
+                    with_libraries(tree, path)
+
+
+def pack(tree, image):
+    run("/bin/sh", "-c", f"cd '{tree}' && find . | cpio --quiet -o -H newc >'{image}'")
+
+
+# ---- Running ----------------------------------------------------------------------------------------
+
+
+def command(name, image, initrd, memory=1024, more=()):
+    arch = KERNELS[name][1]
+    return [*QEMU[arch], "-m", str(memory), "-smp", "2", "-nographic", "-no-reboot", "-kernel", image, "-initrd", initrd,
+            "-append", f"console={CONSOLE[arch]} quiet panic=1 oops=panic", *more]
+
+
+def boot(name, image, initrd, timeout_s, on_line=None, **keywords):
+    """Boots to the end; what it printed. `on_line` is told each line as it comes."""
+    process = subprocess.Popen(["timeout", str(timeout_s), *command(name, image, initrd, **keywords)],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    lines = []
+    for line in process.stdout:
+        line = line.decode(errors="replace").replace("\r", "").rstrip("\n")
+        lines.append(line)
+        if on_line:
+            on_line(line)
+    process.wait()
+    return "\n".join(lines)
