@@ -13,6 +13,15 @@ PACKAGES_CHECK := clang-format clang-tidy cppcheck
 
 # ---- Tools and flags --------------------------------------------------------------------------
 
+# CROSS_COMPILE=aarch64-linux-gnu- builds for another machine, against the packages unpacked in SYSROOT.
+ifdef CROSS_COMPILE
+CC	   := $(CROSS_COMPILE)gcc $(if $(SYSROOT),--sysroot=$(SYSROOT))
+ARCH	   := $(firstword $(subst -, ,$(CROSS_COMPILE)))
+ifdef SYSROOT
+export PKG_CONFIG_SYSROOT_DIR := $(SYSROOT)
+export PKG_CONFIG_LIBDIR := $(SYSROOT)/usr/lib/$(CROSS_COMPILE:-=)/pkgconfig:$(SYSROOT)/usr/share/pkgconfig
+endif
+endif
 CC	   ?= gcc
 CLANG	   ?= clang
 BPFTOOL	   ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
@@ -49,7 +58,7 @@ LDFLAGS	 += $(LDHARDEN) -pthread
 LDLIBS	 = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) $(LIBRARIES_OPTIONAL))
 
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Iinclude -Ivmlinux -Ibpf \
-	      -isystem /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null) \
+	      -isystem $(SYSROOT)/usr/include/$(if $(CROSS_COMPILE),$(CROSS_COMPILE:-=),$(shell gcc -print-multiarch 2>/dev/null)) \
 	      -Wall -Wextra -Werror -Wno-unused-parameter
 
 ifneq ($(V),1)
@@ -139,6 +148,26 @@ run: deps ## install what is missing, build, and watch this host (ARGS="-o wide"
 
 test: deps-test ## install what is missing, and run every test
 	@$(MAKE) --no-print-directory tests
+
+.PHONY: test-kernels test-compilers test-arm64
+PACKAGES_ARM64	  := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
+PACKAGES_COMPILERS := clang-14 clang-16 clang-19
+COMPILERS	  := $(PACKAGES_COMPILERS)
+
+test-kernels: deps-test ## the tests of sends on Debian's kernels from 5.10 to 7.2, in virtual machines
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) tests/vm/test_kernels.py $(BUILD)
+
+test-compilers: deps-test ## every program on every kernel, as each clang builds it
+	$(call install_packages,$(PACKAGES_COMPILERS))
+	@for clang in $(COMPILERS); do $(MAKE) --no-print-directory CLANG=$$clang BUILD=build-$$clang all || exit 1; done
+	@$(PYTHON) tests/vm/test_compilers.py $(COMPILERS)
+
+test-arm64: deps-test ## the tests of sends on an arm64 kernel, cross-built, in a virtual machine
+	$(call install_packages,$(PACKAGES_ARM64))
+	@sysroot=$$($(PYTHON) tests/vm/test_kernels.py --sysroot arm64 | tail -n 1) && \
+	$(MAKE) --no-print-directory CROSS_COMPILE=aarch64-linux-gnu- SYSROOT=$$sysroot BUILD=build-arm64 all
+	@$(PYTHON) tests/vm/test_kernels.py build-arm64 6.1-arm64
 
 .PHONY: tests unit
 tests: all unit fuzz-build

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "doctor.h"
 #include "live.h"
 #include "report.h"
 
@@ -238,6 +239,7 @@ int command_doctor(const struct options *options)
 	const char *const *blind;
 	enum hook chosen;
 	bool wire;
+	int status;
 
 	if (geteuid() != 0) {
 		report("cannot examine this kernel", "needs root to load BPF programs: run it with sudo");
@@ -261,5 +263,6 @@ int command_doctor(const struct options *options)
 	blind = hook_blind(chosen, wire);
 	for (int i = 0; blind[i]; i++)
 		printf("%-12s%s\n", i ? "" : "cannot see", blind[i]);
-	return self_test(options);
+	status = self_test(options);
+	return status;
 }

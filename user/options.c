@@ -38,6 +38,7 @@ static const char help[] =
 	"      --duration S   end after S seconds\n"
 	"      --hook HOOK    auto (the default), fentry, kprobe or tracepoint\n"
 	"      --no-wire      send hooks alone: no replies, so no outcomes\n"
+	"      --attack       doctor: try every known way round the watch, harmlessly, over loopback\n"
 	"  -h, --help         this text\n"
 	"\n"
 	"Exit status: 0 done; 1 it failed at run time; 2 the command line or the\n"
@@ -61,6 +62,7 @@ enum option_code {
 	OPTION_DURATION,
 	OPTION_HOOK,
 	OPTION_NO_WIRE,
+	OPTION_ATTACK,
 };
 
 static const struct option long_options[] = {
@@ -74,6 +76,7 @@ static const struct option long_options[] = {
 	{"duration", required_argument, NULL, OPTION_DURATION},
 	{"hook", required_argument, NULL, OPTION_HOOK},
 	{"no-wire", no_argument, NULL, OPTION_NO_WIRE},
+	{"attack", no_argument, NULL, OPTION_ATTACK},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -132,6 +135,7 @@ static int parse_option(struct options *options, int code)
 	case OPTION_USER: options->filter.user = optarg; return 0;
 	case OPTION_UNIT: options->filter.unit = optarg; return 0;
 	case OPTION_CONTAINER: options->filter.container = optarg; return 0;
+	case OPTION_ATTACK: options->attack = true; return 0;
 	case OPTION_NO_WIRE: options->wire = false; return 0;
 	case OPTION_COUNT: return parse_number("--count", optarg, 1, UINT64_MAX, &options->count);
 	case OPTION_PID:

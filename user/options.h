@@ -28,6 +28,7 @@ struct options {
 	enum output output;
 	enum hook hook;
 	bool wire;
+	bool attack; /* doctor: try every known way round it */
 	bool quiet; /* record: no table beside it */
 	struct pipeline_filter filter;
 	uint64_t count;	      /* end after that many messages; 0: never */

@@ -114,6 +114,24 @@ def kernel(name):
     return f"{folder}/root", found[0]
 
 
+def sysroot(arch, packages):
+    """The folder of another architecture's packages and all that they need, unpacked: to build against, and to run."""
+    folder = f"{CACHE}/sysroot-{arch}"
+    if not os.path.exists(f"{folder}/done"):
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        options = apt_options(folder, host_suite(), arch)
+        subprocess.run(["apt-get", *options, "update"], check=False, stdin=subprocess.DEVNULL)
+        run("apt-get", *options, "-o", "Debug::NoLocking=1", "--download-only", "--no-install-recommends", "-y", "install",
+            *packages)
+        for deb in glob.glob(f"{folder}/cache/archives/*.deb"):
+            run("dpkg-deb", "-x", deb, f"{folder}/root")
+            os.remove(deb)
+        shutil.rmtree(f"{folder}/lists")
+        open(f"{folder}/done", "w", encoding="ascii").close()
+    return f"{folder}/root"
+
+
 def modules(root, tree):
     """Copies what MODULES names, uncompressed, into the tree as /modules/NN-NAME.ko."""
     os.makedirs(f"{tree}/modules", exist_ok=True)
@@ -146,7 +164,8 @@ def with_libraries(tree, program, target=None):
 
 def busybox(tree, names, program="/bin/busybox"):
     os.makedirs(f"{tree}/bin", exist_ok=True)
-    shutil.copy(program, f"{tree}/bin/busybox")
+    if not os.path.exists(f"{tree}/bin/busybox"):
+        shutil.copy(program, f"{tree}/bin/busybox")
     for name in names:
         if not os.path.lexists(f"{tree}/bin/{name}"):
             os.symlink("busybox", f"{tree}/bin/{name}")

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The ways in which bytes of a process can reach a TCP peer, for doctor --attack: each brings one mail to
+ * a server that belongs to the test, over loopback or in namespaces of its own, and harms nothing.
+ */
+#ifndef SMTPSNOOP_ATTACK_H
+#define SMTPSNOOP_ATTACK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum attack_status {
+	ATTACK_DONE,	    /* the server took the mail */
+	ATTACK_UNAVAILABLE, /* this kernel, or this machine, does not have it */
+	ATTACK_FAILED,	    /* the mail did not arrive */
+};
+
+/* In memory that the attack's processes and the caller share. */
+struct attack_shared {
+	pid_t sender_pid; /* the process that sent the mail, in the caller's pid namespace */
+	char why[128];	  /* why it is unavailable, or failed */
+};
+
+/* The servers that attack_serve() made: one for each kind of socket. */
+struct attack_server {
+	pid_t pid;
+	uint16_t port;	     /* TCP over IPv4, with Fast Open */
+	uint16_t ipv6_port;  /* 0: there is none */
+	uint16_t mptcp_port; /* 0: there is none */
+	uint16_t smc_port;   /* 0: there is none */
+	uint16_t ktls_port;  /* what comes in is TLS, in the kernel, by a key that both sides know */
+	uint16_t call_port;  /* a connection here is answered by one back, to the port that was said on it */
+};
+
+struct attack_target {
+	struct attack_server server;
+	char sender[64];    /* the reverse-path */
+	char recipient[64]; /* the only one */
+	struct attack_shared *shared;
+};
+
+struct attack {
+	const char *name;  /* as in docs/coverage.md */
+	const char *title; /* for people */
+	enum attack_status (*run)(const struct attack_target *target);
+};
+
+extern const struct attack attacks[];
+extern const size_t attack_count;
+
+/* Runs one in a process group of its own, for at most ten seconds; what is left of it is ended. */
+enum attack_status attack_run(const struct attack *attack, const struct attack_target *target);
+
+/* Starts the servers in a child, which ends with its parent. Returns 0 or a negative errno. */
+int attack_serve(struct attack_server *server);
+
+#endif
