@@ -26,7 +26,7 @@
 #define PIECES_MAX     1280U /* UIO_MAXIOV, and some pieces of more than SEND_PIECE_MAX */
 #define PIECES_MAX_FEW 128U
 
-enum pieces_many { PIECES_FEW, PIECES_MANY };
+enum pieces_many { PIECES_NONE, PIECES_FEW, PIECES_MANY };
 
 struct page; /* of sendfile, before 6.5: never looked into */
 
@@ -180,7 +180,7 @@ static __always_inline void emit_pieces(struct flow_state *state, struct pending
 	pending->left = accepted;
 	if (many == PIECES_MANY) {
 		bpf_loop(PIECES_MAX, emit_turn, &pieces, 0);
-	} else {
+	} else if (many == PIECES_FEW) {
 		for (i = 0; i < PIECES_MAX_FEW && pending->left; i++) {
 			if (!emit_next(state, pending))
 				break;
@@ -432,7 +432,7 @@ int BPF_PROG(fexit_page_end, struct sock *sk, struct page *page, int offset, siz
 	struct flow_state *state = FLOW_STATE_OF(sk, false);
 
 	if (state)
-		send_end(sk, state, ret, PIECES_FEW);
+		send_end(sk, state, ret, PIECES_NONE);
 	return 0;
 }
 
@@ -525,7 +525,7 @@ int BPF_KPROBE(kprobe_page_begin, struct sock *sk, struct page *page, int offset
 SEC("kretprobe/tcp_sendpage_locked")
 int BPF_KRETPROBE(kretprobe_page_end, int ret)
 {
-	kretprobe_send_end(ret, PIECES_FEW);
+	kretprobe_send_end(ret, PIECES_NONE);
 	return 0;
 }
 

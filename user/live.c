@@ -377,6 +377,7 @@ int live_run(const struct live_options *options, struct sink *sink, enum live_en
 	struct live live = {.options = options, .sink = sink, .signals = -1};
 	int status = live_open(&live);
 
+	stop_requested = false;
 	if (!status) {
 		tell_clock(&live);
 		tell_host(&live);

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * doctor --attack: every known way in which bytes of a process can reach a TCP peer, tried on this host
+ * while a watch runs, and what the watch made of each.
+ *
+ * A child runs them one after the other (attack.h), over loopback and in namespaces of its own; each
+ * brings one mail with an address of its own to a server that belongs to the test. What the watch then
+ * says of that address is held against what was done: one message, its envelope whole, from the process
+ * that sent it. docs/coverage.md is the table of what to expect, class by class and family by family;
+ * a class that is expected to be missed is said to be, and only another one fails the command.
+ */
+#include "attack.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "doctor.h"
+#include "live.h"
+#include "report.h"
+
+#define SETTLE_NS   2500000000L /* from the last mail until the watch ends: longer than any event takes */
+#define DURATION_NS 240000000000ULL
+#define ATTACKS_MAX 96U
+#define DOMAIN	    "attack.localhost"
+
+/* What came of one attack; in memory shared with the child that makes it. */
+struct trial {
+	struct attack_shared shared;
+	enum attack_status status;
+	bool made;
+	/* what the watch saw */
+	uint32_t messages;
+	bool whole, by_right_process, complete;
+};
+
+struct attacks_run {
+	struct trial *trials; /* shared */
+	pid_t conductor;
+	bool wire;
+	enum hook hook;
+};
+
+/* ---- Making them ------------------------------------------------------------------------------ */
+
+/* Runs in a child, and ends it. The addresses carry the parent's pid, so that two of these can run at once. */
+static void conduct(struct trial *trials, const char *sender_suffix)
+{
+	const struct timespec settle = {SETTLE_NS / 1000000000L, SETTLE_NS % 1000000000L};
+	struct attack_target target = {};
+	int error = attack_serve(&target.server);
+	pid_t parent = getppid();
+
+	for (size_t i = 0; !error && i < attack_count; i++) {
+		target.shared = &trials[i].shared;
+		snprintf(target.sender, sizeof(target.sender), "s%zu-%s", i, sender_suffix);
+		snprintf(target.recipient, sizeof(target.recipient), "r%zu-%s", i, sender_suffix);
+		trials[i].status = attack_run(&attacks[i], &target);
+		trials[i].made = true;
+	}
+	nanosleep(&settle, NULL);
+	if (!error) {
+		kill(target.server.pid, SIGKILL);
+		waitpid(target.server.pid, NULL, 0);
+	}
+	kill(parent, SIGTERM);
+	_exit(error ? 1 : 0);
+}
+
+static void on_ready(void *context)
+{
+	struct attacks_run *run = context;
+	char suffix[32];
+
+	fflush(stdout);
+	snprintf(suffix, sizeof(suffix), "%d@" DOMAIN, getpid());
+	run->conductor = fork();
+	if (run->conductor == 0)
+		conduct(run->trials, suffix);
+}
+
+/* ---- What the watch saw ----------------------------------------------------------------------- */
+
+/* Which attack an address belongs to; attack_count: none of ours. */
+static size_t attack_of(struct span from, char kind)
+{
+	char text[64], *end;
+	size_t number;
+
+	if (from.len == 0 || from.len >= sizeof(text) || from.data[0] != kind)
+		return attack_count;
+	memcpy(text, from.data, from.len);
+	text[from.len] = '\0';
+	number = strtoul(text + 1, &end, 10);
+	if (*end != '-' || strtol(end + 1, &end, 10) != getpid() || strcmp(end, "@" DOMAIN) != 0)
+		return attack_count;
+	return number < attack_count ? number : attack_count;
+}
+
+static void on_event(void *context, const struct event *event)
+{
+	const struct attacks_run *run = context;
+	struct trial *trial;
+	size_t number;
+
+	if (event->action != EVENT_MESSAGE || event->provisional)
+		return;
+	number = attack_of(smtp_transaction_from(event->transaction), 's');
+	if (number == attack_count)
+		return;
+	trial = &run->trials[number];
+	trial->messages++;
+	trial->whole = event->transaction->recipient_count == 1 &&
+		       attack_of(smtp_transaction_recipient(event->transaction, 0), 'r') == number;
+	trial->complete = event->capture.complete;
+	for (uint32_t i = 0; i < event->sender_count; i++) {
+		if (event->senders[i]->task.pid == (uint32_t)trial->shared.sender_pid)
+			trial->by_right_process = true;
+	}
+}
+
+static int ignore_event(struct sink *sink, const struct event *event)
+{
+	(void)sink;
+	(void)event;
+	return 0;
+}
+
+/* ---- What is expected, and what is said ------------------------------------------------------- */
+
+enum seen { SEEN, PARTLY, MISSED };
+
+static const char *const seen_names[] = {"caught", "partly", "MISSED"};
+
+/* What came of it, and in `why` what was wrong with it. */
+static enum seen trial_seen(const struct trial *trial, const char **why)
+{
+	*why = "";
+	if (!trial->messages)
+		return MISSED;
+	if (trial->messages > 1)
+		*why = "told more than once";
+	else if (!trial->whole)
+		*why = "its envelope is not whole";
+	else if (!trial->by_right_process)
+		*why = "another process, or none, is named";
+	else if (!trial->complete)
+		*why = "bytes of it were not seen, and the event says so";
+	return **why ? PARTLY : SEEN;
+}
+
+/*
+ * The classes that are not seen as they are, with docs/coverage.md; all others are seen, by every family.
+ * `alone`: without the wire hook.
+ */
+static enum seen trial_expected(const char *name, const struct attacks_run *run)
+{
+	static const struct {
+		const char *name;
+		enum seen with_wire, alone;
+	} gaps[] = {
+		{"packet-socket", MISSED, MISSED},
+		{"raw-socket", MISSED, MISSED},
+	};
+
+	for (size_t i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++) {
+		if (strcmp(gaps[i].name, name) == 0)
+			return run->wire ? gaps[i].with_wire : gaps[i].alone;
+	}
+	return SEEN;
+}
+
+/* Prints one line. Returns whether it is as expected, or could not be tried. */
+static bool trial_print(const struct attack *attack, const struct trial *trial, const struct attacks_run *run)
+{
+	enum seen expected = trial_expected(attack->name, run), seen;
+	const char *why;
+
+	printf("%-22s %-52.52s ", attack->name, attack->title);
+	if (!trial->made || trial->status == ATTACK_UNAVAILABLE) {
+		printf("not possible here: %.128s\n",
+		       trial->made ? trial->shared.why : "the test ended before it");
+		return trial->made;
+	}
+	seen = trial_seen(trial, &why);
+	if (trial->status == ATTACK_FAILED && seen == MISSED) {
+		printf("FAILED: %.128s\n", trial->shared.why);
+		return false;
+	}
+	printf("%s%s%s%s\n", seen_names[seen], *why ? ": " : "", why,
+	       seen != SEEN && seen <= expected ? " (expected: docs/coverage.md)" : "");
+	return seen <= expected;
+}
+
+int doctor_attack(const struct options *options, enum hook hook, bool wire)
+{
+	struct attacks_run run = {.hook = hook, .wire = wire};
+	const size_t size = ATTACKS_MAX * sizeof(*run.trials);
+	size_t good = 0;
+	struct sink sink = {.write = ignore_event};
+	struct live_options live = {
+		.capture = {.hook = options->hook, .wire = options->wire},
+		.duration_ns = DURATION_NS,
+		.on_event = on_event,
+		.on_ready = on_ready,
+		.context = &run,
+	};
+	enum live_end end;
+	int error = 0;
+
+	run.trials = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (run.trials == MAP_FAILED || attack_count > ATTACKS_MAX) {
+		report("cannot try the attacks", "%s", strerror(ENOMEM));
+		return STATUS_FAILED;
+	}
+	error = live_run(&live, &sink, &end, &error);
+	if (run.conductor > 0) {
+		kill(run.conductor, SIGKILL);
+		waitpid(run.conductor, NULL, 0);
+	}
+	for (size_t i = 0; !error && i < attack_count; i++)
+		good += trial_print(&attacks[i], &run.trials[i], &run);
+	printf("%zu of %zu as docs/coverage.md has it\n", good, attack_count);
+	munmap(run.trials, size);
+	return !error && good == attack_count ? STATUS_DONE : STATUS_FAILED;
+}
