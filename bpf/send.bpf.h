@@ -24,7 +24,7 @@
  * as mentions bpf_loop() is refused, so those that do have a twin of fewer pieces, whose name ends with _few.
  */
 #define PIECES_MAX     1280U /* UIO_MAXIOV, and some pieces of more than SEND_PIECE_MAX */
-#define PIECES_MAX_FEW 128U
+#define PIECES_MAX_FEW 32U
 
 enum pieces_many { PIECES_NONE, PIECES_FEW, PIECES_MANY };
 
@@ -36,7 +36,8 @@ struct pending {
 	struct vector vector;
 	__u32 seq;
 	__u32 left; /* accepted bytes not told yet */
-	__u64 look; /* its first bytes could not be read at the entry */
+	__u32 look; /* its first bytes could not be read at the entry */
+	__u32 late; /* the connection is made by the call itself: its stream position is known at its end */
 };
 
 struct {
@@ -235,13 +236,18 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 	if (wire_hook && !state_copied(state))
 		return;
 	socket_state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	if (socket_state != TCP_ESTABLISHED && socket_state != TCP_CLOSE_WAIT)
-		return; /* Fast Open: no stream position yet; told at the end */
+	if (socket_state != TCP_ESTABLISHED && socket_state != TCP_CLOSE_WAIT) {
+		if (wire_hook)
+			return;
+		pending.late = 1; /* Fast Open */
+	}
 	pending.seq = write_seq(sk);
 	pending.vector = *vector;
 	if (send_goes_on(state, id, pending.seq, pending.vector.count))
 		return;
-	if (state->tx != LOOK_SMTP && !(wire_hook && state->rx == LOOK_SMTP))
+	if (pending.late)
+		pending.look = 1;
+	else if (state->tx != LOOK_SMTP && !(wire_hook && state->rx == LOOK_SMTP))
 		pending.look = !send_look(state, &pending.vector);
 	if (!state_copied(state) && !(pending.look && !wire_hook))
 		return;
@@ -308,6 +314,8 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 			emit_claim(state, write_seq(sk) - ret, ret, SEND_EXIT | SEND_UNREADABLE);
 		return;
 	}
+	if (ret > 0 && pending->late)
+		pending->seq = write_seq(sk) - ret;
 	if (ret > 0 && pending->look)
 		send_look(state, &pending->vector);
 	if (ret > 0 && state_copied(state)) {

@@ -6,6 +6,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -138,6 +139,17 @@ static enum attack_status converse(const struct attack_target *target, struct st
 	return attack_failed(target, sent ? "no reply to the session" : "no greeting");
 }
 
+/* A setting of this network namespace. */
+static bool set(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool good = fd >= 0 && write(fd, "1", 1) == 1;
+
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
 /* Loopback goes up, and takes what is sent to the client's address. */
 static bool routed(void)
 {
@@ -150,7 +162,8 @@ static bool routed(void)
 
 	memcpy(&route.rt_dst, &to, sizeof(to));
 	memcpy(&route.rt_genmask, &mask, sizeof(mask));
-	good = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0 && ioctl(fd, SIOCADDRT, &route) == 0;
+	good = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0 && ioctl(fd, SIOCADDRT, &route) == 0 &&
+	       set("/proc/sys/net/ipv4/conf/all/route_localnet");
 	close(fd);
 	return good;
 }

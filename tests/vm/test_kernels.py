@@ -109,6 +109,9 @@ def tree_of(build, name):
     script = ["smtpsnoop doctor"]
     for hook in HAS[name]:
         script.append(f'echo "case: {hook}"\nSMTPSNOOP_HOOK={hook} python3 /tests/live/run.py {TESTS} 2>&1')
+        for option in ("", "--no-wire"):
+            script.append(f'echo "attacks: {hook} {option}"; smtpsnoop doctor --attack --hook {hook} {option} 2>&1; '
+                          'echo "attacks ended: $?"')
     with open(f"{tree}/init", "w", encoding="ascii") as file:
         file.write(INIT % (SLOW, "\n".join(script)))
     os.chmod(f"{tree}/init", 0o755)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Proves docs/coverage.md: each class of its table is tried by `doctor --attack`, with the family of hooks that this kernel
+has (or SMTPSNOOP_HOOK), with and without the wire hook, and what comes of it is what the table says.
+"""
+
+import os
+import re
+import subprocess
+import unittest
+
+from harness import HOOK, PROGRAM, ROOT, SLOW, LiveCase
+
+COVERAGE = os.path.join(ROOT, "docs", "coverage.md")
+FAMILIES = ("fentry", "kprobe", "tracepoint")
+SAID = {"caught": "seen", "partly": "partly", "MISSED": "not"}
+
+
+def table():
+    """{class: six cells}: with the wire hook by each family, then the send hooks alone."""
+    rows = {}
+    with open(COVERAGE, encoding="utf-8") as file:
+        for line in file:
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            if len(cells) >= 8 and re.fullmatch(r"`[a-z0-9-]+`", cells[0]):
+                rows[cells[0].strip("`")] = cells[2:8]
+    return rows
+
+
+class Attacks(LiveCase):
+    """One run of all; each class is a test of its own."""
+
+    options = ()
+    limit_s = 300
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        hook = ("--hook", HOOK) if HOOK else ()
+        done = subprocess.run([PROGRAM, "doctor", "--attack", *hook, *cls.options], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=240 * SLOW, check=False)
+        cls.output = done.stdout.decode()
+        cls.status, cls.errors = done.returncode, done.stderr.decode()
+        chosen = re.search(r"(\w+) +yes +chosen", cls.output)
+        cls.family = chosen.group(1) if chosen else ""
+        cls.results = dict(re.findall(r"^([a-z0-9-]+) +\S.{51} (caught|partly|MISSED|not possible here|FAILED)", cls.output,
+                                      re.M))
+
+    def check(self, name):
+        self.assertIn(self.family, FAMILIES, self.output + self.errors)
+        self.assertIn(name, self.results, f"doctor --attack does not try it: {self.output[-3000:]}")
+        line = re.search(rf"^{name} .*$", self.output, re.M).group(0)
+        if self.results[name] == "not possible here":
+            self.skipTest(line)
+        column = FAMILIES.index(self.family) + (3 if "--no-wire" in self.options else 0)
+        self.assertEqual(SAID.get(self.results[name]), table()[name][column], line)
+
+    def test_every_class_is_in_the_table(self):
+        self.assertEqual(set(self.results), set(table()))
+
+    def test_status(self):
+        self.assertEqual(self.status, 0, self.output[-4000:] + self.errors)
+        self.assertEqual(self.errors, "")
+
+
+class AttacksWithoutWire(Attacks):
+    options = ("--no-wire",)
+
+
+def add(name):
+    def test(self):
+        self.check(name)
+
+    setattr(Attacks, "test_" + name.replace("-", "_"), test)
+
+
+for one in table():
+    add(one)
+
+
+if __name__ == "__main__":
+    unittest.main()
