@@ -146,6 +146,23 @@ static __always_inline void emit_opener(struct flow_state *state)
 	ring_submit(record);
 }
 
+/* The sendmsg() of a TCP socket without TLS, learnt from the first that connects; 0: not yet. */
+__u64 plain_sendmsg = 0;
+
+/* The end of the flow of what was handed to TLS in the kernel, if there was one. */
+static __always_inline void plaintext_close(__u64 key)
+{
+	struct flow_state *state;
+
+	key ^= FLOW_KEY_PLAINTEXT;
+	state = bpf_map_lookup_elem(&flow_hash, &key);
+	if (!state)
+		return;
+	if (state->emitted)
+		emit_close(state);
+	bpf_map_delete_elem(&flow_hash, &key);
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 {
@@ -167,6 +184,7 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 	if (new == TCP_CLOSE) {
 		if (state->emitted)
 			emit_close(state);
+		plaintext_close(key);
 		if (state->id.flags & FLOW_MPTCP)
 			bpf_map_delete_elem(&mptcp_copied, &key);
 		bpf_map_delete_elem(&flow_hash, &key);
@@ -175,6 +193,8 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 		return 0;
 	}
 	if (new == TCP_SYN_SENT) {
+		if (!plain_sendmsg)
+			plain_sendmsg = (__u64)BPF_CORE_READ(sk, __sk_common.skc_prot, sendmsg);
 		state_begin(state, key, FLOW_FROM_START);
 		task_identify(current_task(), &state->opener);
 		if (BPF_CORE_READ(tp, fastopen_req)) {

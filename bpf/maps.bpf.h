@@ -131,6 +131,7 @@ struct flow_state {
 	__u32 tries; /* records delivered without a verdict */
 	__u64 head;  /* the last up to eight bytes of a line that was sent in small pieces */
 	__u32 head_len;
+	__u32 plain_seq; /* of a flow of plaintext: bytes sent so far */
 
 	/* The send under way, for the exit hook to compare with what was accepted. */
 	__u32 entry_tid; /* 0: none */

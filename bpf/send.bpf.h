@@ -43,9 +43,11 @@ struct pending {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
-	__type(key, __u64); /* pid and tid */
+	__type(key, __u64); /* pid and tid, and CALL_OUTER */
 	__type(value, struct pending);
 } sends SEC(".maps");
+
+#define CALL_OUTER (1ULL << 63) /* no pid has that bit: a call that has others, on TCP itself, inside it */
 
 static __always_inline __u32 write_seq(const struct sock *sk)
 {
@@ -191,8 +193,11 @@ static __always_inline void emit_pieces(struct flow_state *state, struct pending
 		emit_claim(state, pending->seq, pending->left, SEND_EXIT | SEND_UNREADABLE);
 }
 
-/* Looks at the first bytes of a send. False if they could not be read. */
-static __always_inline bool send_look(struct flow_state *state, const struct vector *vector)
+/*
+ * Looks at the first bytes of a send. False if they could not be read. `wire`: the wire sees them too, and gathers what
+ * trickles; here it would be taken in twice.
+ */
+static __always_inline bool send_look(struct flow_state *state, const struct vector *vector, const bool wire)
 {
 	__u64 first[2] = {}, address, len;
 	enum look look;
@@ -206,7 +211,7 @@ static __always_inline bool send_look(struct flow_state *state, const struct vec
 		if (memory_read(vector->memory, first, 8, address))
 			return false;
 	} else {
-		if (wire_hook) /* the wire gathers what trickles; here it would be taken in twice */
+		if (wire)
 			return true;
 		if (memory_read(vector->memory, first, len & 7, address))
 			return false;
@@ -248,7 +253,7 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 	if (pending.late)
 		pending.look = 1;
 	else if (state->tx != LOOK_SMTP && !(wire_hook && state->rx == LOOK_SMTP))
-		pending.look = !send_look(state, &pending.vector);
+		pending.look = !send_look(state, &pending.vector, wire_hook);
 	if (!state_copied(state) && !(pending.look && !wire_hook))
 		return;
 	if (!state->id.local_port)
@@ -317,7 +322,7 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 	if (ret > 0 && pending->late)
 		pending->seq = write_seq(sk) - ret;
 	if (ret > 0 && pending->look)
-		send_look(state, &pending->vector);
+		send_look(state, &pending->vector, false);
 	if (ret > 0 && state_copied(state)) {
 		emit_sender(state, 0);
 		emit_pieces(state, pending, ret, many);
@@ -362,6 +367,76 @@ static __always_inline void send_end_mptcp(const struct sock *sk, int ret)
 	}
 	emit_sender(state, 0);
 	emit_claim(state, 0, ret, SEND_EXIT | SEND_SEQ_UNKNOWN | SEND_UNREADABLE);
+}
+
+/* ---- What is handed to TLS in the kernel -------------------------------------------------------- */
+
+/*
+ * The plaintext is seen where every protocol's sends begin, inet_sendmsg(), before TLS has it. It is a flow of its own,
+ * whose bytes are the send side's alone, as where there is no wire hook.
+ */
+static __always_inline bool is_ktls(const struct sock *sk)
+{
+	const struct tcp_ulp_ops *ulp;
+	__u32 name = 0;
+
+	if (!sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return false;
+	ulp = BPF_CORE_READ((const struct inet_connection_sock *)sk, icsk_ulp_ops);
+	if (!ulp)
+		return false;
+	bpf_probe_read_kernel(&name, sizeof(name), ulp->name);
+	if (name != WORD('t', 'l', 's', 0))
+		return false;
+	/* with keys for this direction it has a sendmsg() of its own */
+	return (__u64)BPF_CORE_READ(sk, __sk_common.skc_prot, sendmsg) != plain_sendmsg;
+}
+
+static __always_inline void plaintext_begin(const struct socket *socket, const struct msghdr *msg)
+{
+	__u64 id = bpf_get_current_pid_tgid() | CALL_OUTER, key;
+	const struct sock *sk = BPF_CORE_READ(socket, sk);
+	struct pending pending = {};
+	struct flow_state *state;
+
+	if (!is_ktls(sk))
+		return;
+	key = cookie_read(sk);
+	state = flow_hash_get((key ? key : (__u64)sk) ^ FLOW_KEY_PLAINTEXT, true);
+	if (!state)
+		return;
+	if (!state->id.local_port)
+		flow_address(&state->id, sk);
+	vector_of(msg, &pending.vector);
+	pending.sk = state->id.cookie;
+	if (state->tx != LOOK_SMTP)
+		pending.look = !send_look(state, &pending.vector, false);
+	bpf_map_update_elem(&sends, &id, &pending, BPF_ANY);
+}
+
+static __always_inline void plaintext_end(int ret, const enum pieces_many many)
+{
+	__u64 id = bpf_get_current_pid_tgid() | CALL_OUTER;
+	struct pending *pending = bpf_map_lookup_elem(&sends, &id);
+	struct flow_state *state;
+
+	if (!pending)
+		return;
+	state = flow_hash_get(pending->sk, false);
+	if (state && ret > 0) {
+		pending->seq = state->plain_seq;
+		state->plain_seq += ret;
+		if (pending->look)
+			send_look(state, &pending->vector, false);
+		if (state_copied(state)) {
+			emit_sender(state, 0);
+			emit_pieces(state, pending, ret, many);
+			state_tried(state);
+		} else {
+			state->id.flags |= FLOW_SKIPPED;
+		}
+	}
+	bpf_map_delete_elem(&sends, &id);
 }
 
 /* ---- Tracepoints --------------------------------------------------------------------------- */
@@ -451,17 +526,57 @@ int BPF_PROG(fexit_mptcp_end, struct sock *sk, struct msghdr *msg, size_t size, 
 	return 0;
 }
 
+SEC("fentry/inet_sendmsg")
+int BPF_PROG(fentry_inet_begin, struct socket *sock, struct msghdr *msg)
+{
+	plaintext_begin(sock, msg);
+	return 0;
+}
+
+SEC("fexit/inet_sendmsg")
+int BPF_PROG(fexit_inet_end, struct socket *sock, struct msghdr *msg, size_t size, int ret)
+{
+	plaintext_end(ret, PIECES_MANY);
+	return 0;
+}
+
+SEC("fexit/inet_sendmsg")
+int BPF_PROG(fexit_inet_end_few, struct socket *sock, struct msghdr *msg, size_t size, int ret)
+{
+	plaintext_end(ret, PIECES_FEW);
+	return 0;
+}
+
+SEC("fentry/inet6_sendmsg")
+int BPF_PROG(fentry_inet6_begin, struct socket *sock, struct msghdr *msg)
+{
+	plaintext_begin(sock, msg);
+	return 0;
+}
+
+SEC("fexit/inet6_sendmsg")
+int BPF_PROG(fexit_inet6_end, struct socket *sock, struct msghdr *msg, size_t size, int ret)
+{
+	plaintext_end(ret, PIECES_MANY);
+	return 0;
+}
+
+SEC("fexit/inet6_sendmsg")
+int BPF_PROG(fexit_inet6_end_few, struct socket *sock, struct msghdr *msg, size_t size, int ret)
+{
+	plaintext_end(ret, PIECES_FEW);
+	return 0;
+}
+
 /* ---- kprobe, kretprobe --------------------------------------------------------------------- */
 
 /* The socket of a call under way: a kretprobe is not given the arguments. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
-	__type(key, __u64); /* pid and tid, and CALL_MPTCP */
+	__type(key, __u64); /* pid and tid, and CALL_OUTER */
 	__type(value, __u64);
 } calls SEC(".maps");
-
-#define CALL_MPTCP (1ULL << 63) /* no pid has that bit; a call on the master socket has others inside it */
 
 static __always_inline void call_begin(const struct sock *sk, __u64 kind)
 {
@@ -540,17 +655,59 @@ int BPF_KRETPROBE(kretprobe_page_end, int ret)
 SEC("kprobe/mptcp_sendmsg")
 int BPF_KPROBE(kprobe_mptcp_begin, struct sock *sk)
 {
-	call_begin(sk, CALL_MPTCP);
+	call_begin(sk, CALL_OUTER);
 	return 0;
 }
 
 SEC("kretprobe/mptcp_sendmsg")
 int BPF_KRETPROBE(kretprobe_mptcp_end, int ret)
 {
-	const struct sock *sk = call_end(CALL_MPTCP);
+	const struct sock *sk = call_end(CALL_OUTER);
 
 	if (sk)
 		send_end_mptcp(sk, ret);
+	return 0;
+}
+
+SEC("kprobe/inet_sendmsg")
+int BPF_KPROBE(kprobe_inet_begin, struct socket *sock, struct msghdr *msg)
+{
+	plaintext_begin(sock, msg);
+	return 0;
+}
+
+SEC("kretprobe/inet_sendmsg")
+int BPF_KRETPROBE(kretprobe_inet_end, int ret)
+{
+	plaintext_end(ret, PIECES_MANY);
+	return 0;
+}
+
+SEC("kretprobe/inet_sendmsg")
+int BPF_KRETPROBE(kretprobe_inet_end_few, int ret)
+{
+	plaintext_end(ret, PIECES_FEW);
+	return 0;
+}
+
+SEC("kprobe/inet6_sendmsg")
+int BPF_KPROBE(kprobe_inet6_begin, struct socket *sock, struct msghdr *msg)
+{
+	plaintext_begin(sock, msg);
+	return 0;
+}
+
+SEC("kretprobe/inet6_sendmsg")
+int BPF_KRETPROBE(kretprobe_inet6_end, int ret)
+{
+	plaintext_end(ret, PIECES_MANY);
+	return 0;
+}
+
+SEC("kretprobe/inet6_sendmsg")
+int BPF_KRETPROBE(kretprobe_inet6_end_few, int ret)
+{
+	plaintext_end(ret, PIECES_FEW);
 	return 0;
 }
 

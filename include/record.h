@@ -175,9 +175,20 @@ enum flow_flag {
 	FLOW_TLS = 1 << 5,	  /* the client's side went over to TLS: copying has stopped */
 };
 
+/*
+ * What a process hands to TLS in the kernel (kTLS) is a flow of its own, beside that of what leaves the socket: its key is
+ * the socket's with bit 62 turned round. (A cookie has neither of the upper two bits, a socket's address has both.)
+ */
+#define FLOW_KEY_PLAINTEXT (1ULL << 62)
+
+static inline int flow_key_is_plaintext(__u64 key)
+{
+	return (int)((key >> 62 ^ key >> 63) & 1);
+}
+
 /* A TCP socket of this host, as seen from its own side. IPv4 addresses are v4-mapped. */
 struct flow_id {
-	__u64 cookie; /* the socket's cookie; never 0 */
+	__u64 cookie; /* its key: the socket's cookie, or where it has none its address; never 0 */
 	__u8 local_addr[16];
 	__u8 remote_addr[16];
 	__u16 local_port;

@@ -100,7 +100,7 @@ static bool kernel_has(const struct btf *kernel, const char *function)
 /* Of the functions that are hooked, those that not every kernel has: what passes there passes elsewhere in others. */
 static bool target_missing(const struct bpf_program *program, const struct btf *kernel)
 {
-	static const char *const optional[] = {"tcp_sendpage_locked", "mptcp_sendmsg"};
+	static const char *const optional[] = {"tcp_sendpage_locked", "mptcp_sendmsg", "inet6_sendmsg"};
 	const char *target = strchr(bpf_program__section_name(program), '/');
 
 	for (size_t i = 0; target && i < sizeof(optional) / sizeof(optional[0]); i++) {
@@ -117,7 +117,7 @@ static bool twin_wanted(const char *name, const struct btf *kernel)
 
 	if (strstr(name, "_end_few"))
 		return !loop;
-	return loop || (strcmp(name, "fexit_end") != 0 && strcmp(name, "kretprobe_end") != 0);
+	return loop || !strstr(name, "_end") || strstr(name, "_page_") || strstr(name, "_mptcp_");
 }
 
 /* Programs are named for their family; those of none serve all. */

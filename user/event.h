@@ -53,6 +53,7 @@ struct event_capture {
 	const char *hook; /* "fentry", "kprobe", "tracepoint", "none"; static */
 	enum event_witness witness;
 	bool wire; /* the wire hook was attached */
+	bool ktls; /* it was read before TLS in the kernel had it */
 	bool complete;
 	bool mid_stream;
 	uint64_t missing_bytes;

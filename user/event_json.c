@@ -620,7 +620,7 @@ static void write_capture(struct text *out, const struct event *event)
 	json_open(out, "capture");
 	json_string(out, "hook", event->capture.hook ? event->capture.hook : "none");
 	if (event->has_flow) {
-		json_string(out, "layer", "socket");
+		json_string(out, "layer", event->capture.ktls ? "ktls" : "socket");
 		json_string(out, "witness", event_witness_name(event->capture.witness));
 		json_bool(out, "complete", event->capture.complete);
 		json_number(out, "missing_bytes", event->capture.missing_bytes);

@@ -81,6 +81,12 @@ static int64_t realtime(const struct pipeline *pipeline, uint64_t boot_ns)
 	return (int64_t)(boot_ns + (uint64_t)pipeline->realtime_offset_ns); /* a forged one may wrap */
 }
 
+/* Whether the wire has the bytes of this flow: not what goes into TLS. */
+static bool on_wire(const struct pipeline *pipeline, const struct flow *flow)
+{
+	return pipeline->wire && !flow_key_is_plaintext(flow->id.cookie);
+}
+
 static struct event *event_make(struct pipeline *pipeline, enum event_action action, uint64_t time_ns)
 {
 	struct event *event = event_new(action);
@@ -373,6 +379,7 @@ static struct event *event_of_flow(struct pipeline *pipeline, enum event_action 
 	if (!event)
 		return NULL;
 	event->has_flow = true;
+	event->capture.ktls = flow_key_is_plaintext(flow->id.cookie);
 	event->flow = flow->id.cookie;
 	event->start_ns = realtime(pipeline, start_ns);
 	event_endpoint(&event->source, flow->id.local_addr, flow->id.local_port);
@@ -452,7 +459,7 @@ static struct event *event_of_transaction(struct pipeline *pipeline, const struc
 	event_identify(pipeline, event->id, flow->id.cookie, EVENT_MESSAGE, transaction->number);
 	event_add_senders(event, flow, transaction->start_pos, transaction->end_pos);
 	event->capture.witness =
-		flow_witness(flow, transaction->start_pos, transaction->end_pos, pipeline->wire);
+		flow_witness(flow, transaction->start_pos, transaction->end_pos, on_wire(pipeline, flow));
 	event->capture.missing_bytes = transaction->missing_bytes;
 	event->capture.complete = !transaction->missing_bytes && !transaction->replies_missing &&
 				  event->capture.witness != WITNESS_DIFFER;
@@ -534,7 +541,7 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow)
 	event_identify(pipeline, event->id, flow->id.cookie, EVENT_SESSION, 0);
 	event_add_senders(event, flow, 0, UINT64_MAX);
 	event->tls = flow->tls;
-	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, pipeline->wire);
+	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, on_wire(pipeline, flow));
 	event->capture.missing_bytes = facts->client_missing;
 	event->capture.complete = !facts->client_missing && !facts->server_missing && !facts->replies_surplus;
 	event_reasons(event);
@@ -565,7 +572,7 @@ static void flow_encrypted(struct pipeline *pipeline, struct flow *flow)
 	event->tls = true;
 	event_identify(pipeline, event->id, flow->id.cookie, EVENT_ENCRYPTED, 0);
 	event_add_senders(event, flow, 0, UINT64_MAX);
-	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, pipeline->wire);
+	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, on_wire(pipeline, flow));
 	event->capture.complete = !facts->client_missing;
 	event_reasons(event);
 	event_hold(pipeline, event);
@@ -581,7 +588,7 @@ static struct flow *pipeline_flow(struct pipeline *pipeline, uint64_t cookie, ui
 		return NULL;
 	if (!flow->smtp) {
 		flow->owner = pipeline;
-		flow->smtp = smtp_session_new(pipeline->wire, on_transaction, flow);
+		flow->smtp = smtp_session_new(on_wire(pipeline, flow), on_transaction, flow);
 		if (flow->smtp && pipeline->rules)
 			flow_keep(flow, &pipeline->budget, pipeline->said_max);
 		if (flow->smtp && pipeline->content_max)
@@ -641,10 +648,12 @@ static void on_send(struct pipeline *pipeline, const struct send_record *record)
 {
 	struct flow *flow = pipeline_flow_of(pipeline, &record->flow, record->h.time_ns);
 	struct span data = {record->data, record->data_len};
+	bool wire;
 	int sender;
 
 	if (!flow)
 		return;
+	wire = on_wire(pipeline, flow);
 	sender = flow_sender_of_task(flow, &record->task);
 	if (sender < 0)
 		sender = flow_add(pipeline, flow,
@@ -654,12 +663,12 @@ static void on_send(struct pipeline *pipeline, const struct send_record *record)
 		flow_claim_next(flow, sender);
 		return;
 	}
-	if (pipeline->wire && record->flags & SEND_EXIT && !(record->flags & SEND_UNREADABLE)) {
+	if (wire && record->flags & SEND_EXIT && !(record->flags & SEND_UNREADABLE)) {
 		flow_claim_cut(flow, record->seq, record->len);
 		return;
 	}
-	flow_claim(flow, sender, record->seq, record->len, pipeline->wire ? data : (struct span){NULL, 0});
-	if (!pipeline->wire)
+	flow_claim(flow, sender, record->seq, record->len, wire ? data : (struct span){NULL, 0});
+	if (!wire)
 		flow_bytes(flow, true, record->seq, data, record->len, record->h.time_ns);
 }
 

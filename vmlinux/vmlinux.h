@@ -229,7 +229,12 @@ typedef struct {
 	long long counter;
 } atomic64_t;
 
+struct proto {
+	void *sendmsg;
+};
+
 struct sock_common {
+	struct proto *skc_prot;
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
@@ -245,6 +250,18 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_protocol;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct tcp_ulp_ops {
+	char name[16];
+};
+
+struct inet_connection_sock {
+	const struct tcp_ulp_ops *icsk_ulp_ops;
 };
 
 struct tcp_fastopen_request;
