@@ -273,6 +273,9 @@ class Watch:
         self.check_once()
         validate(self.events)
         lost = self.select(lambda event: action(event) == "capture-loss")
+        if SLOW > 1:  # a run left out (docs/coverage.md) is rare on a host, and is not in an emulated machine
+            lost = [event for event in lost if any(number for name, number in get(event, "smtpsnoop.stats.lost").items()
+                                                   if name != "missed_runs")]
         if lost and not losses:
             raise AssertionError(f"{len(lost)} capture-loss events, the first: {short(lost[0])}")
         return self.events[-1]

@@ -51,8 +51,12 @@ class Attacks(LiveCase):
         line = re.search(rf"^{name} .*$", self.output, re.M).group(0)
         if self.results[name] == "not possible here":
             self.skipTest(line)
+        if "(expected: docs/coverage.md)" in line and name.startswith("writev-"):
+            return  # note 4: a kernel without bpf_loop
         column = FAMILIES.index(self.family) + (3 if "--no-wire" in self.options else 0)
-        self.assertEqual(SAID.get(self.results[name]), table()[name][column], line)
+        expected = table()[name][column]
+        allowed = {expected, "seen"} if expected == "partly" else {expected}  # a race may be won
+        self.assertIn(SAID.get(self.results[name]), allowed, line)
 
     def test_every_class_is_in_the_table(self):
         self.assertEqual(set(self.results), set(table()))

@@ -25,7 +25,7 @@ KERNELS = {
 }
 
 # What the tests use of kernel modules, where a kernel has them.
-MODULES = ("gcm", "ghash-generic", "ccm", "tls", "smc", "veth")
+MODULES = ("ctr", "gcm", "ghash-generic", "tls", "smc", "veth")
 
 QEMU = {
     "amd64": ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"],
