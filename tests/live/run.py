@@ -14,7 +14,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODULES = ("test_clients", "test_identity", "test_sends", "test_failure", "test_hostile", "test_record_replay",
-           "test_tls", "test_attack", "test_protocols", "test_servers", "test_corpus", "test_load", "test_doctor")
+           "test_tls", "test_attack", "test_protocols", "test_servers", "test_corpus", "test_churn", "test_load", "test_doctor")
 
 
 class Lines(unittest.TestResult):

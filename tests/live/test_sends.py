@@ -9,7 +9,10 @@ import random
 import time
 import unittest
 
-from harness import LiveCase, PYTHON_EXECUTABLE, Server, Watch, action, get, short, unique
+from harness import LiveCase, PYTHON_EXECUTABLE, SLOW, Server, Watch, action, get, short, unique
+
+# Sends whose bytes other threads rewrite.
+REWRITTEN = int(os.environ.get("SMTPSNOOP_REWRITTEN", "20000" if SLOW == 1 else "400"))
 
 # One way of sending a function; each must bring all of `data` to the peer.
 WAYS = r"""
@@ -240,7 +243,7 @@ session.send(client.whole_session([(f"s{n}-{token}", [f"r{n}-{token}", f"q{n}-{t
 client.drain(session.sock)
 """
 
-# A second thread rewrites the local part of the recipient while the first one sends it, on and on.
+# Other threads rewrite the local part of the recipient while the first one sends it, on and on.
 REWRITER = r"""
 import ctypes, sys, threading
 import client
@@ -248,6 +251,7 @@ port, count, host_part = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3].encode(
 libc = ctypes.CDLL(None)
 libc.send.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+client.signal.alarm(0)  # ended by the test
 text = client.whole_session([("rewriter@example.org", [b"R" * 400 + b"@" + host_part])])
 area = ctypes.create_string_buffer(text, len(text))
 local = ctypes.addressof(area) + text.index(b"R" * 400)
@@ -259,14 +263,16 @@ def rewrite():
         libc.memset(local, 97 + letter % 26, 400)
         letter += 1
 
-writer = threading.Thread(target=rewrite)
-writer.start()
+writers = [threading.Thread(target=rewrite) for _ in range(2)]
+for writer in writers:
+    writer.start()
 for _ in range(count):
     sock = client.connect(port)
     assert libc.send(sock.fileno(), area, len(text), 0) == len(text)
     client.drain(sock)
 stop = True
-writer.join()
+for writer in writers:
+    writer.join()
 """
 
 FORMS = r"""
@@ -708,22 +714,29 @@ sock.close()
 class Rewritten(LiveCase):
     """A buffer rewritten while it is sent: what is reported is what the server received."""
 
-    limit_s = 240
+    limit_s = 600
 
     def test_rewriting_thread(self):
         server = Server(self)
-        watch = Watch(self)
-        count, host_part = 400, unique("h").split("@")[0] + ".example.net"
-        pid, _ = self.run_program("client_program.py", REWRITER, server.port, count, host_part)
-        events = watch.wait_messages(lambda event: get(event, "destination.port") == server.port, count, 15)
+        watch = Watch(self, spool=self.path("events.json"))
+        count, host_part = REWRITTEN, unique("h").split("@")[0] + ".example.net"
+        rewriter = self.program("client_program.py", REWRITER, server.port, count, host_part)
+        self.finish(rewriter, timeout_s=500)
+        pid = rewriter.pid
         watch.stop()
-        received = {report["peer"]: report["recipients"] for report in server.reports if report["event"] == "mail"}
-        self.assertEqual(len(received), count)
-        reported = {get(event, "source.port"): event for event in events}
-        wrong = [event for port, event in reported.items() if get(event, "smtp.rcpt_to") != received.get(port)]
-        self.assertEqual(len(wrong), 0, f"{len(wrong)} of {count} are not what the server received: "
-                         + (short(wrong[0]) + " received " + str(received.get(get(wrong[0], "source.port")))
-                            if wrong else ""))
+        events = watch.messages(lambda event: get(event, "destination.port") == server.port)
+        self.assertEqual(len(events), count)
+        received = {}  # by port, in order: a port comes back
+        for report in server.reports:
+            if report["event"] == "mail":
+                received.setdefault(report["peer"], []).append(report["recipients"])
+        self.assertEqual(sum(len(mails) for mails in received.values()), count)
+        wrong = []
+        for event in sorted(events, key=lambda event: get(event, "event.end")):
+            mail = received[get(event, "source.port")].pop(0)
+            if get(event, "smtp.rcpt_to") != mail:
+                wrong.append((short(event), mail))
+        self.assertEqual(len(wrong), 0, f"{len(wrong)} of {count} are not what the server received: {wrong[:1]}")
         for event in events:
             self.assertEqual(get(event, "process.pid"), pid)
             self.assertEqual(get(event, "event.outcome"), "success")

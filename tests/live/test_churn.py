@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Proves that connections leave nothing behind: 100,000 of them are opened and closed while the watch runs, a quarter with the
+beginning of an SMTP session; then the kernel's maps hold as many entries as before, and the watch as much memory.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import unittest
+
+from harness import SLOW, LiveCase, Watch, action, wait_for
+
+CONNECTIONS = int(os.environ.get("SMTPSNOOP_CONNECTIONS", "100000" if SLOW == 1 else "4000"))
+GROWTH_MAX = 3 << 20  # bytes: what an allocator keeps
+MAPS = ("flow_hash", "sends", "calls", "mptcp_copied")
+BPFTOOL = shutil.which("bpftool") or "/usr/sbin/bpftool"
+
+CHURN = r"""
+import os, socket, struct, sys, threading
+import client
+client.signal.alarm(600)
+count = int(sys.argv[1])
+listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+address = listener.getsockname()
+
+def accept():
+    while True:
+        peer = listener.accept()[0]
+        peer.close()
+
+threading.Thread(target=accept, daemon=True).start()
+reset = struct.pack("ii", 1, 0)
+for number in range(count):
+    sock = socket.socket()
+    if number % 8:  # closed by a reset, or the ports run out; the others as usual
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    sock.connect(address)
+    try:
+        if number % 4 == 0:
+            sock.send(b"EHLO churn\r\nMAIL FROM:<churn@example.org>\r\n")
+        elif number % 4 == 1:
+            sock.send(b"GET / HTTP/1.1\r\n\r\n")
+    except OSError:
+        pass
+    sock.close()
+os._exit(0)
+"""
+
+
+class Churn(LiveCase):
+    limit_s = 400
+
+    def entries(self, watch):
+        """{map: entries} of the watch's own maps, which are those that its file descriptors name."""
+        numbers = set()
+        for name in os.listdir(f"/proc/{watch.pid}/fdinfo"):
+            try:
+                with open(f"/proc/{watch.pid}/fdinfo/{name}", encoding="ascii") as file:
+                    numbers.update(int(line.split()[1]) for line in file if line.startswith("map_id:"))
+            except FileNotFoundError:
+                pass
+        counts = {}
+        for number in numbers:
+            shown = json.loads(subprocess.run([BPFTOOL, "-j", "map", "show", "id", str(number)], check=True,
+                                              stdout=subprocess.PIPE).stdout)
+            if shown.get("name") in MAPS:
+                dump = subprocess.run([BPFTOOL, "-j", "map", "dump", "id", str(number)], check=True,
+                                      stdout=subprocess.PIPE).stdout
+                counts[shown["name"]] = len(json.loads(dump))
+        return counts
+
+    @staticmethod
+    def resident(watch):
+        with open(f"/proc/{watch.pid}/smaps_rollup", encoding="ascii") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss_Anon:"))
+
+    def churn(self, count):
+        self.finish(self.program("churn.py", CHURN, count), timeout_s=380)
+
+    def check(self, *options):
+        watch = Watch(self, "--all", *options, spool=self.path("events.json"))
+        self.churn(CONNECTIONS // 20)  # what is kept for good is there after these
+        before = self.resident(watch)
+        self.churn(CONNECTIONS)
+
+        def empty():
+            return not any(self.entries(watch).values())
+
+        wait_for(empty, 90, lambda: f"the maps to be empty: {self.entries(watch)}", 1.0)
+        self.assertEqual(set(self.entries(watch)) - {"calls"}, set(MAPS) - {"calls"})
+        grown = self.resident(watch) - before
+        self.assertLess(grown, GROWTH_MAX, f"{grown} bytes more than before {CONNECTIONS} connections")
+        watch.stop()
+        sessions = watch.select(lambda event: action(event) == "smtp-session")
+        self.assertGreater(len(sessions), CONNECTIONS // 5, "the sessions were not seen")
+
+    def test_connections_leave_nothing(self):
+        self.check()
+
+    def test_connections_leave_nothing_without_wire(self):
+        self.check("--no-wire")
+
+
+if __name__ == "__main__":
+    unittest.main()
