@@ -53,9 +53,10 @@ static __always_inline struct flow_state *flow_hash_begin(const struct sock *sk,
 		return flow_hash_get(address, create);
 	state = flow_hash_get(cookie, create);
 	before = bpf_map_lookup_elem(&flow_hash, &address);
-	if (state && before) { /* it got its cookie on the way */
-		__builtin_memcpy(state, before, sizeof(*state));
-		state->id.cookie = cookie;
+	if (state &&
+	    before) { /* it got its cookie on the way; with Fast Open the wire has seen its first bytes by then */
+		state->id.flags |= before->id.flags;
+		state->opener = before->opener;
 	}
 	if (before)
 		bpf_map_delete_elem(&flow_hash, &address);
@@ -199,7 +200,8 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 		task_identify(current_task(), &state->opener);
 		if (BPF_CORE_READ(tp, fastopen_req)) {
 			state->id.flags |= FLOW_FASTOPEN;
-			emit_sender(state, SENDER_OPENER);
+			if (socket_cookies || !wire_hook) /* the wire will know it by another key */
+				emit_sender(state, SENDER_OPENER);
 		}
 		if (bpf_core_field_exists(tp->is_mptcp) && BPF_CORE_READ(tp, is_mptcp)) {
 			state->id.flags |= FLOW_MPTCP;

@@ -127,7 +127,6 @@ static __always_inline bool emit_piece(struct flow_state *state, __u32 memory, _
 	len = bounded(len, max);
 	if (memory_read(memory, record->data, len, address)) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-		count(COUNTER_SEND_UNREADABLE, 1);
 		return false;
 	}
 	send_record(record, state, seq, len, len, SEND_EXIT);
@@ -189,8 +188,10 @@ static __always_inline void emit_pieces(struct flow_state *state, struct pending
 				break;
 		}
 	}
-	if (pending->left)
+	if (pending->left) {
+		count(COUNTER_SEND_UNREADABLE, 1);
 		emit_claim(state, pending->seq, pending->left, SEND_EXIT | SEND_UNREADABLE);
+	}
 }
 
 /*

@@ -121,6 +121,12 @@ static void event_identify(const struct pipeline *pipeline, char *id, uint64_t c
 	snprintf(id, EVENT_ID_LEN + 1, "%016llx%016llx", (unsigned long long)a, (unsigned long long)b);
 }
 
+/* A number for a flow that no other flow since boot has: an address is given to one socket after another. */
+static uint64_t flow_number(const struct flow *flow)
+{
+	return flow->id.cookie >> 63 ? mix(flow->id.cookie, flow->start_ns) : flow->id.cookie;
+}
+
 static bool filter_user(const char *wanted, const struct sender *sender)
 {
 	char number[16];
@@ -386,7 +392,7 @@ static struct event *event_of_flow(struct pipeline *pipeline, enum event_action 
 	event_endpoint(&event->destination, flow->id.remote_addr, flow->id.remote_port);
 	event->mptcp = flow->id.flags & FLOW_MPTCP;
 	event->capture.mid_stream = is_mid_stream(&flow->id);
-	event_identify(pipeline, event->session_id, flow->id.cookie, 0, 0);
+	event_identify(pipeline, event->session_id, flow_number(flow), 0, 0);
 	event->session = malloc(sizeof(*event->session));
 	if (event->session)
 		*event->session = *smtp_session_facts(flow->smtp);
@@ -456,7 +462,7 @@ static struct event *event_of_transaction(struct pipeline *pipeline, const struc
 	}
 	event->transaction = transaction;
 	event->verdict = VERDICT_ALERT;
-	event_identify(pipeline, event->id, flow->id.cookie, EVENT_MESSAGE, transaction->number);
+	event_identify(pipeline, event->id, flow_number(flow), EVENT_MESSAGE, transaction->number);
 	event_add_senders(event, flow, transaction->start_pos, transaction->end_pos);
 	event->capture.witness =
 		flow_witness(flow, transaction->start_pos, transaction->end_pos, on_wire(pipeline, flow));
@@ -538,7 +544,7 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow)
 	if (!event)
 		return;
 	event->verdict = flow->messages ? VERDICT_NONE : VERDICT_OBSERVED;
-	event_identify(pipeline, event->id, flow->id.cookie, EVENT_SESSION, 0);
+	event_identify(pipeline, event->id, flow_number(flow), EVENT_SESSION, 0);
 	event_add_senders(event, flow, 0, UINT64_MAX);
 	event->tls = flow->tls;
 	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, on_wire(pipeline, flow));
@@ -570,7 +576,7 @@ static void flow_encrypted(struct pipeline *pipeline, struct flow *flow)
 		return;
 	event->verdict = VERDICT_ALERT;
 	event->tls = true;
-	event_identify(pipeline, event->id, flow->id.cookie, EVENT_ENCRYPTED, 0);
+	event_identify(pipeline, event->id, flow_number(flow), EVENT_ENCRYPTED, 0);
 	event_add_senders(event, flow, 0, UINT64_MAX);
 	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, on_wire(pipeline, flow));
 	event->capture.complete = !facts->client_missing;

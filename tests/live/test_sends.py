@@ -510,6 +510,8 @@ class Transports(Ways):
         self.mptcp("whole")
 
     def test_mptcp_client_plain_server(self):
+        if not os.path.exists("/proc/sys/net/mptcp/enabled"):
+            self.skipTest("this kernel has no MPTCP")
         sender, recipient = unique("s"), unique("r")
         program = MPTCP.replace("sock.getsockopt(SOL_MPTCP, MPTCP_INFO, 64)", "pass")
         pid, _ = self.run_program("client_program.py", program, "dialogue", self.server.port, sender, recipient)
