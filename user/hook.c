@@ -26,30 +26,30 @@ bool hook_parse(const char *name, enum hook *hook)
 	return false;
 }
 
+/* docs/coverage.md has the same in full, class by class. */
+#define TLS_LIBRARIES "plaintext inside TLS, but for TLS in the kernel"
+#define TLS_ALL	      "plaintext inside TLS"
+#define STACKS	      "TCP stacks in user space (packet sockets; of raw sockets, the process)"
+#define STACKS_ALL    "TCP stacks in user space (raw and packet sockets)"
+#define REPLIES	      "replies: whether a mail was taken (no wire hook)"
+#define PAGES	      "the contents of sendfile, splice and registered buffers of io_uring (no wire hook)"
+#define MULTIPATH     "Multipath TCP (no wire hook)"
+#define REWRITTEN     "bytes rewritten by another thread during the send (no wire hook)"
+
 const char *const *hook_blind(enum hook hook, bool wire)
 {
-	static const char *const with_wire[] = {
-		"plaintext inside TLS",
-		"TCP stacks in user space (raw and packet sockets)",
-		NULL,
-	};
+	static const char *const functions_with_wire[] = {TLS_LIBRARIES, STACKS, NULL};
+	static const char *const tracepoints_with_wire[] = {TLS_ALL, STACKS, NULL};
 	static const char *const wire_alone[] = {
-		"plaintext inside TLS",
-		"TCP stacks in user space (raw and packet sockets)",
-		"a sender other than the process that connected (no send hook)",
-		NULL,
-	};
-	static const char *const send_alone[] = {
-		"plaintext inside TLS",
-		"TCP stacks in user space (raw and packet sockets)",
-		"replies: whether a mail was taken (no wire hook)",
-		"the contents of sendfile and splice (no wire hook)",
-		"TCP Fast Open and Multipath TCP (no wire hook)",
-		"bytes rewritten by another thread during the send (no wire hook)",
-		NULL,
-	};
+		TLS_ALL, STACKS, "a sender other than the process that connected (no send hook)", NULL};
+	static const char *const functions_alone[] = {TLS_LIBRARIES, STACKS_ALL, REPLIES, PAGES,
+						      MULTIPATH,     REWRITTEN,	 NULL};
+	static const char *const tracepoints_alone[] = {TLS_ALL,   STACKS_ALL, REPLIES, PAGES,
+							MULTIPATH, REWRITTEN,  NULL};
 
-	if (!wire)
-		return send_alone;
-	return hook == HOOK_NONE ? wire_alone : with_wire;
+	if (hook == HOOK_NONE)
+		return wire_alone;
+	if (hook == HOOK_TRACEPOINT)
+		return wire ? tracepoints_with_wire : tracepoints_alone;
+	return wire ? functions_with_wire : functions_alone;
 }
