@@ -23,6 +23,7 @@ struct segment {
 	__u32 seq;
 	__u16 source;
 	__u16 dest;
+	bool syn;
 };
 
 struct ipv4_header {
@@ -101,7 +102,8 @@ static __always_inline bool segment_parse(struct __sk_buff *skb, struct segment 
 	if (skb->len <= segment->offset)
 		return false;
 	segment->len = skb->len - segment->offset;
-	segment->seq = bpf_ntohl(tcp.seq) + (tcp.flags & TCP_FLAG_SYN ? 1 : 0);
+	segment->syn = tcp.flags & TCP_FLAG_SYN;
+	segment->seq = bpf_ntohl(tcp.seq) + segment->syn;
 	segment->source = bpf_ntohs(tcp.source);
 	segment->dest = bpf_ntohs(tcp.dest);
 	return true;
@@ -265,6 +267,8 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 	state = FLOW_STATE(sk, true, flow_hash_get(bpf_get_socket_cookie(skb), true));
 	if (!state)
 		return 1;
+	if (segment.syn) /* Fast Open, on a kernel where the socket had no cookie until now */
+		state->id.flags |= FLOW_FROM_START;
 	tls_begins = segment_look(skb, state, &segment, outbound);
 	if (tls_begins && (state->emitted || is_mail_port(segment.dest)))
 		goto copy;

@@ -66,7 +66,8 @@ static int put_segment(struct stack *stack, bool syn, const char *data, size_t l
 	ip.tot_len = htons((uint16_t)total);
 	ip.saddr = htonl(CLIENT_ADDR);
 	ip.daddr = htonl(INADDR_LOOPBACK);
-	ip.check = htons(checksum(&ip, sizeof(ip), 0));
+	memcpy(packet, &ip, sizeof(ip));
+	ip.check = htons(checksum(packet, sizeof(ip), 0));
 	tcp.seq = htonl(stack->seq);
 	tcp.ack_seq = htonl(stack->ack);
 	tcp.syn = syn;
@@ -89,7 +90,7 @@ static int put_segment(struct stack *stack, bool syn, const char *data, size_t l
 /* The payload of the next segment to the client, acknowledged; -1: none came in time. */
 static ssize_t take_segment(struct stack *stack, char *data, size_t size)
 {
-	char packet[4096];
+	char packet[4096] = "";
 
 	for (;;) {
 		ssize_t n = recv(stack->in, packet, sizeof(packet), 0);
@@ -102,8 +103,8 @@ static ssize_t take_segment(struct stack *stack, char *data, size_t size)
 		if ((size_t)n < HEADERS_LEN)
 			continue;
 		memcpy(&ip, packet, sizeof(ip));
-		memcpy(&tcp, packet + ip.ihl * 4U, sizeof(tcp));
-		headers = ip.ihl * 4U + tcp.doff * 4U;
+		memcpy(&tcp, packet + (size_t)ip.ihl * 4, sizeof(tcp));
+		headers = (size_t)ip.ihl * 4 + (size_t)tcp.doff * 4;
 		if (ip.daddr != htonl(CLIENT_ADDR) || tcp.dest != htons(CLIENT_PORT) || headers > (size_t)n)
 			continue;
 		len = ntohs(ip.tot_len) - headers;

@@ -497,7 +497,7 @@ enum attack_status run_unmapped(const struct attack_target *target)
 	area = mmap(NULL, 2U << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (fd < 0 || !text || area == MAP_FAILED)
 		return attack_failed(target, "connect");
-	memcpy(area, text, strlen(text));
+	snprintf(area, 2U << 20, "%s", text);
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	meddler.area = area;
 	if (pthread_create(&thread, NULL, unmaps, &meddler))
@@ -542,8 +542,7 @@ enum attack_status run_userfault(const struct attack_target *target)
 		return attack_unavailable(target, "userfaultfd");
 	if (fd < 0 || !text || !page)
 		return attack_failed(target, "connect");
-	memset(page, 0, PAGE);
-	memcpy(page, text, strlen(text));
+	snprintf(page, PAGE, "%s", text);
 	if (pthread_create(&thread, NULL, resolves, &meddler))
 		return attack_failed(target, "a thread");
 	status = attack_send(fd, meddler.area, strlen(text)) ? attack_failed(target, "send")

@@ -108,7 +108,7 @@ static int listen_on(int family, int protocol, uint16_t *port)
 	bool ipv6 = family == AF_INET6;
 	const void *addr = ipv6 ? (const void *)&loopback6 : (const void *)&loopback;
 	socklen_t len = ipv6 ? sizeof(loopback6) : sizeof(loopback);
-	struct sockaddr_storage bound;
+	struct sockaddr_in6 bound = {};
 	socklen_t bound_len = sizeof(bound);
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, protocol), queue = FASTOPEN_QUEUE;
 
@@ -124,8 +124,7 @@ static int listen_on(int family, int protocol, uint16_t *port)
 		close(fd);
 		return -1;
 	}
-	*port = ntohs(ipv6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-			   : ((struct sockaddr_in *)&bound)->sin_port);
+	*port = ntohs(bound.sin6_port); /* at the same place in either family */
 	return fd;
 }
 
@@ -160,7 +159,7 @@ _Noreturn static void serve(const int listeners[LISTEN_COUNT])
 
 int attack_serve(struct attack_server *server)
 {
-	int listeners[LISTEN_COUNT];
+	int listeners[LISTEN_COUNT] = {};
 
 	memset(server, 0, sizeof(*server));
 	listeners[LISTEN_TCP] = listen_on(AF_INET, 0, &server->port);

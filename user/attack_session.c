@@ -115,7 +115,7 @@ char *attack_text(const struct attack_target *target, size_t size)
 		      target->sender, target->recipient);
 	for (size_t i = 0; i < size / 72; i++)
 		end += sprintf(end, "%070d\r\n", 0);
-	strcpy(end, "hello\r\n.\r\nQUIT\r\n");
+	sprintf(end, "hello\r\n.\r\nQUIT\r\n");
 	return text;
 }
 

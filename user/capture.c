@@ -148,11 +148,11 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 	int error;
 
 	if (!kernel)
-		return -errno;
+		return errno ? -errno : -ENOENT;
 
 	capture->skeleton = smtpsnoop_bpf__open();
 	if (!capture->skeleton) {
-		error = -errno;
+		error = errno ? -errno : -ENOMEM;
 		btf__free(kernel);
 		return error;
 	}
