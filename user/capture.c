@@ -148,13 +148,13 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 	int error;
 
 	if (!kernel)
-		return errno ? -errno : -ENOENT;
+		return -ENOENT;
 
 	capture->skeleton = smtpsnoop_bpf__open();
 	if (!capture->skeleton) {
-		error = errno ? -errno : -ENOMEM;
+		error = errno;
 		btf__free(kernel);
-		return error;
+		return error ? -error : -ENOMEM;
 	}
 	bpf_object__for_each_program(program, capture->skeleton->obj)
 	{

@@ -26,7 +26,7 @@ SYSROOT_PACKAGES = ("libc6-dev", "libbpf-dev", "libelf-dev", "zlib1g-dev", "libs
                     "util-linux")
 TOOLS = ("sh", "mount", "ifconfig", "echo", "uname", "poweroff", "insmod", "cat", "ls", "true", "mkdir", "sleep", "dmesg",
          "test", "ip", "head", "grep", "kill", "ps", "env", "timeout", "tee", "sysctl")
-PROGRAMS = ("/usr/bin/unshare", "/usr/bin/setpriv")
+PROGRAMS = ("/usr/bin/unshare", "/usr/bin/setpriv", "/usr/sbin/bpftool")
 BOOT_S = 1500
 SLOW = 8  # limits on waiting are this many times those of a host
 
@@ -58,7 +58,7 @@ HAS = {
     "7.2": ("fentry", "kprobe", "tracepoint"),
     "6.1-arm64": ("kprobe",),
 }
-TESTS = os.environ.get("VM_TESTS", "test_sends test_attack")
+TESTS = os.environ.get("SMTPSNOOP_VM_TESTS", "test_sends test_attack test_churn")
 
 
 def host_files(tree, build):

@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import sys
 
-from test_kernel import kernel, run
+import machine
+from machine import run
 
 BOOT_S = 400
 PROGRAMS = ("/usr/lib/systemd/systemd", "/usr/lib/systemd/systemd-shutdown", "/usr/bin/systemctl", "/usr/sbin/smtp-sink")
@@ -81,39 +82,18 @@ systemctl --force --force poweroff
 }
 
 
-def copy(tree, path):
-    target = tree + path
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    if not os.path.exists(target):
-        shutil.copy(path, target)
-
-
-def with_libraries(tree, program, target=None):
-    if target:
-        os.makedirs(os.path.dirname(tree + target), exist_ok=True)
-        shutil.copy(program, tree + target)
-    else:
-        copy(tree, program)
-    shown = subprocess.run(["ldd", program], check=True, text=True, stdout=subprocess.PIPE).stdout
-    for word in shown.split():
-        if word.startswith("/"):
-            copy(tree, word)
-
-
 def initramfs(folder, program):
     tree, image = f"{folder}/systemd", f"{folder}/systemd.gz"
     shutil.rmtree(tree, ignore_errors=True)
     for name in ("bin", "sbin", "proc", "sys", "dev", "tmp", "run", "var/log", "etc/systemd/system"):
         os.makedirs(f"{tree}/{name}")
     os.chmod(f"{tree}/tmp", 0o1777)
-    shutil.copy("/bin/busybox", f"{tree}/bin/busybox")
-    for name in TOOLS:
-        os.symlink("busybox", f"{tree}/bin/{name}")
+    machine.busybox(tree, TOOLS)
     for path in PROGRAMS:
-        with_libraries(tree, path)
+        machine.with_libraries(tree, path)
     for path in LIBRARIES:
-        copy(tree, path)
-    with_libraries(tree, program, "/usr/bin/smtpsnoop")
+        machine.copy(tree, path)
+    machine.with_libraries(tree, program, "/usr/bin/smtpsnoop")
     for path, text in FILES.items():
         with open(f"{tree}/{path}", "w", encoding="ascii") as file:
             file.write(text)
@@ -132,7 +112,7 @@ def main():
     folder = f"{build}/vm"
     os.makedirs(folder, exist_ok=True)
     command = ["qemu-system-x86_64", "-accel", "tcg", "-m", "1536", "-smp", "2", "-nographic", "-no-reboot", "-kernel",
-               kernel(folder), "-initrd", initramfs(folder, f"{build}/smtpsnoop"), "-append",
+               machine.kernel("6.1")[1], "-initrd", initramfs(folder, f"{build}/smtpsnoop"), "-append",
                "console=ttyS0 quiet panic=1"]
     try:
         shown = subprocess.run(command, check=False, timeout=BOOT_S, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
