@@ -183,7 +183,7 @@ FUZZ_BUILD   := build-fuzz
 FUZZ_FLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_OBJECTS := $(patsubst user/%.c,$(FUZZ_BUILD)/user/%.o,$(filter-out user/main.c user/capture.c user/live.c user/watch.c \
-		user/doctor.c user/enrich.c user/snapshot.c user/options.c user/check.c user/explain.c user/suggest.c user/event_lines.c user/replay.c user/report.c,$(wildcard user/*.c)))
+		user/doctor.c user/doctor_attack.c $(wildcard user/attack*.c) user/enrich.c user/snapshot.c user/options.c user/check.c user/explain.c user/suggest.c user/event_lines.c user/replay.c user/report.c,$(wildcard user/*.c)))
 
 .PHONY: fuzz fuzz-build
 fuzz: fuzz-build ## fuzz each target for FUZZ_SECONDS (or ARGS="-runs=10000000 -max_total_time=0")
