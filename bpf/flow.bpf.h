@@ -150,18 +150,29 @@ static __always_inline void emit_opener(struct flow_state *state)
 /* The sendmsg() of a TCP socket without TLS, learnt from the first that connects; 0: not yet. */
 __u64 plain_sendmsg = 0;
 
-/* The end of the flow of what was handed to TLS in the kernel, if there was one. */
-static __always_inline void plaintext_close(__u64 key)
+/* Ends the state under a key of the hash, if there is one. */
+static __always_inline void flow_hash_end(__u64 key)
 {
-	struct flow_state *state;
+	struct flow_state *state = bpf_map_lookup_elem(&flow_hash, &key);
 
-	key ^= FLOW_KEY_PLAINTEXT;
-	state = bpf_map_lookup_elem(&flow_hash, &key);
 	if (!state)
 		return;
 	if (state->emitted)
 		emit_close(state);
 	bpf_map_delete_elem(&flow_hash, &key);
+}
+
+/* Leaves nothing of a socket in the tables, under its cookie or its address. */
+static __always_inline void tables_forget(const struct sock *sk)
+{
+	__u64 address = address_of(sk), cookie = cookie_read(sk);
+
+	flow_hash_end((cookie ? cookie : address) ^ FLOW_KEY_PLAINTEXT);
+	flow_hash_end(address);
+	if (!cookie)
+		return;
+	flow_hash_end(cookie);
+	bpf_map_delete_elem(&mptcp_copied, &cookie);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -185,10 +196,8 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 	if (new == TCP_CLOSE) {
 		if (state->emitted)
 			emit_close(state);
-		plaintext_close(key);
-		if (state->id.flags & FLOW_MPTCP)
-			bpf_map_delete_elem(&mptcp_copied, &key);
-		bpf_map_delete_elem(&flow_hash, &key);
+		state->emitted = 0; /* told */
+		tables_forget(sk);
 		if (socket_storage)
 			bpf_sk_storage_delete(&flow_storage, sk);
 		return 0;
@@ -212,6 +221,24 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 			state_begin(state, key, FLOW_FROM_START | FLOW_ACCEPTED);
 		flow_address(&state->id, sk);
 	}
+	return 0;
+}
+
+/*
+ * The last that is heard of a socket. A state may have been made behind its close: by a send on a socket that
+ * never was connected or is not any more, or by a segment that came in on another CPU just then (the wire takes that back,
+ * but for the moment between the close and the state's store).
+ */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(socket_destroy, struct sock *sk)
+{
+	struct flow_state *state = NULL;
+
+	if (socket_storage)
+		state = bpf_sk_storage_get(&flow_storage, sk, NULL, 0);
+	if (state && state->emitted)
+		emit_close(state);
+	tables_forget(sk);
 	return 0;
 }
 

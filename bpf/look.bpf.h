@@ -121,6 +121,7 @@ static __always_inline enum look look_trickle(struct flow_state *state, __u64 lo
 	__u64 head = state->head;
 	__u32 head_len = state->head_len & 15, i;
 
+	barrier_var(len); /* or clang takes the loop's own bound away, knowing the callers' */
 	for (i = 0; i < 7 && i < len; i++) {
 		__u8 c = lo >> (8 * i);
 

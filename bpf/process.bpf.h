@@ -10,10 +10,9 @@
 #include "task.bpf.h"
 
 /*
- * Offsets are 64 bits wide, and barrier_var() keeps each bound on the register that is used: the
+ * The shares of exec_record.data. Each part may run over by one path component. Offsets are 64 bits wide: the
  * verifier before 6.3 loses track of the upper half of a 32-bit sum.
- *
- * The shares of exec_record.data. Each part may run over by one path component. */
+ */
 #define EXE_PATH_MAX	 3072U
 #define CWD_PATH_MAX	 3072U
 #define FILENAME_MAX_LEN 1024U
@@ -55,16 +54,15 @@ static __always_inline void exec_inode(struct exec_record *record, struct file *
 }
 
 /* Appends a path at `off`; returns the bytes written. */
-static __always_inline __u32 exec_path(struct exec_record *record, __u32 off, const __u32 off_max,
+static __always_inline __u32 exec_path(struct exec_record *record, __u64 off, const __u32 off_max,
 				       struct path *path, const __u32 max, bool executable)
 {
 	struct walk walk;
 	__u32 n;
 
-	barrier_var(off);
 	if (off > off_max)
 		return 0;
-	n = path_write(path, record->data + off, max, &walk);
+	n = path_write(path, bounded_at(record->data, off, off_max), max, &walk);
 	if (!executable)
 		return n;
 	if (walk.detached)
@@ -81,10 +79,9 @@ static __always_inline __u32 exec_string(struct exec_record *record, __u64 off, 
 {
 	long n;
 
-	barrier_var(off);
 	if (off > off_max)
 		return 0;
-	n = bpf_probe_read_kernel_str(record->data + off, max, string);
+	n = bpf_probe_read_kernel_str(bounded_at(record->data, off, off_max), max, string);
 	return n > 0 && n <= (long)max ? n : 0;
 }
 
@@ -94,14 +91,14 @@ static __always_inline __u32 exec_args(struct exec_record *record, __u64 off, st
 	unsigned long end = BPF_CORE_READ(task, mm, arg_end);
 	__u64 len = end > start ? end - start : 0;
 
-	barrier_var(off);
 	if (off > EXEC_DATA_MAX - EXEC_ARGS_MAX || !len)
 		return 0;
 	if (len > EXEC_ARGS_MAX) {
 		len = EXEC_ARGS_MAX;
 		record->flags |= EXEC_ARGS_TRUNCATED;
 	}
-	if (bpf_probe_read_user(record->data + off, len, (void *)start)) {
+	if (bpf_probe_read_user(bounded_at(record->data, off, EXEC_DATA_MAX - EXEC_ARGS_MAX), len,
+				(void *)start)) {
 		record->flags |= EXEC_ARGS_UNREAD;
 		return 0;
 	}

@@ -19,19 +19,14 @@
 #include "flow.bpf.h"
 #include "iter.bpf.h"
 
-/*
- * Pieces told of one send where there is no wire hook; the rest is a gap. Before 5.13 a program that so much
- * as mentions bpf_loop() is refused, so those that do have a twin of fewer pieces, whose name ends with _few.
- */
-#define PIECES_MAX     1280U /* UIO_MAXIOV, and some pieces of more than SEND_PIECE_MAX */
-#define PIECES_MAX_FEW 32U
-
-enum pieces_many { PIECES_NONE, PIECES_FEW, PIECES_MANY };
+/* Pieces told of one send where there is no wire hook; the rest is a gap. */
+#define PIECES_MAX 1280 /* UIO_MAXIOV, and some pieces of more than SEND_PIECE_MAX */
 
 struct page; /* of sendfile, before 6.5: never looked into */
 
 /* A call under way, by task. */
 struct pending {
+	struct flow_id flow; /* while its pieces are told */
 	__u64 sk;
 	struct vector vector;
 	__u32 seq;
@@ -55,17 +50,16 @@ static __always_inline __u32 write_seq(const struct sock *sk)
 }
 
 /* Fills what all send records share. */
-static __always_inline void send_record(struct send_record *record, struct flow_state *state, __u32 seq,
+static __always_inline void send_record(struct send_record *record, const struct flow_id *flow, __u32 seq,
 					__u32 len, __u32 data_len, __u32 flags)
 {
 	record_header(&record->h, RECORD_SEND, sizeof(*record) + data_len);
-	record->flow = state->id;
+	record->flow = *flow;
 	task_identify(current_task(), &record->task);
 	record->seq = seq;
 	record->len = len;
 	record->data_len = data_len;
 	record->flags = flags | (data_len < len ? SEND_PARTIAL : 0);
-	state->emitted = 1;
 }
 
 /* Tells a send without its bytes. */
@@ -77,7 +71,8 @@ static __always_inline void emit_claim(struct flow_state *state, __u32 seq, __u3
 		count(COUNTER_SENDER_LOST, 1);
 		return;
 	}
-	send_record(record, state, seq, len, 0, flags);
+	send_record(record, &state->id, seq, len, 0, flags);
+	state->emitted = 1;
 	ring_submit(record);
 }
 
@@ -96,7 +91,8 @@ static __always_inline void emit_prefix_in(struct flow_state *state, const struc
 		n = 0;
 		flags |= SEND_UNREADABLE;
 	}
-	send_record(record, state, seq, vector->count, n, flags);
+	send_record(record, &state->id, seq, vector->count, n, flags);
+	state->emitted = 1;
 	ring_submit(record);
 }
 
@@ -114,9 +110,9 @@ static __always_inline void emit_prefix(struct flow_state *state, const struct v
 			       SEND_PREFIX_MAX);
 }
 
-/* Tells `len` bytes (1 to `max`, a constant, so that the ring can be reserved) at `address`. */
-static __always_inline bool emit_piece(struct flow_state *state, __u32 memory, __u64 address, __u32 seq,
-				       __u32 len, const __u32 max)
+/* Tells the next `len` bytes (1 to `max`, a constant, so that the ring can be reserved), which lie at `address`. */
+static __always_inline bool emit_piece(const struct pending *pending, __u64 address, __u32 len,
+				       const __u32 max)
 {
 	struct send_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + max, 0);
 
@@ -125,69 +121,53 @@ static __always_inline bool emit_piece(struct flow_state *state, __u32 memory, _
 		return false;
 	}
 	len = bounded(len, max);
-	if (memory_read(memory, record->data, len, address)) {
+	if (memory_read(pending->vector.memory, record->data, len, address)) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		return false;
 	}
-	send_record(record, state, seq, len, len, SEND_EXIT);
+	send_record(record, &pending->flow, pending->seq, len, len, SEND_EXIT);
 	ring_submit(record);
 	return true;
 }
 
-/* Takes the next piece of a call off its front and tells it. False: there is none, or it cannot be told. */
-static __always_inline bool emit_next(struct flow_state *state, struct pending *pending)
+/*
+ * Takes the next piece of a task's call off its front and tells it. 0: there is none, or it cannot be told.
+ *
+ * A function of its own, whose one argument is a number: the verifier looks at it once, whatever it is called with, and
+ * not once for each piece. What changes from piece to piece is kept in the map.
+ */
+__noinline int emit_next(__u64 id)
 {
-	struct vector *vector = &pending->vector;
+	struct pending *pending = bpf_map_lookup_elem(&sends, &id);
 	__u64 address, piece_len;
-	__u32 len = pending->left < SEND_PIECE_MAX ? pending->left : SEND_PIECE_MAX;
+	__u32 len;
 
-	if (!vector_front(vector, &address, &piece_len))
-		return false;
+	if (!pending || !pending->left || !vector_front(&pending->vector, &address, &piece_len))
+		return 0;
+	len = pending->left < SEND_PIECE_MAX ? pending->left : SEND_PIECE_MAX;
 	if (piece_len < len)
 		len = piece_len;
-	if (len && len <= SEND_PREFIX_MAX &&
-	    !emit_piece(state, vector->memory, address, pending->seq, len, SEND_PREFIX_MAX))
-		return false;
-	if (len > SEND_PREFIX_MAX &&
-	    !emit_piece(state, vector->memory, address, pending->seq, len, SEND_PIECE_MAX))
-		return false;
+	if (len && len <= SEND_PREFIX_MAX && !emit_piece(pending, address, len, SEND_PREFIX_MAX))
+		return 0;
+	if (len > SEND_PREFIX_MAX && !emit_piece(pending, address, len, SEND_PIECE_MAX))
+		return 0;
 	pending->seq += len;
 	pending->left -= len;
-	vector_advance(vector, len, piece_len);
-	return true;
+	vector_advance(&pending->vector, len, piece_len);
+	return 1;
 }
 
-struct pieces {
-	struct flow_state *state;
-	struct pending *pending;
-};
-
-/* One turn of bpf_loop(); 1 ends it. */
-static long emit_turn(__u32 index, struct pieces *pieces)
+/* Tells the accepted bytes of a call, whole, piece by piece; those that cannot be told as a claim. */
+static __always_inline void emit_pieces(struct flow_state *state, __u64 id, struct pending *pending,
+					__u32 accepted)
 {
-	return !pieces->pending->left || !emit_next(pieces->state, pieces->pending);
-}
+	int i;
 
-/*
- * Tells the accepted bytes of a call, whole, piece by piece; those that cannot be told as a claim. What
- * changes from piece to piece is kept in the map, not in registers, or the verifier would walk every
- * combination.
- */
-static __always_inline void emit_pieces(struct flow_state *state, struct pending *pending, __u32 accepted,
-					const enum pieces_many many)
-{
-	struct pieces pieces = {.state = state, .pending = pending};
-	__u32 i;
-
+	pending->flow = state->id;
 	pending->left = accepted;
-	if (many == PIECES_MANY) {
-		bpf_loop(PIECES_MAX, emit_turn, &pieces, 0);
-	} else if (many == PIECES_FEW) {
-		for (i = 0; i < PIECES_MAX_FEW && pending->left; i++) {
-			if (!emit_next(state, pending))
-				break;
-		}
-	}
+	state->emitted = 1;
+	for (i = 0; i < PIECES_MAX && emit_next(id); i++)
+		;
 	if (pending->left) {
 		count(COUNTER_SEND_UNREADABLE, 1);
 		emit_claim(state, pending->seq, pending->left, SEND_EXIT | SEND_UNREADABLE);
@@ -308,8 +288,7 @@ static __always_inline void send_end_wire(const struct sock *sk, struct flow_sta
 }
 
 /* The end of a call where there is no wire hook. */
-static __always_inline void send_end_alone(const struct sock *sk, struct flow_state *state, int ret,
-					   const enum pieces_many many)
+static __always_inline void send_end_alone(const struct sock *sk, struct flow_state *state, int ret)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct pending *pending = bpf_map_lookup_elem(&sends, &id);
@@ -326,19 +305,18 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 		send_look(state, &pending->vector, false);
 	if (ret > 0 && state_copied(state)) {
 		emit_sender(state, 0);
-		emit_pieces(state, pending, ret, many);
+		emit_pieces(state, id, pending, ret);
 		state_tried(state);
 	}
 	bpf_map_delete_elem(&sends, &id);
 }
 
-static __always_inline void send_end(const struct sock *sk, struct flow_state *state, int ret,
-				     const enum pieces_many many)
+static __always_inline void send_end(const struct sock *sk, struct flow_state *state, int ret)
 {
 	if (wire_hook)
 		send_end_wire(sk, state, ret);
 	else
-		send_end_alone(sk, state, ret, many);
+		send_end_alone(sk, state, ret);
 }
 
 /*
@@ -415,7 +393,7 @@ static __always_inline void plaintext_begin(const struct socket *socket, const s
 	bpf_map_update_elem(&sends, &id, &pending, BPF_ANY);
 }
 
-static __always_inline void plaintext_end(int ret, const enum pieces_many many)
+static __always_inline void plaintext_end(int ret)
 {
 	__u64 id = bpf_get_current_pid_tgid() | CALL_OUTER;
 	struct pending *pending = bpf_map_lookup_elem(&sends, &id);
@@ -431,7 +409,7 @@ static __always_inline void plaintext_end(int ret, const enum pieces_many many)
 			send_look(state, &pending->vector, false);
 		if (state_copied(state)) {
 			emit_sender(state, 0);
-			emit_pieces(state, pending, ret, many);
+			emit_pieces(state, id, pending, ret);
 			state_tried(state);
 		} else {
 			state->id.flags |= FLOW_SKIPPED;
@@ -461,7 +439,7 @@ int BPF_PROG(tracepoint_end, struct sock *sk, int ret)
 	if (protocol == IPPROTO_TCP) {
 		state = FLOW_STATE_OF(sk, false);
 		if (state)
-			send_end(sk, state, ret, PIECES_MANY);
+			send_end(sk, state, ret);
 	} else if (protocol == IPPROTO_MPTCP) {
 		send_end_mptcp(sk, ret);
 	}
@@ -486,17 +464,7 @@ int BPF_PROG(fexit_end, struct sock *sk, struct msghdr *msg, size_t size, int re
 	struct flow_state *state = FLOW_STATE_OF(sk, false);
 
 	if (state)
-		send_end(sk, state, ret, PIECES_MANY);
-	return 0;
-}
-
-SEC("fexit/tcp_sendmsg_locked")
-int BPF_PROG(fexit_end_few, struct sock *sk, struct msghdr *msg, size_t size, int ret)
-{
-	struct flow_state *state = FLOW_STATE_OF(sk, false);
-
-	if (state)
-		send_end(sk, state, ret, PIECES_FEW);
+		send_end(sk, state, ret);
 	return 0;
 }
 
@@ -516,7 +484,7 @@ int BPF_PROG(fexit_page_end, struct sock *sk, struct page *page, int offset, siz
 	struct flow_state *state = FLOW_STATE_OF(sk, false);
 
 	if (state)
-		send_end(sk, state, ret, PIECES_NONE);
+		send_end(sk, state, ret);
 	return 0;
 }
 
@@ -537,14 +505,7 @@ int BPF_PROG(fentry_inet_begin, struct socket *sock, struct msghdr *msg)
 SEC("fexit/inet_sendmsg")
 int BPF_PROG(fexit_inet_end, struct socket *sock, struct msghdr *msg, size_t size, int ret)
 {
-	plaintext_end(ret, PIECES_MANY);
-	return 0;
-}
-
-SEC("fexit/inet_sendmsg")
-int BPF_PROG(fexit_inet_end_few, struct socket *sock, struct msghdr *msg, size_t size, int ret)
-{
-	plaintext_end(ret, PIECES_FEW);
+	plaintext_end(ret);
 	return 0;
 }
 
@@ -558,14 +519,7 @@ int BPF_PROG(fentry_inet6_begin, struct socket *sock, struct msghdr *msg)
 SEC("fexit/inet6_sendmsg")
 int BPF_PROG(fexit_inet6_end, struct socket *sock, struct msghdr *msg, size_t size, int ret)
 {
-	plaintext_end(ret, PIECES_MANY);
-	return 0;
-}
-
-SEC("fexit/inet6_sendmsg")
-int BPF_PROG(fexit_inet6_end_few, struct socket *sock, struct msghdr *msg, size_t size, int ret)
-{
-	plaintext_end(ret, PIECES_FEW);
+	plaintext_end(ret);
 	return 0;
 }
 
@@ -583,6 +537,8 @@ static __always_inline void call_begin(const struct sock *sk, __u64 kind)
 {
 	__u64 id = bpf_get_current_pid_tgid() | kind, address = (__u64)sk;
 
+	if (bpf_map_lookup_elem(&calls, &id)) /* the end of the last one was not seen */
+		count(COUNTER_MISSED, 1);
 	bpf_map_update_elem(&calls, &id, &address, BPF_ANY);
 }
 
@@ -599,13 +555,31 @@ static __always_inline const struct sock *call_end(__u64 kind)
 	return sk;
 }
 
-static __always_inline void kretprobe_send_end(int ret, const enum pieces_many many)
+/*
+ * A kretprobe does not run where more calls are under way than the kernel keeps room for (twice the CPUs, at least
+ * ten): such an end is counted as the task's next call begins, or here.
+ */
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(kprobe_task_exit, struct task_struct *task)
+{
+	__u64 id = bpf_get_current_pid_tgid(), outer = id | CALL_OUTER;
+
+	if (bpf_map_lookup_elem(&calls, &id) || bpf_map_lookup_elem(&calls, &outer))
+		count(COUNTER_MISSED, 1);
+	bpf_map_delete_elem(&calls, &id);
+	bpf_map_delete_elem(&calls, &outer);
+	bpf_map_delete_elem(&sends, &id);
+	bpf_map_delete_elem(&sends, &outer);
+	return 0;
+}
+
+static __always_inline void kretprobe_send_end(int ret)
 {
 	const struct sock *sk = call_end(0);
 	struct flow_state *state = sk ? flow_hash_of(sk, false) : NULL;
 
 	if (state)
-		send_end(sk, state, ret, many);
+		send_end(sk, state, ret);
 }
 
 SEC("kprobe/tcp_sendmsg_locked")
@@ -623,14 +597,7 @@ int BPF_KPROBE(kprobe_begin, struct sock *sk, struct msghdr *msg)
 SEC("kretprobe/tcp_sendmsg_locked")
 int BPF_KRETPROBE(kretprobe_end, int ret)
 {
-	kretprobe_send_end(ret, PIECES_MANY);
-	return 0;
-}
-
-SEC("kretprobe/tcp_sendmsg_locked")
-int BPF_KRETPROBE(kretprobe_end_few, int ret)
-{
-	kretprobe_send_end(ret, PIECES_FEW);
+	kretprobe_send_end(ret);
 	return 0;
 }
 
@@ -649,7 +616,7 @@ int BPF_KPROBE(kprobe_page_begin, struct sock *sk, struct page *page, int offset
 SEC("kretprobe/tcp_sendpage_locked")
 int BPF_KRETPROBE(kretprobe_page_end, int ret)
 {
-	kretprobe_send_end(ret, PIECES_NONE);
+	kretprobe_send_end(ret);
 	return 0;
 }
 
@@ -680,14 +647,7 @@ int BPF_KPROBE(kprobe_inet_begin, struct socket *sock, struct msghdr *msg)
 SEC("kretprobe/inet_sendmsg")
 int BPF_KRETPROBE(kretprobe_inet_end, int ret)
 {
-	plaintext_end(ret, PIECES_MANY);
-	return 0;
-}
-
-SEC("kretprobe/inet_sendmsg")
-int BPF_KRETPROBE(kretprobe_inet_end_few, int ret)
-{
-	plaintext_end(ret, PIECES_FEW);
+	plaintext_end(ret);
 	return 0;
 }
 
@@ -701,14 +661,7 @@ int BPF_KPROBE(kprobe_inet6_begin, struct socket *sock, struct msghdr *msg)
 SEC("kretprobe/inet6_sendmsg")
 int BPF_KRETPROBE(kretprobe_inet6_end, int ret)
 {
-	plaintext_end(ret, PIECES_MANY);
-	return 0;
-}
-
-SEC("kretprobe/inet6_sendmsg")
-int BPF_KRETPROBE(kretprobe_inet6_end_few, int ret)
-{
-	plaintext_end(ret, PIECES_FEW);
+	plaintext_end(ret);
 	return 0;
 }
 

@@ -101,6 +101,20 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 	return BPF_CORE_READ(node, parent);
 }
 
+/*
+ * `out` + `off`, which is at most `max` (a constant). Bound and sum in one piece: a compiler that keeps a copy of `off` on
+ * the stack in between would add one of which the verifier knows no bound.
+ */
+static __always_inline char *bounded_at(char *out, __u64 off, const __u32 max)
+{
+	asm volatile("if %[off] <= %[max] goto +1\n"
+		     "%[off] = 0\n"
+		     "%[out] += %[off]\n"
+		     : [out] "+r"(out), [off] "+r"(off)
+		     : [max] "i"(max));
+	return out;
+}
+
 /* The path of the task's cgroup in the v2 hierarchy, leaf first, at most CGROUP_DATA_MAX bytes. */
 static __always_inline void task_cgroup(struct task_struct *task, struct sender_record *record)
 {
@@ -111,14 +125,16 @@ static __always_inline void task_cgroup(struct task_struct *task, struct sender_
 
 	for (i = 0; i < (int)PATH_DEPTH_MAX; i++) {
 		struct kernfs_node *parent = node ? kernfs_parent(node) : NULL;
+		const char *name;
 
 		if (!parent) /* the root has no name */
 			break;
-		barrier_var(off);
 		if (off > CGROUP_DATA_MAX - PATH_COMPONENT_MAX)
 			break;
-		n = bpf_probe_read_kernel_str(record->cgroup + off, PATH_COMPONENT_MAX,
-					      BPF_CORE_READ(node, name));
+		name = BPF_CORE_READ(node, name);
+		n = bpf_probe_read_kernel_str(bounded_at(record->cgroup, off,
+							 CGROUP_DATA_MAX - PATH_COMPONENT_MAX),
+					      PATH_COMPONENT_MAX, name);
 		if (n <= 0 || n > (long)PATH_COMPONENT_MAX)
 			break;
 		off += n;
@@ -186,15 +202,15 @@ static __always_inline __u32 path_write(struct path *path, char *out, const __u3
 	walk->detached = false;
 	for (i = 0; i < (int)PATH_DEPTH_MAX; i++) {
 		struct dentry *dentry, *parent;
+		const unsigned char *name;
 
 		if (!walk->dentry || !walk->vfsmount || !walk_named(walk))
 			break;
-		barrier_var(off);
 		if (off > max)
 			break;
 		dentry = walk->dentry;
-		n = bpf_probe_read_kernel_str(out + off, PATH_COMPONENT_MAX,
-					      BPF_CORE_READ(dentry, d_name.name));
+		name = BPF_CORE_READ(dentry, d_name.name);
+		n = bpf_probe_read_kernel_str(bounded_at(out, off, max), PATH_COMPONENT_MAX, name);
 		if (n <= 0 || n > (long)PATH_COMPONENT_MAX)
 			break;
 		off += n;

@@ -247,6 +247,13 @@ static __always_inline bool is_mail_port(__u16 port)
 	return port == 25 || port == 465 || port == 587 || port == 2525;
 }
 
+/* A TCP socket whose end was told. (A raw socket is always in this state.) */
+static __always_inline bool is_closed(struct bpf_sock *sk)
+{
+	barrier();
+	return sk->protocol == IPPROTO_TCP && sk->state == TCP_CLOSE;
+}
+
 static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 {
 	struct segment segment;
@@ -264,9 +271,18 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || sk->state == TCP_LISTEN)
 		return 1;
+	if (is_closed(sk))
+		return 1;
 	state = FLOW_STATE(sk, true, flow_hash_get(bpf_get_socket_cookie(skb), true));
 	if (!state)
 		return 1;
+	if (!state->id.local_port &&
+	    is_closed(sk)) { /* what comes in holds no lock: it was closed meanwhile */
+		__u64 cookie = bpf_get_socket_cookie(skb);
+
+		bpf_map_delete_elem(&flow_hash, &cookie);
+		return 1;
+	}
 	if (segment.syn) /* Fast Open, on a kernel where the socket had no cookie until now */
 		state->id.flags |= FLOW_FROM_START;
 	tls_begins = segment_look(skb, state, &segment, outbound);

@@ -31,7 +31,7 @@
 
 #define BTF_PATH	  "/sys/kernel/btf/vmlinux"
 #define RING_SIZE_DEFAULT (8U << 20)
-#define LINKS_MAX	  16
+#define LINKS_MAX	  32
 
 struct capture {
 	struct smtpsnoop_bpf *skeleton;
@@ -110,16 +110,6 @@ static bool target_missing(const struct bpf_program *program, const struct btf *
 	return false;
 }
 
-/* A program and its twin whose name ends with _few: one is for kernels with bpf_loop(), one for those without. */
-static bool twin_wanted(const char *name, const struct btf *kernel)
-{
-	bool loop = kernel_has(kernel, "bpf_loop");
-
-	if (strstr(name, "_end_few"))
-		return !loop;
-	return loop || !strstr(name, "_end") || strstr(name, "_page_") || strstr(name, "_mptcp_");
-}
-
 /* Programs are named for their family; those of none serve all. */
 static bool program_wanted(const char *name, enum hook hook, bool wire)
 {
@@ -160,8 +150,7 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 	{
 		bpf_program__set_autoload(program, program_wanted(bpf_program__name(program), capture->hook,
 								  capture->wire) &&
-							   !target_missing(program, kernel) &&
-							   twin_wanted(bpf_program__name(program), kernel));
+							   !target_missing(program, kernel));
 	}
 	capture->skeleton->rodata->wire_hook = capture->wire;
 	capture->skeleton->rodata->socket_cookies = kernel_has(kernel, "bpf_get_socket_ptr_cookie");

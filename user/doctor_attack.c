@@ -21,8 +21,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <bpf/libbpf.h>
-
 #include "commands.h"
 #include "doctor.h"
 #include "live.h"
@@ -48,7 +46,6 @@ struct attacks_run {
 	struct trial *trials; /* shared */
 	pid_t conductor;
 	bool wire;
-	bool few_pieces; /* this kernel has no bpf_loop(): see docs/coverage.md */
 	enum hook hook;
 };
 
@@ -187,8 +184,6 @@ static enum seen trial_expected(const char *name, const struct attacks_run *run)
 {
 	if (run->hook == HOOK_TRACEPOINT && strcmp(name, "ktls") == 0)
 		return MISSED;
-	if (!run->wire && run->few_pieces && strncmp(name, "writev-", 7) == 0)
-		return MISSED;
 	for (size_t i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++) {
 		if (strcmp(gaps[i].name, name) == 0)
 			return run->wire ? gaps[i].with_wire : gaps[i].alone;
@@ -285,7 +280,6 @@ int doctor_attack(const struct options *options, enum hook hook, bool wire)
 		report("cannot try the attacks", "%s", strerror(ENOMEM));
 		return STATUS_FAILED;
 	}
-	run.few_pieces = libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_loop, NULL) != 1;
 	error = attacks_round(&run, options);
 	if (!error && mark_again(&run))
 		error = attacks_round(&run, options);

@@ -59,7 +59,8 @@ def test(name, compilers):
                     print(f"ok {name} {case}", flush=True)
                 else:
                     failed += 1
-                    print(f"FAIL {name} {case}\n{shown[-3000:]}", flush=True)
+                    said = re.search(rf"^FAIL {re.escape(case)}\n((?:(?!ok |FAIL ).*\n?)*)", shown, re.M)
+                    print(f"FAIL {name} {case}\n{said.group(1) if said else shown[-2000:]}", flush=True)
     return passed, failed
 
 
