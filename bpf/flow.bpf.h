@@ -84,6 +84,22 @@ static __always_inline void emit_close(const struct flow_state *state)
 	ring_submit(record);
 }
 
+/* Tells that the byte at `seq` of what leaves is urgent data. */
+static __always_inline void emit_urgent(const struct flow_state *state, __u32 seq)
+{
+	struct urgent_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+
+	if (!record) {
+		count(COUNTER_SEGMENT_LOST, 1);
+		return;
+	}
+	record_header(&record->h, RECORD_URGENT, sizeof(*record));
+	record->flow = state->id;
+	record->seq = seq;
+	record->pad = 0;
+	ring_submit(record);
+}
+
 /*
  * Tells who sends on a flow, unless that was told already. `opener`: the task is not the current
  * one, but what was noted of whoever connected.

@@ -20,7 +20,11 @@ struct vector {
 	__u64 count;  /* bytes that are left */
 	__u32 pieces; /* 0: `base` is the only piece */
 	__u32 memory; /* enum memory */
+	__u32 urgent; /* the last byte is urgent data */
+	__u32 pad;
 };
+
+#define MSG_OOB 1
 
 static __always_inline bool iter_is(const struct iov_iter *iter, __u32 type, __u32 wanted)
 {
@@ -43,6 +47,7 @@ static __always_inline void vector_of(const struct msghdr *msg, struct vector *v
 	vector->offset = BPF_CORE_READ(iter, iov_offset);
 	vector->pieces = BPF_CORE_READ(iter, nr_segs);
 	vector->memory = MEMORY_USER;
+	vector->urgent = BPF_CORE_READ(msg, msg_flags) & MSG_OOB;
 	if (bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) &&
 	    iter_is(iter, type, bpf_core_enum_value(enum iter_type, ITER_UBUF))) {
 		vector->base = (__u64)BPF_CORE_READ(iter, ubuf);

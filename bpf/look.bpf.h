@@ -192,6 +192,13 @@ static __always_inline bool state_copied(const struct flow_state *state)
 	return state->tries < (state->rx == LOOK_SMTP ? TRIES_GREETED_MAX : TRIES_MAX);
 }
 
+/* Urgent data to a server that opened with 220, as far as that can be known: no verb need look like one. */
+static __always_inline void state_urgent(struct flow_state *state)
+{
+	if ((state->rx == LOOK_SMTP || !wire_hook) && state->tx != LOOK_TLS)
+		state->tx = LOOK_SMTP;
+}
+
 /* Counts a delivery on trial; a flow that used up its tries is something else. */
 static __always_inline void state_tried(struct flow_state *state)
 {

@@ -166,6 +166,8 @@ static __always_inline void emit_pieces(struct flow_state *state, __u64 id, stru
 	pending->flow = state->id;
 	pending->left = accepted;
 	state->emitted = 1;
+	if (pending->vector.urgent)
+		emit_urgent(state, pending->seq + accepted - 1);
 	for (i = 0; i < PIECES_MAX && emit_next(id); i++)
 		;
 	if (pending->left) {
@@ -235,7 +237,7 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 		pending.look = 1;
 	else if (state->tx != LOOK_SMTP && !(wire_hook && state->rx == LOOK_SMTP))
 		pending.look = !send_look(state, &pending.vector, wire_hook);
-	if (!state_copied(state) && !(pending.look && !wire_hook))
+	if (!state_copied(state) && (wire_hook || !(pending.look || vector->urgent)))
 		return;
 	if (!state->id.local_port)
 		flow_address(&state->id, sk);
@@ -303,6 +305,8 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 		pending->seq = write_seq(sk) - ret;
 	if (ret > 0 && pending->look)
 		send_look(state, &pending->vector, false);
+	if (ret > 0 && pending->vector.urgent)
+		state_urgent(state);
 	if (ret > 0 && state_copied(state)) {
 		emit_sender(state, 0);
 		emit_pieces(state, id, pending, ret);

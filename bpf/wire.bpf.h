@@ -23,6 +23,7 @@ struct segment {
 	__u32 seq;
 	__u16 source;
 	__u16 dest;
+	__u16 urgent; /* offset of the byte behind the urgent one, as Linux has it; 0: there is none */
 	bool syn;
 };
 
@@ -53,9 +54,13 @@ struct tcp_header {
 	__be32 ack;
 	__u8 doff;
 	__u8 flags;
+	__be16 window;
+	__be16 check;
+	__be16 urgent;
 };
 
 #define TCP_FLAG_SYN 0x02
+#define TCP_FLAG_URG 0x20
 
 /* The offset of the TCP header behind an IPv6 header and its extensions (RFC 8200); 0: none. */
 static __always_inline __u32 ipv6_tcp_offset(struct __sk_buff *skb)
@@ -106,6 +111,7 @@ static __always_inline bool segment_parse(struct __sk_buff *skb, struct segment 
 	segment->seq = bpf_ntohl(tcp.seq) + segment->syn;
 	segment->source = bpf_ntohs(tcp.source);
 	segment->dest = bpf_ntohs(tcp.dest);
+	segment->urgent = tcp.flags & TCP_FLAG_URG ? bpf_ntohs(tcp.urgent) : 0;
 	return true;
 }
 
@@ -286,6 +292,8 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 	if (segment.syn) /* Fast Open, on a kernel where the socket had no cookie until now */
 		state->id.flags |= FLOW_FROM_START;
 	tls_begins = segment_look(skb, state, &segment, outbound);
+	if (segment.urgent && outbound)
+		state_urgent(state);
 	if (tls_begins && (state->emitted || is_mail_port(segment.dest)))
 		goto copy;
 	if (!state_copied(state)) {
@@ -307,6 +315,8 @@ copy:
 
 		bpf_map_update_elem(&mptcp_copied, &state->id.cookie, &one, BPF_ANY);
 	}
+	if (segment.urgent && outbound)
+		emit_urgent(state, segment.seq + segment.urgent - 1);
 	emit_segments(skb, state, &segment, outbound ? SEGMENT_OUTBOUND : 0);
 	state_tried(state);
 	return 1;

@@ -27,6 +27,7 @@ enum record_type {
 	RECORD_SEND,	 /* struct send_record: a task sends these bytes */
 	RECORD_SEGMENT,	 /* struct segment_record: bytes on the wire, either way */
 	RECORD_CLOSE,	 /* struct close_record: the socket left its last state */
+	RECORD_URGENT,	 /* struct urgent_record: a byte of what is sent is urgent data */
 
 	RECORD_USER_FIRST = 64,
 	RECORD_HOST = RECORD_USER_FIRST, /* struct host_record: the first one of every watch */
@@ -239,6 +240,17 @@ struct segment_record {
 	__u32 data_len;
 	__u32 flags; /* enum segment_flag */
 	char data[];
+};
+
+/*
+ * The byte at `seq` of what leaves is urgent data (MSG_OOB): the peer's application may read the stream without it. It comes
+ * before the record that has the byte, and may be told more than once.
+ */
+struct urgent_record {
+	struct record h;
+	struct flow_id flow;
+	__u32 seq;
+	__u32 pad;
 };
 
 struct close_record {

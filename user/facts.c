@@ -80,7 +80,8 @@ static enum truth whole(const struct event *event)
 	const struct smtp_facts *session = event->session;
 
 	if (event->capture.witness == WITNESS_DIFFER || !session || session->replies_surplus ||
-	    session->commands_after_starttls || (transaction && transaction->smuggling))
+	    session->urgent_bytes || session->commands_after_starttls ||
+	    (transaction && transaction->smuggling))
 		return NOT_SO;
 	if (!transaction)
 		return IS_SO;

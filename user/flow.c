@@ -272,6 +272,58 @@ static void keep(struct flow *flow, struct span data)
 		flow->budget->left -= data.len;
 }
 
+void flow_urgent(struct flow *flow, uint32_t seq)
+{
+	if (flow->tx.started && (int32_t)(seq - flow->tx.next_seq) < 0)
+		return;
+	for (uint32_t i = 0; i < flow->urgent_count; i++) {
+		if (flow->urgent[i] == seq)
+			return;
+	}
+	if (flow->urgent_count == FLOW_URGENT_MAX) /* the oldest: it has not come for long */
+		memmove(&flow->urgent[0], &flow->urgent[1], --flow->urgent_count * sizeof(flow->urgent[0]));
+	flow->urgent[flow->urgent_count++] = seq;
+}
+
+/* Bytes from `seq` on up to the next urgent one; drops those that have passed. */
+static size_t urgent_distance(struct flow *flow, uint32_t seq, size_t len)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < flow->urgent_count; i++) {
+		int32_t distance = (int32_t)(flow->urgent[i] - seq);
+
+		if (distance < 0)
+			continue;
+		flow->urgent[kept++] = flow->urgent[i];
+		if ((size_t)distance < len)
+			len = (size_t)distance;
+	}
+	flow->urgent_count = kept;
+	return len;
+}
+
+static void deliver_client(struct flow *flow, struct span data, uint64_t time_ns)
+{
+	uint32_t seq = flow->tx.next_seq;
+
+	while (data.len) {
+		size_t plain = flow->urgent_count ? urgent_distance(flow, seq, data.len) : data.len;
+
+		if (plain) {
+			smtp_client_data(flow->smtp, (struct span){data.data, plain}, time_ns);
+		} else {
+			smtp_client_urgent(flow->smtp, data.data[0], time_ns);
+			plain = 1;
+		}
+		seq += (uint32_t)plain;
+		data.data += plain;
+		data.len -= plain;
+		if (flow->urgent_count)
+			urgent_distance(flow, seq, 0);
+	}
+}
+
 static void deliver(struct flow *flow, bool outbound, struct span data, uint32_t missing, uint64_t time_ns)
 {
 	struct stream *stream = outbound ? &flow->tx : &flow->rx;
@@ -280,8 +332,10 @@ static void deliver(struct flow *flow, bool outbound, struct span data, uint32_t
 		prefix_compare(flow, smtp_client_position(flow->smtp), data);
 	if (outbound && flow->said.len < flow->said_max)
 		keep(flow, data);
-	if (data.len)
-		(outbound ? smtp_client_data : smtp_server_data)(flow->smtp, data, time_ns);
+	if (outbound)
+		deliver_client(flow, data, time_ns);
+	else if (data.len)
+		smtp_server_data(flow->smtp, data, time_ns);
 	if (missing)
 		(outbound ? smtp_client_gap : smtp_server_gap)(flow->smtp, missing, time_ns);
 	stream->next_seq += (uint32_t)data.len + missing;

@@ -18,6 +18,7 @@
 #define FLOW_SENDERS_MAX  16U	 /* different senders kept of one flow */
 #define FLOW_CLAIMS_MAX	  64U	 /* changes of sender kept of one flow */
 #define FLOW_PREFIXES_MAX 16U	 /* sends that wait to be compared with the wire */
+#define FLOW_URGENT_MAX	  16U	 /* urgent bytes that were told and have not passed yet */
 #define STREAM_HELD_MAX	  16U	 /* segments that wait for one before them */
 #define STREAM_HELD_BYTES 65536U
 #define STREAM_HOLD_NS	  1000000000ULL /* a hole older than this is a gap */
@@ -70,6 +71,9 @@ struct flow {
 	uint64_t last_ns;
 	struct smtp_session *smtp;
 	struct stream tx, rx;
+	uint32_t urgent
+		[FLOW_URGENT_MAX]; /* sequence numbers of urgent bytes that are still to come, as told */
+	uint32_t urgent_count;
 	struct text said;	    /* by the client, as far as captured and kept */
 	size_t said_max;	    /* 0: nothing is kept */
 	struct mail_budget *budget; /* of what all flows keep; borrowed */
@@ -133,6 +137,9 @@ void flow_bytes(struct flow *flow, bool outbound, uint32_t seq, struct span data
 void flow_keep(struct flow *flow, struct mail_budget *budget, size_t max);
 
 /* Gives up on holes older than STREAM_HOLD_NS. */
+/* The byte at `seq` of what leaves is urgent data. To be called before flow_bytes() for it. */
+void flow_urgent(struct flow *flow, uint32_t seq);
+
 void flow_tick(struct flow *flow, uint64_t time_ns);
 
 /* Gives up on every hole: the flow ends. */

@@ -445,6 +445,8 @@ static void event_reasons(struct event *event)
 		event_reason(event, "mail_truncated");
 	if (event->session && event->session->commands_after_starttls)
 		event_reason(event, "commands_after_starttls");
+	if (event->session && event->session->urgent_bytes)
+		event_reason(event, "urgent_data");
 	if (event->session && event->session->replies_surplus)
 		event_reason(event, "replies_unmatched");
 }
@@ -697,6 +699,14 @@ static void on_segment(struct pipeline *pipeline, const struct segment_record *r
 	}
 }
 
+static void on_urgent(struct pipeline *pipeline, const struct urgent_record *record)
+{
+	struct flow *flow = pipeline_flow_of(pipeline, &record->flow, record->h.time_ns);
+
+	if (flow)
+		flow_urgent(flow, record->seq);
+}
+
 static void on_close(struct pipeline *pipeline, const struct close_record *record)
 {
 	struct flow *flow = flow_find(pipeline->flows, record->flow.cookie);
@@ -820,6 +830,7 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 	case RECORD_SENDER: on_sender(pipeline, (const void *)record); break;
 	case RECORD_SEND: on_send(pipeline, (const void *)record); break;
 	case RECORD_SEGMENT: on_segment(pipeline, (const void *)record); break;
+	case RECORD_URGENT: on_urgent(pipeline, (const void *)record); break;
 	case RECORD_CLOSE: on_close(pipeline, (const void *)record); break;
 	case RECORD_HOST: on_host(pipeline, (const void *)record); break;
 	case RECORD_CLOCK:

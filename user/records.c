@@ -104,6 +104,12 @@ static bool close_valid(const struct record *record)
 	       ((const struct close_record *)record)->flow.cookie;
 }
 
+static bool urgent_valid(const struct record *record)
+{
+	return fits(record, sizeof(struct urgent_record), 0) &&
+	       ((const struct urgent_record *)record)->flow.cookie;
+}
+
 static bool host_valid(const struct record *record)
 {
 	const struct host_record *host = (const void *)record;
@@ -164,6 +170,7 @@ bool record_valid(const struct record *record, size_t size)
 	case RECORD_SEND: return send_valid(record);
 	case RECORD_SEGMENT: return segment_valid(record);
 	case RECORD_CLOSE: return close_valid(record);
+	case RECORD_URGENT: return urgent_valid(record);
 	case RECORD_HOST: return host_valid(record);
 	case RECORD_CLOCK: return fits(record, sizeof(struct clock_record), 0);
 	case RECORD_LOSS: return fits(record, sizeof(struct loss_record), 0);

@@ -100,8 +100,10 @@ struct smtp_facts {
 	bool starttls;		      /* STARTTLS was issued and not refused */
 	bool commands_after_starttls; /* plaintext that did not wait for TLS (CVE-2011-0411 and its kind) */
 	uint16_t auth_code;	      /* the reply that ended the last AUTH; 0: none yet */
-	uint32_t replies_surplus;     /* replies that answer no command that was parsed */
-	uint32_t quoted;	      /* transactions that were none: text of another protocol's flow */
+	uint64_t
+		urgent_bytes; /* of the client's stream, sent as urgent data: the server may not have read them */
+	uint32_t replies_surplus; /* replies that answer no command that was parsed */
+	uint32_t quoted;	  /* transactions that were none: text of another protocol's flow */
 	uint32_t transactions;
 	uint32_t commands;
 	uint32_t replies;
@@ -143,6 +145,9 @@ void smtp_session_free(struct smtp_session *session);
 /* The next bytes of a stream, in order, in pieces of any size. `time_ns`: when they were seen. */
 void smtp_client_data(struct smtp_session *session, struct span data, uint64_t time_ns);
 void smtp_server_data(struct smtp_session *session, struct span data, uint64_t time_ns);
+
+/* The next byte of the client's stream was sent as urgent data (smtp_urgent.c). */
+void smtp_client_urgent(struct smtp_session *session, char byte, uint64_t time_ns);
 
 /* `len` bytes of a stream are missing at this point; 0: an unknown number. Parsing goes on at the next line. */
 void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns);

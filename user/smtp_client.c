@@ -301,6 +301,20 @@ static bool is_command(struct span line)
 	return smtp_command_parse(line).verb != SMTP_VERB_NONE;
 }
 
+/* A whole line, without its LF. */
+static void on_line(struct smtp_session *session, struct span line, uint64_t time_ns)
+{
+	session->line_crlf = line.len && line.data[line.len - 1] == '\r';
+	if (session->client_side == SIDE_SILENT && !session->line_skip && without_cr(line).len)
+		session->client_side = side_of_client(without_cr(line));
+	if (session->line_skip && session->mode == MODE_COMMAND)
+		session->line_skip = false;
+	else if (session->mode == MODE_ANSWER)
+		on_answer_line(session, without_cr(line), time_ns);
+	else
+		on_command_line(session, without_cr(line), time_ns);
+}
+
 /* Takes one line, or what there is of one, off the data. */
 static size_t take_line(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
@@ -332,15 +346,10 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 	session->line_break = 0;
 	if (session->line_truncated)
 		session->facts.lines_truncated++;
-	session->line_crlf = line.len && line.data[line.len - 1] == '\r';
-	if (session->client_side == SIDE_SILENT && !session->line_skip && without_cr(line).len)
-		session->client_side = side_of_client(without_cr(line));
-	if (session->line_skip && session->mode == MODE_COMMAND)
-		session->line_skip = false;
-	else if (session->mode == MODE_ANSWER)
-		on_answer_line(session, without_cr(line), time_ns);
+	if (session->urgent_count)
+		urgent_line(session, line, on_line, time_ns);
 	else
-		on_command_line(session, without_cr(line), time_ns);
+		on_line(session, line, time_ns);
 	if (kept && session->line)
 		explicit_bzero(session->line, session->line_len);
 	session->line_len = 0;
@@ -419,24 +428,42 @@ size_t smtp_message_next(struct message_place *place, struct span data, uint64_t
 	return taken;
 }
 
+static void message_ended(struct smtp_session *session, uint64_t time_ns)
+{
+	/* CRLF.CRLF and nothing else ends the data (RFC 5321, 4.1.1.4). */
+	session->soft_end = !session->soft_allowed && (!session->place.crlf || session->place.held != 2);
+	session->line_start = session->position;
+	end_message(session, time_ns);
+}
+
+/* A byte of a line in which one is urgent: it counts as text, whatever the server makes of it. */
+static void message_urgent(struct smtp_session *session, char c, bool urgent, uint64_t time_ns)
+{
+	session->position++;
+	message_add(session, 1);
+	message_parse(session, (struct span){&c, 1});
+	if (urgent_in_message(&session->place, c, urgent) && session->place.dot == DOT_END)
+		message_ended(session, time_ns);
+}
+
 static size_t take_message(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
 	uint64_t bytes;
-	size_t taken = smtp_message_next(&session->place, data, &bytes);
+	size_t taken;
 
+	if (session->place.ways) {
+		message_urgent(session, data.data[0], false, time_ns);
+		return 1;
+	}
+	taken = smtp_message_next(&session->place, data, &bytes);
 	session->position += taken;
 	message_add(session, bytes);
 	if (smuggling_in_message(&session->place, (struct span){data.data, taken}) && session->current)
 		session->current->transaction->smuggling = true;
 	if (bytes)
 		message_line(session, (struct span){data.data, taken}, bytes);
-	if (session->place.dot == DOT_END) {
-		/* CRLF.CRLF and nothing else ends the data (RFC 5321, 4.1.1.4). */
-		session->soft_end =
-			!session->soft_allowed && (!session->place.crlf || session->place.held != 2);
-		session->line_start = session->position;
-		end_message(session, time_ns);
-	}
+	if (session->place.dot == DOT_END)
+		message_ended(session, time_ns);
 	return taken;
 }
 
@@ -510,6 +537,27 @@ void smtp_client_data(struct smtp_session *session, struct span data, uint64_t t
 	take_bytes(session, data, time_ns);
 }
 
+void smtp_client_urgent(struct smtp_session *session, char byte, uint64_t time_ns)
+{
+	struct span data = {&byte, 1};
+
+	session->facts.urgent_bytes++;
+	session->facts.client_bytes++;
+	preamble_gap(&session->facts.proxy);
+	switch (session->mode) {
+	case MODE_COMMAND:
+	case MODE_ANSWER:
+		if (session->urgent_count < URGENT_MAX && session->line_len < SMTP_LINE_MAX)
+			session->urgent[session->urgent_count++] = (uint16_t)session->line_len;
+		line_keep(session, data);
+		session->position++;
+		break;
+	case MODE_MESSAGE: message_urgent(session, byte, true, time_ns); break;
+	case MODE_CHUNK:
+	case MODE_OPAQUE: session->position++; break;
+	}
+}
+
 void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns)
 {
 	preamble_gap(&session->facts.proxy);
@@ -522,7 +570,7 @@ void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 	switch (session->mode) {
 	case MODE_COMMAND:
 	case MODE_ANSWER:
-		session->line_len = 0;
+		session->line_len = session->urgent_count = 0;
 		session->line_truncated = false;
 		session->line_skip = true;
 		session->line_start = session->position;
@@ -532,6 +580,7 @@ void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 		if (session->place.dot == DOT_SEEN || session->place.dot == DOT_CR)
 			message_add(session, session->place.held);
 		session->place.dot = DOT_AFTER_GAP;
+		session->place.ways = 0;
 		message_add(session, len);
 		break;
 	case MODE_CHUNK:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a session is made of, for the files that make it up: smtp.c, smtp_client.c (commands and messages),
- * smtp_server.c (replies), smtp_open.c (transactions and what is owed), smtp_mask.c.
+ * smtp_server.c (replies), smtp_open.c (transactions and what is owed), smtp_urgent.c, smtp_mask.c.
  */
 #ifndef SMTPSNOOP_SMTP_SESSION_H
 #define SMTPSNOOP_SMTP_SESSION_H
@@ -10,6 +10,7 @@
 #include "smtp_command.h"
 
 #define REPLY_LINE_MAX 1024U /* bytes kept of one reply line (RFC 5321, 4.5.3.1.5 asks for 512) */
+#define URGENT_MAX     64U   /* urgent bytes of one line that are known as such; more are read as any other */
 #define EXPECTED_FIRST 16U   /* room in the queue to begin with; a power of two, doubled as needed */
 
 enum mode {
@@ -44,6 +45,7 @@ struct message_place {
 	uint32_t held; /* bytes since the line start that may be the end of data: the dot and its CRs */
 	bool crlf;     /* the line before ended with CRLF */
 	char last;     /* the byte before the next one */
+	uint8_t ways; /* behind an urgent byte, until the line's end: each dot (a bit) that may hold; 0: `dot` does */
 
 	/* For smtp_smuggling.c alone. */
 	char tail[2];	  /* the last two bytes */
@@ -99,8 +101,10 @@ struct smtp_session {
 	uint32_t line_break; /* a request to a proxy ended here in the line: what follows may be the line */
 	bool mid_stream;     /* it was there before it was seen */
 	bool line_truncated;
-	bool line_crlf; /* the last line ended with CRLF */
-	bool line_skip; /* after a gap: what comes before the next LF is no line */
+	bool line_crlf;		     /* the last line ended with CRLF */
+	bool line_skip;		     /* after a gap: what comes before the next LF is no line */
+	uint16_t urgent[URGENT_MAX]; /* offsets in the line of the bytes that were urgent data */
+	uint32_t urgent_count;
 	struct message_place place;
 	uint64_t chunk_size;
 	uint64_t chunk_left;
@@ -149,6 +153,20 @@ size_t smtp_message_next(struct message_place *place, struct span data, uint64_t
  * see (smtp_smuggling.c).
  */
 bool smuggling_in_message(struct message_place *place, struct span piece);
+
+typedef void (*urgent_line_fn)(struct smtp_session *session, struct span line, uint64_t time_ns);
+
+/*
+ * Reads a line that holds urgent bytes (session->urgent) in the way that says most, and tells it: one line, or with an
+ * urgent line feed several (smtp_urgent.c).
+ */
+void urgent_line(struct smtp_session *session, struct span line, urgent_line_fn on_line, uint64_t time_ns);
+
+/*
+ * The next byte of a message, in a line in which a byte was urgent. True: the line ended, and place->dot is DOT_LINE_START or
+ * DOT_END.
+ */
+bool urgent_in_message(struct message_place *place, char c, bool urgent);
 
 /* What the first line of the client, or of the server, says of its protocol (smtp_side.c). */
 enum side side_of_client(struct span line);

@@ -309,6 +309,7 @@ struct iov_iter___bits {
 
 struct msghdr {
 	struct iov_iter msg_iter;
+	unsigned int msg_flags;
 };
 
 struct sk_buff;
