@@ -21,17 +21,19 @@ static void keep_word(char *out, uint16_t *len, struct span word, bool upper)
 static void on_greeting_command(struct smtp_session *session, const struct smtp_command *command,
 				uint64_t time_ns)
 {
-	/* Without a name it is mostly refused, and a refused one resets nothing (RFC 5321, 4.1.4). */
-	if (!command->argument.len && session->replies && session->facts.protocol != SMTP_PROTOCOL_UNKNOWN) {
-		owed_add(session, OWED_GREETING, NULL, 0);
-		return;
-	}
-	session->facts.protocol = command->verb == SMTP_VERB_HELO   ? SMTP_PROTOCOL_SMTP
+	struct smtp_facts *facts = &session->facts;
+	uint32_t owed = session->owed_count;
+
+	/* Without a name it is mostly refused. */
+	if (command->argument.len || !session->replies || facts->protocol == SMTP_PROTOCOL_UNKNOWN) {
+		facts->protocol = command->verb == SMTP_VERB_HELO   ? SMTP_PROTOCOL_SMTP
 				  : command->verb == SMTP_VERB_EHLO ? SMTP_PROTOCOL_ESMTP
 								    : SMTP_PROTOCOL_LMTP;
-	keep_word(session->facts.helo, &session->facts.helo_len, command->argument, false);
-	open_end(session, session->current, SMTP_END_RESET, session->line_start, time_ns);
-	owed_add(session, OWED_OTHER, NULL, 0);
+		session->lmtp = facts->protocol == SMTP_PROTOCOL_LMTP;
+		keep_word(facts->helo, &facts->helo_len, command->argument, false);
+	}
+	open_interrupt(session, OWED_GREETING, time_ns);
+	session->greetings_owed += session->owed_count - owed;
 }
 
 /* Whether the reply to a message is still owed. */
@@ -66,30 +68,35 @@ static void on_mail(struct smtp_session *session, const struct smtp_command *com
 		return;
 	}
 	look_for_smuggling(session, open);
-	if (current && current->mail_code < 400 && session->replies && !session->out_of_step) {
-		open_free(session->nested);
-		session->nested = open; /* 503, most likely: its reply will tell */
-		owed_add(session, OWED_NESTED, NULL, 0);
-		return;
+	if (current) {
+		current->transaction->end = SMTP_END_RESET;
+		current->transaction->end_pos = session->line_start;
 	}
-	open_end(session, current, SMTP_END_RESET, session->line_start, time_ns);
+	/* If this one is refused, the other one goes on. Without recipients so far, it is not told. */
+	if (current && !session->replies && !current->transaction->recipient_count)
+		open->transaction->replies_missing = true;
+	if (current && (!session->replies || session->out_of_step || open_is_refused(current)))
+		open_end(session, current, SMTP_END_RESET, session->line_start, time_ns);
 	open_begin(session, open);
-	owed_add(session, OWED_MAIL, open, 0);
+	if (!owed_add(session, OWED_MAIL, open, 0))
+		open_end_before(session, open, time_ns);
 }
 
-static void on_rcpt(struct smtp_session *session, const struct smtp_command *command)
+static void on_rcpt(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
 {
-	struct open *current = session->current;
+	struct open *open = session->current ? session->current : open_begin_unknown(session, time_ns);
 
-	if (current && smtp_transaction_add(current->transaction, command->argument))
-		owed_add(session, OWED_RCPT, current, current->transaction->recipient_count - 1);
+	if (open && smtp_transaction_add(open->transaction, command->argument))
+		owed_add(session, OWED_RCPT, open, open->transaction->recipient_count - 1);
 	else
 		owed_add(session, OWED_OTHER, NULL, 0);
 }
 
-static void on_data(struct smtp_session *session)
+static void on_data(struct smtp_session *session, uint64_t time_ns)
 {
-	owed_add(session, OWED_DATA, session->current, 0);
+	struct open *open = session->current ? session->current : open_begin_unknown(session, time_ns);
+
+	owed_add(session, OWED_DATA, open, 0);
 	session->data_waits = true;
 	session->mode = MODE_MESSAGE;
 	session->place = (struct message_place){.dot = DOT_LINE_START,
@@ -97,8 +104,8 @@ static void on_data(struct smtp_session *session)
 						.tail = {'\r', '\n'}};
 	session->soft_allowed = !session->line_crlf;
 	session->soft_end = false;
-	if (session->current)
-		session->current->transaction->data_started = true;
+	if (open)
+		open->transaction->data_started = true;
 }
 
 static void end_message(struct smtp_session *session, uint64_t time_ns)
@@ -120,7 +127,7 @@ static void end_chunk(struct smtp_session *session, uint64_t time_ns)
 
 static void on_bdat(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
 {
-	struct open *open = session->current;
+	struct open *open = session->current ? session->current : open_begin_unknown(session, time_ns);
 
 	if (open)
 		open->transaction->data_started = true;
@@ -174,31 +181,43 @@ static void on_auth(struct smtp_session *session, const struct smtp_command *com
 
 static void on_starttls(struct smtp_session *session, uint64_t time_ns)
 {
-	owed_add(session, OWED_STARTTLS, NULL, 0);
 	session->tls_next = true;
 	if (!session->replies)
 		session->facts.starttls = true;
-	open_end(session, session->current, SMTP_END_RESET, session->line_start, time_ns);
+	open_interrupt(session, OWED_STARTTLS, time_ns);
 }
 
-static void do_command(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
+/* Whether the line is its verb alone: with an argument, a server may refuse RSET and QUIT. */
+static bool is_bare(struct span line)
+{
+	size_t words = 0;
+
+	for (size_t i = 0; i < line.len; i++) {
+		bool blank = line.data[i] == ' ' || line.data[i] == '\t';
+
+		words += !blank && (!i || line.data[i - 1] == ' ' || line.data[i - 1] == '\t');
+	}
+	return words == 1;
+}
+
+static void do_command(struct smtp_session *session, const struct smtp_command *command, struct span line,
+		       uint64_t time_ns)
 {
 	switch (command->verb) {
 	case SMTP_VERB_HELO:
 	case SMTP_VERB_EHLO:
 	case SMTP_VERB_LHLO: on_greeting_command(session, command, time_ns); break;
 	case SMTP_VERB_MAIL: on_mail(session, command, time_ns); break;
-	case SMTP_VERB_RCPT: on_rcpt(session, command); break;
-	case SMTP_VERB_DATA: on_data(session); break;
+	case SMTP_VERB_RCPT: on_rcpt(session, command, time_ns); break;
+	case SMTP_VERB_DATA: on_data(session, time_ns); break;
 	case SMTP_VERB_BDAT: on_bdat(session, command, time_ns); break;
 	case SMTP_VERB_AUTH: on_auth(session, command); break;
 	case SMTP_VERB_STARTTLS: on_starttls(session, time_ns); break;
 	case SMTP_VERB_RSET:
 	case SMTP_VERB_QUIT:
-		open_end(session, session->current,
-			 command->verb == SMTP_VERB_QUIT ? SMTP_END_CLOSE : SMTP_END_RESET,
-			 session->line_start, time_ns);
-		owed_add(session, OWED_OTHER, NULL, 0);
+		if (session->replies || is_bare(line))
+			open_interrupt(session, command->verb == SMTP_VERB_QUIT ? OWED_QUIT : OWED_RESET,
+				       time_ns);
 		break;
 	case SMTP_VERB_OTHER:
 	case SMTP_VERB_NONE: owed_add(session, OWED_OTHER, NULL, 0); break;
@@ -240,7 +259,7 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 		session->facts.rcpt_to_seen = true;
 	if (session->mid_stream && !session->facts.commands_seen)
 		return;
-	do_command(session, &command, time_ns);
+	do_command(session, &command, line, time_ns);
 	if (session->current)
 		session->current->transaction->end_pos = session->position;
 }

@@ -15,23 +15,30 @@ static void keep_reply(struct smtp_session *session, struct open *open, uint16_t
 		transaction->end_ns = time_ns;
 }
 
-/* The reply to a MAIL within a transaction: an accepted one ends what was before. */
-static void on_nested_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
+/* The reply to a greeting command: a refused one changes nothing. */
+static void on_greeting_reply(struct smtp_session *session, uint16_t code)
 {
-	struct open *nested = session->nested;
+	struct smtp_facts *facts = &session->facts;
+	struct greeting *greeting = &session->greeting;
 
-	session->nested = NULL;
-	if (!nested)
+	if (--session->greetings_owed) /* another came behind it */
 		return;
-	if (code >= 300 ||
-	    (session->current && session->current->transaction->start_pos > nested->transaction->start_pos)) {
-		open_free(nested); /* refused, or over: the next one has begun behind it */
-		return;
+	if (code < 300) {
+		greeting->protocol = facts->protocol;
+		greeting->len = facts->helo_len;
+		memcpy(greeting->name, facts->helo, facts->helo_len);
+	} else if (greeting->protocol != SMTP_PROTOCOL_UNKNOWN) {
+		facts->protocol = greeting->protocol;
+		facts->helo_len = greeting->len;
+		memcpy(facts->helo, greeting->name, greeting->len);
 	}
-	open_end(session, session->current, SMTP_END_RESET, nested->transaction->start_pos, time_ns);
-	nested->mail_code = code;
-	open_begin(session, nested);
-	keep_reply(session, nested, code, time_ns);
+	session->lmtp = greeting->protocol == SMTP_PROTOCOL_LMTP;
+}
+
+/* Whether the server took a command that ends a transaction. */
+static bool is_end_taken(enum owed_kind kind, uint16_t code)
+{
+	return kind == OWED_STARTTLS ? code == 220 : code < 300;
 }
 
 /* The reply to DATA: 354, and the message follows; anything else, and it does not. */
@@ -39,6 +46,10 @@ static void on_data_reply(struct smtp_session *session, struct open *open, uint1
 {
 	bool accepted = code >= 300 && code < 400;
 
+	if (open && accepted)
+		open->data_taken = true;
+	if (open && accepted && open->mail_code >= 300)
+		open->transaction->replies_missing = true;
 	if (open && !accepted)
 		open->data_refused = true;
 	if (accepted || !session->data_waits) {
@@ -89,8 +100,33 @@ static void on_unknown_bdat(struct smtp_session *session, struct open *open)
 		open->data_refused = true;
 }
 
+static void on_rcpt_reply(struct smtp_session *session, struct open *open, uint32_t recipient, uint16_t code)
+{
+	if (!open)
+		return;
+	open->transaction->recipients[recipient].code = code;
+	if (code >= 400 && session->lmtp && open->owed > 2)
+		owed_drop_message(session, open);
+	if (code < 300 && open->mail_code >= 300) /* of a MAIL that was not seen */
+		open->transaction->replies_missing = true;
+}
+
+static void on_end_reply(struct smtp_session *session, const struct owed *owed, uint16_t code,
+			 uint64_t time_ns)
+{
+	if (owed->kind == OWED_GREETING)
+		on_greeting_reply(session, code);
+	if (owed->kind == OWED_STARTTLS) {
+		session->facts.starttls = session->facts.starttls || code == 220;
+		session->tls_next = session->tls_next && code == 220;
+	}
+	open_interrupted(session, owed->open, owed->kind, is_end_taken(owed->kind, code), time_ns);
+}
+
 static void on_message_reply(struct open *open, uint16_t code)
 {
+	if (open && code < 300)
+		open->data_taken = true;
 	if (open && (!open->final_code || code < 300))
 		open->final_code = code;
 }
@@ -102,26 +138,18 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 
 	switch (owed->kind) {
 	case OWED_MAIL:
-		if (open)
-			open->mail_code = code;
+		if (open && !open_mail_replied(session, open, code, time_ns))
+			return;
 		break;
-	case OWED_NESTED: on_nested_reply(session, code, time_ns); return;
-	case OWED_GREETING:
-		if (code < 300)
-			open_end(session, session->current, SMTP_END_RESET, session->line_start, time_ns);
-		break;
-	case OWED_RCPT:
-		if (open)
-			open->transaction->recipients[owed->recipient].code = code;
-		if (open && code >= 400 && session->facts.protocol == SMTP_PROTOCOL_LMTP && open->owed > 2)
-			owed_drop_message(session, open);
-		break;
+	case OWED_RCPT: on_rcpt_reply(session, open, owed->recipient, code); break;
 	case OWED_DATA: on_data_reply(session, open, code); break;
 	case OWED_CHUNK:
 		if (code == 500 || code == 502)
 			on_unknown_bdat(session, open);
 		if (open && code >= 400)
 			open->data_refused = true;
+		if (open && code < 300)
+			open->data_taken = true;
 		break;
 	case OWED_MESSAGE:
 		on_message_reply(open, code);
@@ -129,17 +157,20 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 			on_unknown_bdat(session, open);
 		break;
 	case OWED_AUTH: on_auth_reply(session, code); break;
+	case OWED_GREETING:
 	case OWED_STARTTLS:
-		session->facts.starttls = session->facts.starttls || code == 220;
-		session->tls_next = session->tls_next && code == 220;
-		break;
+	case OWED_RESET:
+	case OWED_QUIT: on_end_reply(session, owed, code, time_ns); return;
 	case OWED_OTHER:
 		if (code == 354 &&
 		    session->mode == MODE_COMMAND) { /* it was a DATA, in a form unknown here */
+			struct open *data =
+				session->current ? session->current : open_begin_unknown(session, time_ns);
+
 			session->mode = MODE_MESSAGE;
 			session->place = (struct message_place){.dot = DOT_LINE_START, .tail = {'\r', '\n'}};
-			if (session->current)
-				session->current->transaction->data_started = true;
+			if (data)
+				data->transaction->data_started = data->data_taken = true;
 		}
 		break;
 	}
@@ -181,7 +212,7 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
  * 354 answers a DATA and nothing else. Where one is owed further back, what is owed before it was answered
  * by replies that were never seen.
  */
-static void step_to_data(struct smtp_session *session)
+static void step_to_data(struct smtp_session *session, uint64_t time_ns)
 {
 	uint32_t skip = 0;
 
@@ -192,7 +223,7 @@ static void step_to_data(struct smtp_session *session)
 		return;
 	session_lose_step(session);
 	while (skip--)
-		owed_drop_first(session);
+		owed_drop_first(session, time_ns);
 }
 
 static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
@@ -214,7 +245,7 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 		return;
 	}
 	if (code == 354)
-		step_to_data(session);
+		step_to_data(session, time_ns);
 	owed = *owed_at(session, 0);
 	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
 	session->owed_count--;
@@ -266,7 +297,7 @@ static void on_request_answered(struct smtp_session *session, uint64_t time_ns)
 	struct open *open = session->current;
 
 	for (; *lines && session->owed_count; --*lines)
-		owed_drop_first(session);
+		owed_drop_first(session, time_ns);
 	if (!open || open->transaction->start_pos >= session->request_end)
 		return;
 	if (session->position == session->request_end)

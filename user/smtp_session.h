@@ -59,29 +59,42 @@ struct open {
 	struct smtp_transaction *transaction;
 	struct mail_parser *mail; /* of the message under way; owned */
 	uint32_t owed;		  /* replies that are still to come for it */
+	uint32_t ends_owed;	  /* replies still to come to commands that may end it: RSET and its kind */
 	bool ended;
 	bool data_refused;
+	bool data_taken;     /* 354 to its DATA, or 2yz to its BDAT */
+	bool hidden;	     /* what was sent behind its DATA was not read, and may have been commands */
 	uint16_t mail_code;  /* reply to MAIL, 0: none yet */
 	uint16_t final_code; /* reply to the message; of LMTP the best */
 };
 
 enum owed_kind {
 	OWED_OTHER,
-	OWED_GREETING, /* a greeting command that the server may well refuse */
 	OWED_MAIL,
-	OWED_NESTED, /* a MAIL within a transaction */
 	OWED_RCPT,
 	OWED_DATA,
 	OWED_CHUNK,
 	OWED_MESSAGE,
 	OWED_AUTH,
+
+	/* Of these, `open` is what the command ends if it is taken; it does not wait for them (open->owed). */
+	OWED_GREETING,
 	OWED_STARTTLS,
+	OWED_RESET,
+	OWED_QUIT,
 };
 
 struct owed {
 	struct open *open; /* NULL: of no transaction */
 	uint32_t recipient;
 	enum owed_kind kind;
+};
+
+/* HELO, EHLO or LHLO, as the server took it. */
+struct greeting {
+	enum smtp_protocol protocol;
+	uint16_t len;
+	char name[SMTP_WORD_MAX];
 };
 
 struct smtp_session {
@@ -116,10 +129,13 @@ struct smtp_session {
 	bool auth_open;	       /* AUTH was issued, and no final reply is there yet */
 	uint32_t auth_step;    /* responses of the client to the last AUTH so far */
 	uint32_t answers_left; /* without replies: lines that belong to the AUTH */
-	struct open *current;
-	struct open *nested;
-	struct open *first, *last; /* every open transaction, oldest first; `current` among them */
+	struct open *current;  /* none while a command that may end it is not answered */
+	struct open *first,
+		*last; /* every open transaction, oldest first; `current` among them, if any the last */
 	uint32_t open_count;
+	struct greeting greeting; /* the last one that was taken */
+	uint32_t greetings_owed;
+	bool lmtp; /* the message is answered once for each recipient */
 
 	/* What was said to a proxy: the position behind it, and of each request the lines that a mail server would answer. */
 	uint64_t request_end;
@@ -178,8 +194,33 @@ enum side side_of_server(struct span line);
 struct open *open_new(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns);
 void open_free(struct open *open); /* NULL is allowed */
 
-/* Makes it the session's current one. */
+/* Makes it the session's current one. What was current waits for the reply that ends it, if it has not ended. */
 void open_begin(struct smtp_session *session, struct open *open);
+
+/*
+ * For a RCPT, or data, outside of any transaction: one whose reverse-path is not known, and which is told if the
+ * server does not refuse what is in it. NULL: no memory.
+ */
+struct open *open_begin_unknown(struct smtp_session *session, uint64_t time_ns);
+
+/* Whether all of it that was answered so far was refused, so that the server has no transaction. */
+bool open_is_refused(const struct open *open);
+
+/* A command that ends what is open if the server takes it, and is owed `kind`. */
+void open_interrupt(struct smtp_session *session, enum owed_kind kind, uint64_t time_ns);
+
+/* The reply to such a command: `open` ends with it, or goes on, and what followed is a part of it. */
+void open_interrupted(struct smtp_session *session, struct open *open, enum owed_kind kind, bool ends,
+		      uint64_t time_ns);
+
+/* What is open before `open` has ended where that begins. */
+void open_end_before(struct smtp_session *session, const struct open *open, uint64_t time_ns);
+
+/*
+ * The reply to MAIL: taken, it ends what is open before it; refused, what followed belongs to that. False: `open` is
+ * gone, for it was none.
+ */
+bool open_mail_replied(struct smtp_session *session, struct open *open, uint16_t code, uint64_t time_ns);
 
 /* Nothing more comes: once it is owed nothing, it goes out. `open` NULL: nothing is done. */
 void open_end(struct smtp_session *session, struct open *open, enum smtp_end end, uint64_t end_pos,
@@ -193,7 +234,8 @@ void session_lose_step(struct smtp_session *session);
 
 /* ---- What the server owes (smtp_open.c) ------------------------------------------------------ */
 
-void owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open, uint32_t recipient);
+/* False: there is no room, so it is not owed, and the replies are out of step. */
+bool owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open, uint32_t recipient);
 
 /* The end of data, by DATA or BDAT: one reply, or with LMTP one for each recipient that was not refused. */
 void owed_add_message(struct smtp_session *session, struct open *open);
@@ -205,7 +247,7 @@ void owed_drop_message(struct smtp_session *session, struct open *open);
 struct owed *owed_at(struct smtp_session *session, uint32_t index);
 
 /* Forgets the first: its reply was lost. What it was owed for stays open for what else it is owed. */
-void owed_drop_first(struct smtp_session *session);
+void owed_drop_first(struct smtp_session *session, uint64_t time_ns);
 
 static inline struct span without_cr(struct span line)
 {
