@@ -24,8 +24,9 @@
  * A transaction is handed out when it has ended and is owed nothing more; if the server's side cannot be seen, with
  * the client's next command. Then the commands that may end it are taken to, in the forms that every server takes.
  *
- * DATA: until its reply is known, what follows is taken for the message, as a server that accepts it
- * does. If it is then refused, the client's lines are commands again.
+ * DATA and BDAT: what is sent behind them before their reply is kept (smtp_behind.c), and read once it is known
+ * whether that is a message or commands. The octets of a BDAT that was refused are read as both, for some servers
+ * take them off the stream all the same, and some do not.
  *
  * A proxy may stand in front (preamble.c). What the client says to it is read as lines all the same, for it
  * may be said to a mail server. Once a proxy answered, nothing is owed for these lines.
@@ -70,6 +71,7 @@ void smtp_session_free(struct smtp_session *session)
 		open_free(session->first);
 		session->first = next;
 	}
+	behind_free(session);
 	free(session->line);
 	free(session->owed);
 	free(session);
@@ -82,7 +84,7 @@ const struct smtp_facts *smtp_session_facts(const struct smtp_session *session)
 
 uint64_t smtp_client_position(const struct smtp_session *session)
 {
-	return session->position;
+	return session->position + behind_len(session);
 }
 
 uint64_t smtp_oldest_open_position(const struct smtp_session *session)
@@ -92,6 +94,8 @@ uint64_t smtp_oldest_open_position(const struct smtp_session *session)
 
 void smtp_session_close(struct smtp_session *session, uint64_t time_ns)
 {
+	if (session->waits)
+		client_assume(session);
 	if (session->current)
 		open_end(session, session->current, SMTP_END_CLOSE, session->position, time_ns);
 	/* Whether one had ended before the next began was never said: what followed may belong to either. */

@@ -93,6 +93,8 @@ void open_hand_out(struct smtp_session *session, struct open *open)
 	}
 	if (session->current == open)
 		session->current = NULL;
+	if (session->ghost == open)
+		session->ghost = NULL;
 	end_mail(open);
 	if (!transaction->recipient_count && !transaction->recipients_dropped)
 		transaction->replies_missing = true;
@@ -253,6 +255,8 @@ static void open_join(struct smtp_session *session, struct open *into, struct op
 	unlink_open(session, part);
 	if (session->current == part)
 		session->current = into;
+	if (session->ghost == part)
+		session->ghost = into;
 	open_free(part);
 	if (into->ended && !into->owed)
 		open_hand_out(session, into);

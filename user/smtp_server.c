@@ -41,29 +41,48 @@ static bool is_end_taken(enum owed_kind kind, uint16_t code)
 	return kind == OWED_STARTTLS ? code == 220 : code < 300;
 }
 
+/* Bytes were taken for a message, or a chunk, and the server read commands. */
+static void on_hidden(struct smtp_session *session, struct open *open)
+{
+	if (!session->out_of_step)
+		session->facts.replies_surplus++;
+	session_lose_step(session);
+	if (open)
+		open->hidden = open->transaction->replies_missing = true;
+}
+
+/* A DATA whose reply was not waited for is refused. */
+static void on_late_refusal(struct smtp_session *session, struct open *open, bool message)
+{
+	if (!message || (open && open->transaction->bytes))
+		on_hidden(session, open);
+	if (!message || session->mode != MODE_MESSAGE)
+		return;
+	session->mode = MODE_COMMAND;
+	session->line_start = session->position;
+	if (open && open->transaction->bytes) /* what was taken for the message was commands */
+		session->line_skip = session->place.dot != DOT_LINE_START;
+}
+
 /* The reply to DATA: 354, and the message follows; anything else, and it does not. */
 static void on_data_reply(struct smtp_session *session, struct open *open, uint16_t code)
 {
-	bool accepted = code >= 300 && code < 400;
+	bool accepted = code >= 300 && code < 400, message = session->data_waits, waits = session->waits;
 
+	session->data_waits = session->waits = false;
 	if (open && accepted)
 		open->data_taken = true;
 	if (open && accepted && open->mail_code >= 300)
 		open->transaction->replies_missing = true;
 	if (open && !accepted)
 		open->data_refused = true;
-	if (accepted || !session->data_waits) {
-		session->data_waits = false;
+	if (accepted)
 		return;
-	}
-	session->data_waits = false;
-	if (session->mode != MODE_MESSAGE)
-		return;
-	session->mode = MODE_COMMAND;
-	session->line_start = session->position;
-	if (open && open->transaction->bytes) { /* what was taken for the message was commands */
-		session->line_skip = session->place.dot != DOT_LINE_START;
-		session_lose_step(session);
+	if (waits) {
+		session->mode = MODE_COMMAND;
+		session->line_start = session->position;
+	} else if (code >= 400 || message) {
+		on_late_refusal(session, open, message);
 	}
 }
 
@@ -81,23 +100,72 @@ static void on_auth_reply(struct smtp_session *session, uint16_t code)
 		session->mode = MODE_COMMAND;
 }
 
-/*
- * A server without BDAT (500, 502: RFC 5321, 4.2.4) does not take its octets for data: what follows the command,
- * it reads as commands.
- */
-static void on_unknown_bdat(struct smtp_session *session, struct open *open)
+/* Whether nothing is owed but what this chunk is: then it is the one that is under way. */
+static bool is_last_chunk(struct smtp_session *session, const struct open *open)
 {
-	if (session->mode != MODE_CHUNK || session->owed_count)
-		return;
+	for (uint32_t i = 0; i < session->owed_count; i++) {
+		if (owed_at(session, i)->kind != OWED_MESSAGE || owed_at(session, i)->open != open)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A chunk that was not taken, or that was answered before its octets were there. To a server that does not know BDAT, or
+ * does not understand it (500, 501, 502: RFC 5321, 4.2.4), they are commands. Of others, some take them off the
+ * stream.
+ */
+static void on_chunk_over(struct smtp_session *session, struct open *open, uint16_t code, bool kept,
+			  uint64_t time_ns)
+{
+	bool started = !kept && session->chunk_left != session->chunk_size;
+
+	if (started)
+		on_hidden(session, open);
 	session->mode = MODE_COMMAND;
 	session->line_start = session->position;
-	if (session->chunk_left != session->chunk_size) { /* these were commands, or the end of one */
-		session->line_skip = true;
-		session_lose_step(session);
-	}
-	session->chunk_left = 0;
+	if (code >= 500 && code <= 502)
+		return;
+	session->ghost_left = session->chunk_left;
+	session->ghost = open;
+	if (code >= 300)
+		return;
 	if (open)
-		open->data_refused = true;
+		open->transaction->replies_missing = true;
+	if (session->ghost_left > behind_len(session))
+		session->ghost_left = behind_len(session);
+	if (!session->ghost_left)
+		ghost_over(session, true, time_ns);
+}
+
+/* The reply to BDAT, while its octets are awaited, or kept. */
+static void on_chunk_reply(struct smtp_session *session, struct open *open, uint16_t code, uint64_t time_ns)
+{
+	bool kept = session->waits;
+
+	if (session->mode != MODE_CHUNK || !is_last_chunk(session, open))
+		return;
+	if (session->chunk_odd && code < 300) {
+		open = session->current ? session->current : open_begin_unknown(session, time_ns);
+		if (open)
+			open->data_taken = open->transaction->data_started =
+				open->transaction->replies_missing = true;
+	}
+	session->waits = false;
+	if (code >= 300 || behind_len(session) < session->chunk_left)
+		on_chunk_over(session, open, code, kept, time_ns);
+	else if (!session->chunk_left)
+		chunk_end(session, time_ns);
+}
+
+static void on_message_reply(struct open *open, uint16_t code)
+{
+	if (!open)
+		return;
+	if (code < 300)
+		open->data_taken = true;
+	if (!open->final_code || code < 300)
+		open->final_code = code;
 }
 
 static void on_rcpt_reply(struct smtp_session *session, struct open *open, uint32_t recipient, uint16_t code)
@@ -123,14 +191,6 @@ static void on_end_reply(struct smtp_session *session, const struct owed *owed, 
 	open_interrupted(session, owed->open, owed->kind, is_end_taken(owed->kind, code), time_ns);
 }
 
-static void on_message_reply(struct open *open, uint16_t code)
-{
-	if (open && code < 300)
-		open->data_taken = true;
-	if (open && (!open->final_code || code < 300))
-		open->final_code = code;
-}
-
 static void on_owed_reply(struct smtp_session *session, const struct owed *owed, uint16_t code,
 			  uint64_t time_ns)
 {
@@ -144,17 +204,18 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 	case OWED_RCPT: on_rcpt_reply(session, open, owed->recipient, code); break;
 	case OWED_DATA: on_data_reply(session, open, code); break;
 	case OWED_CHUNK:
-		if (code == 500 || code == 502)
-			on_unknown_bdat(session, open);
 		if (open && code >= 400)
 			open->data_refused = true;
 		if (open && code < 300)
 			open->data_taken = true;
+		on_chunk_reply(session, open, code, time_ns);
 		break;
 	case OWED_MESSAGE:
-		on_message_reply(open, code);
-		if (code == 500 || code == 502)
-			on_unknown_bdat(session, open);
+		if (session->mode != MODE_CHUNK || (code < 500 || code > 502))
+			on_message_reply(open, code);
+		else if (open)
+			open->data_refused = true;
+		on_chunk_reply(session, open, code, time_ns);
 		break;
 	case OWED_AUTH: on_auth_reply(session, code); break;
 	case OWED_GREETING:
@@ -229,6 +290,7 @@ static void step_to_data(struct smtp_session *session, uint64_t time_ns)
 static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
 {
 	struct owed owed;
+	bool ghost;
 
 	session->facts.replies++;
 	if (!session->greeted) {
@@ -249,9 +311,13 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 	owed = *owed_at(session, 0);
 	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
 	session->owed_count--;
+	ghost = session->ghost_left > 0;
 	on_owed_reply(session, &owed, code, time_ns);
+	if (ghost && session->ghost_left) /* it answers a command among the octets, or behind them */
+		ghost_over(session, false, time_ns);
 	if (!session->owed_count)
-		session->out_of_step = false;
+		session->out_of_step = session->unkept = false;
+	client_resume(session, UINT64_MAX);
 }
 
 static void reply_text_add(struct smtp_session *session, struct span text)
@@ -295,14 +361,22 @@ static void on_request_answered(struct smtp_session *session, uint64_t time_ns)
 {
 	uint32_t *lines = &session->request_lines[session->facts.proxy.answers - 1];
 	struct open *open = session->current;
+	bool inside = open && open->transaction->start_pos < session->request_end;
 
+	if (inside && (smtp_client_position(session) == session->request_end || session->waits)) {
+		uint32_t owed = session->owed_count;
+
+		session->mode = MODE_COMMAND;
+		session->waits = false;
+		client_resume(session, session->request_end);
+		*lines += session->owed_count - owed;
+		open = session->current;
+	}
 	for (; *lines && session->owed_count; --*lines)
 		owed_drop_first(session, time_ns);
-	if (!open || open->transaction->start_pos >= session->request_end)
-		return;
-	if (session->position == session->request_end)
-		session->mode = MODE_COMMAND;
-	open_end(session, open, SMTP_END_RESET, session->request_end, time_ns);
+	if (inside && session->current == open)
+		open_end(session, open, SMTP_END_RESET, session->request_end, time_ns);
+	client_resume(session, UINT64_MAX);
 }
 
 /* Takes what a proxy says. Returns how much that is. */
@@ -367,4 +441,5 @@ void smtp_server_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 	session->reply_skip = true;
 	session->greeted = true;
 	session_lose_step(session);
+	client_assume(session);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a session is made of, for the files that make it up: smtp.c, smtp_client.c (commands and messages),
- * smtp_server.c (replies), smtp_open.c (transactions and what is owed), smtp_urgent.c, smtp_mask.c.
+ * smtp_server.c (replies), smtp_open.c (transactions and what is owed), smtp_behind.c, smtp_urgent.c, smtp_mask.c.
  */
 #ifndef SMTPSNOOP_SMTP_SESSION_H
 #define SMTPSNOOP_SMTP_SESSION_H
@@ -90,6 +90,16 @@ struct owed {
 	enum owed_kind kind;
 };
 
+/* What was sent behind a DATA or BDAT that is not answered (smtp_behind.c). */
+struct behind {
+	char *bytes; /* owned; NULL: nothing is kept */
+	size_t at;   /* what is before was read */
+	size_t len;
+	uint64_t line;	  /* where the last line begins; it may be beyond the end, behind a chunk */
+	bool secret;	  /* an AUTH is among it */
+	uint64_t time_ns; /* of the last of it */
+};
+
 /* HELO, EHLO or LHLO, as the server took it. */
 struct greeting {
 	enum smtp_protocol protocol;
@@ -122,9 +132,17 @@ struct smtp_session {
 	uint64_t chunk_size;
 	uint64_t chunk_left;
 	bool chunk_last;
-	bool soft_allowed;     /* the client ends its lines with LF alone */
-	bool soft_end;	       /* the last end of data was not CRLF.CRLF, and others of its lines were */
-	bool data_waits;       /* DATA was issued, and its reply is not there yet */
+	bool chunk_odd; /* a BDAT that is malformed, which some servers take */
+
+	/* Octets of a refused chunk, that the server may have read as commands: they are read as both. */
+	uint64_t ghost_left;
+	struct open *ghost; /* whose they are; NULL: of none */
+	bool soft_allowed;  /* the client ends its lines with LF alone */
+	bool soft_end;	    /* the last end of data was not CRLF.CRLF, and others of its lines were */
+	bool data_waits;    /* DATA was issued, and its reply is not there yet */
+	bool waits;	    /* likewise, or BDAT: what follows is kept until then */
+	bool unkept; /* it came to too much, or something is missing: nothing is kept until nothing is owed */
+	struct behind behind;
 	bool tls_next;	       /* STARTTLS was issued and not refused: a TLS record may follow */
 	bool auth_open;	       /* AUTH was issued, and no final reply is there yet */
 	uint32_t auth_step;    /* responses of the client to the last AUTH so far */
@@ -228,6 +246,35 @@ void open_end(struct smtp_session *session, struct open *open, enum smtp_end end
 
 /* Takes a transaction off the list, tells it, and frees it. */
 void open_hand_out(struct smtp_session *session, struct open *open);
+
+/* DATA or BDAT was answered: reads on behind it, up to a position. */
+void client_resume(struct smtp_session *session, uint64_t end_pos);
+
+/* The reply to DATA or BDAT is not waited for: what was sent behind it is taken for the message. */
+void client_assume(struct smtp_session *session);
+
+/* The octets of the chunk that was refused are over. `ended`: all of them were there. */
+void ghost_over(struct smtp_session *session, bool ended, uint64_t time_ns);
+
+/* All octets of the chunk are there. */
+void chunk_end(struct smtp_session *session, uint64_t time_ns);
+
+/* ---- What was sent behind an unanswered DATA (smtp_behind.c) ----------------------------------- */
+
+/* Bytes that are kept and were not read. */
+size_t behind_len(const struct smtp_session *session);
+
+/* False: there is no room for them, or no memory, and they are not kept. */
+bool behind_keep(struct smtp_session *session, struct span data, uint64_t time_ns);
+
+/* Of what is kept from here on, octets of a chunk that is likely to be taken, for it has recipients. */
+uint64_t behind_chunk(const struct smtp_session *session);
+void behind_begins(struct smtp_session *session);
+
+/* The beginning of the line that has not ended. */
+struct span behind_line(const struct smtp_session *session);
+
+void behind_free(struct smtp_session *session);
 
 /* Replies and commands no longer match. */
 void session_lose_step(struct smtp_session *session);
