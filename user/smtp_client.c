@@ -428,11 +428,16 @@ static bool line_keep(struct smtp_session *session, struct span part)
 	return room > 0;
 }
 
-/* Whether TLS begins with these bytes at the start of a line: a handshake record, which no command resembles. */
+/*
+ * Whether TLS begins with these bytes at the start of a line: a handshake record, which no command resembles. Where the
+ * 220 can be seen it comes first (RFC 3207): a server that has refused STARTTLS reads lines, whatever is in them.
+ */
 static bool is_tls(const struct smtp_session *session, struct span data)
 {
-	return session->tls_next && session->position == session->line_start && data.len &&
-	       data.data[0] == 0x16;
+	bool taken = session->tls_taken || !session->replies || session->facts.server_missing;
+
+	return session->tls_next && taken && session->mode != MODE_OPAQUE &&
+	       session->position == session->line_start && data.len && data.data[0] == 0x16;
 }
 
 static bool is_command(struct span line)
@@ -440,9 +445,33 @@ static bool is_command(struct span line)
 	return smtp_command_parse(line).verb != SMTP_VERB_NONE;
 }
 
+/* What looked like TLS was none, if one of these follows: no ciphertext has them. */
+static bool is_plain(struct span line)
+{
+	switch (smtp_command_parse(without_cr(line)).verb) {
+	case SMTP_VERB_HELO:
+	case SMTP_VERB_EHLO:
+	case SMTP_VERB_LHLO:
+	case SMTP_VERB_MAIL:
+	case SMTP_VERB_RCPT: return memchr(line.data, ' ', line.len) || memchr(line.data, ':', line.len);
+	default: return false;
+	}
+}
+
+static void leave_opaque(struct smtp_session *session)
+{
+	session->mode = MODE_COMMAND;
+	session->line_skip = session->tls_next = false;
+	session_lose_step(session);
+}
+
 /* A whole line, without its LF. */
 static void on_line(struct smtp_session *session, struct span line, uint64_t time_ns)
 {
+	if (session->mode == MODE_OPAQUE && !is_plain(line))
+		return;
+	if (session->mode == MODE_OPAQUE)
+		leave_opaque(session);
 	session->line_crlf = line.len && line.data[line.len - 1] == '\r';
 	if (session->client_side == SIDE_SILENT && !session->line_skip && without_cr(line).len)
 		session->client_side = side_of_client(without_cr(line));
@@ -483,7 +512,7 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 		line.len -= session->line_break;
 	}
 	session->line_break = 0;
-	if (session->line_truncated)
+	if (session->line_truncated && session->mode != MODE_OPAQUE)
 		session->facts.lines_truncated++;
 	if (session->urgent_count)
 		urgent_line(session, line, on_line, time_ns);
@@ -660,7 +689,12 @@ static size_t take_bytes(struct smtp_session *session, struct span data, uint64_
 		case MODE_ANSWER: taken = take_command(session, data, time_ns); break;
 		case MODE_MESSAGE: taken = take_message(session, data, time_ns); break;
 		case MODE_CHUNK: taken = take_chunk(session, data, time_ns); break;
-		case MODE_OPAQUE: session->position += data.len; break;
+		case MODE_OPAQUE:
+			if (is_opaque(session))
+				session->position += data.len;
+			else
+				taken = take_line(session, data, time_ns);
+			break;
 		}
 		data.data += taken;
 		data.len -= taken;
@@ -821,6 +855,10 @@ void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 		chunk_end(session, time_ns);
 		session_lose_step(session);
 		break;
-	case MODE_OPAQUE: break;
+	case MODE_OPAQUE:
+		session->line_len = session->urgent_count = 0;
+		session->line_truncated = false;
+		session->line_start = session->position;
+		break;
 	}
 }

@@ -70,7 +70,8 @@ static void masking_behind(struct masking *masking)
 
 static struct masking masking_begin(const struct smtp_session *session, bool in_order)
 {
-	bool lines = session->mode == MODE_COMMAND || session->mode == MODE_ANSWER;
+	bool lines =
+		session->mode == MODE_COMMAND || session->mode == MODE_ANSWER || session->mode == MODE_OPAQUE;
 	struct masking masking = {.mode = MODE_COMMAND,
 				  .session = session,
 				  .in_order = in_order,
@@ -230,7 +231,7 @@ void smtp_mask_secrets(const struct smtp_session *session, char *data, size_t le
 	struct preamble preamble = session->facts.proxy;
 	bool ended = true;
 
-	if (session->mode == MODE_OPAQUE)
+	if (is_opaque(session))
 		return;
 	while (len && in_order && ended) { /* requests to proxies: behind each, a line begins */
 		size_t taken = preamble_client(&preamble, (struct span){data, len}, data, &ended);

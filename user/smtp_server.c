@@ -187,6 +187,7 @@ static void on_end_reply(struct smtp_session *session, const struct owed *owed, 
 	if (owed->kind == OWED_STARTTLS) {
 		session->facts.starttls = session->facts.starttls || code == 220;
 		session->tls_next = session->tls_next && code == 220;
+		session->tls_taken = session->tls_taken || code == 220;
 	}
 	open_interrupted(session, owed->open, owed->kind, is_end_taken(owed->kind, code), time_ns);
 }
@@ -349,11 +350,6 @@ static void on_reply_line(struct smtp_session *session, struct span line, uint64
 		return;
 	on_reply(session, code, time_ns);
 	session->reply_text_len = 0;
-}
-
-static bool is_opaque(const struct smtp_session *session)
-{
-	return session->mode == MODE_OPAQUE;
 }
 
 /* A proxy answered: what was said to it were no commands. */

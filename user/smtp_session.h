@@ -18,7 +18,7 @@ enum mode {
 	MODE_MESSAGE,
 	MODE_CHUNK,
 	MODE_ANSWER, /* to a 334 */
-	MODE_OPAQUE,
+	MODE_OPAQUE, /* TLS; where no 220 was seen to STARTTLS, only commands of mail are looked for */
 };
 
 /* Where the message's lines are being looked at for the end of data. */
@@ -144,6 +144,7 @@ struct smtp_session {
 	bool unkept; /* it came to too much, or something is missing: nothing is kept until nothing is owed */
 	struct behind behind;
 	bool tls_next;	       /* STARTTLS was issued and not refused: a TLS record may follow */
+	bool tls_taken;	       /* the server answered it with 220 */
 	bool auth_open;	       /* AUTH was issued, and no final reply is there yet */
 	uint32_t auth_step;    /* responses of the client to the last AUTH so far */
 	uint32_t answers_left; /* without replies: lines that belong to the AUTH */
@@ -295,6 +296,12 @@ struct owed *owed_at(struct smtp_session *session, uint32_t index);
 
 /* Forgets the first: its reply was lost. What it was owed for stays open for what else it is owed. */
 void owed_drop_first(struct smtp_session *session, uint64_t time_ns);
+
+/* Whether the client's side is TLS for certain. */
+static inline bool is_opaque(const struct smtp_session *session)
+{
+	return session->mode == MODE_OPAQUE && session->tls_taken;
+}
 
 static inline struct span without_cr(struct span line)
 {

@@ -401,6 +401,26 @@ static void test_odd_bdat(void **state)
 		false, "<a@x> <b@y>");
 }
 
+/* ---- TLS that is none ------------------------------------------------------------------------------ */
+
+static void test_no_tls(void **state)
+{
+	(void)state;
+	expect(STEPS(HELLO, C("STARTTLS\r\n\x16\x03\x01junk\r\n"), S("503 No\r\n500 What\r\n"), MAIL_E,
+		     RCPT_V, DATA_V, QUIT),
+	       EVIL);
+	expect(STEPS(HELLO, C("STARTTLS\r\n\x16junk\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\n"),
+		     S("503 No\r\n500 What\r\n250 Ok\r\n250 Ok\r\n"), DATA_V, QUIT),
+	       EVIL);
+	expect_with(STEPS(C("EHLO me\r\n"), C("STARTTLS\r\n\x16\x03\x01junk\r\n"),
+			  C("MAIL FROM:<evil@x>\r\n"), BLIND_V),
+		    false, "1 data unknown <evil@x> <v@y>0 18 bytes replies missing 0 \n");
+	/* Nothing of a session that is encrypted. */
+	expect_with(STEPS(C("EHLO me\r\n"), C("STARTTLS\r\n"),
+			  C("\x16\x03\x01MAIL FROM:<evil@x>\r\n\xff\n\n")),
+		    false, "");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -416,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_mask_behind),
 		cmocka_unit_test(test_refused_bdat),
 		cmocka_unit_test(test_odd_bdat),
+		cmocka_unit_test(test_no_tls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
