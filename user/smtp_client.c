@@ -370,7 +370,7 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 		session->facts.commands_after_starttls = true;
 	if (command.verb != SMTP_VERB_NONE)
 		session->facts.commands_seen = true;
-	if (smtp_command_certain(line, true) && command.verb != SMTP_VERB_AUTH &&
+	if (is_certain_command(line, true) && command.verb != SMTP_VERB_AUTH &&
 	    command.verb != SMTP_VERB_QUIT && command.verb != SMTP_VERB_RSET)
 		session->auth_open = false; /* the client is past it; a 334 opens it again */
 	if (contains(line, "MAIL FROM:"))
@@ -384,17 +384,26 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 		session->current->transaction->end_pos = session->position;
 }
 
+bool is_certain_command(struct span line, bool bare)
+{
+	static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+
+	if (smtp_command_certain(line, bare))
+		return true;
+	for (size_t i = 0; i < line.len; i++) {
+		if (!memchr(base64, line.data[i], sizeof(base64) - 1))
+			return smtp_command_parse(line).verb != SMTP_VERB_NONE;
+	}
+	return false;
+}
+
 /* A line that answers a 334. It is forgotten here. */
 static void on_answer_line(struct smtp_session *session, struct span line, uint64_t time_ns)
 {
 	session->mode = MODE_COMMAND;
 	session->line_skip = false; /* the end of an answer is one too */
-	if (session->replies) {
-		on_auth_response(session, line);
-		owed_add(session, OWED_AUTH, NULL, 0);
-		return;
-	}
-	if (smtp_command_certain(line, true)) {
+	if (is_certain_command(line, !session->replies)) {
+		session->facts.auth_user_len = 0; /* whoever it was did not say the rest */
 		session->answers_left = 0;
 		session->auth_open = false;
 		on_command_line(session, line, time_ns);
@@ -402,6 +411,8 @@ static void on_answer_line(struct smtp_session *session, struct span line, uint6
 	}
 	on_auth_response(session, line);
 	owed_add(session, OWED_AUTH, NULL, 0);
+	if (session->replies)
+		return;
 	if (--session->answers_left)
 		session->mode = MODE_ANSWER;
 	else

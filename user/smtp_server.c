@@ -86,12 +86,24 @@ static void on_data_reply(struct smtp_session *session, struct open *open, uint1
 	}
 }
 
+/* The answer to a 334 was sent before it: the next line. It was forgotten, so whom it named is not known. */
+static void on_answer_ahead(struct smtp_session *session)
+{
+	struct owed *owed = owed_at(session, 0);
+
+	session->facts.auth_user_len = 0;
+	if (owed->kind == OWED_OTHER && !owed->open)
+		owed->kind = OWED_AUTH;
+}
+
 static void on_auth_reply(struct smtp_session *session, uint16_t code)
 {
 	if (code == 334) {
-		if (session->mode == MODE_COMMAND)
-			session->mode = MODE_ANSWER;
 		session->auth_open = true;
+		if (session->owed_count && !session->out_of_step)
+			on_answer_ahead(session);
+		else if (session->mode == MODE_COMMAND)
+			session->mode = MODE_ANSWER;
 		return;
 	}
 	session->auth_open = false;
@@ -224,6 +236,8 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 	case OWED_RESET:
 	case OWED_QUIT: on_end_reply(session, owed, code, time_ns); return;
 	case OWED_OTHER:
+		if (code == 334) /* it was an AUTH, likewise */
+			on_auth_reply(session, code);
 		if (code == 354 &&
 		    session->mode == MODE_COMMAND) { /* it was a DATA, in a form unknown here */
 			struct open *data =

@@ -297,6 +297,12 @@ struct owed *owed_at(struct smtp_session *session, uint32_t index);
 /* Forgets the first: its reply was lost. What it was owed for stays open for what else it is owed. */
 void owed_drop_first(struct smtp_session *session, uint64_t time_ns);
 
+/*
+ * Whether a line is a command, and no answer to a 334: that is base64 (RFC 4954, section 4). `bare`: so are those of one
+ * word that a client is likely to send.
+ */
+bool is_certain_command(struct span line, bool bare);
+
 /* Whether the client's side is TLS for certain. */
 static inline bool is_opaque(const struct smtp_session *session)
 {

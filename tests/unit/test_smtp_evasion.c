@@ -421,6 +421,50 @@ static void test_no_tls(void **state)
 		    false, "");
 }
 
+/* ---- AUTH ------------------------------------------------------------------------------------------ */
+
+static void test_answers_ahead(void **state)
+{
+	struct smtp_facts facts;
+
+	(void)state;
+	facts = expect(STEPS(HELLO, C("AUTH LOGIN\r\ndXNlcg==\r\ncGFzcw==\r\n"),
+			     S("334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n235 Ok\r\n"), MAIL_E, RCPT_V, DATA_V,
+			     QUIT),
+		       EVIL);
+	assert_int_equal(facts.auth_code, 235);
+	assert_int_equal(facts.auth_user_len, 0);
+	expect(STEPS(HELLO, C("AUTH PLAIN\r\nAGFAeABzZWNyZXQ=\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\n"),
+		     S("334 \r\n535 No\r\n250 Ok\r\n250 Ok\r\n"), DATA_V, QUIT),
+	       EVIL);
+	/* The answer is a command, for nothing is asked any more, or for the server takes it as an answer. */
+	facts = expect(STEPS(HELLO, C("AUTH LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"), C("dXNlcg==\r\n"),
+			     S("334 UGFzc3dvcmQ6\r\n"), MAIL_E, RCPT_V, DATA_V, QUIT),
+		       EVIL);
+	assert_int_equal(facts.auth_user_len, 0);
+	expect(STEPS(HELLO, C("AUTH LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"), C("MAIL\tFROM:<a@x>\r\n"),
+		     S("501 No\r\n"), MAIL_E, RCPT_V, DATA_V, QUIT),
+	       EVIL);
+	expect(STEPS(HELLO, C("AUTH=LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"), C("DATA\r\n"), S("535 No\r\n"),
+		     MAIL_E, RCPT_V, DATA_V, QUIT),
+	       EVIL);
+	expect_with(STEPS(C("EHLO me\r\n"),
+			  C("AUTH LOGIN\r\nMAIL\tFROM:<evil@x>\r\nRCPT\tTO:<v@y>\r\nDATA\r\n"
+			    "Subject: x\r\n\r\nHi\r\n.\r\nQUIT\r\n")),
+		    false, "1 data unknown <evil@x> <v@y>0 18 bytes 0 \n");
+}
+
+static void test_first_line(void **state)
+{
+	static const char *const lines[] = {"USER x\r\n", "PASS x\r\n", "APOP x\r\n", "CAPA\r\n"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		expect_with(STEPS({.kind = STEP_CLIENT, .bytes = span_of(lines[i])}, C("EHLO me\r\n"),
+				  C("MAIL FROM:<evil@x>\r\n"), BLIND_V),
+			    false, "1 data unknown <evil@x> <v@y>0 18 bytes 0 \n");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -437,6 +481,8 @@ int main(void)
 		cmocka_unit_test(test_refused_bdat),
 		cmocka_unit_test(test_odd_bdat),
 		cmocka_unit_test(test_no_tls),
+		cmocka_unit_test(test_answers_ahead),
+		cmocka_unit_test(test_first_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
