@@ -229,6 +229,7 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 		else if (open)
 			open->data_refused = true;
 		on_chunk_reply(session, open, code, time_ns);
+		session->doubt = session->doubt && owed_message(session);
 		break;
 	case OWED_AUTH: on_auth_reply(session, code); break;
 	case OWED_GREETING:

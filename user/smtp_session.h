@@ -139,6 +139,7 @@ struct smtp_session {
 	struct open *ghost; /* whose they are; NULL: of none */
 	bool soft_allowed;  /* the client ends its lines with LF alone */
 	bool soft_end;	    /* the last end of data was not CRLF.CRLF, and others of its lines were */
+	bool doubt;	    /* the last end of data was not CRLF.CRLF, and nothing has said that it was one */
 	bool data_waits;    /* DATA was issued, and its reply is not there yet */
 	bool waits;	    /* likewise, or BDAT: what follows is kept until then */
 	bool unkept; /* it came to too much, or something is missing: nothing is kept until nothing is owed */
@@ -290,6 +291,9 @@ void owed_add_message(struct smtp_session *session, struct open *open);
 
 /* LMTP: a recipient was refused after the message was sent, so one of its replies will not come. */
 void owed_drop_message(struct smtp_session *session, struct open *open);
+
+/* Whether a reply to a message is still owed. */
+bool owed_message(struct smtp_session *session);
 
 /* The one that `index` others stand before; index < owed_count. */
 struct owed *owed_at(struct smtp_session *session, uint32_t index);

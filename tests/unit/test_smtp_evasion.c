@@ -465,6 +465,59 @@ static void test_first_line(void **state)
 			    false, "1 data unknown <evil@x> <v@y>0 18 bytes 0 \n");
 }
 
+/* ---- An end of data that is none ------------------------------------------------------------------- */
+
+static void test_false_end(void **state)
+{
+	static const char *const ends[] = {"\r\n.\r\r\n", "\n.\n", "\r\n.\n", "\n.\r\n", "\n.\r\r\n"};
+	static const char *const modes[] = {"BDAT 99999999999\r\n",
+					    "BDAT 999999\r\n",
+					    "BDAT 18 x\r\n",
+					    "STARTTLS\r\n\x16\x03\x01\r\n",
+					    "DATA\r\n",
+					    "AUTH LOGIN\r\n",
+					    "QUIT\r\nRSET\r\n"};
+	static const char *const datas[] = {"DATA\r\n", "DATA\n"};
+
+	(void)state;
+	for (size_t i = 0; i < 5 * 7 * 2; i++) {
+		struct step data = {.kind = STEP_CLIENT, .bytes = span_of(datas[i / 35])};
+		char text[200];
+		struct played played = {0};
+
+		snprintf(text, sizeof(text), "Hi%s%sbye\r\n.\r\n", ends[i % 5], modes[i / 5 % 7]);
+		/* The server takes what is behind that end for text, and then a second mail. */
+		play(STEPS(HELLO, C("MAIL FROM:<a@x>\r\n"), S("250 Ok\r\n"), C("RCPT TO:<b@y>\r\n"),
+			   S("250 Ok\r\n"), data, S("354 Go\r\n"),
+			   {.kind = STEP_CLIENT, .bytes = span_of(text)}, S("250 Queued\r\n"), MAIL_E, RCPT_V,
+			   DATA_V, QUIT),
+		     true, 0, 0, &played);
+		assert_non_null(strstr(played.lines.data, "data success <a@x> <b@y>250"));
+		assert_non_null(strstr(played.lines.data, "<evil@x> <v@y>"));
+		played_free(&played);
+		/* Likewise, and its replies cannot be seen. */
+		play(STEPS(C("EHLO me\r\n"), C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n"), data,
+			   {.kind = STEP_CLIENT, .bytes = span_of(text)}, C("MAIL FROM:<evil@x>\r\n"),
+			   BLIND_V),
+		     false, 0, 0, &played);
+		assert_non_null(strstr(played.lines.data, "<a@x> <b@y>"));
+		assert_non_null(strstr(played.lines.data, "<evil@x> <v@y>"));
+		played_free(&played);
+	}
+	/* It cannot be told which of the two it was: the first mail may be longer. */
+	expect_doubtful(STEPS(HELLO, MAIL_E, RCPT_V, C("DATA\r\n"), S("354 Go\r\n"),
+			      C("Hi\r\n.\r\r\nmore\r\n.\r\n"), S("250 Queued\r\n")),
+			true, "<evil@x>");
+	expect_doubtful(STEPS(C("EHLO me\r\n"),
+			      C("MAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nDATA\r\nHi\r\n.\r\r\nmore\r\n.\r\n")),
+			false, "<evil@x>");
+	/* A client that waits for the reply ended it. */
+	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("DATA\r\n"), S("354 Go\r\n"), C("Hi\n.\n"), S("250 Queued\r\n"),
+		     MAIL_E, RCPT_V, C("BDAT 4 LAST\r\nHi\r\n"), S("250 Queued\r\n"), QUIT),
+	       "1 data success <evil@x> <v@y>250 3 bytes 250 Queued\n"
+	       "2 data success <evil@x> <v@y>250 4 bytes 250 Queued\n");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -483,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_no_tls),
 		cmocka_unit_test(test_answers_ahead),
 		cmocka_unit_test(test_first_line),
+		cmocka_unit_test(test_false_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
