@@ -311,7 +311,7 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 	session->facts.replies++;
 	if (!session->greeted) {
 		session->greeted = true;
-		if (code == 220 && session->facts.replies == 1) {
+		if (code == 220 && (session->facts.replies == 1 || session->tunnel_replies)) {
 			session->facts.greeting_seen = true;
 			return;
 		}
@@ -327,6 +327,8 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 	owed = *owed_at(session, 0);
 	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
 	session->owed_count--;
+	if (session->server_side == SIDE_OTHER)
+		side_tunnel_reply(session, owed.kind, code);
 	ghost = session->ghost_left > 0;
 	on_owed_reply(session, &owed, code, time_ns);
 	if (ghost && session->ghost_left) /* it answers a command among the octets, or behind them */
@@ -401,6 +403,14 @@ static size_t take_response(struct smtp_session *session, struct span data, uint
 	return taken;
 }
 
+/* What was said before was said to a tunnel: nothing is owed for it. */
+static void on_tunnel(struct smtp_session *session, uint64_t time_ns)
+{
+	session->greeted = false;
+	while (session->owed_count && owed_at(session, 0)->kind == OWED_OTHER)
+		owed_drop_first(session, time_ns);
+}
+
 static void take_replies(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
 	while (data.len && !is_opaque(session)) {
@@ -416,6 +426,9 @@ static void take_replies(struct smtp_session *session, struct span data, uint64_
 		line.len = session->reply_line_len;
 		if (end && !session->reply_skip && session->server_side == SIDE_SILENT)
 			session->server_side = side_of_server(without_cr(line));
+		if (end && !session->reply_skip && session->server_side == SIDE_OTHER &&
+		    side_tunnel_line(session, without_cr(line)))
+			on_tunnel(session, time_ns);
 		if (end && !session->reply_skip)
 			on_reply_line(session, without_cr(line), time_ns);
 		if (end) {

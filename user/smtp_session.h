@@ -170,7 +170,10 @@ struct smtp_session {
 	bool replies; /* it is going to be told */
 	bool server_seen;
 	enum side server_side;
-	bool greeted; /* the greeting is behind us */
+	bool tunnel; /* both speak SMTP, whatever they began with (smtp_side.c) */
+	uint32_t
+		tunnel_replies; /* of a server that began otherwise: replies since its 220, and nothing else */
+	bool greeted;		/* the greeting is behind us */
 	char reply_line[REPLY_LINE_MAX];
 	uint32_t reply_line_len;
 	bool reply_skip;
@@ -207,6 +210,12 @@ bool urgent_in_message(struct message_place *place, char c, bool urgent);
 /* What the first line of the client, or of the server, says of its protocol (smtp_side.c). */
 enum side side_of_client(struct span line);
 enum side side_of_server(struct span line);
+
+/* A line of a server that began with something else than SMTP. True: a session begins with it. */
+bool side_tunnel_line(struct smtp_session *session, struct span line);
+
+/* A reply of such a server, to what was owed it. */
+void side_tunnel_reply(struct smtp_session *session, enum owed_kind kind, uint16_t code);
 
 /* ---- Open transactions (smtp_open.c) -------------------------------------------------------- */
 

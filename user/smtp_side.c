@@ -7,7 +7,9 @@
  *   server SMTP     a reply of RFC 5321, 4.2: it is SMTP, whatever the client opened with. A server
  *		     takes commands behind lines that it did not understand (junk, a web request).
  *   server other    it is SMTP only if the client opened with a command: a server of the attacker's own
- *		     may answer what it likes.
+ *		     may answer what it likes. Or if both speak it later, as behind a tunnel that is not known
+ *		     (preamble.c knows some): a 220, and replies to the client's commands, with no other line
+ *		     between them; or a 354 to a DATA that the client waits behind.
  *   server silent   (also where replies cannot be seen) it is, unless the client opened as another
  *		     protocol does.
  */
@@ -131,8 +133,38 @@ enum side side_of_server(struct span line)
 	return SIDE_SMTP;
 }
 
+bool side_tunnel_line(struct smtp_session *session, struct span line)
+{
+	if (side_of_server(line) != SIDE_SMTP) {
+		session->tunnel_replies = 0;
+		return false;
+	}
+	if (session->tunnel_replies || !starts(line, "220"))
+		return false;
+	session->tunnel_replies = 1;
+	return true;
+}
+
+#define TUNNEL_REPLIES 3U /* that fit what they answer, behind a 220 */
+
+void side_tunnel_reply(struct smtp_session *session, enum owed_kind kind, uint16_t code)
+{
+	bool data = kind == OWED_DATA && code == 354;
+
+	if (data && session->waits && !behind_len(session))
+		session->tunnel = true;
+	if (!session->tunnel_replies || code >= 400)
+		return;
+	if (data || kind == OWED_GREETING || kind == OWED_MAIL || kind == OWED_RCPT)
+		session->tunnel_replies++;
+	if (session->tunnel_replies > TUNNEL_REPLIES)
+		session->tunnel = true;
+}
+
 bool smtp_session_is_smtp(const struct smtp_session *session)
 {
+	if (session->tunnel)
+		return true;
 	if (session->server_side == SIDE_SMTP)
 		return true;
 	if (session->server_side == SIDE_SILENT)

@@ -518,6 +518,42 @@ static void test_false_end(void **state)
 	       "2 data success <evil@x> <v@y>250 4 bytes 250 Queued\n");
 }
 
+/* ---- Behind a tunnel that is not known --------------------------------------------------------------- */
+
+static void test_tunnel(void **state)
+{
+	static const char upgrade[] =
+		"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+
+	(void)state;
+	expect(STEPS(C("TUNNEL h:25\r\n"), S("OK\r\n"), HELLO, MAIL_E, RCPT_V, DATA_V, QUIT), EVIL);
+	expect(STEPS({.kind = STEP_CLIENT, .bytes = span_of(upgrade)},
+		     S("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"), HELLO, MAIL_E,
+		     RCPT_V, DATA_V, QUIT),
+	       EVIL);
+	/* Nothing is waited for. */
+	expect(STEPS(C("TUNNEL h:25\r\nEHLO me\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nDATA\r\n"
+		       "Subject: x\r\n\r\nHi\r\n.\r\n"),
+		     S("OK\r\n220 mx\r\n250 mx\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n250 Queued\r\n")),
+	       EVIL);
+	expect(STEPS(C("TUNNEL h:25\r\n"), S("OK\r\n"), HELLO, MAIL_E, RCPT_V, C("BDAT 4 LAST\r\nHi\r\n"),
+		     S("250 Queued\r\n"), QUIT),
+	       "1 data success <evil@x> <v@y>250 4 bytes 250 Queued\n");
+	/* A greeting that went by the tunnel's own name. */
+	expect_doubtful(STEPS(C("TUNNEL h:25\r\n"), S("OK mx\r\n"), C("EHLO me\r\n"), S("250 mx\r\n"), MAIL_E,
+			      RCPT_V, DATA_V),
+			true, "<evil@x>");
+	/* A post that quotes a session, and a server that quotes one back. */
+	expect(STEPS(C("POST / HTTP/1.1\r\n\r\nEHLO c\r\nMAIL FROM:<a@x>\r\nRCPT "
+		       "TO:<b@y>\r\nDATA\r\nx\r\n.\r\n"),
+		     S("HTTP/1.1 200 OK\r\n\r\n250 a\r\n250 b\r\n354 c\r\n250 d\r\n")),
+	       "");
+	expect(STEPS(C("POST / HTTP/1.1\r\n\r\nEHLO c\r\nMAIL FROM:<a@x>\r\nRCPT "
+		       "TO:<b@y>\r\nDATA\r\nx\r\n.\r\n"),
+		     S("HTTP/1.1 200 OK\r\n\r\n220 m\r\nEHLO c\r\n250 a\r\nMAIL FROM:<a@x>\r\n250 b\r\n")),
+	       "");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -537,6 +573,7 @@ int main(void)
 		cmocka_unit_test(test_answers_ahead),
 		cmocka_unit_test(test_first_line),
 		cmocka_unit_test(test_false_end),
+		cmocka_unit_test(test_tunnel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
