@@ -278,7 +278,7 @@ void open_interrupt(struct smtp_session *session, enum owed_kind kind, uint64_t 
 		open_end(session, open, end, session->line_start, time_ns);
 		return;
 	}
-	if (session->current) {
+	if (open && open == session->current) {
 		open->transaction->end = end;
 		open->transaction->end_pos = session->line_start;
 	}

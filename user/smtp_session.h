@@ -131,31 +131,30 @@ struct smtp_session {
 	struct message_place place;
 	uint64_t chunk_size;
 	uint64_t chunk_left;
-	bool chunk_last;
-	bool chunk_odd; /* a BDAT that is malformed, which some servers take */
 
 	/* Octets of a refused chunk, that the server may have read as commands: they are read as both. */
 	uint64_t ghost_left;
 	struct open *ghost; /* whose they are; NULL: of none */
+	struct behind behind;
+	bool chunk_last;
+	bool chunk_odd;	    /* a BDAT that is malformed, which some servers take */
 	bool soft_allowed;  /* the client ends its lines with LF alone */
 	bool soft_end;	    /* the last end of data was not CRLF.CRLF, and others of its lines were */
-	bool doubt;	    /* the last end of data was not CRLF.CRLF, and nothing has said that it was one */
+	bool doubt;	    /* it was not, and nothing has said that it was an end */
 	bool data_waits;    /* DATA was issued, and its reply is not there yet */
 	bool waits;	    /* likewise, or BDAT: what follows is kept until then */
-	bool unkept; /* it came to too much, or something is missing: nothing is kept until nothing is owed */
-	struct behind behind;
-	bool tls_next;	       /* STARTTLS was issued and not refused: a TLS record may follow */
-	bool tls_taken;	       /* the server answered it with 220 */
-	bool auth_open;	       /* AUTH was issued, and no final reply is there yet */
-	uint32_t auth_step;    /* responses of the client to the last AUTH so far */
-	uint32_t answers_left; /* without replies: lines that belong to the AUTH */
-	struct open *current;  /* none while a command that may end it is not answered */
-	struct open *first,
-		*last; /* every open transaction, oldest first; `current` among them, if any the last */
+	bool unkept;	    /* it was too much, or some is missing: nothing is kept until nothing is owed */
+	bool tls_next;	    /* STARTTLS was issued and not refused: a TLS record may follow */
+	bool tls_taken;	    /* the server answered it with 220 */
+	bool auth_open;	    /* AUTH was issued, and no final reply is there yet */
+	bool lmtp;	    /* the message is answered once for each recipient */
+	uint32_t auth_step; /* responses of the client to the last AUTH so far */
+	uint32_t answers_left;	   /* without replies: lines that belong to the AUTH */
+	struct open *current;	   /* none while a command that may end it is not answered */
+	struct open *first, *last; /* every open transaction, oldest first; `current`, if any, is the last */
 	uint32_t open_count;
-	struct greeting greeting; /* the last one that was taken */
 	uint32_t greetings_owed;
-	bool lmtp; /* the message is answered once for each recipient */
+	struct greeting greeting; /* the last one that was taken */
 
 	/* What was said to a proxy: the position behind it, and of each request the lines that a mail server would answer. */
 	uint64_t request_end;
@@ -170,10 +169,9 @@ struct smtp_session {
 	bool replies; /* it is going to be told */
 	bool server_seen;
 	enum side server_side;
-	bool tunnel; /* both speak SMTP, whatever they began with (smtp_side.c) */
-	uint32_t
-		tunnel_replies; /* of a server that began otherwise: replies since its 220, and nothing else */
-	bool greeted;		/* the greeting is behind us */
+	uint32_t tunnel_replies; /* of one that began otherwise: replies since its 220, and nothing else */
+	bool tunnel;		 /* both speak SMTP, whatever they began with (smtp_side.c) */
+	bool greeted;		 /* the greeting is behind us */
 	char reply_line[REPLY_LINE_MAX];
 	uint32_t reply_line_len;
 	bool reply_skip;
