@@ -122,12 +122,13 @@ enum look {
 
 struct flow_state {
 	struct flow_id id;
-	__u8 tx;       /* enum look: what this socket sends */
-	__u8 rx;       /* enum look: what it receives */
-	__u8 emitted;  /* user space has heard of the flow, and is owed its close */
-	__u8 tls_told; /* the segment in which TLS begins was passed on, or was not wanted */
-	__u8 go_ahead; /* the last segment to here opened with 220: a greeting, or the answer to STARTTLS */
-	__u8 pad[3];
+	__u8 tx;	/* enum look: what this socket sends */
+	__u8 rx;	/* enum look: what it receives */
+	__u8 emitted;	/* user space has heard of the flow, and is owed its close */
+	__u8 tls_told;	/* the segment in which TLS begins was passed on, or was not wanted */
+	__u8 go_ahead;	/* the last segment to here opened with 220: a greeting, or the answer to STARTTLS */
+	__u8 tls_asked; /* a TLS record was sent behind a 220, and its answer is not there yet */
+	__u8 pad[2];
 	__u32 tries; /* records delivered without a verdict */
 	__u64 head;  /* the last up to eight bytes of a line that was sent in small pieces */
 	__u32 head_len;

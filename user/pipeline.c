@@ -690,7 +690,7 @@ static void on_segment(struct pipeline *pipeline, const struct segment_record *r
 	flow_tick(flow, record->h.time_ns);
 	flow_bytes(flow, outbound, record->seq, (struct span){record->data, record->data_len}, record->len,
 		   record->h.time_ns);
-	if (outbound && record->flow.flags & FLOW_TLS && !flow->tls)
+	if (record->flow.flags & FLOW_TLS && !flow->tls)
 		flow_encrypted(pipeline, flow);
 	if (flow->claim_count > 1) {
 		uint64_t open = smtp_oldest_open_position(flow->smtp), now = smtp_client_position(flow->smtp);
