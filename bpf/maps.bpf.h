@@ -128,9 +128,10 @@ struct flow_state {
 	__u8 tls_told;	/* the segment in which TLS begins was passed on, or was not wanted */
 	__u8 go_ahead;	/* the last segment to here opened with 220: a greeting, or the answer to STARTTLS */
 	__u8 tls_asked; /* a TLS record was sent behind a 220, and its answer is not there yet */
-	__u8 pad[2];
-	__u32 tries; /* records delivered without a verdict */
-	__u64 head;  /* the last up to eight bytes of a line that was sent in small pieces */
+	__u8 on_wire;	/* the wire hook has seen what this socket sends */
+	__u8 kept;	/* the call under way is in `sends`, though the wire has its bytes most likely */
+	__u32 tries;	/* records delivered without a verdict */
+	__u64 head;	/* the last up to eight bytes of a line that was sent in small pieces */
 	__u32 head_len;
 	__u32 plain_seq; /* of a flow of plaintext: bytes sent so far */
 

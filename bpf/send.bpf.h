@@ -12,6 +12,10 @@
  * at its end only what the beginning could not know: fewer bytes accepted, or a send that the
  * beginning did not see. Without the wire hook, the bytes are copied at the end: the kernel has by
  * then faulted in every page it read, and the accepted length is known.
+ *
+ * IPsec and segment routing change a segment before the wire hook sees it: it is no TCP there. Once bytes of a socket were
+ * transmitted, and none of them seen, the flow goes on as where there is no wire hook (FLOW_UNWIRED); what comes in is
+ * seen all the same.
  */
 #ifndef SMTPSNOOP_SEND_BPF_H
 #define SMTPSNOOP_SEND_BPF_H
@@ -176,6 +180,12 @@ static __always_inline void emit_pieces(struct flow_state *state, __u64 id, stru
 	}
 }
 
+/* Whether the wire hook has the bytes of this socket. */
+static __always_inline bool is_wired(const struct flow_state *state)
+{
+	return wire_hook && !(state->id.flags & FLOW_UNWIRED);
+}
+
 /*
  * Looks at the first bytes of a send. False if they could not be read. `wire`: the wire sees them too, and gathers what
  * trickles; here it would be taken in twice.
@@ -218,14 +228,15 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct pending pending = {};
+	bool wire = is_wired(state);
 	__u8 socket_state;
 
 	/* With the wire hook, a flow that is something else is watched there. */
-	if (wire_hook && !state_copied(state))
+	if (wire && !state_copied(state))
 		return;
 	socket_state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (socket_state != TCP_ESTABLISHED && socket_state != TCP_CLOSE_WAIT) {
-		if (wire_hook)
+		if (wire)
 			return;
 		pending.late = 1; /* Fast Open */
 	}
@@ -235,19 +246,21 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 		return;
 	if (pending.late)
 		pending.look = 1;
-	else if (state->tx != LOOK_SMTP && !(wire_hook && state->rx == LOOK_SMTP))
-		pending.look = !send_look(state, &pending.vector, wire_hook);
-	if (!state_copied(state) && (wire_hook || !(pending.look || vector->urgent)))
+	else if (state->tx != LOOK_SMTP && !(wire && state->rx == LOOK_SMTP))
+		pending.look = !send_look(state, &pending.vector, wire);
+	if (!state_copied(state) && (wire || !(pending.look || vector->urgent)))
 		return;
 	if (!state->id.local_port)
 		flow_address(&state->id, sk);
 	state->entry_tid = id;
 	state->entry_seq = pending.seq;
 	state->entry_len = pending.vector.count;
-	if (wire_hook) {
+	if (wire) {
 		emit_sender(state, 0);
 		emit_prefix(state, &pending.vector, pending.seq);
-		return;
+		if (state->on_wire)
+			return;
+		state->kept = 1;
 	}
 	pending.sk = (__u64)sk;
 	bpf_map_update_elem(&sends, &id, &pending, BPF_ANY);
@@ -270,7 +283,7 @@ static __always_inline void send_begin_page(const struct sock *sk, size_t size, 
 	send_begin_vector(sk, &vector, state);
 }
 
-/* The end of a call whose bytes the wire has. `seq_end`: the stream position behind the last one. */
+/* The end of a call whose bytes the wire has. */
 static __always_inline void send_end_wire(const struct sock *sk, struct flow_state *state, int ret)
 {
 	__u32 tid = bpf_get_current_pid_tgid(), accepted = ret > 0 ? ret : 0;
@@ -315,12 +328,34 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 	bpf_map_delete_elem(&sends, &id);
 }
 
+/*
+ * The end of a call that began before the wire hook had seen anything of its socket. The number of the next byte to be
+ * transmitted is set behind the hook's run, and under the socket's lock: if it has moved on by now, the hook saw the
+ * segment, or never will.
+ */
+static __always_inline void send_end_kept(const struct sock *sk, struct flow_state *state, int ret)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 next = BPF_CORE_READ((struct tcp_sock *)sk, snd_nxt);
+
+	state->kept = 0;
+	if (!state->on_wire && state->entry_tid == (__u32)id && (__s32)(next - state->entry_seq) > 0) {
+		state->id.flags |= FLOW_UNWIRED;
+		send_end_alone(sk, state, ret);
+		return;
+	}
+	bpf_map_delete_elem(&sends, &id);
+	send_end_wire(sk, state, ret);
+}
+
 static __always_inline void send_end(const struct sock *sk, struct flow_state *state, int ret)
 {
-	if (wire_hook)
-		send_end_wire(sk, state, ret);
-	else
+	if (!is_wired(state))
 		send_end_alone(sk, state, ret);
+	else if (state->kept)
+		send_end_kept(sk, state, ret);
+	else
+		send_end_wire(sk, state, ret);
 }
 
 /*

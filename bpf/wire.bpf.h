@@ -292,6 +292,8 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 	tls_begins = segment_look(skb, state, &segment, outbound);
 	if (segment.urgent && outbound)
 		state_urgent(state);
+	if (outbound && !state->on_wire)
+		state->on_wire = 1;
 	if (tls_begins && (state->emitted || is_mail_port(segment.dest)))
 		goto copy;
 	if (!state_copied(state)) {

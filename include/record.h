@@ -174,6 +174,7 @@ enum flow_flag {
 	FLOW_MPTCP = 1 << 3,	  /* a subflow of Multipath TCP */
 	FLOW_FASTOPEN = 1 << 4,	  /* data went out in the SYN */
 	FLOW_TLS = 1 << 5,	  /* the client's side went over to TLS: copying has stopped */
+	FLOW_UNWIRED = 1 << 6, /* what it sends does not pass the wire hook as TCP (IPsec, segment routing) */
 };
 
 /*

@@ -84,7 +84,7 @@ static int64_t realtime(const struct pipeline *pipeline, uint64_t boot_ns)
 /* Whether the wire has the bytes of this flow: not what goes into TLS. */
 static bool on_wire(const struct pipeline *pipeline, const struct flow *flow)
 {
-	return pipeline->wire && !flow_key_is_plaintext(flow->id.cookie);
+	return pipeline->wire && !(flow->id.flags & FLOW_UNWIRED) && !flow_key_is_plaintext(flow->id.cookie);
 }
 
 static struct event *event_make(struct pipeline *pipeline, enum event_action action, uint64_t time_ns)

@@ -268,6 +268,7 @@ struct tcp_fastopen_request;
 
 struct tcp_sock {
 	__u32 write_seq;
+	__u32 snd_nxt;
 	bool is_mptcp;
 	struct tcp_fastopen_request *fastopen_req;
 };
