@@ -29,6 +29,8 @@ const volatile bool socket_storage = true; /* every program can use socket stora
 const volatile bool socket_cookies = true; /* tracing programs can make a socket's cookie (5.12) */
 const volatile __u32 ring_size = 8 << 20;  /* bytes of the ring buffer */
 const volatile __u32 own_tgid = 0;	   /* the watch itself */
+const volatile __u64 page_offset_at = 0;   /* address of the variable page_offset_base; 0: not known */
+const volatile __u64 vmemmap_at = 0;	   /* address of the variable vmemmap_base */
 
 /* ---- Shared with user space ---------------------------------------------------------------- */
 

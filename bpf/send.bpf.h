@@ -26,8 +26,6 @@
 /* Pieces told of one send where there is no wire hook; the rest is a gap. */
 #define PIECES_MAX 1280 /* UIO_MAXIOV, and some pieces of more than SEND_PIECE_MAX */
 
-struct page; /* of sendfile, before 6.5: never looked into */
-
 /* A call under way, by task. */
 struct pending {
 	struct flow_id flow; /* while its pieces are told */
@@ -275,11 +273,13 @@ static __always_inline void send_begin(const struct sock *sk, const struct msghd
 	send_begin_vector(sk, &vector, state);
 }
 
-/* A page that sendfile or splice hands over (before 6.5): there is no address to read it at. */
-static __always_inline void send_begin_page(const struct sock *sk, size_t size, struct flow_state *state)
+/* A page that sendfile or splice hands over (before 6.5). */
+static __always_inline void send_begin_page(const struct sock *sk, const struct page *page, int offset,
+					    size_t size, struct flow_state *state)
 {
-	struct vector vector = {.count = size, .memory = MEMORY_NONE};
+	struct vector vector = {};
 
+	vector_of_page(page, offset, size, &vector);
 	send_begin_vector(sk, &vector, state);
 }
 
@@ -387,11 +387,12 @@ static __always_inline void send_end_mptcp(const struct sock *sk, int ret)
 	emit_claim(state, 0, ret, SEND_EXIT | SEND_SEQ_UNKNOWN | SEND_UNREADABLE);
 }
 
-/* ---- What is handed to TLS in the kernel -------------------------------------------------------- */
+/* ---- What TCP does not get as it was sent ------------------------------------------------------- */
 
 /*
- * The plaintext is seen where every protocol's sends begin, inet_sendmsg(), before TLS has it. It is a flow of its own,
- * whose bytes are the send side's alone, as where there is no wire hook.
+ * What is handed to TLS in the kernel is seen where every protocol's sends begin, inet_sendmsg(), before it is encrypted; and
+ * so is, where there is no wire hook, what is sent by Multipath TCP, whose subflows have no sends. Either is a flow of its own,
+ * whose bytes are the send side's alone.
  */
 static __always_inline bool is_ktls(const struct sock *sk)
 {
@@ -410,29 +411,59 @@ static __always_inline bool is_ktls(const struct sock *sk)
 	return (__u64)BPF_CORE_READ(sk, __sk_common.skc_prot, sendmsg) != plain_sendmsg;
 }
 
-static __always_inline void plaintext_begin(const struct socket *socket, const struct msghdr *msg)
+/* The flow's key of a socket whose sends are seen here; 0: TCP gets them as they are. */
+static __always_inline __u64 outer_key(const struct sock *sk, __u32 *flags)
+{
+	__u64 key = cookie_read(sk) ?: (__u64)sk;
+
+	if (is_ktls(sk))
+		return key ^ FLOW_KEY_PLAINTEXT;
+	if (wire_hook || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP)
+		return 0;
+	*flags = FLOW_MPTCP;
+	return key;
+}
+
+static __always_inline void outer_begin(const struct sock *sk, const struct vector *vector)
 {
 	__u64 id = bpf_get_current_pid_tgid() | CALL_OUTER, key;
-	const struct sock *sk = BPF_CORE_READ(socket, sk);
 	struct pending pending = {};
 	struct flow_state *state;
+	__u32 flags = 0;
 
-	if (!is_ktls(sk))
-		return;
-	key = cookie_read(sk);
-	state = flow_hash_get((key ? key : (__u64)sk) ^ FLOW_KEY_PLAINTEXT, true);
+	key = sk ? outer_key(sk, &flags) : 0;
+	state = key ? flow_hash_get(key, true) : NULL;
 	if (!state)
 		return;
-	if (!state->id.local_port)
+	if (!state->id.local_port) {
+		state->id.flags |= flags;
 		flow_address(&state->id, sk);
-	vector_of(msg, &pending.vector);
+	}
+	pending.vector = *vector;
 	pending.sk = state->id.cookie;
 	if (state->tx != LOOK_SMTP)
 		pending.look = !send_look(state, &pending.vector, false);
 	bpf_map_update_elem(&sends, &id, &pending, BPF_ANY);
 }
 
-static __always_inline void plaintext_end(int ret)
+static __always_inline void outer_begin_message(const struct socket *socket, const struct msghdr *msg)
+{
+	struct vector vector;
+
+	vector_of(msg, &vector);
+	outer_begin(BPF_CORE_READ(socket, sk), &vector);
+}
+
+static __always_inline void outer_begin_page(const struct socket *socket, const struct page *page, int offset,
+					     size_t size)
+{
+	struct vector vector = {};
+
+	vector_of_page(page, offset, size, &vector);
+	outer_begin(BPF_CORE_READ(socket, sk), &vector);
+}
+
+static __always_inline void outer_end(int ret)
 {
 	__u64 id = bpf_get_current_pid_tgid() | CALL_OUTER;
 	struct pending *pending = bpf_map_lookup_elem(&sends, &id);
@@ -513,7 +544,7 @@ int BPF_PROG(fentry_page_begin, struct sock *sk, struct page *page, int offset, 
 	struct flow_state *state = FLOW_STATE_OF(sk, true);
 
 	if (state)
-		send_begin_page(sk, size, state);
+		send_begin_page(sk, page, offset, size, state);
 	return 0;
 }
 
@@ -537,28 +568,43 @@ int BPF_PROG(fexit_mptcp_end, struct sock *sk, struct msghdr *msg, size_t size, 
 SEC("fentry/inet_sendmsg")
 int BPF_PROG(fentry_inet_begin, struct socket *sock, struct msghdr *msg)
 {
-	plaintext_begin(sock, msg);
+	outer_begin_message(sock, msg);
 	return 0;
 }
 
 SEC("fexit/inet_sendmsg")
 int BPF_PROG(fexit_inet_end, struct socket *sock, struct msghdr *msg, size_t size, int ret)
 {
-	plaintext_end(ret);
+	outer_end(ret);
 	return 0;
 }
 
 SEC("fentry/inet6_sendmsg")
 int BPF_PROG(fentry_inet6_begin, struct socket *sock, struct msghdr *msg)
 {
-	plaintext_begin(sock, msg);
+	outer_begin_message(sock, msg);
 	return 0;
 }
 
 SEC("fexit/inet6_sendmsg")
 int BPF_PROG(fexit_inet6_end, struct socket *sock, struct msghdr *msg, size_t size, int ret)
 {
-	plaintext_end(ret);
+	outer_end(ret);
+	return 0;
+}
+
+SEC("fentry/inet_sendpage")
+int BPF_PROG(fentry_inet_page_begin, struct socket *sock, struct page *page, int offset, size_t size)
+{
+	outer_begin_page(sock, page, offset, size);
+	return 0;
+}
+
+SEC("fexit/inet_sendpage")
+int BPF_PROG(fexit_inet_page_end, struct socket *sock, struct page *page, int offset, size_t size, int flags,
+	     int ret)
+{
+	outer_end(ret);
 	return 0;
 }
 
@@ -646,7 +692,7 @@ int BPF_KPROBE(kprobe_page_begin, struct sock *sk, struct page *page, int offset
 	struct flow_state *state = flow_hash_of(sk, true);
 
 	if (state)
-		send_begin_page(sk, size, state);
+		send_begin_page(sk, page, offset, size, state);
 	if (!state || state_copied(state))
 		call_begin(sk, 0);
 	return 0;
@@ -679,28 +725,42 @@ int BPF_KRETPROBE(kretprobe_mptcp_end, int ret)
 SEC("kprobe/inet_sendmsg")
 int BPF_KPROBE(kprobe_inet_begin, struct socket *sock, struct msghdr *msg)
 {
-	plaintext_begin(sock, msg);
+	outer_begin_message(sock, msg);
 	return 0;
 }
 
 SEC("kretprobe/inet_sendmsg")
 int BPF_KRETPROBE(kretprobe_inet_end, int ret)
 {
-	plaintext_end(ret);
+	outer_end(ret);
 	return 0;
 }
 
 SEC("kprobe/inet6_sendmsg")
 int BPF_KPROBE(kprobe_inet6_begin, struct socket *sock, struct msghdr *msg)
 {
-	plaintext_begin(sock, msg);
+	outer_begin_message(sock, msg);
 	return 0;
 }
 
 SEC("kretprobe/inet6_sendmsg")
 int BPF_KRETPROBE(kretprobe_inet6_end, int ret)
 {
-	plaintext_end(ret);
+	outer_end(ret);
+	return 0;
+}
+
+SEC("kprobe/inet_sendpage")
+int BPF_KPROBE(kprobe_inet_page_begin, struct socket *sock, struct page *page, int offset, size_t size)
+{
+	outer_begin_page(sock, page, offset, size);
+	return 0;
+}
+
+SEC("kretprobe/inet_sendpage")
+int BPF_KRETPROBE(kretprobe_inet_page_end, int ret)
+{
+	outer_end(ret);
 	return 0;
 }
 

@@ -731,7 +731,7 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 	free(pipeline->host);
 	pipeline->host = host;
 	pipeline->hook = record->hook < HOOK_COUNT ? (enum hook)record->hook : HOOK_NONE;
-	pipeline->wire = record->wire;
+	pipeline->wire = record->wire & HOST_WIRE;
 	pipeline->own = (struct namespaces){.user = record->ns_user,
 					    .pid = record->ns_pid,
 					    .mnt = record->ns_mnt,
@@ -741,7 +741,7 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 	if (!event)
 		return;
 	event_identify(pipeline, event->id, record->h.time_ns, EVENT_STARTED, 0);
-	event->blind = hook_blind(pipeline->hook, pipeline->wire);
+	event->blind = hook_blind(pipeline->hook, pipeline->wire, record->wire & HOST_PAGES);
 	if (pipeline->decider)
 		memcpy(event->config_hash, decider_config(pipeline->decider)->sha256,
 		       sizeof(event->config_hash));
