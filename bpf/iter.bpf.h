@@ -142,9 +142,9 @@ static __always_inline long memory_read(__u32 memory, void *out, __u32 len, __u6
 static __always_inline void vector_of_page(const struct page *page, int offset, size_t size,
 					   struct vector *vector)
 {
-	__u64 address = page_address((__u64)page);
+	__u64 address = page_address(address_of(page));
 
-	vector->base = address + offset;
+	vector->base = address + (__u32)offset;
 	vector->count = size;
 	vector->memory = address ? MEMORY_KERNEL : MEMORY_NONE;
 }

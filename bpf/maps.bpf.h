@@ -203,10 +203,10 @@ static __always_inline struct flow_state *flow_hash_get(__u64 cookie, bool creat
 	return state;
 }
 
-/* A socket's address as a number: the verifier lets nothing be reckoned with a pointer that it knows. */
-static __always_inline __u64 address_of(const struct sock *sk)
+/* An address as a number: the verifier lets nothing be reckoned with a pointer that it knows. */
+static __always_inline __u64 address_of(const void *object)
 {
-	const struct sock *pointer = sk;
+	const void *pointer = object;
 	__u64 address = 0;
 
 	bpf_probe_read_kernel(&address, sizeof(address), &pointer);

@@ -253,15 +253,15 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 	state->entry_tid = id;
 	state->entry_seq = pending.seq;
 	state->entry_len = pending.vector.count;
-	if (wire) {
-		emit_sender(state, 0);
-		emit_prefix(state, &pending.vector, pending.seq);
-		if (state->on_wire)
-			return;
-		state->kept = 1;
+	if (!wire || !state->on_wire) {
+		pending.sk = (__u64)sk;
+		bpf_map_update_elem(&sends, &id, &pending, BPF_ANY);
+		state->kept = wire;
 	}
-	pending.sk = (__u64)sk;
-	bpf_map_update_elem(&sends, &id, &pending, BPF_ANY);
+	if (!wire)
+		return;
+	emit_sender(state, 0);
+	emit_prefix(state, &pending.vector, pending.seq);
 }
 
 static __always_inline void send_begin(const struct sock *sk, const struct msghdr *msg,

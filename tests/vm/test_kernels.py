@@ -23,10 +23,10 @@ PYTHON_PACKAGES = ("python3.11-minimal", "libpython3.11-minimal", "libpython3.11
                    "python3-attr", "python3-pyrsistent")
 SYSROOT_PACKAGES = ("libc6-dev", "libbpf-dev", "libelf-dev", "zlib1g-dev", "libssl-dev", "libyaml-dev", "libpcre2-dev",
                     "libjansson-dev", "libsystemd-dev", "libyara-dev", "python3", "python3-jsonschema", "busybox-static",
-                    "util-linux")
+                    "util-linux", "iproute2")
 TOOLS = ("sh", "mount", "ifconfig", "echo", "uname", "poweroff", "insmod", "cat", "ls", "true", "mkdir", "sleep", "dmesg",
-         "test", "ip", "head", "grep", "kill", "ps", "env", "timeout", "tee", "sysctl")
-PROGRAMS = ("/usr/bin/unshare", "/usr/bin/setpriv", "/usr/sbin/bpftool")
+         "test", "head", "grep", "kill", "ps", "env", "timeout", "tee", "sysctl")
+PROGRAMS = ("/usr/bin/unshare", "/usr/bin/setpriv", "/usr/sbin/bpftool", "/usr/sbin/ip")
 BOOT_S = 1500
 SLOW = 8  # limits on waiting are this many times those of a host
 
