@@ -3,7 +3,7 @@
  * The send hook: who sends, and what it meant to send. One body, send_begin() and send_end(); below
  * it thin wrappers for each family of hooks:
  *
- *   fentry	  fentry and fexit of tcp_sendmsg_locked, tcp_sendpage_locked (before 6.5) and mptcp_sendmsg
+ *   fentry	  fentry and fexit of tcp_sendmsg_locked, do_tcp_sendpages (before 6.5) and mptcp_sendmsg
  *   kprobe	  kprobe and kretprobe of the same
  *   tracepoint	  tp_btf tcp_sendmsg_locked (at each turn of its loop) and sock_send_length
  *
@@ -538,7 +538,7 @@ int BPF_PROG(fexit_end, struct sock *sk, struct msghdr *msg, size_t size, int re
 	return 0;
 }
 
-SEC("fentry/tcp_sendpage_locked")
+SEC("fentry/do_tcp_sendpages")
 int BPF_PROG(fentry_page_begin, struct sock *sk, struct page *page, int offset, size_t size)
 {
 	struct flow_state *state = FLOW_STATE_OF(sk, true);
@@ -548,7 +548,7 @@ int BPF_PROG(fentry_page_begin, struct sock *sk, struct page *page, int offset, 
 	return 0;
 }
 
-SEC("fexit/tcp_sendpage_locked")
+SEC("fexit/do_tcp_sendpages")
 int BPF_PROG(fexit_page_end, struct sock *sk, struct page *page, int offset, size_t size, int flags, int ret)
 {
 	struct flow_state *state = FLOW_STATE_OF(sk, false);
@@ -686,7 +686,7 @@ int BPF_KRETPROBE(kretprobe_end, int ret)
 	return 0;
 }
 
-SEC("kprobe/tcp_sendpage_locked")
+SEC("kprobe/do_tcp_sendpages")
 int BPF_KPROBE(kprobe_page_begin, struct sock *sk, struct page *page, int offset, size_t size)
 {
 	struct flow_state *state = flow_hash_of(sk, true);
@@ -698,7 +698,7 @@ int BPF_KPROBE(kprobe_page_begin, struct sock *sk, struct page *page, int offset
 	return 0;
 }
 
-SEC("kretprobe/tcp_sendpage_locked")
+SEC("kretprobe/do_tcp_sendpages")
 int BPF_KRETPROBE(kretprobe_page_end, int ret)
 {
 	kretprobe_send_end(ret);

@@ -21,11 +21,12 @@
 
 #include "attack_scenarios.h"
 
-#define PAGE	    4096U
-#define LINE_MAX    512U
-#define JUNK_PIECES 60
-#define BLOCKED_MAX 600U /* calls under way at once */
-#define STACK_SIZE  65536U
+#define PAGE		4096U
+#define LINE_MAX	512U
+#define JUNK_PIECES	60
+#define URGENT_PAUSE_MS 30
+#define BLOCKED_MAX	600U /* calls under way at once */
+#define STACK_SIZE	65536U
 
 extern char **environ;
 
@@ -81,11 +82,16 @@ static int greeted(const struct attack_target *target)
 	return fd;
 }
 
+/* The server reads in between: of urgent bytes that come close on each other it would read some. */
 static int line_urgent(int fd, int number, const char *line)
 {
 	(void)number;
-	if (attack_send(fd, line, 2) || send(fd, "X", 1, MSG_OOB) != 1)
+	if (attack_send(fd, line, 2))
 		return -1;
+	poll(NULL, 0, URGENT_PAUSE_MS);
+	if (send(fd, "X", 1, MSG_OOB) != 1)
+		return -1;
+	poll(NULL, 0, URGENT_PAUSE_MS);
 	return attack_send(fd, line + 2, strlen(line) - 2);
 }
 
@@ -233,14 +239,18 @@ enum attack_status run_blocked(const struct attack_target *target)
 
 /* ---- Addresses and routes ---------------------------------------------------------------------------- */
 
-/* Runs a line of the shell, quietly; true if all of it went well. */
+/* Runs lines of the shell, quietly, in which $ip is ip(8) itself and not a shell's own; true if all went well. */
 static bool shell(const char *line)
 {
-	char *const argv[] = {(char *)"sh", (char *)"-ec", (char *)line, NULL};
+	static const char find_ip[] =
+		"for ip in /usr/sbin/ip /sbin/ip /usr/bin/ip /bin/ip; do [ -x $ip ] && break; done;";
+	char text[LINE_MAX * 4];
+	char *const argv[] = {(char *)"sh", (char *)"-ec", text, NULL};
 	posix_spawn_file_actions_t actions;
 	int status = -1;
 	pid_t child;
 
+	snprintf(text, sizeof(text), "%s %s", find_ip, line);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
@@ -268,7 +278,7 @@ enum attack_status run_scoped(const struct attack_target *target)
 {
 	struct attack_target inside = *target;
 
-	if (unshare(CLONE_NEWNET) || !shell("ip link set lo up; ip addr add fe80::7/64 dev lo nodad"))
+	if (unshare(CLONE_NEWNET) || !shell("$ip link set lo up; $ip addr add fe80::7/64 dev lo nodad"))
 		return attack_unavailable(target, "a network namespace, or ip(8)");
 	if (attack_serve_anywhere(&inside.server) || !inside.server.ipv6_port)
 		return attack_unavailable(target, "a server in it");
@@ -281,13 +291,15 @@ enum attack_status run_scoped(const struct attack_target *target)
  */
 enum attack_status run_encapsulated(const struct attack_target *target)
 {
-	static const char here[] = "ip link set lo up; ip link add a1 type veth peer name b1; ip link set b1 "
-				   "netns %d; ip link set a1 up;"
-				   "ip addr add fd01::1/64 dev a1 nodad;"
-				   "ip -6 route add fd99::1/128 encap seg6 mode encap segs fd01::2 dev a1";
+	static const char here[] =
+		"$ip link set lo up; $ip link add a1 type veth peer name b1; $ip link set b1 "
+		"netns %d; $ip link set a1 up;"
+		"$ip addr add fd01::1/64 dev a1 nodad;"
+		"$ip -6 route add fd99::1/128 encap seg6 mode encap segs fd01::2 dev a1";
 	static const char there[] =
-		"ip link set lo up; ip link set b1 up; ip addr add fd01::2/64 dev b1 nodad;"
-		"ip addr add fd99::1/128 dev lo nodad; ip -6 route add fd01::/64 dev b1 2>/dev/null || true;"
+		"$ip link set lo up; $ip link set b1 up; $ip addr add fd01::2/64 dev b1 nodad;"
+		"$ip addr add fd99::1/128 dev lo nodad; $ip -6 route add fd01::/64 dev b1 2>/dev/null || "
+		"true;"
 		"for each in all default lo b1; do echo 1 >/proc/sys/net/ipv6/conf/$each/seg6_enabled; done;"
 		"echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
 	struct attack_target inside = *target;

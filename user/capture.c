@@ -101,7 +101,7 @@ static bool kernel_has(const struct btf *kernel, const char *function)
 /* Of the functions that are hooked, those that not every kernel has: what passes there passes elsewhere in others. */
 static bool target_missing(const struct bpf_program *program, const struct btf *kernel)
 {
-	static const char *const optional[] = {"tcp_sendpage_locked", "inet_sendpage", "mptcp_sendmsg",
+	static const char *const optional[] = {"do_tcp_sendpages", "inet_sendpage", "mptcp_sendmsg",
 					       "inet6_sendmsg"};
 	const char *target = strchr(bpf_program__section_name(program), '/');
 
