@@ -197,8 +197,14 @@ static __always_inline bool state_rx(struct flow_state *state, __u64 lo)
 	}
 	state->tls_asked = 0;
 	state->go_ahead = is_greeting(lo);
-	/* of a connection older than the watch the greeting was not seen: any reply will do */
-	if (!state->go_ahead && !(!(state->id.flags & FLOW_FROM_START) && is_reply(lo))) {
+	if (!state->go_ahead && !(state->id.flags & FLOW_FROM_START) && is_reply(lo)) {
+		/* of a connection older than the watch the greeting was not seen: each reply gives it a trial */
+		if (state->tx == LOOK_OTHER)
+			state->tx = LOOK_UNKNOWN;
+		state->tries = 0;
+		return tls_begins;
+	}
+	if (!state->go_ahead) {
 		if (state->rx == LOOK_UNKNOWN)
 			state->rx = LOOK_OTHER;
 		if (state->tx == LOOK_UNKNOWN && is_command(lo))

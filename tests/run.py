@@ -192,7 +192,7 @@ def vm(count, options):
         count.tell("skip", f"vm: no virtual machine is made on {os.uname().machine} yet")
         return
     count.lines("vm", PYTHON, "tests/vm/test_kernels.py", options.build, timeout=2700)
-    count.lines("vm", PYTHON, "tests/vm/test_systemd.py", options.build, timeout=600)
+    count.lines("vm", PYTHON, "tests/vm/test_systemd.py", options.build, timeout=1200)
 
 
 def live(count, options):

@@ -58,7 +58,10 @@ HAS = {
     "7.2": ("fentry", "kprobe", "tracepoint"),
     "6.1-arm64": ("kprobe",),
 }
-TESTS = os.environ.get("SMTPSNOOP_VM_TESTS", "test_sends test_attack test_churn")
+# The forms that a session may have (test_sends.Forms) are the parser's affair, the same on every kernel.
+TESTS = os.environ.get("SMTPSNOOP_VM_TESTS", "test_sends.Calls test_sends.Transports test_sends.Urgent test_sends.Rewritten "
+                       "test_sends.WithoutWire test_identity.OlderThanTheWatch.test_busy_connection_older_than_the_watch "
+                       "test_attack test_churn")
 
 
 def host_files(tree, build):
