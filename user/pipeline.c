@@ -439,6 +439,8 @@ static void event_reasons(struct event *event)
 		event_reason(event, "data_not_ended");
 	if (event->transaction && event->transaction->smuggling)
 		event_reason(event, "smtp_smuggling");
+	if (event->transaction && event->transaction->odd_address)
+		event_reason(event, "odd_address");
 	if (event->transaction && event->transaction->mail && event->transaction->mail->repeated)
 		event_reason(event, "header_repeated");
 	if (event->transaction && event->transaction->mail && event->transaction->mail->truncated)

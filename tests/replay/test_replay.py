@@ -250,12 +250,12 @@ class Replay(unittest.TestCase):
                          ["/usr/bin/one", "/usr/bin/two"])
         self.assertIn("several_senders", event["smtpsnoop"]["reasons"])
 
-    def open_mail(self, recording):
+    def open_mail(self, recording, rcpt=b"RCPT TO:<c@d>\r\n"):
         """A mail whose data has begun; the position behind it."""
         recording.exec(42, 1, "/usr/bin/one")
         recording.sender(5, 42, 1)
         steps = (("S", b"220 hello\r\n"), ("C", b"HELO x\r\n"), ("S", b"250 ok\r\n"), ("C", b"MAIL FROM:<a@b>\r\n"),
-                 ("S", b"250 ok\r\n"), ("C", b"RCPT TO:<c@d>\r\n"), ("S", b"250 ok\r\n"), ("C", b"DATA\r\n"),
+                 ("S", b"250 ok\r\n"), ("C", rcpt), ("S", b"250 ok\r\n"), ("C", b"DATA\r\n"),
                  ("S", b"354 go on\r\n"), ("C", b"Subject: x\r\n\r\n"))
         return recording.session(5, 42, 1, steps)
 
@@ -296,9 +296,9 @@ class Replay(unittest.TestCase):
             event, = self.messages(recording, "--all", "-c", file.name)
         return event["smtpsnoop"]["verdict"], event["smtpsnoop"].get("nearest", {}).get("failed")
 
-    def ended_mail(self, between=lambda recording, seq: seq, after=lambda recording: None):
+    def ended_mail(self, between=lambda recording, seq: seq, after=lambda recording: None, **options):
         recording = Recording()
-        seq = self.open_mail(recording)
+        seq = self.open_mail(recording, **options)
         seq = between(recording, seq)
         recording.session(5, 42, 1, (("C", b"text\r\n.\r\n"),), seq)
         recording.segment(5, 5046, b"250 taken\r\n", False)
@@ -315,6 +315,15 @@ class Replay(unittest.TestCase):
             recording.now += SECOND // 10
             recording.segment(5, 5057, b"250 ok\r\n250 ok\r\n", False)
         self.assertEqual(self.excluded(self.ended_mail(after=replies)), ("alert", ["capture"]))
+
+    def test_not_excluded_when_an_address_is_odd(self):
+        # A server may take another recipient from it than the one that the exclusion allows.
+        for rcpt in (b"RCPT TO:(v@y)c@d\r\n", b"RCPT TO:boss <c@d>\r\n", b"RCPT TO:<c@d>" + b" " * 5000 + b"\r\n"):
+            recording = self.ended_mail(rcpt=rcpt)
+            self.assertEqual(self.excluded(recording), ("alert", ["capture"]))
+            event, = self.messages(recording)
+            self.assertEqual(event["smtp"]["rcpt_to"], ["c@d"])
+            self.assertIn("odd_address", event["smtpsnoop"]["reasons"])
 
     def test_not_excluded_when_bytes_are_nobodys(self):
         def unseen(recording, seq):
