@@ -11,6 +11,10 @@
  * may be out of order on a real network: a bounded number of segments waits for the hole before them
  * to be filled, at most STREAM_HOLD_NS. Repeated bytes are cut off.
  *
+ * Of a flow that does not look like mail the kernel side lets bytes pass uncopied, as many as there are. Behind 2 GiB of them
+ * the next ones look older than the last ones, and are not: nothing is repeated that is older than a window. There the stream
+ * goes on, behind a gap of unknown length, which counts no positions.
+ *
  * Senders. Each send claims a range of positions. Sends of one socket follow each other, so claims
  * are kept as a run-length list: from here on, this sender. A claim costs nothing while the same task
  * goes on sending. Prefixes of the sends wait in a short queue until the same positions pass on the
@@ -272,9 +276,28 @@ static void keep(struct flow *flow, struct span data)
 		flow->budget->left -= data.len;
 }
 
+static int32_t ahead_of(const struct stream *stream, uint32_t seq)
+{
+	return (int32_t)(seq - stream->next_seq);
+}
+
+/* Whether bytes this far ahead are neither repeated nor forged: more was let pass than sequence numbers tell. */
+static bool has_jumped(const struct flow *flow, bool outbound, int32_t ahead)
+{
+	bool skipped = flow->id.flags & FLOW_SKIPPED;
+
+	if (ahead > (int32_t)STREAM_AHEAD_MAX)
+		return skipped && !outbound;
+	if (skipped)
+		return ahead < -(int32_t)STREAM_OLD_MAX;
+	return outbound && ahead < -(int32_t)STREAM_WINDOW_MAX;
+}
+
 void flow_urgent(struct flow *flow, uint32_t seq)
 {
-	if (flow->tx.started && (int32_t)(seq - flow->tx.next_seq) < 0)
+	int32_t ahead = ahead_of(&flow->tx, seq);
+
+	if (flow->tx.started && ahead < 0 && !has_jumped(flow, true, ahead))
 		return;
 	for (uint32_t i = 0; i < flow->urgent_count; i++) {
 		if (flow->urgent[i] == seq)
@@ -360,11 +383,6 @@ static void deliver_new(struct flow *flow, bool outbound, uint32_t seq, struct s
 	deliver(flow, outbound, data, len - (uint32_t)data.len, time_ns);
 }
 
-static int32_t ahead_of(const struct stream *stream, uint32_t seq)
-{
-	return (int32_t)(seq - stream->next_seq);
-}
-
 /* Delivers what was held and is in order now. */
 static void held_deliver(struct flow *flow, bool outbound, uint64_t time_ns)
 {
@@ -393,6 +411,17 @@ static void held_skip(struct flow *flow, bool outbound, uint64_t time_ns)
 	deliver(flow, outbound, (struct span){NULL, 0}, (uint32_t)ahead_of(stream, stream->held[0].seq),
 		time_ns);
 	held_deliver(flow, outbound, time_ns);
+}
+
+/* The stream goes on at `seq`, nobody knows how much further on. */
+static void stream_resume(struct flow *flow, bool outbound, uint32_t seq, uint64_t time_ns)
+{
+	struct stream *stream = outbound ? &flow->tx : &flow->rx;
+
+	while (stream->held_count)
+		held_skip(flow, outbound, time_ns);
+	(outbound ? smtp_client_gap : smtp_server_gap)(flow->smtp, 0, time_ns);
+	stream->next_seq = seq;
 }
 
 static void hold(struct flow *flow, bool outbound, uint32_t seq, struct span data, uint32_t len,
@@ -433,6 +462,10 @@ void flow_bytes(struct flow *flow, bool outbound, uint32_t seq, struct span data
 		stream->next_seq = seq;
 	}
 	ahead = ahead_of(stream, seq);
+	if (has_jumped(flow, outbound, ahead)) {
+		stream_resume(flow, outbound, seq, time_ns);
+		ahead = 0;
+	}
 	if (ahead > (int32_t)STREAM_AHEAD_MAX && !outbound)
 		return; /* forged or from another connection: TCP would not take it either */
 	if (ahead > 0 && outbound) {
@@ -533,6 +566,17 @@ static void claim_from(struct flow *flow, uint64_t start, uint32_t sender)
 	memmove(&flow->claims[at + 1], &flow->claims[at], (flow->claim_count - at) * sizeof(flow->claims[0]));
 	flow->claims[at] = (struct claim){.start = start, .sender = sender};
 	flow->claim_count++;
+}
+
+void flow_send_begins(struct flow *flow, uint32_t seq, bool fresh, uint64_t time_ns)
+{
+	int32_t ahead = ahead_of(&flow->tx, seq);
+
+	if (!flow->smtp || !flow->tx.started)
+		return;
+	/* What is new is never behind what was on the wire. */
+	if (has_jumped(flow, true, ahead) || (fresh && ahead < 0 && flow->id.flags & FLOW_SKIPPED))
+		stream_resume(flow, true, seq, time_ns);
 }
 
 void flow_claim(struct flow *flow, int sender, uint32_t seq, uint32_t len, struct span data)

@@ -23,6 +23,8 @@
 #define STREAM_HELD_BYTES 65536U
 #define STREAM_HOLD_NS	  1000000000ULL /* a hole older than this is a gap */
 #define STREAM_AHEAD_MAX  (1U << 24)	/* a segment further ahead than this is not of this stream */
+#define STREAM_OLD_MAX	  (1U << 24) /* of a flow with FLOW_SKIPPED: bytes older than this are not repeated */
+#define STREAM_WINDOW_MAX (1U << 30) /* the largest window (RFC 7323, 2.3): of no flow are they older */
 
 /* A segment that came before its turn. */
 struct held {
@@ -136,10 +138,10 @@ void flow_bytes(struct flow *flow, bool outbound, uint32_t seq, struct span data
 /* Keeps the first `max` bytes of what the client says. To be called before any data; `budget` outlives the flow. */
 void flow_keep(struct flow *flow, struct mail_budget *budget, size_t max);
 
-/* Gives up on holes older than STREAM_HOLD_NS. */
 /* The byte at `seq` of what leaves is urgent data. To be called before flow_bytes() for it. */
 void flow_urgent(struct flow *flow, uint32_t seq);
 
+/* Gives up on holes older than STREAM_HOLD_NS. */
 void flow_tick(struct flow *flow, uint64_t time_ns);
 
 /* Gives up on every hole: the flow ends. */
@@ -150,6 +152,12 @@ int flow_sender(struct flow *flow, struct sender *sender);
 
 /* The sender that this task was last told as; -1: none. */
 int flow_sender_of_task(const struct flow *flow, const struct task_id *task);
+
+/*
+ * A send is about to begin at `seq`; nothing of it was on the wire yet (`fresh`), or that is not known. To be called before
+ * flow_claim(): where so much was let pass that the sequence numbers went round, the stream goes on here.
+ */
+void flow_send_begins(struct flow *flow, uint32_t seq, bool fresh, uint64_t time_ns);
 
 /* The bytes [seq, seq + len) are the sender's; `data` is what it meant to send, to be compared (may be empty). */
 void flow_claim(struct flow *flow, int sender, uint32_t seq, uint32_t len, struct span data);

@@ -677,6 +677,8 @@ static void on_send(struct pipeline *pipeline, const struct send_record *record)
 		flow_claim_cut(flow, record->seq, record->len);
 		return;
 	}
+	if (!wire || record->flags & SEND_ENTRY)
+		flow_send_begins(flow, record->seq, wire, record->h.time_ns);
 	flow_claim(flow, sender, record->seq, record->len, wire ? data : (struct span){NULL, 0});
 	if (!wire)
 		flow_bytes(flow, true, record->seq, data, record->len, record->h.time_ns);

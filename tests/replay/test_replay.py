@@ -21,7 +21,7 @@ HOST, CLOCK, LOSS, NAME, HASH, CGROUP = range(64, 70)
 HOOK_TRACEPOINT = 3
 NS_USER = 4026531837
 NO_LOGIN = 0xFFFFFFFF
-FROM_START = 1
+FROM_START, SKIPPED = 1, 2
 OUTBOUND = 1
 ENTRY, EXIT_FLAG = 1, 2
 SECOND = 1_000_000_000
@@ -73,10 +73,10 @@ class Recording:
         return struct.pack("<Q16s16sHHIII", cookie, mapped + ipaddress.IPv4Address(local).packed,
                            mapped + ipaddress.IPv4Address(remote).packed, 40000, port, 3, flags, 0)
 
-    def send(self, cookie, pid, start, seq, data, length=None, flags=ENTRY, uid=0, **flow):
+    def send(self, cookie, pid, start, seq, data, length=None, call=ENTRY, uid=0, **flow):
         length = len(data) if length is None else length
         self.record(SEND, self.flow(cookie, **flow) + self.task(pid, start, uid) +
-                    struct.pack("<IIII", seq & 0xFFFFFFFF, length, len(data), flags) + data)
+                    struct.pack("<IIII", seq & 0xFFFFFFFF, length, len(data), call) + data)
 
     def segment(self, cookie, seq, data, outbound, length=None, **flow):
         length = len(data) if length is None else length
@@ -353,12 +353,31 @@ class Replay(unittest.TestCase):
         recording.close(5)
         self.assertEqual(self.excluded(recording), ("alert", ["process.executable"]))
 
+    def test_a_mail_behind_gigabytes(self):
+        """Where more was let pass than sequence numbers tell, the mail is told, and its sender."""
+        for skipped in (1 << 31, (1 << 31) + 5, (1 << 32) - (1 << 24), (1 << 32) - 20, (1 << 32) - 1, 1 << 32):
+            recording = Recording()
+            recording.sender(5, 41, 1)
+            recording.sender(5, 42, 1)
+            recording.segment(5, 5000 - len(STEPS[0][1]), STEPS[0][1], False)
+            recording.send(5, 41, 1, 1000, b"\0 nothing much, at some length")
+            recording.segment(5, 1000, b"\0 nothing much, at some length\n", True)
+            recording.session(5, 42, 1, STEPS[1:], 1031 + skipped, flags=FROM_START | SKIPPED)
+            recording.close(5)
+            event, = self.messages(recording)
+            self.assertEqual(event["event"]["outcome"], "success")
+            self.assertEqual(event["smtp"]["rcpt_to"], ["a@corp.example", "b@corp.example"])
+            self.assertEqual(event["process"]["pid"], 42)
+            self.assertNotIn("senders", event["smtpsnoop"])
+            self.assertTrue(event["smtpsnoop"]["capture"]["senders_complete"])
+            self.assertTrue(event["smtpsnoop"]["capture"]["mid_stream"])
+
     def test_without_the_wire(self):
         recording = Recording(wire=False)
         recording.sender(5, 42, 1)
         seq = 100
         for line in (b"EHLO x\r\n", b"MAIL FROM:<a@b>\r\n", b"RCPT TO:<c@d>\r\n", b"DATA\r\n", b"x\r\n.\r\n", b"QUIT\r\n"):
-            recording.send(5, 42, 1, seq, line, flags=EXIT_FLAG)
+            recording.send(5, 42, 1, seq, line, call=EXIT_FLAG)
             seq += len(line)
         recording.close(5)
         event, = self.messages(recording)

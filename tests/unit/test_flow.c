@@ -185,6 +185,85 @@ static void test_inbound_far_ahead_is_not_ours(void **state)
 	assert_int_equal(smtp_session_facts(flow->smtp)->replies, 1);
 }
 
+/* Gigabytes that did not look like mail were let pass uncopied, and then comes a mail. */
+static void test_jumps(void **state)
+{
+	static const uint32_t skipped[] = {(1U << 31) - 1, 1U << 31, (1U << 31) + 1, 3U << 30,
+					   UINT32_MAX - STREAM_OLD_MAX - 64};
+
+	for (size_t i = 0; i < sizeof(skipped) / sizeof(skipped[0]); i++) {
+		uint64_t position;
+
+		teardown(state);
+		setup(state);
+		client(100, "POST / HTTP/1.1\r\n\r\nMAI");
+		server(1, "220 a\r\n", 1);
+		flow->id.flags |= FLOW_SKIPPED;
+		position = smtp_client_position(flow->smtp);
+		client(122 + skipped[i], "L\r\nMAIL FROM:<a@b>\r\n");
+		assert_true(smtp_client_position(flow->smtp) >= position + 20);
+		client(142 + skipped[i], "RCPT TO:<c@d>\r\n");
+		assert_true(smtp_session_facts(flow->smtp)->client_missing > 0);
+		server(8 + skipped[i], "\r\n250 ok\r\n", 2);
+		server(18 + skipped[i], "250 ok\r\n", 2);
+		assert_int_equal(smtp_session_facts(flow->smtp)->replies, 3);
+		assert_true(smtp_session_facts(flow->smtp)->server_missing > 0);
+		smtp_session_close(flow->smtp, 3);
+		assert_int_equal(transactions, 1);
+		assert_string_equal(last_from, "a@b");
+	}
+}
+
+/* A send that begins behind the bytes that left was not before them: the numbers went round. */
+static void test_jump_of_a_send(void **state)
+{
+	struct sender *found[4];
+	int one = sender_of(1), two = sender_of(2);
+
+	(void)state;
+	server(1, "220 a\r\n", 1);
+	flow_claim(flow, one, 100, 20, (struct span){NULL, 0});
+	client(100, "POST / HTTP/1.1\r\n\r\n\r");
+	flow_send_begins(flow, 90, true, 1);
+	assert_int_equal(smtp_session_facts(flow->smtp)->client_missing, 0);
+	flow->id.flags |= FLOW_SKIPPED;
+	flow_send_begins(flow, 120, false, 1);
+	assert_int_equal(smtp_session_facts(flow->smtp)->client_missing, 0);
+	flow_send_begins(flow, 100, true, 1);
+	assert_int_equal(smtp_session_facts(flow->smtp)->client_missing, 1);
+	flow_claim(flow, two, 100, 34, span_of("\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"));
+	client(100, "\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+	assert_int_equal(flow_senders_of(flow, 22, 54, found, 4), 1);
+	assert_int_equal(found[0]->task.pid, 2);
+	assert_false(flow_unclaimed(flow, 22, 54));
+	assert_int_equal(flow_witness(flow, 22, 54, true), WITNESS_AGREE);
+	smtp_session_close(flow->smtp, 3);
+	assert_int_equal(transactions, 1);
+	assert_int_equal(last_missing, 0);
+}
+
+/* What may be repeated, or forged, is not taken for new. */
+static void test_no_jump(void **state)
+{
+	(void)state;
+	client(100, "NOOP\r\n");
+	server(1, "220 a\r\n", 1);
+	client(106 - STREAM_WINDOW_MAX, "MAIL FROM:<old@b>\r\nRCPT TO:<c@d>\r\n");
+	server(8U - STREAM_OLD_MAX - 1, "250 forged\r\n", 1);
+	server(8U + STREAM_AHEAD_MAX + 1, "250 forged\r\n", 1);
+	flow->id.flags |= FLOW_SKIPPED;
+	client(106 - STREAM_OLD_MAX, "MAIL FROM:<old@b>\r\nRCPT TO:<c@d>\r\n");
+	server(8U - STREAM_OLD_MAX, "250 forged\r\n", 1);
+	assert_int_equal(smtp_session_facts(flow->smtp)->replies, 1);
+	assert_int_equal(smtp_session_facts(flow->smtp)->client_missing, 0);
+	assert_int_equal(smtp_session_facts(flow->smtp)->server_missing, 0);
+	smtp_session_close(flow->smtp, 3);
+	assert_int_equal(transactions, 0);
+	flow->id.flags = 0;
+	flow_urgent(flow, 50);
+	assert_int_equal(flow->urgent_count, 0);
+}
+
 static void test_held_repeated(void **state)
 {
 	(void)state;
@@ -355,6 +434,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_inbound_held_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inbound_held_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inbound_far_ahead_is_not_ours, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_jumps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_jump_of_a_send, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_jump, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_repeated, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_senders_by_range, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unclaimed_bytes_name_everybody, setup, teardown),
