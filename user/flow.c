@@ -516,6 +516,36 @@ int flow_sender_of_task(const struct flow *flow, const struct task_id *task)
 	return -1;
 }
 
+static bool sender_claims(const struct flow *flow, uint32_t sender)
+{
+	for (uint32_t i = 0; i < flow->claim_count; i++) {
+		if (flow->claims[i].sender == sender)
+			return true;
+	}
+	return false;
+}
+
+/* Drops the oldest sender that has no claim in an open transaction, nor behind it. False: there is none. */
+static bool sender_drop(struct flow *flow)
+{
+	uint64_t open = flow_open_position(flow);
+	uint32_t gone = 0;
+
+	flow_forget(flow, open);
+	while (gone < flow->sender_count && sender_claims(flow, gone))
+		gone++;
+	if (gone == flow->sender_count)
+		return false;
+	sender_unref(flow->senders[gone]);
+	flow->senders_forgotten = open;
+	flow->sender_count--;
+	memmove(&flow->senders[gone], &flow->senders[gone + 1],
+		(flow->sender_count - gone) * sizeof(flow->senders[0]));
+	for (uint32_t i = 0; i < flow->claim_count; i++)
+		flow->claims[i].sender -= flow->claims[i].sender > gone;
+	return true;
+}
+
 int flow_sender(struct flow *flow, struct sender *sender)
 {
 	for (uint32_t i = 0; i < flow->sender_count; i++) {
@@ -529,7 +559,7 @@ int flow_sender(struct flow *flow, struct sender *sender)
 		}
 		return (int)i;
 	}
-	if (flow->sender_count == FLOW_SENDERS_MAX) {
+	if (flow->sender_count == FLOW_SENDERS_MAX && !sender_drop(flow)) {
 		flow->senders_dropped++;
 		return -1;
 	}
@@ -659,8 +689,8 @@ bool flow_unclaimed(const struct flow *flow, uint64_t start, uint64_t end)
 {
 	if (end > smtp_client_position(flow->smtp))
 		end = smtp_client_position(flow->smtp);
-	return flow->claims_dropped || flow->senders_dropped || flow->claimed_end < end ||
-	       extent_touches(&flow->unclaimed, start, end);
+	return flow->claims_dropped || flow->senders_dropped || start < flow->senders_forgotten ||
+	       flow->claimed_end < end || extent_touches(&flow->unclaimed, start, end);
 }
 
 enum event_witness flow_witness(const struct flow *flow, uint64_t start, uint64_t end, bool wire)
@@ -670,6 +700,14 @@ enum event_witness flow_witness(const struct flow *flow, uint64_t start, uint64_
 	if (extent_touches(&flow->differed, start, end))
 		return WITNESS_DIFFER;
 	return extent_touches(&flow->compared, start, end) ? WITNESS_AGREE : WITNESS_WIRE_ONLY;
+}
+
+uint64_t flow_open_position(const struct flow *flow)
+{
+	uint64_t open = flow->smtp ? smtp_oldest_open_position(flow->smtp) : 0,
+		 line = flow->smtp ? smtp_client_line_position(flow->smtp) : 0;
+
+	return open < line ? open : line;
 }
 
 void flow_forget(struct flow *flow, uint64_t position)

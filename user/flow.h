@@ -15,11 +15,11 @@
 #include "smtp.h"
 
 #define FLOWS_MAX	  16384U /* flows kept; beyond, the one idle longest is ended and counted */
-#define FLOW_SENDERS_MAX  16U	 /* different senders kept of one flow */
-#define FLOW_CLAIMS_MAX	  64U	 /* changes of sender kept of one flow */
-#define FLOW_PREFIXES_MAX 16U	 /* sends that wait to be compared with the wire */
-#define FLOW_URGENT_MAX	  16U	 /* urgent bytes that were told and have not passed yet */
-#define STREAM_HELD_MAX	  16U	 /* segments that wait for one before them */
+#define FLOW_SENDERS_MAX  16U /* different senders kept of one flow; beyond, the oldest without a claim goes */
+#define FLOW_CLAIMS_MAX	  64U /* changes of sender kept of one flow */
+#define FLOW_PREFIXES_MAX 16U /* sends that wait to be compared with the wire */
+#define FLOW_URGENT_MAX	  16U /* urgent bytes that were told and have not passed yet */
+#define STREAM_HELD_MAX	  16U /* segments that wait for one before them */
 #define STREAM_HELD_BYTES 65536U
 #define STREAM_HOLD_NS	  1000000000ULL /* a hole older than this is a gap */
 #define STREAM_AHEAD_MAX  (1U << 24)	/* a segment further ahead than this is not of this stream */
@@ -86,9 +86,10 @@ struct flow {
 	uint32_t sends_next;
 	struct smtp_session *peer; /* of an accepted connection, with the roles changed */
 
-	struct sender *senders[FLOW_SENDERS_MAX];
+	struct sender *senders[FLOW_SENDERS_MAX]; /* oldest first */
 	uint32_t sender_count;
-	uint32_t senders_dropped;
+	uint32_t senders_dropped;   /* that were not kept: every other one had a claim */
+	uint64_t senders_forgotten; /* of bytes before this position, not every sender is kept */
 	struct claim claims[FLOW_CLAIMS_MAX];
 	uint32_t claim_count;
 	uint32_t claims_dropped;
@@ -147,7 +148,10 @@ void flow_tick(struct flow *flow, uint64_t time_ns);
 /* Gives up on every hole: the flow ends. */
 void flow_finish(struct flow *flow, uint64_t time_ns);
 
-/* Adds a sender, or finds it again; its index, or -1 if the flow's table is full. Takes its own reference. */
+/*
+ * Adds a sender, or finds it again; its index, or -1 if every other one sent bytes of what is open. Takes its own reference.
+ * Indexes from before are void.
+ */
 int flow_sender(struct flow *flow, struct sender *sender);
 
 /* The sender that this task was last told as; -1: none. */
@@ -176,6 +180,9 @@ uint32_t flow_senders_of(const struct flow *flow, uint64_t start, uint64_t end, 
 bool flow_unclaimed(const struct flow *flow, uint64_t start, uint64_t end);
 
 enum event_witness flow_witness(const struct flow *flow, uint64_t start, uint64_t end, bool wire);
+
+/* From here on it matters who sent: the first byte of the oldest open transaction, or of a line that has not ended. */
+uint64_t flow_open_position(const struct flow *flow);
 
 /* Forgets what only concerned bytes before `position`. */
 void flow_forget(struct flow *flow, uint64_t position);

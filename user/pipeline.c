@@ -696,11 +696,8 @@ static void on_segment(struct pipeline *pipeline, const struct segment_record *r
 		   record->h.time_ns);
 	if (outbound && record->flow.flags & FLOW_TLS && !flow->tls)
 		flow_encrypted(pipeline, flow);
-	if (flow->claim_count > 1) {
-		uint64_t open = smtp_oldest_open_position(flow->smtp), now = smtp_client_position(flow->smtp);
-
-		flow_forget(flow, open < now ? open : now);
-	}
+	if (flow->claim_count > 1)
+		flow_forget(flow, flow_open_position(flow));
 }
 
 static void on_urgent(struct pipeline *pipeline, const struct urgent_record *record)

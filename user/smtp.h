@@ -165,6 +165,9 @@ bool smtp_session_is_smtp(const struct smtp_session *session);
 /* Bytes of the client's stream so far, gaps included: the position that the next byte gets. */
 uint64_t smtp_client_position(const struct smtp_session *session);
 
+/* The position of the first byte of a command line that has not ended; that of the next byte if there is none. */
+uint64_t smtp_client_line_position(const struct smtp_session *session);
+
 /* The position of the first byte of the open or oldest unanswered transaction; UINT64_MAX if there is none. */
 uint64_t smtp_oldest_open_position(const struct smtp_session *session);
 

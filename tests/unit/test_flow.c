@@ -324,14 +324,70 @@ static void test_claims_bounded(void **state)
 			 2);
 }
 
+/* Of many senders, those of what is open are kept. */
 static void test_senders_bounded(void **state)
 {
+	struct sender *found[FLOW_SENDERS_MAX];
+
 	(void)state;
 	for (uint32_t i = 0; i < FLOW_SENDERS_MAX; i++)
 		assert_int_equal(sender_of(i + 1), (int)i);
 	assert_int_equal(sender_of(1), 0);
-	assert_int_equal(sender_of(1000), -1);
+	assert_int_equal(sender_of(1000), (int)FLOW_SENDERS_MAX - 1);
+	assert_int_equal(flow->senders_dropped, 0);
+	assert_int_equal(flow_senders_of(flow, 0, 1, found, FLOW_SENDERS_MAX), FLOW_SENDERS_MAX);
+	assert_int_equal(found[0]->task.pid, 2);
+	assert_int_equal(found[FLOW_SENDERS_MAX - 1]->task.pid, 1000);
+}
+
+static void say(uint32_t pid, const char *text)
+{
+	uint32_t seq = flow->tx.started ? flow->tx.next_seq : 100;
+
+	flow_claim(flow, sender_of(pid), seq, (uint32_t)strlen(text), (struct span){NULL, 0});
+	client(seq, text);
+}
+
+static void test_sender_behind_many(void **state)
+{
+	struct sender *found[FLOW_SENDERS_MAX];
+	uint64_t start;
+
+	(void)state;
+	for (uint32_t pid = 1; pid <= 40; pid++)
+		say(pid, "NOOP\r\n");
+	start = smtp_client_position(flow->smtp);
+	say(100, "MAIL FROM:<a@b>\r\n");
+	say(101, "RCPT TO:<c@d>\r\n");
+	for (uint32_t pid = 200; pid < 200 + FLOW_SENDERS_MAX - 2; pid++)
+		say(pid, "NOOP\r\n");
+	assert_int_equal(flow_senders_of(flow, start, start + 32, found, FLOW_SENDERS_MAX), 2);
+	assert_int_equal(found[0]->task.pid, 100);
+	assert_int_equal(found[1]->task.pid, 101);
+	assert_false(flow_unclaimed(flow, start, UINT64_MAX));
+	assert_true(flow_unclaimed(flow, 0, UINT64_MAX)); /* not everybody is kept who sent the rest */
+	assert_int_equal(sender_of(300), -1);		  /* every other one has a part in what is open */
 	assert_int_equal(flow->senders_dropped, 1);
+	assert_true(flow_unclaimed(flow, start, UINT64_MAX));
+}
+
+/* Whoever sent the beginning of a line has sent of the command. */
+static void test_senders_of_a_line(void **state)
+{
+	struct sender *found[FLOW_SENDERS_MAX];
+
+	(void)state;
+	say(1, "NOOP\r\n");
+	for (uint32_t pid = 2; pid <= FLOW_SENDERS_MAX; pid++)
+		say(pid, " ");
+	say(100, " ");
+	say(101, "MAIL FROM:<a@b>\r\n");
+	assert_int_equal(flow->senders_dropped, 1);
+	assert_int_equal(flow_senders_of(flow, 6, 38, found, FLOW_SENDERS_MAX), FLOW_SENDERS_MAX);
+	assert_int_equal(found[0]->task.pid, 2);
+	assert_int_equal(found[FLOW_SENDERS_MAX - 1]->task.pid, 100);
+	assert_true(flow_unclaimed(flow, 6, 38));
+	assert_int_equal(flow_open_position(flow), 6);
 }
 
 static void claim(uint32_t seq, const char *text)
@@ -442,6 +498,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unclaimed_bytes_name_everybody, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_claims_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_senders_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sender_behind_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_senders_of_a_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_witnesses_agree, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_witnesses_differ, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_partly_accepted_send, setup, teardown),
