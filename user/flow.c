@@ -133,14 +133,35 @@ struct flow *flow_find(struct flow_table *table, uint64_t cookie)
 	return flow;
 }
 
+/*
+ * The flow that leaves a full table. Those with an open transaction go behind the others, so that they are not looked at
+ * again each time.
+ */
+static struct flow *flow_to_evict(struct flow_table *table)
+{
+	struct flow *first = table->oldest;
+
+	for (uint32_t i = 0; i < FLOWS_LOOKED_AT; i++) {
+		struct flow *flow = table->oldest;
+
+		if (!flow->smtp || smtp_oldest_open_position(flow->smtp) == UINT64_MAX)
+			return flow;
+		unlink_age(table, flow);
+		link_newest(table, flow);
+	}
+	return first;
+}
+
 static struct flow *flow_new(struct flow_table *table, uint64_t cookie, uint64_t time_ns)
 {
 	struct flow **head = bucket(table, cookie), *flow;
 
 	if (table->count >= FLOWS_MAX) {
+		struct flow *evicted = flow_to_evict(table);
+
 		table->evicted++;
-		table->on_evict(table->context, table->oldest);
-		flow_remove(table, table->oldest);
+		table->on_evict(table->context, evicted);
+		flow_remove(table, evicted);
 	}
 	flow = calloc(1, sizeof(*flow));
 	if (!flow)

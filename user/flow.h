@@ -14,7 +14,8 @@
 #include "identity.h"
 #include "smtp.h"
 
-#define FLOWS_MAX	  16384U /* flows kept; beyond, the one idle longest is ended and counted */
+#define FLOWS_MAX	  16384U /* flows kept; beyond, one is ended and counted */
+#define FLOWS_LOOKED_AT	  1024U	 /* idle longest, of which it is the first without an open transaction */
 #define FLOW_SENDERS_MAX  16U /* different senders kept of one flow; beyond, the oldest without a claim goes */
 #define FLOW_CLAIMS_MAX	  64U /* changes of sender kept of one flow */
 #define FLOW_PREFIXES_MAX 16U /* sends that wait to be compared with the wire */
@@ -111,7 +112,10 @@ struct flow {
 
 struct flow_table;
 
-/* Called for a flow that must leave a full table; it is freed after the call. */
+/*
+ * Called for a flow that must leave a full table; it is freed after the call. It is the one that was idle longest of those
+ * without an open transaction, unless too many stand before it.
+ */
 typedef void (*flow_evict_fn)(void *context, struct flow *flow);
 
 /* NULL if there is no memory. */

@@ -628,8 +628,15 @@ static void flow_end(struct pipeline *pipeline, struct flow *flow)
 	}
 }
 
+/* What is open of it goes out as it is, and as incomplete: what follows is not seen as a part of it. */
 static void on_evict(void *context, struct flow *flow)
 {
+	const struct pipeline *pipeline = context;
+
+	if (flow->smtp && smtp_oldest_open_position(flow->smtp) != UINT64_MAX) {
+		smtp_client_gap(flow->smtp, 0, pipeline->now_ns);
+		smtp_server_gap(flow->smtp, 0, pipeline->now_ns);
+	}
 	flow_end(context, flow);
 }
 
@@ -780,6 +787,19 @@ static void loss_tell(struct pipeline *pipeline, const __u64 counters[COUNTER_MA
 	event_hold(pipeline, event);
 }
 
+/* Likewise what was lost on this side alone: no record tells of that. */
+static void loss_look(struct pipeline *pipeline)
+{
+	__u64 counters[COUNTER_MAX];
+
+	if (flow_evicted(pipeline->flows) == pipeline->flows_evicted &&
+	    pipeline->budget.refused == pipeline->stats.content_refused)
+		return;
+	for (int i = 0; i < COUNTER_MAX; i++)
+		counters[i] = pipeline->counters[i];
+	loss_tell(pipeline, counters);
+}
+
 /* ---- Entry ---------------------------------------------------------------------------------- */
 
 /*
@@ -893,6 +913,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 		flow_tick(flow, pipeline->now_ns);
 		flow_look_at_open(pipeline, flow);
 	}
+	loss_look(pipeline);
 	want_relays(pipeline);
 }
 
@@ -907,6 +928,7 @@ void pipeline_finish(struct pipeline *pipeline, const char *reason)
 	}
 	if (pipeline->hooks.want_counters)
 		pipeline->hooks.want_counters(pipeline->hooks.context);
+	loss_look(pipeline);
 	while (pipeline->held_first) {
 		event_fill(pipeline, pipeline->held_first->event);
 		held_write_first(pipeline);

@@ -36,7 +36,7 @@ class Recording:
     """Writes records; the clock goes on by a millisecond a record."""
 
     def __init__(self, wire=True, version=2):
-        self.data = MAGIC
+        self.data = bytearray(MAGIC)
         self.now = 100 * SECOND
         self.record(CLOCK, struct.pack("<q", REALTIME_OFFSET))
         self.host(b"recorded-host", wire, version)
@@ -434,6 +434,54 @@ class Replay(unittest.TestCase):
         losses = [event["smtpsnoop"]["stats"]["lost"] for event in self.replay(recording)
                   if event["event"]["action"] == "capture-loss"]
         self.assertEqual([(lost["segments"], lost["segment_bytes"]) for lost in losses], [(3, 4096), (2, 904)])
+
+    FLOWS_MAX = 16384
+
+    def hold_open(self, recording, said, count):
+        now = recording.now
+        for cookie in range(1000, 1000 + count):
+            recording.now = now
+            recording.segment(cookie, 1000, said, True)
+
+    def dropped(self, events):
+        """Flows that left the table, as told while it went on, and at the end."""
+        return (sum(event["smtpsnoop"]["stats"]["lost"].get("flows", 0) for event in events
+                    if event["event"]["action"] == "capture-loss"),
+                events[-1]["smtpsnoop"]["stats"]["lost"]["flows"])
+
+    def test_a_mail_among_many_sessions(self):
+        """A full table lets a session go in which no mail is open, and says so."""
+        recording = Recording()
+        recording.sender(5, 42, 1)
+        seq = recording.session(5, 42, 1, STEPS[:4])
+        self.hold_open(recording, b"EHLO x\r\n", self.FLOWS_MAX + 200)
+        recording.segment(5, 5000 + sum(len(data) for side, data in STEPS[:4] if side == "S"), STEPS[4][1], False)
+        for side, data in STEPS[5:]:
+            if side == "C":
+                recording.send(5, 42, 1, seq, data)
+                recording.segment(5, seq, data, True)
+                seq += len(data)
+        recording.close(5)
+        events = self.replay(recording)
+        event, = (event for event in events if event["event"]["action"] == "smtp-message")
+        self.assertEqual(event["smtp"]["rcpt_to"], ["a@corp.example", "b@corp.example"])
+        self.assertEqual(event["process"]["pid"], 42)
+        self.assertTrue(event["smtpsnoop"]["capture"]["missing_bytes"] == 0)
+        self.assertEqual(self.dropped(events), (201, 201))
+
+    def test_a_mail_among_many_mails(self):
+        """Where a mail is open in each of them, one that must go is told as it is: incomplete."""
+        recording = Recording()
+        recording.session(5, 42, 1, STEPS[:6])
+        self.hold_open(recording, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", self.FLOWS_MAX)
+        events = self.replay(recording)
+        messages = [event for event in events if event["event"]["action"] == "smtp-message"]
+        self.assertEqual(len(messages), self.FLOWS_MAX + 1)
+        self.assertEqual(messages[0]["smtp"]["rcpt_to"], ["a@corp.example"])
+        self.assertEqual([event["smtpsnoop"]["capture"]["complete"] for event in messages],
+                         [False] + [True] * self.FLOWS_MAX)
+        self.assertIn("bytes_missing", messages[0]["smtpsnoop"]["reasons"])
+        self.assertEqual(self.dropped(events), (1, 1))
 
     def test_filters(self):
         recording = self.whole()

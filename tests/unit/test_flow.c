@@ -478,6 +478,39 @@ static void test_table_keeps_what_is_in_use(void **state)
 	}
 }
 
+static void open_mail(uint64_t cookie)
+{
+	struct flow *one = flow_get(table, cookie, cookie);
+
+	if (!one->smtp)
+		one->smtp = smtp_session_new(true, on_transaction, NULL);
+	flow_bytes(one, true, 100, span_of("MAIL FROM:<a@b>\r\n"), 17, 1);
+}
+
+/* What must go is a flow without an open transaction, if one is found within bounds. */
+static void test_table_keeps_what_is_open(void **state)
+{
+	(void)state;
+	open_mail(1);
+	for (uint64_t cookie = 2; cookie < 3 * FLOWS_MAX; cookie++)
+		flow_get(table, cookie, cookie);
+	assert_ptr_equal(flow_find(table, 1), flow);
+	assert_int_equal(flow_count(table), FLOWS_MAX);
+	teardown(state);
+	setup(state);
+	for (uint64_t cookie = 1; cookie <= FLOWS_LOOKED_AT; cookie++)
+		open_mail(cookie);
+	for (uint64_t cookie = FLOWS_LOOKED_AT + 1; cookie <= FLOWS_MAX; cookie++)
+		flow_get(table, cookie, cookie);
+	flow_get(table, FLOWS_MAX + 1, 1);
+	assert_null(flow_find(table, 1));
+	for (uint64_t cookie = 2; cookie <= FLOWS_LOOKED_AT; cookie++)
+		flow_get(table, FLOWS_MAX + cookie, 1);
+	for (uint64_t cookie = 2; cookie <= FLOWS_LOOKED_AT; cookie++)
+		assert_non_null(flow_find(table, cookie));
+	assert_int_equal(flow_evicted(table), FLOWS_LOOKED_AT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -507,6 +540,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_claim_without_position, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_table_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_table_keeps_what_is_in_use, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_table_keeps_what_is_open, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
