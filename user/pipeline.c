@@ -439,6 +439,8 @@ static void event_reasons(struct event *event)
 		event_reason(event, "data_not_ended");
 	if (event->transaction && event->transaction->smuggling)
 		event_reason(event, "smtp_smuggling");
+	if (event->transaction && event->transaction->odd_address)
+		event_reason(event, "odd_address");
 	if (event->transaction && event->transaction->mail && event->transaction->mail->repeated)
 		event_reason(event, "header_repeated");
 	if (event->transaction && event->transaction->mail && event->transaction->mail->truncated)
@@ -626,8 +628,15 @@ static void flow_end(struct pipeline *pipeline, struct flow *flow)
 	}
 }
 
+/* What is open of it goes out as it is, and as incomplete: what follows is not seen as a part of it. */
 static void on_evict(void *context, struct flow *flow)
 {
+	const struct pipeline *pipeline = context;
+
+	if (flow->smtp && smtp_oldest_open_position(flow->smtp) != UINT64_MAX) {
+		smtp_client_gap(flow->smtp, 0, pipeline->now_ns);
+		smtp_server_gap(flow->smtp, 0, pipeline->now_ns);
+	}
 	flow_end(context, flow);
 }
 
@@ -675,6 +684,8 @@ static void on_send(struct pipeline *pipeline, const struct send_record *record)
 		flow_claim_cut(flow, record->seq, record->len);
 		return;
 	}
+	if (!wire || record->flags & SEND_ENTRY)
+		flow_send_begins(flow, record->seq, wire, record->h.time_ns);
 	flow_claim(flow, sender, record->seq, record->len, wire ? data : (struct span){NULL, 0});
 	if (!wire)
 		flow_bytes(flow, true, record->seq, data, record->len, record->h.time_ns);
@@ -692,11 +703,8 @@ static void on_segment(struct pipeline *pipeline, const struct segment_record *r
 		   record->h.time_ns);
 	if (record->flow.flags & FLOW_TLS && !flow->tls)
 		flow_encrypted(pipeline, flow);
-	if (flow->claim_count > 1) {
-		uint64_t open = smtp_oldest_open_position(flow->smtp), now = smtp_client_position(flow->smtp);
-
-		flow_forget(flow, open < now ? open : now);
-	}
+	if (flow->claim_count > 1)
+		flow_forget(flow, flow_open_position(flow));
 }
 
 static void on_urgent(struct pipeline *pipeline, const struct urgent_record *record)
@@ -777,6 +785,19 @@ static void loss_tell(struct pipeline *pipeline, const __u64 counters[COUNTER_MA
 	if (event->stats)
 		*event->stats = lost;
 	event_hold(pipeline, event);
+}
+
+/* Likewise what was lost on this side alone: no record tells of that. */
+static void loss_look(struct pipeline *pipeline)
+{
+	__u64 counters[COUNTER_MAX];
+
+	if (flow_evicted(pipeline->flows) == pipeline->flows_evicted &&
+	    pipeline->budget.refused == pipeline->stats.content_refused)
+		return;
+	for (int i = 0; i < COUNTER_MAX; i++)
+		counters[i] = pipeline->counters[i];
+	loss_tell(pipeline, counters);
 }
 
 /* ---- Entry ---------------------------------------------------------------------------------- */
@@ -892,6 +913,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 		flow_tick(flow, pipeline->now_ns);
 		flow_look_at_open(pipeline, flow);
 	}
+	loss_look(pipeline);
 	want_relays(pipeline);
 }
 
@@ -906,6 +928,7 @@ void pipeline_finish(struct pipeline *pipeline, const char *reason)
 	}
 	if (pipeline->hooks.want_counters)
 		pipeline->hooks.want_counters(pipeline->hooks.context);
+	loss_look(pipeline);
 	while (pipeline->held_first) {
 		event_fill(pipeline, pipeline->held_first->event);
 		held_write_first(pipeline);

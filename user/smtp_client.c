@@ -81,7 +81,7 @@ static void on_rcpt(struct smtp_session *session, const struct smtp_command *com
 {
 	struct open *current = session->current;
 
-	if (current && smtp_transaction_add(current->transaction, command->argument))
+	if (current && smtp_transaction_add(current->transaction, command))
 		owed_add(session, OWED_RCPT, current, current->transaction->recipient_count - 1);
 	else
 		owed_add(session, OWED_OTHER, NULL, 0);
@@ -226,6 +226,7 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 		if (open->ended)
 			open_hand_out(session, open);
 	}
+	command.odd_address = command.odd_address || session->line_truncated;
 	session->facts.commands++;
 	if (session->replies && session->tls_next)
 		session->facts.commands_after_starttls = true;

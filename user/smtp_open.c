@@ -103,8 +103,7 @@ struct open *open_new(struct smtp_session *session, const struct smtp_command *c
 	if (!open)
 		return NULL;
 	open->transaction = smtp_transaction_new(0, session->line_start, time_ns);
-	if (!open->transaction ||
-	    !smtp_transaction_set_from(open->transaction, command->argument, command->parameters)) {
+	if (!open->transaction || !smtp_transaction_set_from(open->transaction, command)) {
 		open_free(open);
 		return NULL;
 	}
