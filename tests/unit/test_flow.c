@@ -95,6 +95,28 @@ static void test_in_order_across_the_wrap(void **state)
 	assert_int_equal(last_missing, 0);
 }
 
+/* Told before its segment, more than once, and again when it has passed. */
+static void test_urgent(void **state)
+{
+	(void)state;
+	client(100, "MA");
+	flow_urgent(flow, 102);
+	flow_urgent(flow, 102);
+	client(102, "XIL FROM:<a@b>\r\n");
+	flow_urgent(flow, 102);
+	assert_int_equal(flow->urgent_count, 0);
+	assert_int_equal(smtp_session_facts(flow->smtp)->urgent_bytes, 1);
+	client(118, "RCPT TO:<c@d>\r\n");
+	for (uint32_t i = 0; i < 3 * FLOW_URGENT_MAX; i++)
+		flow_urgent(flow, 5000 + i);
+	assert_int_equal(flow->urgent_count, FLOW_URGENT_MAX);
+	assert_int_equal(smtp_client_position(flow->smtp), 33);
+	smtp_session_close(flow->smtp, 2);
+	assert_int_equal(transactions, 1);
+	assert_string_equal(last_from, "a@b");
+	assert_int_equal(last_missing, 0);
+}
+
 static void test_repeated_and_overlapping(void **state)
 {
 	(void)state;
@@ -515,6 +537,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_in_order_across_the_wrap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_urgent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_repeated_and_overlapping, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_outbound_hole_is_a_gap_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_truncated_segment, setup, teardown),
