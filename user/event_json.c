@@ -179,7 +179,8 @@ static void write_recipients(struct text *out, const struct smtp_transaction *tr
 
 static void write_transaction(struct text *out, const struct smtp_transaction *transaction)
 {
-	json_bytes(out, "mail_from", smtp_transaction_from(transaction));
+	if (!transaction->from_unknown)
+		json_bytes(out, "mail_from", smtp_transaction_from(transaction));
 	write_recipients(out, transaction);
 	if (transaction->parameters_len)
 		json_bytes(out, "mail_parameters", smtp_transaction_parameters(transaction));

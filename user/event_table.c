@@ -151,7 +151,7 @@ static void add_from(struct text *text, const struct event *event)
 	if (from.len)
 		text_add_visible(text, from);
 	else
-		text_add_string(text, "<>");
+		text_add_string(text, event->transaction->from_unknown ? "?" : "<>");
 }
 
 static void add_to(struct text *text, const struct event *event)
@@ -500,7 +500,8 @@ static void wide_transaction(struct table *table, const struct smtp_transaction 
 {
 	struct text recipients = {0};
 
-	pair(table, "from", smtp_transaction_from(transaction));
+	if (!transaction->from_unknown)
+		pair(table, "from", smtp_transaction_from(transaction));
 	for (uint32_t i = 0; i < transaction->recipient_count; i++) {
 		if (i)
 			text_add_string(&recipients, ",");

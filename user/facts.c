@@ -100,12 +100,12 @@ static bool envelope_facts(struct facts *facts, const struct smtp_transaction *t
 	facts->spans = calloc(transaction->recipient_count + addresses + 1, sizeof(*facts->spans));
 	if (!facts->spans)
 		return false;
-	facts->sender = smtp_transaction_from(transaction);
-	if (!facts->sender.len)
+	facts->sender = transaction->from_unknown ? unknown : smtp_transaction_from(transaction);
+	if (facts->sender.data && !facts->sender.len)
 		facts->sender = span_of("<>");
 	facts->recipients = facts->spans;
 	facts->recipient_count = transaction->recipient_count;
-	facts->recipients_known = !transaction->recipients_dropped;
+	facts->recipients_known = transaction->recipient_count && !transaction->recipients_dropped;
 	for (uint32_t i = 0; i < transaction->recipient_count; i++)
 		facts->recipients[i] = smtp_transaction_recipient(transaction, i);
 	facts->header_from = facts->spans + transaction->recipient_count;

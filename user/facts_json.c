@@ -208,7 +208,7 @@ static bool mail_facts(struct facts *facts, const json_t *event)
 		facts->sender = span_of("<>");
 	facts->recipients = facts->spans;
 	facts->recipient_count = texts(facts->recipients, recipients);
-	facts->recipients_known = recipients && !json_at(event, "smtp.rcpt_dropped");
+	facts->recipients_known = json_array_size(recipients) && !json_at(event, "smtp.rcpt_dropped");
 	facts->header_from = facts->spans + facts->recipient_count;
 	facts->header_from_count = texts(facts->header_from, from);
 	facts->header_known = json_at(event, "email") && !has_reason(event, "mail_truncated") &&

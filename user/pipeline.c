@@ -437,6 +437,8 @@ static void event_reasons(struct event *event)
 	if (event->transaction && event->transaction->data_started &&
 	    event->transaction->end != SMTP_END_DATA)
 		event_reason(event, "data_not_ended");
+	if (event->transaction && event->transaction->from_unknown)
+		event_reason(event, "mail_command_unseen");
 	if (event->transaction && event->transaction->smuggling)
 		event_reason(event, "smtp_smuggling");
 	if (event->transaction && event->transaction->odd_address)

@@ -15,13 +15,18 @@
  * that nothing is owed for, or a hole in either stream, means that the two no longer match: from there
  * the open transactions say so (replies_missing) and their outcome is unknown, until nothing is owed.
  *
- * A transaction is open from MAIL until the end of its data, RSET, a greeting command, or QUIT. It is
- * handed out when it has ended and is owed nothing more; if the server's side cannot be seen, with the
- * client's next command. A second MAIL within a transaction (503) becomes one of its own only when
- * it was accepted, or when nothing is known of replies.
+ * A transaction is open from MAIL until the end of its data, or until the server took a RSET, a greeting command,
+ * STARTTLS, QUIT or another MAIL. Such a command may be refused, and in ways that differ between servers, so what
+ * follows it stands by itself until it is answered: if it was refused, that is joined to the transaction before it.
+ * A RCPT, or data, that nothing is open for opens a transaction whose reverse-path is not known: it is told unless
+ * the server refused all of it, and is never complete (replies_missing). So whatever a server takes is told.
  *
- * DATA: until its reply is known, what follows is taken for the message, as a server that accepts it
- * does. If it is then refused, the client's lines are commands again.
+ * A transaction is handed out when it has ended and is owed nothing more; if the server's side cannot be seen, with
+ * the client's next command. Then the commands that may end it are taken to, in the forms that every server takes.
+ *
+ * DATA and BDAT: what is sent behind them before their reply is kept (smtp_behind.c), and read once it is known
+ * whether that is a message or commands. The octets of a BDAT that was refused are read as both, for some servers
+ * take them off the stream all the same, and some do not.
  *
  * A proxy may stand in front (preamble.c). What the client says to it is read as lines all the same, for it
  * may be said to a mail server. Once a proxy answered, nothing is owed for these lines.
@@ -66,7 +71,7 @@ void smtp_session_free(struct smtp_session *session)
 		open_free(session->first);
 		session->first = next;
 	}
-	open_free(session->nested);
+	behind_free(session);
 	free(session->line);
 	free(session->owed);
 	free(session);
@@ -79,7 +84,7 @@ const struct smtp_facts *smtp_session_facts(const struct smtp_session *session)
 
 uint64_t smtp_client_position(const struct smtp_session *session)
 {
-	return session->position;
+	return session->position + behind_len(session);
 }
 
 uint64_t smtp_client_line_position(const struct smtp_session *session)
@@ -96,8 +101,15 @@ uint64_t smtp_oldest_open_position(const struct smtp_session *session)
 
 void smtp_session_close(struct smtp_session *session, uint64_t time_ns)
 {
+	if (session->waits)
+		client_assume(session);
 	if (session->current)
 		open_end(session, session->current, SMTP_END_CLOSE, session->position, time_ns);
+	/* Whether one had ended before the next began was never said: what followed may belong to either. */
+	for (struct open *open = session->first; open; open = open->next) {
+		if (!open->ended && open->next)
+			open->transaction->replies_missing = open->next->transaction->replies_missing = true;
+	}
 	while (session->first)
 		open_hand_out(session, session->first);
 }

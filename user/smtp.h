@@ -22,6 +22,7 @@
 #define SMTP_EXPECTED_MAX   4096U   /* commands that wait for their reply */
 #define SMTP_OPEN_MAX	    256U    /* transactions that wait for the reply to their data */
 #define SMTP_WORD_MAX	    255U    /* bytes kept of HELO's argument and of a mechanism's name */
+#define SMTP_BEHIND_MAX	    65536U /* bytes kept of what was sent behind a DATA or BDAT that is not answered */
 
 enum smtp_outcome {
 	SMTP_OUTCOME_UNKNOWN, /* no reply was seen that decides it */
@@ -71,6 +72,7 @@ struct smtp_transaction {
 	uint32_t recipient_count;
 	uint32_t recipient_size;
 	uint32_t recipients_dropped; /* RCPT commands beyond the bounds */
+	bool from_unknown;	     /* the server took a RCPT or data, and no MAIL was seen that it took */
 
 	struct mail *mail;	/* owned; what the message says of itself. NULL: no data was seen */
 	uint64_t bytes;		/* of the message, as sent, without the end-of-data line */
@@ -118,7 +120,8 @@ struct smtp_facts {
 };
 
 /*
- * Takes an ended transaction that has at least one RCPT, and owns it: smtp_transaction_free().
+ * Takes an ended transaction, and owns it: smtp_transaction_free(). It has at least one RCPT, or the server took its
+ * data all the same, and then replies_missing is set.
  * Called from within the feeding functions; it must not call back into the session.
  */
 typedef void (*smtp_transaction_fn)(void *context, struct smtp_transaction *transaction);

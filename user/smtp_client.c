@@ -21,17 +21,19 @@ static void keep_word(char *out, uint16_t *len, struct span word, bool upper)
 static void on_greeting_command(struct smtp_session *session, const struct smtp_command *command,
 				uint64_t time_ns)
 {
-	/* Without a name it is mostly refused, and a refused one resets nothing (RFC 5321, 4.1.4). */
-	if (!command->argument.len && session->replies && session->facts.protocol != SMTP_PROTOCOL_UNKNOWN) {
-		owed_add(session, OWED_GREETING, NULL, 0);
-		return;
-	}
-	session->facts.protocol = command->verb == SMTP_VERB_HELO   ? SMTP_PROTOCOL_SMTP
+	struct smtp_facts *facts = &session->facts;
+	uint32_t owed = session->owed_count;
+
+	/* Without a name it is mostly refused. */
+	if (command->argument.len || !session->replies || facts->protocol == SMTP_PROTOCOL_UNKNOWN) {
+		facts->protocol = command->verb == SMTP_VERB_HELO   ? SMTP_PROTOCOL_SMTP
 				  : command->verb == SMTP_VERB_EHLO ? SMTP_PROTOCOL_ESMTP
 								    : SMTP_PROTOCOL_LMTP;
-	keep_word(session->facts.helo, &session->facts.helo_len, command->argument, false);
-	open_end(session, session->current, SMTP_END_RESET, session->line_start, time_ns);
-	owed_add(session, OWED_OTHER, NULL, 0);
+		session->lmtp = facts->protocol == SMTP_PROTOCOL_LMTP;
+		keep_word(facts->helo, &facts->helo_len, command->argument, false);
+	}
+	open_interrupt(session, OWED_GREETING, time_ns);
+	session->greetings_owed += session->owed_count - owed;
 }
 
 /* Whether the reply to a message is still owed. */
@@ -66,39 +68,74 @@ static void on_mail(struct smtp_session *session, const struct smtp_command *com
 		return;
 	}
 	look_for_smuggling(session, open);
-	if (current && current->mail_code < 400 && session->replies && !session->out_of_step) {
-		open_free(session->nested);
-		session->nested = open; /* 503, most likely: its reply will tell */
-		owed_add(session, OWED_NESTED, NULL, 0);
-		return;
+	if (current) {
+		current->transaction->end = SMTP_END_RESET;
+		current->transaction->end_pos = session->line_start;
 	}
-	open_end(session, current, SMTP_END_RESET, session->line_start, time_ns);
+	/* If this one is refused, the other one goes on. Without recipients so far, it is not told. */
+	if (current && !session->replies && !current->transaction->recipient_count)
+		open->transaction->replies_missing = true;
+	if (current && (!session->replies || session->out_of_step || open_is_refused(current)))
+		open_end(session, current, SMTP_END_RESET, session->line_start, time_ns);
 	open_begin(session, open);
-	owed_add(session, OWED_MAIL, open, 0);
+	if (!owed_add(session, OWED_MAIL, open, 0))
+		open_end_before(session, open, time_ns);
 }
 
-static void on_rcpt(struct smtp_session *session, const struct smtp_command *command)
+static void on_rcpt(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
 {
-	struct open *current = session->current;
+	struct open *open = session->current ? session->current : open_begin_unknown(session, time_ns);
 
-	if (current && smtp_transaction_add(current->transaction, command))
-		owed_add(session, OWED_RCPT, current, current->transaction->recipient_count - 1);
+	if (open && smtp_transaction_add(open->transaction, command))
+		owed_add(session, OWED_RCPT, open, open->transaction->recipient_count - 1);
 	else
 		owed_add(session, OWED_OTHER, NULL, 0);
 }
 
-static void on_data(struct smtp_session *session)
+/* Whether what follows a DATA or BDAT is to be kept until that is answered. */
+static bool is_waited_for(const struct smtp_session *session)
 {
-	owed_add(session, OWED_DATA, session->current, 0);
+	return session->replies && !session->out_of_step && !session->unkept;
+}
+
+/* Without replies: data for no recipient is refused, and commands follow. Unless the recipients are what is missing. */
+static bool is_bound_to_fail(struct smtp_session *session, struct open *open)
+{
+	if (session->replies || session->mid_stream || session->facts.client_missing)
+		return false;
+	if (open && (open->transaction->recipient_count || open->transaction->recipients_dropped))
+		return false;
+	if (open && (session->facts.protocol != SMTP_PROTOCOL_UNKNOWN || session->facts.mail_from_seen ||
+		     session->facts.rcpt_to_seen))
+		open->hidden = true;
+	return true;
+}
+
+static struct open *on_data_begin(struct smtp_session *session, uint64_t time_ns)
+{
+	struct open *open = session->current ? session->current : open_begin_unknown(session, time_ns);
+
+	if (open)
+		open->transaction->data_started = true;
+	return open;
+}
+
+static void on_data(struct smtp_session *session, uint64_t time_ns)
+{
+	struct open *open = on_data_begin(session, time_ns);
+
+	if (!owed_add(session, OWED_DATA, open, 0))
+		session->unkept = true;
+	if (is_bound_to_fail(session, open))
+		return;
 	session->data_waits = true;
+	session->waits = is_waited_for(session);
 	session->mode = MODE_MESSAGE;
 	session->place = (struct message_place){.dot = DOT_LINE_START,
 						.crlf = session->line_crlf,
 						.tail = {'\r', '\n'}};
 	session->soft_allowed = !session->line_crlf;
 	session->soft_end = false;
-	if (session->current)
-		session->current->transaction->data_started = true;
 }
 
 static void end_message(struct smtp_session *session, uint64_t time_ns)
@@ -111,28 +148,105 @@ static void end_message(struct smtp_session *session, uint64_t time_ns)
 	open_end(session, open, SMTP_END_DATA, session->position, time_ns);
 }
 
-static void end_chunk(struct smtp_session *session, uint64_t time_ns)
+void chunk_end(struct smtp_session *session, uint64_t time_ns)
 {
 	session->mode = MODE_COMMAND;
 	if (session->chunk_last)
 		open_end(session, session->current, SMTP_END_DATA, session->position, time_ns);
 }
 
+void ghost_over(struct smtp_session *session, bool ended, uint64_t time_ns)
+{
+	struct open *open = session->ghost;
+
+	session->ghost_left = 0;
+	session->ghost = NULL;
+	if (!ended)
+		return;
+	/* What follows is a line of its own, or the end of the one that the octets began. */
+	session->line_break = session->line_len;
+	session->line_start = session->position;
+	if (open && !open->ended && session->chunk_last)
+		open_end(session, open, SMTP_END_DATA, session->position, time_ns);
+}
+
+/* Of a longer chunk, a server may take the number for another one (Exim has 32 bits for it). */
+#define CHUNK_CERTAIN (1ULL << 32)
+
+static void chunk_begin(struct smtp_session *session, struct open *open, uint64_t size, bool last)
+{
+	session->chunk_last = last;
+	session->chunk_size = session->chunk_left = size % CHUNK_CERTAIN;
+	session->mode = MODE_CHUNK;
+	session->waits = is_waited_for(session);
+	if (session->waits)
+		return;
+	if (size < CHUNK_CERTAIN && !session->ghost_left && !is_bound_to_fail(session, open))
+		return;
+	/* Octets or commands: they are read as both. */
+	if (open)
+		open->transaction->replies_missing = true;
+	session->mode = MODE_COMMAND;
+	session->ghost_left = size;
+	session->ghost = open;
+}
+
 static void on_bdat(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
 {
-	struct open *open = session->current;
+	struct open *open = on_data_begin(session, time_ns);
 
-	if (open)
-		open->transaction->data_started = true;
+	if (open && command->size >= CHUNK_CERTAIN)
+		open->transaction->replies_missing = true;
+	session->chunk_odd = false;
 	if (command->last)
 		owed_add_message(session, open);
-	else
-		owed_add(session, OWED_CHUNK, open, 0);
-	session->chunk_size = session->chunk_left = command->size;
-	session->chunk_last = command->last;
-	session->mode = MODE_CHUNK;
-	if (!command->size)
-		end_chunk(session, time_ns);
+	else if (!owed_add(session, OWED_CHUNK, open, 0))
+		session->unkept = true;
+	chunk_begin(session, open, command->size, command->last);
+	if (session->mode == MODE_CHUNK && !session->waits && !session->chunk_left)
+		chunk_end(session, time_ns);
+}
+
+/*
+ * "BDAT 18 x" is malformed (501), but Exim reads what it can of it, and takes 18 octets. The number is read as it does:
+ * one that is too large for 32 bits is none that can be known.
+ */
+static bool is_odd_bdat(struct span line, uint64_t *size)
+{
+	size_t at = 0;
+
+	while (at < line.len && (line.data[at] == ' ' || line.data[at] == '\t'))
+		at++;
+	if (line.len - at < 6 || strncasecmp(line.data + at, "BDAT", 4) != 0 ||
+	    (line.data[at + 4] != ' ' && line.data[at + 4] != '\t'))
+		return false;
+	at += 5;
+	while (at < line.len && (line.data[at] == ' ' || line.data[at] == '\t'))
+		at++;
+	if (at < line.len && line.data[at] == '+')
+		at++;
+	if (at == line.len || !isdigit((unsigned char)line.data[at]))
+		return false;
+	for (*size = 0; at < line.len && isdigit((unsigned char)line.data[at]); at++) {
+		*size = *size * 10 + (uint64_t)(line.data[at] - '0');
+		if (*size > UINT64_MAX / 100)
+			*size = CHUNK_CERTAIN - 1;
+	}
+	return true;
+}
+
+static void on_odd_bdat(struct smtp_session *session, uint64_t size)
+{
+	owed_add(session, OWED_CHUNK, NULL, 0);
+	if (!is_waited_for(session) && session->current)
+		session->current->transaction->replies_missing = true;
+	if (!is_waited_for(session)) {
+		session->ghost_left = size;
+		session->ghost = NULL;
+		return;
+	}
+	session->chunk_odd = true;
+	chunk_begin(session, NULL, size, false);
 }
 
 /* How many lines a mechanism takes, where no replies are there to tell (RFC 4616, 7628, 2195). */
@@ -174,34 +288,59 @@ static void on_auth(struct smtp_session *session, const struct smtp_command *com
 
 static void on_starttls(struct smtp_session *session, uint64_t time_ns)
 {
-	owed_add(session, OWED_STARTTLS, NULL, 0);
 	session->tls_next = true;
 	if (!session->replies)
 		session->facts.starttls = true;
-	open_end(session, session->current, SMTP_END_RESET, session->line_start, time_ns);
+	open_interrupt(session, OWED_STARTTLS, time_ns);
 }
 
-static void do_command(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
+/* Whether the line is its verb alone: with an argument, a server may refuse RSET and QUIT. */
+static bool is_bare(struct span line)
+{
+	size_t words = 0;
+
+	for (size_t i = 0; i < line.len; i++) {
+		bool blank = line.data[i] == ' ' || line.data[i] == '\t';
+
+		words += !blank && (!i || line.data[i - 1] == ' ' || line.data[i - 1] == '\t');
+	}
+	return words == 1;
+}
+
+/* A line that is no command. Of octets that may have been taken as such, it is most likely not answered. */
+static void on_unknown(struct smtp_session *session, struct span line)
+{
+	uint64_t size;
+
+	if (session->ghost_left)
+		return;
+	if (is_odd_bdat(line, &size))
+		on_odd_bdat(session, size);
+	else
+		owed_add(session, OWED_OTHER, NULL, 0);
+}
+
+static void do_command(struct smtp_session *session, const struct smtp_command *command, struct span line,
+		       uint64_t time_ns)
 {
 	switch (command->verb) {
 	case SMTP_VERB_HELO:
 	case SMTP_VERB_EHLO:
 	case SMTP_VERB_LHLO: on_greeting_command(session, command, time_ns); break;
 	case SMTP_VERB_MAIL: on_mail(session, command, time_ns); break;
-	case SMTP_VERB_RCPT: on_rcpt(session, command); break;
-	case SMTP_VERB_DATA: on_data(session); break;
+	case SMTP_VERB_RCPT: on_rcpt(session, command, time_ns); break;
+	case SMTP_VERB_DATA: on_data(session, time_ns); break;
 	case SMTP_VERB_BDAT: on_bdat(session, command, time_ns); break;
 	case SMTP_VERB_AUTH: on_auth(session, command); break;
 	case SMTP_VERB_STARTTLS: on_starttls(session, time_ns); break;
 	case SMTP_VERB_RSET:
 	case SMTP_VERB_QUIT:
-		open_end(session, session->current,
-			 command->verb == SMTP_VERB_QUIT ? SMTP_END_CLOSE : SMTP_END_RESET,
-			 session->line_start, time_ns);
-		owed_add(session, OWED_OTHER, NULL, 0);
+		if (session->replies || is_bare(line))
+			open_interrupt(session, command->verb == SMTP_VERB_QUIT ? OWED_QUIT : OWED_RESET,
+				       time_ns);
 		break;
-	case SMTP_VERB_OTHER:
-	case SMTP_VERB_NONE: owed_add(session, OWED_OTHER, NULL, 0); break;
+	case SMTP_VERB_OTHER: owed_add(session, OWED_OTHER, NULL, 0); break;
+	case SMTP_VERB_NONE: on_unknown(session, line); break;
 	}
 }
 
@@ -241,7 +380,7 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 		session->facts.rcpt_to_seen = true;
 	if (session->mid_stream && !session->facts.commands_seen)
 		return;
-	do_command(session, &command, time_ns);
+	do_command(session, &command, line, time_ns);
 	if (session->current)
 		session->current->transaction->end_pos = session->position;
 }
@@ -290,11 +429,16 @@ static bool line_keep(struct smtp_session *session, struct span part)
 	return room > 0;
 }
 
-/* Whether TLS begins with these bytes at the start of a line: a handshake record, which no command resembles. */
+/*
+ * Whether TLS begins with these bytes at the start of a line: a handshake record, which no command resembles. Where the
+ * 220 can be seen it comes first (RFC 3207): a server that has refused STARTTLS reads lines, whatever is in them.
+ */
 static bool is_tls(const struct smtp_session *session, struct span data)
 {
-	return session->tls_next && session->position == session->line_start && data.len &&
-	       data.data[0] == 0x16;
+	bool taken = session->tls_taken || !session->replies || session->facts.server_missing;
+
+	return session->tls_next && taken && session->mode != MODE_OPAQUE &&
+	       session->position == session->line_start && data.len && data.data[0] == 0x16;
 }
 
 static bool is_command(struct span line)
@@ -302,9 +446,33 @@ static bool is_command(struct span line)
 	return smtp_command_parse(line).verb != SMTP_VERB_NONE;
 }
 
+/* What looked like TLS was none, if one of these follows: no ciphertext has them. */
+static bool is_plain(struct span line)
+{
+	switch (smtp_command_parse(without_cr(line)).verb) {
+	case SMTP_VERB_HELO:
+	case SMTP_VERB_EHLO:
+	case SMTP_VERB_LHLO:
+	case SMTP_VERB_MAIL:
+	case SMTP_VERB_RCPT: return memchr(line.data, ' ', line.len) || memchr(line.data, ':', line.len);
+	default: return false;
+	}
+}
+
+static void leave_opaque(struct smtp_session *session)
+{
+	session->mode = MODE_COMMAND;
+	session->line_skip = session->tls_next = false;
+	session_lose_step(session);
+}
+
 /* A whole line, without its LF. */
 static void on_line(struct smtp_session *session, struct span line, uint64_t time_ns)
 {
+	if (session->mode == MODE_OPAQUE && !is_plain(line))
+		return;
+	if (session->mode == MODE_OPAQUE)
+		leave_opaque(session);
 	session->line_crlf = line.len && line.data[line.len - 1] == '\r';
 	if (session->client_side == SIDE_SILENT && !session->line_skip && without_cr(line).len)
 		session->client_side = side_of_client(without_cr(line));
@@ -345,7 +513,7 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 		line.len -= session->line_break;
 	}
 	session->line_break = 0;
-	if (session->line_truncated)
+	if (session->line_truncated && session->mode != MODE_OPAQUE)
 		session->facts.lines_truncated++;
 	if (session->urgent_count)
 		urgent_line(session, line, on_line, time_ns);
@@ -360,19 +528,21 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 }
 
 /* Counts bytes of the message. */
-static void message_parse(struct smtp_session *session, struct span data)
+static void message_add_to(struct smtp_session *session, struct open *open, struct span data)
 {
-	struct open *open = session->current;
-
-	if (!open)
-		return;
-	if (!open->mail) {
+	if (!open->mail && !open->ended) {
 		open->mail = mail_parser_new();
 		if (open->mail && session->budget)
 			mail_parser_keep(open->mail, session->budget, session->content_max);
 	}
 	if (open->mail)
 		mail_parser_data(open->mail, data);
+}
+
+static void message_parse(struct smtp_session *session, struct span data)
+{
+	if (session->current)
+		message_add_to(session, session->current, data);
 }
 
 static void message_gap(struct smtp_session *session, uint64_t len)
@@ -478,36 +648,121 @@ static size_t take_chunk(struct smtp_session *session, struct span data, uint64_
 	message_parse(session, (struct span){data.data, taken});
 	if (!session->chunk_left) {
 		session->line_start = session->position;
-		end_chunk(session, time_ns);
+		chunk_end(session, time_ns);
 	}
 	return taken;
 }
 
-static void take_bytes(struct smtp_session *session, struct span data, uint64_t time_ns)
+/* Octets of a chunk, or commands: as both. */
+static size_t take_ghost(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
-	while (data.len) {
+	size_t taken;
+
+	if (data.len > session->ghost_left)
+		data.len = (size_t)session->ghost_left;
+	taken = take_line(session, data, time_ns);
+	if (session->ghost) {
+		session->ghost->transaction->bytes += taken;
+		message_add_to(session, session->ghost, (struct span){data.data, taken});
+	}
+	if (session->ghost_left <= taken)
+		ghost_over(session, true, time_ns);
+	else
+		session->ghost_left -= taken;
+	return taken;
+}
+
+static size_t take_command(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	return session->ghost_left ? take_ghost(session, data, time_ns) : take_line(session, data, time_ns);
+}
+
+/* Up to a DATA or BDAT whose reply is waited for. Returns how much that is. */
+static size_t take_bytes(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	size_t all = data.len;
+
+	while (data.len && !session->waits) {
 		size_t taken = data.len;
 
 		switch (session->mode) {
 		case MODE_COMMAND:
-		case MODE_ANSWER: taken = take_line(session, data, time_ns); break;
+		case MODE_ANSWER: taken = take_command(session, data, time_ns); break;
 		case MODE_MESSAGE: taken = take_message(session, data, time_ns); break;
 		case MODE_CHUNK: taken = take_chunk(session, data, time_ns); break;
-		case MODE_OPAQUE: session->position += data.len; break;
+		case MODE_OPAQUE:
+			if (is_opaque(session))
+				session->position += data.len;
+			else
+				taken = take_line(session, data, time_ns);
+			break;
 		}
 		data.data += taken;
 		data.len -= taken;
 	}
+	return all - data.len;
+}
+
+void client_resume(struct smtp_session *session, uint64_t end_pos)
+{
+	struct behind *behind = &session->behind;
+
+	while (behind->at < behind->len && session->position < end_pos && !session->waits) {
+		struct span data = {behind->bytes + behind->at, behind->len - behind->at};
+		size_t at = behind->at;
+
+		if (data.len > end_pos - session->position)
+			data.len = (size_t)(end_pos - session->position);
+		behind->at += data.len; /* these are being read */
+		behind->at = at + take_bytes(session, data, behind->time_ns);
+	}
+	if (behind->bytes && behind->at == behind->len)
+		behind_free(session);
+	else if (behind->bytes && session->waits)
+		behind_begins(session);
+}
+
+void client_assume(struct smtp_session *session)
+{
+	bool empty = session->mode == MODE_CHUNK && !session->chunk_left;
+
+	if (!session->waits)
+		return;
+	session->waits = false;
+	session->unkept = true;
+	if (session->mode == MODE_CHUNK && session->chunk_odd) { /* most likely refused */
+		session->mode = MODE_COMMAND;
+		session->ghost_left = session->chunk_left;
+	} else if (empty) {
+		chunk_end(session, session->behind.time_ns);
+	}
+	client_resume(session, UINT64_MAX);
+}
+
+/* Reads it, and keeps what is behind a DATA that waits for its reply. */
+static void feed(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	size_t taken = take_bytes(session, data, time_ns);
+
+	data.data += taken;
+	data.len -= taken;
+	if (!data.len || behind_keep(session, data, time_ns))
+		return;
+	client_assume(session);
+	take_bytes(session, data, time_ns);
 }
 
 /* Behind a request to a proxy, a session begins. */
 static void on_request_end(struct smtp_session *session)
 {
-	session->request_end = session->position;
+	session->request_end = smtp_client_position(session);
 	session->client_side = SIDE_SILENT;
-	session->line_break = session->line_len;
-	if (!session->current)
+	if (!session->current || session->current->transaction->from_unknown) {
 		session->mode = MODE_COMMAND;
+		session->waits = false;
+		client_resume(session, UINT64_MAX);
+	}
+	session->line_break = session->line_len;
 }
 
 /* Takes what may be said to a proxy. Returns how much that is. */
@@ -518,10 +773,11 @@ static size_t take_request(struct smtp_session *session, struct span data, uint6
 	bool ended;
 	size_t taken = preamble_client(&session->facts.proxy, data, NULL, &ended);
 
-	take_bytes(session, (struct span){data.data, taken}, time_ns);
-	session->request_lines[hop] += session->owed_count - owed;
+	feed(session, (struct span){data.data, taken}, time_ns);
 	if (ended)
 		on_request_end(session);
+	if (session->owed_count > owed)
+		session->request_lines[hop] += session->owed_count - owed;
 	return taken;
 }
 
@@ -535,7 +791,7 @@ void smtp_client_data(struct smtp_session *session, struct span data, uint64_t t
 		data.data += taken;
 		data.len -= taken;
 	}
-	take_bytes(session, data, time_ns);
+	feed(session, data, time_ns);
 }
 
 void smtp_client_urgent(struct smtp_session *session, char byte, uint64_t time_ns)
@@ -545,6 +801,7 @@ void smtp_client_urgent(struct smtp_session *session, char byte, uint64_t time_n
 	session->facts.urgent_bytes++;
 	session->facts.client_bytes++;
 	preamble_gap(&session->facts.proxy);
+	client_assume(session);
 	switch (session->mode) {
 	case MODE_COMMAND:
 	case MODE_ANSWER:
@@ -563,6 +820,8 @@ void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 {
 	preamble_gap(&session->facts.proxy);
 	session->line_break = 0;
+	client_assume(session);
+	ghost_over(session, false, time_ns);
 	session->position += len;
 	session->facts.client_missing += len ? len : 1;
 	if (session->current)
@@ -594,9 +853,13 @@ void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 		session->chunk_left = 0;
 		session->line_start = session->position;
 		session->line_skip = true;
-		end_chunk(session, time_ns);
+		chunk_end(session, time_ns);
 		session_lose_step(session);
 		break;
-	case MODE_OPAQUE: break;
+	case MODE_OPAQUE:
+		session->line_len = session->urgent_count = 0;
+		session->line_truncated = false;
+		session->line_start = session->position;
+		break;
 	}
 }

@@ -37,15 +37,41 @@ struct masking {
 	const struct smtp_session *session;
 	bool exact; /* the next line is, from its first byte, the answer that the session waits for */
 	bool in_order;
-	bool confirmed; /* the server took the DATA: what follows is a message */
-	bool secret;	/* an AUTH is open: what is no command may be an answer */
-	bool answer;	/* the next line is one, or the end of a line that nobody saw begin */
-	bool doubtful;	/* the next line may be the end of one that nobody saw begin */
+	bool confirmed;	 /* the server took the DATA: what follows is a message */
+	bool waits;	 /* the DATA is not answered: what follows may be commands, and is masked as such */
+	bool recipients; /* there are some: a BDAT is most likely taken */
+	bool secret;	 /* an AUTH is open: what is no command may be an answer */
+	bool answer;	 /* the next line is one, or the end of a line that nobody saw begin */
+	bool doubtful;	 /* the next line may be the end of one that nobody saw begin */
 };
+
+/* Behind a DATA or BDAT that is not answered. */
+static void masking_behind(struct masking *masking)
+{
+	const struct smtp_session *session = masking->session;
+	uint64_t chunk = behind_chunk(session), kept = session->behind.len;
+	struct span line = behind_line(session);
+
+	masking->waits = session->mode == MODE_MESSAGE;
+	/* Octets that are likely not to be taken: a line may begin wherever they end. */
+	if (session->mode == MODE_CHUNK && !chunk)
+		masking->secret = true;
+	masking->mode = MODE_COMMAND;
+	masking->secret = masking->secret || session->behind.secret;
+	if (kept && session->behind.line > kept)
+		masking->chunk_left = session->behind.line - kept;
+	else
+		masking->chunk_left = kept ? 0 : chunk;
+	if (masking->chunk_left)
+		masking->mode = MODE_CHUNK;
+	masking->head = line.data;
+	masking->head_len = line.len < SMTP_LINE_MAX ? line.len : SMTP_LINE_MAX - 1;
+}
 
 static struct masking masking_begin(const struct smtp_session *session, bool in_order)
 {
-	bool lines = session->mode == MODE_COMMAND || session->mode == MODE_ANSWER;
+	bool lines =
+		session->mode == MODE_COMMAND || session->mode == MODE_ANSWER || session->mode == MODE_OPAQUE;
 	struct masking masking = {.mode = MODE_COMMAND,
 				  .session = session,
 				  .in_order = in_order,
@@ -58,6 +84,10 @@ static struct masking masking_begin(const struct smtp_session *session, bool in_
 	masking.place = session->place;
 	masking.chunk_left = session->chunk_left;
 	masking.confirmed = !session->data_waits;
+	masking.secret = masking.secret || session->ghost_left;
+	masking.recipients = session->current && session->current->transaction->recipient_count;
+	if (session->waits)
+		masking_behind(&masking);
 	masking.answer = lines && (session->line_skip || (session->mode == MODE_ANSWER && session->replies));
 	masking.exact =
 		masking.answer && !session->line_skip && !session->line_len && !session->line_truncated;
@@ -78,12 +108,17 @@ static void mask_command(struct masking *masking, const struct smtp_command *com
 {
 	if (certain && command->verb != SMTP_VERB_QUIT && command->verb != SMTP_VERB_RSET)
 		masking->secret = false;
-	if (!masking->in_order)
+	masking->recipients = masking->recipients || command->verb == SMTP_VERB_RCPT;
+	if (!masking->in_order || masking->waits)
 		return;
-	if (command->verb == SMTP_VERB_DATA) {
+	if (command->verb == SMTP_VERB_DATA && masking->session->replies) {
+		masking->waits = true;
+	} else if (command->verb == SMTP_VERB_DATA) {
 		masking->mode = MODE_MESSAGE;
 		masking->place = (struct message_place){.dot = DOT_LINE_START};
 		masking->confirmed = false;
+	} else if (command->verb == SMTP_VERB_BDAT && command->size && !masking->recipients) {
+		masking->secret = true;
 	} else if (command->verb == SMTP_VERB_BDAT && command->size) {
 		masking->mode = MODE_CHUNK;
 		masking->chunk_left = command->size;
@@ -196,7 +231,7 @@ void smtp_mask_secrets(const struct smtp_session *session, char *data, size_t le
 	struct preamble preamble = session->facts.proxy;
 	bool ended = true;
 
-	if (session->mode == MODE_OPAQUE)
+	if (is_opaque(session))
 		return;
 	while (len && in_order && ended) { /* requests to proxies: behind each, a line begins */
 		size_t taken = preamble_client(&preamble, (struct span){data, len}, data, &ended);

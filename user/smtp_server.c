@@ -15,44 +15,74 @@ static void keep_reply(struct smtp_session *session, struct open *open, uint16_t
 		transaction->end_ns = time_ns;
 }
 
-/* The reply to a MAIL within a transaction: an accepted one ends what was before. */
-static void on_nested_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
+/* The reply to a greeting command: a refused one changes nothing. */
+static void on_greeting_reply(struct smtp_session *session, uint16_t code)
 {
-	struct open *nested = session->nested;
+	struct smtp_facts *facts = &session->facts;
+	struct greeting *greeting = &session->greeting;
 
-	session->nested = NULL;
-	if (!nested)
+	if (--session->greetings_owed) /* another came behind it */
 		return;
-	if (code >= 300 ||
-	    (session->current && session->current->transaction->start_pos > nested->transaction->start_pos)) {
-		open_free(nested); /* refused, or over: the next one has begun behind it */
-		return;
+	if (code < 300) {
+		greeting->protocol = facts->protocol;
+		greeting->len = facts->helo_len;
+		memcpy(greeting->name, facts->helo, facts->helo_len);
+	} else if (greeting->protocol != SMTP_PROTOCOL_UNKNOWN) {
+		facts->protocol = greeting->protocol;
+		facts->helo_len = greeting->len;
+		memcpy(facts->helo, greeting->name, greeting->len);
 	}
-	open_end(session, session->current, SMTP_END_RESET, nested->transaction->start_pos, time_ns);
-	nested->mail_code = code;
-	open_begin(session, nested);
-	keep_reply(session, nested, code, time_ns);
+	session->lmtp = greeting->protocol == SMTP_PROTOCOL_LMTP;
+}
+
+/* Whether the server took a command that ends a transaction. */
+static bool is_end_taken(enum owed_kind kind, uint16_t code)
+{
+	return kind == OWED_STARTTLS ? code == 220 : code < 300;
+}
+
+/* Bytes were taken for a message, or a chunk, and the server read commands. */
+static void on_hidden(struct smtp_session *session, struct open *open)
+{
+	if (!session->out_of_step)
+		session->facts.replies_surplus++;
+	session_lose_step(session);
+	if (open)
+		open->hidden = open->transaction->replies_missing = true;
+}
+
+/* A DATA whose reply was not waited for is refused. */
+static void on_late_refusal(struct smtp_session *session, struct open *open, bool message)
+{
+	if (!message || (open && open->transaction->bytes))
+		on_hidden(session, open);
+	if (!message || session->mode != MODE_MESSAGE)
+		return;
+	session->mode = MODE_COMMAND;
+	session->line_start = session->position;
+	if (open && open->transaction->bytes) /* what was taken for the message was commands */
+		session->line_skip = session->place.dot != DOT_LINE_START;
 }
 
 /* The reply to DATA: 354, and the message follows; anything else, and it does not. */
 static void on_data_reply(struct smtp_session *session, struct open *open, uint16_t code)
 {
-	bool accepted = code >= 300 && code < 400;
+	bool accepted = code >= 300 && code < 400, message = session->data_waits, waits = session->waits;
 
+	session->data_waits = session->waits = false;
+	if (open && accepted)
+		open->data_taken = true;
+	if (open && accepted && open->mail_code >= 300)
+		open->transaction->replies_missing = true;
 	if (open && !accepted)
 		open->data_refused = true;
-	if (accepted || !session->data_waits) {
-		session->data_waits = false;
+	if (accepted)
 		return;
-	}
-	session->data_waits = false;
-	if (session->mode != MODE_MESSAGE)
-		return;
-	session->mode = MODE_COMMAND;
-	session->line_start = session->position;
-	if (open && open->transaction->bytes) { /* what was taken for the message was commands */
-		session->line_skip = session->place.dot != DOT_LINE_START;
-		session_lose_step(session);
+	if (waits) {
+		session->mode = MODE_COMMAND;
+		session->line_start = session->position;
+	} else if (code >= 400 || message) {
+		on_late_refusal(session, open, message);
 	}
 }
 
@@ -70,29 +100,96 @@ static void on_auth_reply(struct smtp_session *session, uint16_t code)
 		session->mode = MODE_COMMAND;
 }
 
-/*
- * A server without BDAT (500, 502: RFC 5321, 4.2.4) does not take its octets for data: what follows the command,
- * it reads as commands.
- */
-static void on_unknown_bdat(struct smtp_session *session, struct open *open)
+/* Whether nothing is owed but what this chunk is: then it is the one that is under way. */
+static bool is_last_chunk(struct smtp_session *session, const struct open *open)
 {
-	if (session->mode != MODE_CHUNK || session->owed_count)
-		return;
+	for (uint32_t i = 0; i < session->owed_count; i++) {
+		if (owed_at(session, i)->kind != OWED_MESSAGE || owed_at(session, i)->open != open)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A chunk that was not taken, or that was answered before its octets were there. To a server that does not know BDAT, or
+ * does not understand it (500, 501, 502: RFC 5321, 4.2.4), they are commands. Of others, some take them off the
+ * stream.
+ */
+static void on_chunk_over(struct smtp_session *session, struct open *open, uint16_t code, bool kept,
+			  uint64_t time_ns)
+{
+	bool started = !kept && session->chunk_left != session->chunk_size;
+
+	if (started)
+		on_hidden(session, open);
 	session->mode = MODE_COMMAND;
 	session->line_start = session->position;
-	if (session->chunk_left != session->chunk_size) { /* these were commands, or the end of one */
-		session->line_skip = true;
-		session_lose_step(session);
-	}
-	session->chunk_left = 0;
+	if (code >= 500 && code <= 502)
+		return;
+	session->ghost_left = session->chunk_left;
+	session->ghost = open;
+	if (code >= 300)
+		return;
 	if (open)
-		open->data_refused = true;
+		open->transaction->replies_missing = true;
+	if (session->ghost_left > behind_len(session))
+		session->ghost_left = behind_len(session);
+	if (!session->ghost_left)
+		ghost_over(session, true, time_ns);
+}
+
+/* The reply to BDAT, while its octets are awaited, or kept. */
+static void on_chunk_reply(struct smtp_session *session, struct open *open, uint16_t code, uint64_t time_ns)
+{
+	bool kept = session->waits;
+
+	if (session->mode != MODE_CHUNK || !is_last_chunk(session, open))
+		return;
+	if (session->chunk_odd && code < 300) {
+		open = session->current ? session->current : open_begin_unknown(session, time_ns);
+		if (open)
+			open->data_taken = open->transaction->data_started =
+				open->transaction->replies_missing = true;
+	}
+	session->waits = false;
+	if (code >= 300 || behind_len(session) < session->chunk_left)
+		on_chunk_over(session, open, code, kept, time_ns);
+	else if (!session->chunk_left)
+		chunk_end(session, time_ns);
 }
 
 static void on_message_reply(struct open *open, uint16_t code)
 {
-	if (open && (!open->final_code || code < 300))
+	if (!open)
+		return;
+	if (code < 300)
+		open->data_taken = true;
+	if (!open->final_code || code < 300)
 		open->final_code = code;
+}
+
+static void on_rcpt_reply(struct smtp_session *session, struct open *open, uint32_t recipient, uint16_t code)
+{
+	if (!open)
+		return;
+	open->transaction->recipients[recipient].code = code;
+	if (code >= 400 && session->lmtp && open->owed > 2)
+		owed_drop_message(session, open);
+	if (code < 300 && open->mail_code >= 300) /* of a MAIL that was not seen */
+		open->transaction->replies_missing = true;
+}
+
+static void on_end_reply(struct smtp_session *session, const struct owed *owed, uint16_t code,
+			 uint64_t time_ns)
+{
+	if (owed->kind == OWED_GREETING)
+		on_greeting_reply(session, code);
+	if (owed->kind == OWED_STARTTLS) {
+		session->facts.starttls = session->facts.starttls || code == 220;
+		session->tls_next = session->tls_next && code == 220;
+		session->tls_taken = session->tls_taken || code == 220;
+	}
+	open_interrupted(session, owed->open, owed->kind, is_end_taken(owed->kind, code), time_ns);
 }
 
 static void on_owed_reply(struct smtp_session *session, const struct owed *owed, uint16_t code,
@@ -102,44 +199,40 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 
 	switch (owed->kind) {
 	case OWED_MAIL:
-		if (open)
-			open->mail_code = code;
+		if (open && !open_mail_replied(session, open, code, time_ns))
+			return;
 		break;
-	case OWED_NESTED: on_nested_reply(session, code, time_ns); return;
-	case OWED_GREETING:
-		if (code < 300)
-			open_end(session, session->current, SMTP_END_RESET, session->line_start, time_ns);
-		break;
-	case OWED_RCPT:
-		if (open)
-			open->transaction->recipients[owed->recipient].code = code;
-		if (open && code >= 400 && session->facts.protocol == SMTP_PROTOCOL_LMTP && open->owed > 2)
-			owed_drop_message(session, open);
-		break;
+	case OWED_RCPT: on_rcpt_reply(session, open, owed->recipient, code); break;
 	case OWED_DATA: on_data_reply(session, open, code); break;
 	case OWED_CHUNK:
-		if (code == 500 || code == 502)
-			on_unknown_bdat(session, open);
 		if (open && code >= 400)
 			open->data_refused = true;
+		if (open && code < 300)
+			open->data_taken = true;
+		on_chunk_reply(session, open, code, time_ns);
 		break;
 	case OWED_MESSAGE:
-		on_message_reply(open, code);
-		if (code == 500 || code == 502)
-			on_unknown_bdat(session, open);
+		if (session->mode != MODE_CHUNK || (code < 500 || code > 502))
+			on_message_reply(open, code);
+		else if (open)
+			open->data_refused = true;
+		on_chunk_reply(session, open, code, time_ns);
 		break;
 	case OWED_AUTH: on_auth_reply(session, code); break;
+	case OWED_GREETING:
 	case OWED_STARTTLS:
-		session->facts.starttls = session->facts.starttls || code == 220;
-		session->tls_next = session->tls_next && code == 220;
-		break;
+	case OWED_RESET:
+	case OWED_QUIT: on_end_reply(session, owed, code, time_ns); return;
 	case OWED_OTHER:
 		if (code == 354 &&
 		    session->mode == MODE_COMMAND) { /* it was a DATA, in a form unknown here */
+			struct open *data =
+				session->current ? session->current : open_begin_unknown(session, time_ns);
+
 			session->mode = MODE_MESSAGE;
 			session->place = (struct message_place){.dot = DOT_LINE_START, .tail = {'\r', '\n'}};
-			if (session->current)
-				session->current->transaction->data_started = true;
+			if (data)
+				data->transaction->data_started = data->data_taken = true;
 		}
 		break;
 	}
@@ -181,7 +274,7 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
  * 354 answers a DATA and nothing else. Where one is owed further back, what is owed before it was answered
  * by replies that were never seen.
  */
-static void step_to_data(struct smtp_session *session)
+static void step_to_data(struct smtp_session *session, uint64_t time_ns)
 {
 	uint32_t skip = 0;
 
@@ -192,12 +285,13 @@ static void step_to_data(struct smtp_session *session)
 		return;
 	session_lose_step(session);
 	while (skip--)
-		owed_drop_first(session);
+		owed_drop_first(session, time_ns);
 }
 
 static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
 {
 	struct owed owed;
+	bool ghost;
 
 	session->facts.replies++;
 	if (!session->greeted) {
@@ -214,13 +308,17 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 		return;
 	}
 	if (code == 354)
-		step_to_data(session);
+		step_to_data(session, time_ns);
 	owed = *owed_at(session, 0);
 	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
 	session->owed_count--;
+	ghost = session->ghost_left > 0;
 	on_owed_reply(session, &owed, code, time_ns);
+	if (ghost && session->ghost_left) /* it answers a command among the octets, or behind them */
+		ghost_over(session, false, time_ns);
 	if (!session->owed_count)
-		session->out_of_step = false;
+		session->out_of_step = session->unkept = false;
+	client_resume(session, UINT64_MAX);
 }
 
 static void reply_text_add(struct smtp_session *session, struct span text)
@@ -254,24 +352,27 @@ static void on_reply_line(struct smtp_session *session, struct span line, uint64
 	session->reply_text_len = 0;
 }
 
-static bool is_opaque(const struct smtp_session *session)
-{
-	return session->mode == MODE_OPAQUE;
-}
-
 /* A proxy answered: what was said to it were no commands. */
 static void on_request_answered(struct smtp_session *session, uint64_t time_ns)
 {
 	uint32_t *lines = &session->request_lines[session->facts.proxy.answers - 1];
 	struct open *open = session->current;
+	bool inside = open && open->transaction->start_pos < session->request_end;
 
-	for (; *lines && session->owed_count; --*lines)
-		owed_drop_first(session);
-	if (!open || open->transaction->start_pos >= session->request_end)
-		return;
-	if (session->position == session->request_end)
+	if (inside && (smtp_client_position(session) == session->request_end || session->waits)) {
+		uint32_t owed = session->owed_count;
+
 		session->mode = MODE_COMMAND;
-	open_end(session, open, SMTP_END_RESET, session->request_end, time_ns);
+		session->waits = false;
+		client_resume(session, session->request_end);
+		*lines += session->owed_count - owed;
+		open = session->current;
+	}
+	for (; *lines && session->owed_count; --*lines)
+		owed_drop_first(session, time_ns);
+	if (inside && session->current == open)
+		open_end(session, open, SMTP_END_RESET, session->request_end, time_ns);
+	client_resume(session, UINT64_MAX);
 }
 
 /* Takes what a proxy says. Returns how much that is. */
@@ -336,4 +437,5 @@ void smtp_server_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 	session->reply_skip = true;
 	session->greeted = true;
 	session_lose_step(session);
+	client_assume(session);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a session is made of, for the files that make it up: smtp.c, smtp_client.c (commands and messages),
- * smtp_server.c (replies), smtp_open.c (transactions and what is owed), smtp_urgent.c, smtp_mask.c.
+ * smtp_server.c (replies), smtp_open.c (transactions and what is owed), smtp_behind.c, smtp_urgent.c, smtp_mask.c.
  */
 #ifndef SMTPSNOOP_SMTP_SESSION_H
 #define SMTPSNOOP_SMTP_SESSION_H
@@ -18,7 +18,7 @@ enum mode {
 	MODE_MESSAGE,
 	MODE_CHUNK,
 	MODE_ANSWER, /* to a 334 */
-	MODE_OPAQUE,
+	MODE_OPAQUE, /* TLS; where no 220 was seen to STARTTLS, only commands of mail are looked for */
 };
 
 /* Where the message's lines are being looked at for the end of data. */
@@ -59,29 +59,52 @@ struct open {
 	struct smtp_transaction *transaction;
 	struct mail_parser *mail; /* of the message under way; owned */
 	uint32_t owed;		  /* replies that are still to come for it */
+	uint32_t ends_owed;	  /* replies still to come to commands that may end it: RSET and its kind */
 	bool ended;
 	bool data_refused;
+	bool data_taken;     /* 354 to its DATA, or 2yz to its BDAT */
+	bool hidden;	     /* what was sent behind its DATA was not read, and may have been commands */
 	uint16_t mail_code;  /* reply to MAIL, 0: none yet */
 	uint16_t final_code; /* reply to the message; of LMTP the best */
 };
 
 enum owed_kind {
 	OWED_OTHER,
-	OWED_GREETING, /* a greeting command that the server may well refuse */
 	OWED_MAIL,
-	OWED_NESTED, /* a MAIL within a transaction */
 	OWED_RCPT,
 	OWED_DATA,
 	OWED_CHUNK,
 	OWED_MESSAGE,
 	OWED_AUTH,
+
+	/* Of these, `open` is what the command ends if it is taken; it does not wait for them (open->owed). */
+	OWED_GREETING,
 	OWED_STARTTLS,
+	OWED_RESET,
+	OWED_QUIT,
 };
 
 struct owed {
 	struct open *open; /* NULL: of no transaction */
 	uint32_t recipient;
 	enum owed_kind kind;
+};
+
+/* What was sent behind a DATA or BDAT that is not answered (smtp_behind.c). */
+struct behind {
+	char *bytes; /* owned; NULL: nothing is kept */
+	size_t at;   /* what is before was read */
+	size_t len;
+	uint64_t line;	  /* where the last line begins; it may be beyond the end, behind a chunk */
+	bool secret;	  /* an AUTH is among it */
+	uint64_t time_ns; /* of the last of it */
+};
+
+/* HELO, EHLO or LHLO, as the server took it. */
+struct greeting {
+	enum smtp_protocol protocol;
+	uint16_t len;
+	char name[SMTP_WORD_MAX];
 };
 
 struct smtp_session {
@@ -109,17 +132,29 @@ struct smtp_session {
 	uint64_t chunk_size;
 	uint64_t chunk_left;
 	bool chunk_last;
-	bool soft_allowed;     /* the client ends its lines with LF alone */
-	bool soft_end;	       /* the last end of data was not CRLF.CRLF, and others of its lines were */
-	bool data_waits;       /* DATA was issued, and its reply is not there yet */
+	bool chunk_odd; /* a BDAT that is malformed, which some servers take */
+
+	/* Octets of a refused chunk, that the server may have read as commands: they are read as both. */
+	uint64_t ghost_left;
+	struct open *ghost; /* whose they are; NULL: of none */
+	bool soft_allowed;  /* the client ends its lines with LF alone */
+	bool soft_end;	    /* the last end of data was not CRLF.CRLF, and others of its lines were */
+	bool data_waits;    /* DATA was issued, and its reply is not there yet */
+	bool waits;	    /* likewise, or BDAT: what follows is kept until then */
+	bool unkept; /* it came to too much, or something is missing: nothing is kept until nothing is owed */
+	struct behind behind;
 	bool tls_next;	       /* STARTTLS was issued and not refused: a TLS record may follow */
+	bool tls_taken;	       /* the server answered it with 220 */
 	bool auth_open;	       /* AUTH was issued, and no final reply is there yet */
 	uint32_t auth_step;    /* responses of the client to the last AUTH so far */
 	uint32_t answers_left; /* without replies: lines that belong to the AUTH */
-	struct open *current;
-	struct open *nested;
-	struct open *first, *last; /* every open transaction, oldest first; `current` among them */
+	struct open *current;  /* none while a command that may end it is not answered */
+	struct open *first,
+		*last; /* every open transaction, oldest first; `current` among them, if any the last */
 	uint32_t open_count;
+	struct greeting greeting; /* the last one that was taken */
+	uint32_t greetings_owed;
+	bool lmtp; /* the message is answered once for each recipient */
 
 	/* What was said to a proxy: the position behind it, and of each request the lines that a mail server would answer. */
 	uint64_t request_end;
@@ -178,8 +213,33 @@ enum side side_of_server(struct span line);
 struct open *open_new(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns);
 void open_free(struct open *open); /* NULL is allowed */
 
-/* Makes it the session's current one. */
+/* Makes it the session's current one. What was current waits for the reply that ends it, if it has not ended. */
 void open_begin(struct smtp_session *session, struct open *open);
+
+/*
+ * For a RCPT, or data, outside of any transaction: one whose reverse-path is not known, and which is told if the
+ * server does not refuse what is in it. NULL: no memory.
+ */
+struct open *open_begin_unknown(struct smtp_session *session, uint64_t time_ns);
+
+/* Whether all of it that was answered so far was refused, so that the server has no transaction. */
+bool open_is_refused(const struct open *open);
+
+/* A command that ends what is open if the server takes it, and is owed `kind`. */
+void open_interrupt(struct smtp_session *session, enum owed_kind kind, uint64_t time_ns);
+
+/* The reply to such a command: `open` ends with it, or goes on, and what followed is a part of it. */
+void open_interrupted(struct smtp_session *session, struct open *open, enum owed_kind kind, bool ends,
+		      uint64_t time_ns);
+
+/* What is open before `open` has ended where that begins. */
+void open_end_before(struct smtp_session *session, const struct open *open, uint64_t time_ns);
+
+/*
+ * The reply to MAIL: taken, it ends what is open before it; refused, what followed belongs to that. False: `open` is
+ * gone, for it was none.
+ */
+bool open_mail_replied(struct smtp_session *session, struct open *open, uint16_t code, uint64_t time_ns);
 
 /* Nothing more comes: once it is owed nothing, it goes out. `open` NULL: nothing is done. */
 void open_end(struct smtp_session *session, struct open *open, enum smtp_end end, uint64_t end_pos,
@@ -188,12 +248,42 @@ void open_end(struct smtp_session *session, struct open *open, enum smtp_end end
 /* Takes a transaction off the list, tells it, and frees it. */
 void open_hand_out(struct smtp_session *session, struct open *open);
 
+/* DATA or BDAT was answered: reads on behind it, up to a position. */
+void client_resume(struct smtp_session *session, uint64_t end_pos);
+
+/* The reply to DATA or BDAT is not waited for: what was sent behind it is taken for the message. */
+void client_assume(struct smtp_session *session);
+
+/* The octets of the chunk that was refused are over. `ended`: all of them were there. */
+void ghost_over(struct smtp_session *session, bool ended, uint64_t time_ns);
+
+/* All octets of the chunk are there. */
+void chunk_end(struct smtp_session *session, uint64_t time_ns);
+
+/* ---- What was sent behind an unanswered DATA (smtp_behind.c) ----------------------------------- */
+
+/* Bytes that are kept and were not read. */
+size_t behind_len(const struct smtp_session *session);
+
+/* False: there is no room for them, or no memory, and they are not kept. */
+bool behind_keep(struct smtp_session *session, struct span data, uint64_t time_ns);
+
+/* Of what is kept from here on, octets of a chunk that is likely to be taken, for it has recipients. */
+uint64_t behind_chunk(const struct smtp_session *session);
+void behind_begins(struct smtp_session *session);
+
+/* The beginning of the line that has not ended. */
+struct span behind_line(const struct smtp_session *session);
+
+void behind_free(struct smtp_session *session);
+
 /* Replies and commands no longer match. */
 void session_lose_step(struct smtp_session *session);
 
 /* ---- What the server owes (smtp_open.c) ------------------------------------------------------ */
 
-void owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open, uint32_t recipient);
+/* False: there is no room, so it is not owed, and the replies are out of step. */
+bool owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open, uint32_t recipient);
 
 /* The end of data, by DATA or BDAT: one reply, or with LMTP one for each recipient that was not refused. */
 void owed_add_message(struct smtp_session *session, struct open *open);
@@ -205,7 +295,13 @@ void owed_drop_message(struct smtp_session *session, struct open *open);
 struct owed *owed_at(struct smtp_session *session, uint32_t index);
 
 /* Forgets the first: its reply was lost. What it was owed for stays open for what else it is owed. */
-void owed_drop_first(struct smtp_session *session);
+void owed_drop_first(struct smtp_session *session, uint64_t time_ns);
+
+/* Whether the client's side is TLS for certain. */
+static inline bool is_opaque(const struct smtp_session *session)
+{
+	return session->mode == MODE_OPAQUE && session->tls_taken;
+}
 
 static inline struct span without_cr(struct span line)
 {

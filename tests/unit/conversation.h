@@ -67,7 +67,7 @@ static inline void played_take(void *context, struct smtp_transaction *transacti
 	played->count++;
 	text_add_format(lines, "%u %s %s <", transaction->number, ends[transaction->end],
 			outcomes[transaction->outcome]);
-	text_add(lines, smtp_transaction_from(transaction));
+	text_add(lines, transaction->from_unknown ? span_of("?") : smtp_transaction_from(transaction));
 	text_add_string(lines, ">");
 	if (transaction->parameters_len) {
 		text_add_string(lines, " [");

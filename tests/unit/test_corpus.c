@@ -48,8 +48,14 @@ static json_t *string_of(struct span text)
 static void take(void *context, struct smtp_transaction *transaction)
 {
 	struct seen *seen = context;
-	json_t *recipients = json_array();
+	json_t *recipients;
 
+	/* Data that was taken without MAIL and RCPT: it is told, and has no addresses. */
+	if (transaction->from_unknown && !transaction->recipient_count) {
+		smtp_transaction_free(transaction);
+		return;
+	}
+	recipients = json_array();
 	json_array_append_new(seen->mail_from, string_of(smtp_transaction_from(transaction)));
 	for (uint32_t i = 0; i < transaction->recipient_count; i++) {
 		json_t *address = string_of(smtp_transaction_recipient(transaction, i));
