@@ -36,23 +36,13 @@ static void on_greeting_command(struct smtp_session *session, const struct smtp_
 	session->greetings_owed += session->owed_count - owed;
 }
 
-/* Whether the reply to a message is still owed. */
-static bool message_waits(struct smtp_session *session)
-{
-	for (uint32_t i = 0; i < session->owed_count; i++) {
-		if (owed_at(session, i)->kind == OWED_MESSAGE)
-			return true;
-	}
-	return false;
-}
-
 /*
  * SMTP smuggling: a message holds what only some servers take for its end, and a second mail behind it. A
  * client whose end of data this is in earnest waits for the reply.
  */
 static void look_for_smuggling(struct smtp_session *session, struct open *open)
 {
-	if (!session->soft_end || (session->replies && !message_waits(session)))
+	if (!session->soft_end || (session->replies && !owed_message(session)))
 		return;
 	open->transaction->smuggling = true;
 	for (struct open *before = session->first; before; before = before->next)
@@ -191,9 +181,25 @@ static void chunk_begin(struct smtp_session *session, struct open *open, uint64_
 	session->ghost = open;
 }
 
+/*
+ * Behind an end of data that may be none, and is not answered yet, the text may go on. What no command is, is most
+ * likely text, and nothing is owed for it; a BDAT changes nothing, for what it hides cannot be found again.
+ */
+static void on_text(struct smtp_session *session)
+{
+	for (struct open *open = session->first; open; open = open->next)
+		open->transaction->replies_missing = true;
+}
+
 static void on_bdat(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
 {
-	struct open *open = on_data_begin(session, time_ns);
+	struct open *open;
+
+	if (session->doubt) {
+		on_text(session);
+		return;
+	}
+	open = on_data_begin(session, time_ns);
 
 	if (open && command->size >= CHUNK_CERTAIN)
 		open->transaction->replies_missing = true;
@@ -288,7 +294,7 @@ static void on_auth(struct smtp_session *session, const struct smtp_command *com
 
 static void on_starttls(struct smtp_session *session, uint64_t time_ns)
 {
-	session->tls_next = true;
+	session->tls_next = session->replies || !session->doubt;
 	if (!session->replies)
 		session->facts.starttls = true;
 	open_interrupt(session, OWED_STARTTLS, time_ns);
@@ -314,7 +320,12 @@ static void on_unknown(struct smtp_session *session, struct span line)
 
 	if (session->ghost_left)
 		return;
-	if (is_odd_bdat(line, &size))
+	if (session->doubt && session->soft_end) {
+		on_text(session);
+		session->doubt = line.len != 1 || line.data[0] != '.' || session->replies;
+		return;
+	}
+	if (is_odd_bdat(line, &size) && !session->doubt)
 		on_odd_bdat(session, size);
 	else
 		owed_add(session, OWED_OTHER, NULL, 0);
@@ -355,12 +366,18 @@ static bool contains(struct span line, const char *word)
 	return false;
 }
 
+/* Whether what has ended is told without waiting for a reply. */
+static bool goes_out(const struct smtp_session *session)
+{
+	return !session->replies && !(session->doubt && session->soft_end);
+}
+
 static void on_command_line(struct smtp_session *session, struct span line, uint64_t time_ns)
 {
 	struct smtp_command command = smtp_command_parse(line);
 
 	/* Nobody answers here: what has ended goes out with the next command. */
-	for (struct open *open = session->first, *next; open && !session->replies; open = next) {
+	for (struct open *open = session->first, *next; open && goes_out(session); open = next) {
 		next = open->next;
 		if (open->ended)
 			open_hand_out(session, open);
@@ -371,7 +388,7 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 		session->facts.commands_after_starttls = true;
 	if (command.verb != SMTP_VERB_NONE)
 		session->facts.commands_seen = true;
-	if (smtp_command_certain(line, true) && command.verb != SMTP_VERB_AUTH &&
+	if (is_certain_command(line, true) && command.verb != SMTP_VERB_AUTH &&
 	    command.verb != SMTP_VERB_QUIT && command.verb != SMTP_VERB_RSET)
 		session->auth_open = false; /* the client is past it; a 334 opens it again */
 	if (contains(line, "MAIL FROM:"))
@@ -385,17 +402,26 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 		session->current->transaction->end_pos = session->position;
 }
 
+bool is_certain_command(struct span line, bool bare)
+{
+	static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+
+	if (smtp_command_certain(line, bare))
+		return true;
+	for (size_t i = 0; i < line.len; i++) {
+		if (!memchr(base64, line.data[i], sizeof(base64) - 1))
+			return smtp_command_parse(line).verb != SMTP_VERB_NONE;
+	}
+	return false;
+}
+
 /* A line that answers a 334. It is forgotten here. */
 static void on_answer_line(struct smtp_session *session, struct span line, uint64_t time_ns)
 {
 	session->mode = MODE_COMMAND;
 	session->line_skip = false; /* the end of an answer is one too */
-	if (session->replies) {
-		on_auth_response(session, line);
-		owed_add(session, OWED_AUTH, NULL, 0);
-		return;
-	}
-	if (smtp_command_certain(line, true)) {
+	if (is_certain_command(line, !session->replies)) {
+		session->facts.auth_user_len = 0; /* whoever it was did not say the rest */
 		session->answers_left = 0;
 		session->auth_open = false;
 		on_command_line(session, line, time_ns);
@@ -403,6 +429,8 @@ static void on_answer_line(struct smtp_session *session, struct span line, uint6
 	}
 	on_auth_response(session, line);
 	owed_add(session, OWED_AUTH, NULL, 0);
+	if (session->replies)
+		return;
 	if (--session->answers_left)
 		session->mode = MODE_ANSWER;
 	else
@@ -602,7 +630,8 @@ size_t smtp_message_next(struct message_place *place, struct span data, uint64_t
 static void message_ended(struct smtp_session *session, uint64_t time_ns)
 {
 	/* CRLF.CRLF and nothing else ends the data (RFC 5321, 4.1.1.4). */
-	session->soft_end = !session->soft_allowed && (!session->place.crlf || session->place.held != 2);
+	session->doubt = !session->place.crlf || session->place.held != 2;
+	session->soft_end = session->doubt && !session->soft_allowed;
 	session->line_start = session->position;
 	end_message(session, time_ns);
 }

@@ -152,7 +152,7 @@ static void mask_line(struct masking *masking, char *data, size_t len)
 {
 	char line[SMTP_LINE_MAX];
 	bool whole = data[len - 1] == '\n', answer = masking->answer, doubtful = masking->doubtful, certain;
-	bool exact = masking->exact;
+	bool exact = masking->exact, skipped = masking->session->line_skip;
 	size_t before = masking->head_len, from;
 	size_t kept = len - whole < sizeof(line) - before ? len - whole : sizeof(line) - before;
 	struct span text = {line, before + kept};
@@ -173,6 +173,8 @@ static void mask_line(struct masking *masking, char *data, size_t len)
 			mask_response(masking, command.argument, 0, data, from, len);
 		else if (from < text.len)
 			mask(data, from > before ? from - before : 0, len);
+	} else if (answer && whole && !skipped && is_certain_command(text, false)) {
+		mask_command(masking, &command, true);
 	} else if (answer && exact && whole) {
 		const struct smtp_facts *facts = &masking->session->facts;
 

@@ -396,6 +396,15 @@ bool owed_add(struct smtp_session *session, enum owed_kind kind, struct open *op
 	return true;
 }
 
+bool owed_message(struct smtp_session *session)
+{
+	for (uint32_t i = 0; i < session->owed_count; i++) {
+		if (owed_at(session, i)->kind == OWED_MESSAGE)
+			return true;
+	}
+	return false;
+}
+
 void owed_add_message(struct smtp_session *session, struct open *open)
 {
 	uint32_t replies = 1;

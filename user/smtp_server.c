@@ -86,12 +86,24 @@ static void on_data_reply(struct smtp_session *session, struct open *open, uint1
 	}
 }
 
+/* The answer to a 334 was sent before it: the next line. It was forgotten, so whom it named is not known. */
+static void on_answer_ahead(struct smtp_session *session)
+{
+	struct owed *owed = owed_at(session, 0);
+
+	session->facts.auth_user_len = 0;
+	if (owed->kind == OWED_OTHER && !owed->open)
+		owed->kind = OWED_AUTH;
+}
+
 static void on_auth_reply(struct smtp_session *session, uint16_t code)
 {
 	if (code == 334) {
-		if (session->mode == MODE_COMMAND)
-			session->mode = MODE_ANSWER;
 		session->auth_open = true;
+		if (session->owed_count && !session->out_of_step)
+			on_answer_ahead(session);
+		else if (session->mode == MODE_COMMAND)
+			session->mode = MODE_ANSWER;
 		return;
 	}
 	session->auth_open = false;
@@ -217,6 +229,7 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 		else if (open)
 			open->data_refused = true;
 		on_chunk_reply(session, open, code, time_ns);
+		session->doubt = session->doubt && owed_message(session);
 		break;
 	case OWED_AUTH: on_auth_reply(session, code); break;
 	case OWED_GREETING:
@@ -224,6 +237,8 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 	case OWED_RESET:
 	case OWED_QUIT: on_end_reply(session, owed, code, time_ns); return;
 	case OWED_OTHER:
+		if (code == 334) /* it was an AUTH, likewise */
+			on_auth_reply(session, code);
 		if (code == 354 &&
 		    session->mode == MODE_COMMAND) { /* it was a DATA, in a form unknown here */
 			struct open *data =
@@ -296,7 +311,7 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 	session->facts.replies++;
 	if (!session->greeted) {
 		session->greeted = true;
-		if (code == 220 && session->facts.replies == 1) {
+		if (code == 220 && (session->facts.replies == 1 || session->tunnel_replies)) {
 			session->facts.greeting_seen = true;
 			return;
 		}
@@ -312,6 +327,8 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 	owed = *owed_at(session, 0);
 	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
 	session->owed_count--;
+	if (session->server_side == SIDE_OTHER)
+		side_tunnel_reply(session, owed.kind, code);
 	ghost = session->ghost_left > 0;
 	on_owed_reply(session, &owed, code, time_ns);
 	if (ghost && session->ghost_left) /* it answers a command among the octets, or behind them */
@@ -386,6 +403,14 @@ static size_t take_response(struct smtp_session *session, struct span data, uint
 	return taken;
 }
 
+/* What was said before was said to a tunnel: nothing is owed for it. */
+static void on_tunnel(struct smtp_session *session, uint64_t time_ns)
+{
+	session->greeted = false;
+	while (session->owed_count && owed_at(session, 0)->kind == OWED_OTHER)
+		owed_drop_first(session, time_ns);
+}
+
 static void take_replies(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
 	while (data.len && !is_opaque(session)) {
@@ -401,6 +426,9 @@ static void take_replies(struct smtp_session *session, struct span data, uint64_
 		line.len = session->reply_line_len;
 		if (end && !session->reply_skip && session->server_side == SIDE_SILENT)
 			session->server_side = side_of_server(without_cr(line));
+		if (end && !session->reply_skip && session->server_side == SIDE_OTHER &&
+		    side_tunnel_line(session, without_cr(line)))
+			on_tunnel(session, time_ns);
 		if (end && !session->reply_skip)
 			on_reply_line(session, without_cr(line), time_ns);
 		if (end) {

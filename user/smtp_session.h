@@ -139,6 +139,7 @@ struct smtp_session {
 	struct open *ghost; /* whose they are; NULL: of none */
 	bool soft_allowed;  /* the client ends its lines with LF alone */
 	bool soft_end;	    /* the last end of data was not CRLF.CRLF, and others of its lines were */
+	bool doubt;	    /* the last end of data was not CRLF.CRLF, and nothing has said that it was one */
 	bool data_waits;    /* DATA was issued, and its reply is not there yet */
 	bool waits;	    /* likewise, or BDAT: what follows is kept until then */
 	bool unkept; /* it came to too much, or something is missing: nothing is kept until nothing is owed */
@@ -169,7 +170,10 @@ struct smtp_session {
 	bool replies; /* it is going to be told */
 	bool server_seen;
 	enum side server_side;
-	bool greeted; /* the greeting is behind us */
+	bool tunnel; /* both speak SMTP, whatever they began with (smtp_side.c) */
+	uint32_t
+		tunnel_replies; /* of a server that began otherwise: replies since its 220, and nothing else */
+	bool greeted;		/* the greeting is behind us */
 	char reply_line[REPLY_LINE_MAX];
 	uint32_t reply_line_len;
 	bool reply_skip;
@@ -206,6 +210,12 @@ bool urgent_in_message(struct message_place *place, char c, bool urgent);
 /* What the first line of the client, or of the server, says of its protocol (smtp_side.c). */
 enum side side_of_client(struct span line);
 enum side side_of_server(struct span line);
+
+/* A line of a server that began with something else than SMTP. True: a session begins with it. */
+bool side_tunnel_line(struct smtp_session *session, struct span line);
+
+/* A reply of such a server, to what was owed it. */
+void side_tunnel_reply(struct smtp_session *session, enum owed_kind kind, uint16_t code);
 
 /* ---- Open transactions (smtp_open.c) -------------------------------------------------------- */
 
@@ -291,11 +301,20 @@ void owed_add_message(struct smtp_session *session, struct open *open);
 /* LMTP: a recipient was refused after the message was sent, so one of its replies will not come. */
 void owed_drop_message(struct smtp_session *session, struct open *open);
 
+/* Whether a reply to a message is still owed. */
+bool owed_message(struct smtp_session *session);
+
 /* The one that `index` others stand before; index < owed_count. */
 struct owed *owed_at(struct smtp_session *session, uint32_t index);
 
 /* Forgets the first: its reply was lost. What it was owed for stays open for what else it is owed. */
 void owed_drop_first(struct smtp_session *session, uint64_t time_ns);
+
+/*
+ * Whether a line is a command, and no answer to a 334: that is base64 (RFC 4954, section 4). `bare`: so are those of one
+ * word that a client is likely to send.
+ */
+bool is_certain_command(struct span line, bool bare);
 
 /* Whether the client's side is TLS for certain. */
 static inline bool is_opaque(const struct smtp_session *session)

@@ -7,7 +7,9 @@
  *   server SMTP     a reply of RFC 5321, 4.2: it is SMTP, whatever the client opened with. A server
  *		     takes commands behind lines that it did not understand (junk, a web request).
  *   server other    it is SMTP only if the client opened with a command: a server of the attacker's own
- *		     may answer what it likes.
+ *		     may answer what it likes. Or if both speak it later, as behind a tunnel that is not known
+ *		     (preamble.c knows some): a 220, and replies to the client's commands, with no other line
+ *		     between them; or a 354 to a DATA that the client waits behind.
  *   server silent   (also where replies cannot be seen) it is, unless the client opened as another
  *		     protocol does.
  */
@@ -62,12 +64,14 @@ static bool is_redis(struct span line)
 	       isdigit((unsigned char)line.data[1]);
 }
 
-/* The first word of NNTP (RFC 3977), POP3, FTP and Redis' inline form. */
+/*
+ * The first word of NNTP (RFC 3977) and of Redis' inline form, which carry texts. Those of POP3 and FTP are not
+ * looked for: what their clients say never quotes a session, so where one follows, it is one.
+ */
 static bool is_other_command(struct span line)
 {
-	static const char *const words[] = {"MODE ",  "POST",	  "IHAVE ", "TAKETHIS ", "CHECK ",
-					    "GROUP ", "AUTHINFO", "CAPA",   "USER ",	 "APOP ",
-					    "PASS ",  "SET ",	  "LPUSH ", "RPUSH",	 "{"};
+	static const char *const words[] = {"MODE ",	"POST", "IHAVE ", "TAKETHIS ", "CHECK ", "GROUP ",
+					    "AUTHINFO", "SET ", "LPUSH ", "RPUSH",     "{"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (starts(line, words[i]))
@@ -129,8 +133,38 @@ enum side side_of_server(struct span line)
 	return SIDE_SMTP;
 }
 
+bool side_tunnel_line(struct smtp_session *session, struct span line)
+{
+	if (side_of_server(line) != SIDE_SMTP) {
+		session->tunnel_replies = 0;
+		return false;
+	}
+	if (session->tunnel_replies || !starts(line, "220"))
+		return false;
+	session->tunnel_replies = 1;
+	return true;
+}
+
+#define TUNNEL_REPLIES 3U /* that fit what they answer, behind a 220 */
+
+void side_tunnel_reply(struct smtp_session *session, enum owed_kind kind, uint16_t code)
+{
+	bool data = kind == OWED_DATA && code == 354;
+
+	if (data && session->waits && !behind_len(session))
+		session->tunnel = true;
+	if (!session->tunnel_replies || code >= 400)
+		return;
+	if (data || kind == OWED_GREETING || kind == OWED_MAIL || kind == OWED_RCPT)
+		session->tunnel_replies++;
+	if (session->tunnel_replies > TUNNEL_REPLIES)
+		session->tunnel = true;
+}
+
 bool smtp_session_is_smtp(const struct smtp_session *session)
 {
+	if (session->tunnel)
+		return true;
 	if (session->server_side == SIDE_SMTP)
 		return true;
 	if (session->server_side == SIDE_SILENT)

@@ -421,6 +421,139 @@ static void test_no_tls(void **state)
 		    false, "");
 }
 
+/* ---- AUTH ------------------------------------------------------------------------------------------ */
+
+static void test_answers_ahead(void **state)
+{
+	struct smtp_facts facts;
+
+	(void)state;
+	facts = expect(STEPS(HELLO, C("AUTH LOGIN\r\ndXNlcg==\r\ncGFzcw==\r\n"),
+			     S("334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n235 Ok\r\n"), MAIL_E, RCPT_V, DATA_V,
+			     QUIT),
+		       EVIL);
+	assert_int_equal(facts.auth_code, 235);
+	assert_int_equal(facts.auth_user_len, 0);
+	expect(STEPS(HELLO, C("AUTH PLAIN\r\nAGFAeABzZWNyZXQ=\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\n"),
+		     S("334 \r\n535 No\r\n250 Ok\r\n250 Ok\r\n"), DATA_V, QUIT),
+	       EVIL);
+	/* The answer is a command, for nothing is asked any more, or for the server takes it as an answer. */
+	facts = expect(STEPS(HELLO, C("AUTH LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"), C("dXNlcg==\r\n"),
+			     S("334 UGFzc3dvcmQ6\r\n"), MAIL_E, RCPT_V, DATA_V, QUIT),
+		       EVIL);
+	assert_int_equal(facts.auth_user_len, 0);
+	expect(STEPS(HELLO, C("AUTH LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"), C("MAIL\tFROM:<a@x>\r\n"),
+		     S("501 No\r\n"), MAIL_E, RCPT_V, DATA_V, QUIT),
+	       EVIL);
+	expect(STEPS(HELLO, C("AUTH=LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"), C("DATA\r\n"), S("535 No\r\n"),
+		     MAIL_E, RCPT_V, DATA_V, QUIT),
+	       EVIL);
+	expect_with(STEPS(C("EHLO me\r\n"),
+			  C("AUTH LOGIN\r\nMAIL\tFROM:<evil@x>\r\nRCPT\tTO:<v@y>\r\nDATA\r\n"
+			    "Subject: x\r\n\r\nHi\r\n.\r\nQUIT\r\n")),
+		    false, "1 data unknown <evil@x> <v@y>0 18 bytes 0 \n");
+}
+
+static void test_first_line(void **state)
+{
+	static const char *const lines[] = {"USER x\r\n", "PASS x\r\n", "APOP x\r\n", "CAPA\r\n"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		expect_with(STEPS({.kind = STEP_CLIENT, .bytes = span_of(lines[i])}, C("EHLO me\r\n"),
+				  C("MAIL FROM:<evil@x>\r\n"), BLIND_V),
+			    false, "1 data unknown <evil@x> <v@y>0 18 bytes 0 \n");
+}
+
+/* ---- An end of data that is none ------------------------------------------------------------------- */
+
+static void test_false_end(void **state)
+{
+	static const char *const ends[] = {"\r\n.\r\r\n", "\n.\n", "\r\n.\n", "\n.\r\n", "\n.\r\r\n"};
+	static const char *const modes[] = {"BDAT 99999999999\r\n",
+					    "BDAT 999999\r\n",
+					    "BDAT 18 x\r\n",
+					    "STARTTLS\r\n\x16\x03\x01\r\n",
+					    "DATA\r\n",
+					    "AUTH LOGIN\r\n",
+					    "QUIT\r\nRSET\r\n"};
+	static const char *const datas[] = {"DATA\r\n", "DATA\n"};
+
+	(void)state;
+	for (size_t i = 0; i < 5 * 7 * 2; i++) {
+		struct step data = {.kind = STEP_CLIENT, .bytes = span_of(datas[i / 35])};
+		char text[200];
+		struct played played = {0};
+
+		snprintf(text, sizeof(text), "Hi%s%sbye\r\n.\r\n", ends[i % 5], modes[i / 5 % 7]);
+		/* The server takes what is behind that end for text, and then a second mail. */
+		play(STEPS(HELLO, C("MAIL FROM:<a@x>\r\n"), S("250 Ok\r\n"), C("RCPT TO:<b@y>\r\n"),
+			   S("250 Ok\r\n"), data, S("354 Go\r\n"),
+			   {.kind = STEP_CLIENT, .bytes = span_of(text)}, S("250 Queued\r\n"), MAIL_E, RCPT_V,
+			   DATA_V, QUIT),
+		     true, 0, 0, &played);
+		assert_non_null(strstr(played.lines.data, "data success <a@x> <b@y>250"));
+		assert_non_null(strstr(played.lines.data, "<evil@x> <v@y>"));
+		played_free(&played);
+		/* Likewise, and its replies cannot be seen. */
+		play(STEPS(C("EHLO me\r\n"), C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n"), data,
+			   {.kind = STEP_CLIENT, .bytes = span_of(text)}, C("MAIL FROM:<evil@x>\r\n"),
+			   BLIND_V),
+		     false, 0, 0, &played);
+		assert_non_null(strstr(played.lines.data, "<a@x> <b@y>"));
+		assert_non_null(strstr(played.lines.data, "<evil@x> <v@y>"));
+		played_free(&played);
+	}
+	/* It cannot be told which of the two it was: the first mail may be longer. */
+	expect_doubtful(STEPS(HELLO, MAIL_E, RCPT_V, C("DATA\r\n"), S("354 Go\r\n"),
+			      C("Hi\r\n.\r\r\nmore\r\n.\r\n"), S("250 Queued\r\n")),
+			true, "<evil@x>");
+	expect_doubtful(STEPS(C("EHLO me\r\n"),
+			      C("MAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nDATA\r\nHi\r\n.\r\r\nmore\r\n.\r\n")),
+			false, "<evil@x>");
+	/* A client that waits for the reply ended it. */
+	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("DATA\r\n"), S("354 Go\r\n"), C("Hi\n.\n"), S("250 Queued\r\n"),
+		     MAIL_E, RCPT_V, C("BDAT 4 LAST\r\nHi\r\n"), S("250 Queued\r\n"), QUIT),
+	       "1 data success <evil@x> <v@y>250 3 bytes 250 Queued\n"
+	       "2 data success <evil@x> <v@y>250 4 bytes 250 Queued\n");
+}
+
+/* ---- Behind a tunnel that is not known --------------------------------------------------------------- */
+
+static void test_tunnel(void **state)
+{
+	static const char upgrade[] =
+		"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+
+	(void)state;
+	expect(STEPS(C("TUNNEL h:25\r\n"), S("OK\r\n"), HELLO, MAIL_E, RCPT_V, DATA_V, QUIT), EVIL);
+	expect(STEPS({.kind = STEP_CLIENT, .bytes = span_of(upgrade)},
+		     S("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"), HELLO, MAIL_E,
+		     RCPT_V, DATA_V, QUIT),
+	       EVIL);
+	/* Nothing is waited for. */
+	expect(STEPS(C("TUNNEL h:25\r\nEHLO me\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nDATA\r\n"
+		       "Subject: x\r\n\r\nHi\r\n.\r\n"),
+		     S("OK\r\n220 mx\r\n250 mx\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n250 Queued\r\n")),
+	       EVIL);
+	expect(STEPS(C("TUNNEL h:25\r\n"), S("OK\r\n"), HELLO, MAIL_E, RCPT_V, C("BDAT 4 LAST\r\nHi\r\n"),
+		     S("250 Queued\r\n"), QUIT),
+	       "1 data success <evil@x> <v@y>250 4 bytes 250 Queued\n");
+	/* A greeting that went by the tunnel's own name. */
+	expect_doubtful(STEPS(C("TUNNEL h:25\r\n"), S("OK mx\r\n"), C("EHLO me\r\n"), S("250 mx\r\n"), MAIL_E,
+			      RCPT_V, DATA_V),
+			true, "<evil@x>");
+	/* A post that quotes a session, and a server that quotes one back. */
+	expect(STEPS(C("POST / HTTP/1.1\r\n\r\nEHLO c\r\nMAIL FROM:<a@x>\r\nRCPT "
+		       "TO:<b@y>\r\nDATA\r\nx\r\n.\r\n"),
+		     S("HTTP/1.1 200 OK\r\n\r\n250 a\r\n250 b\r\n354 c\r\n250 d\r\n")),
+	       "");
+	expect(STEPS(C("POST / HTTP/1.1\r\n\r\nEHLO c\r\nMAIL FROM:<a@x>\r\nRCPT "
+		       "TO:<b@y>\r\nDATA\r\nx\r\n.\r\n"),
+		     S("HTTP/1.1 200 OK\r\n\r\n220 m\r\nEHLO c\r\n250 a\r\nMAIL FROM:<a@x>\r\n250 b\r\n")),
+	       "");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -437,6 +570,10 @@ int main(void)
 		cmocka_unit_test(test_refused_bdat),
 		cmocka_unit_test(test_odd_bdat),
 		cmocka_unit_test(test_no_tls),
+		cmocka_unit_test(test_answers_ahead),
+		cmocka_unit_test(test_first_line),
+		cmocka_unit_test(test_false_end),
+		cmocka_unit_test(test_tunnel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
