@@ -174,40 +174,6 @@ static bool take_bracketed(struct span *text, struct span *path)
 	return depth == 0 && deepest == 1;
 }
 
-/* Takes a path without brackets off the front: up to a blank that is not beside a joint, or a comment. */
-static struct span take_bare(struct span *text)
-{
-	struct span path = *text;
-	size_t i = 0;
-
-	while (i < text->len) {
-		struct span behind = skip_blanks(skip(*text, i));
-
-		if (is_blank(text->data[i])) {
-			if (!behind.len || !(is_joint(behind.data[0]) || behind.data[0] == '(' ||
-					     (i && is_joint(text->data[i - 1]))))
-				break;
-			i = text->len - behind.len;
-		}
-		i += unit_len(*text, i);
-	}
-	path.len = i;
-	*text = skip(*text, i);
-	return path;
-}
-
-static bool is_domain_byte(char c)
-{
-	return isalnum((unsigned char)c) || c == '-' || c == '.' || c == '_' || (unsigned char)c >= 0x80;
-}
-
-/* Of a dot-string, RFC 6531 included. */
-static bool is_local_byte(char c)
-{
-	return isalnum((unsigned char)c) || (unsigned char)c >= 0x80 ||
-	       (c && strchr("!#$%&'*+-/=?^_`{|}~.", c));
-}
-
 static bool is_text_byte(char c)
 {
 	return (unsigned char)c >= ' ' && c != 0x7f;
@@ -220,63 +186,6 @@ static bool is_all(struct span text, bool (*is_of)(char c))
 			return false;
 	}
 	return true;
-}
-
-static bool is_literal_byte(char c)
-{
-	return c > ' ' && !strchr("[]()<>\\\"", c) && c != 0x7f;
-}
-
-/* A name, or an address literal "[192.0.2.1]". */
-static bool is_plain_domain(struct span domain)
-{
-	if (domain.len > 2 && domain.data[0] == '[' && domain.data[domain.len - 1] == ']')
-		return is_all((struct span){domain.data + 1, domain.len - 2}, is_literal_byte);
-	return domain.len && is_all(domain, is_domain_byte);
-}
-
-/* RFC 5321, 4.1.2: Mailbox, or a local part alone; or the null path. */
-static bool is_plain_mailbox(struct span mailbox)
-{
-	size_t len = 0;
-
-	if (!mailbox.len)
-		return true;
-	if (mailbox.data[0] == '"') {
-		len = quoted_len(mailbox);
-		if (len == 1 || !is_all((struct span){mailbox.data, len}, is_text_byte))
-			return false;
-	}
-	while (!len || mailbox.data[0] != '"') {
-		if (len == mailbox.len || !is_local_byte(mailbox.data[len]))
-			break;
-		len++;
-	}
-	if (!len || len == mailbox.len)
-		return len;
-	return mailbox.data[len] == '@' && is_plain_domain(skip(mailbox, len + 1));
-}
-
-static bool is_route_byte(char c)
-{
-	return is_domain_byte(c) || c == '@' || c == ',';
-}
-
-/* Drops a source route "@a,@b:" (RFC 5321, appendix C). False: it is none of that form. */
-static bool drop_route(struct span *path)
-{
-	size_t colon = 0;
-	struct span route;
-
-	if (!path->len || path->data[0] != '@')
-		return true;
-	while (colon < path->len && path->data[colon] != ':')
-		colon += unit_len(*path, colon);
-	if (colon >= path->len)
-		return false;
-	route = (struct span){path->data, colon};
-	*path = skip(*path, colon + 1);
-	return path->len && is_all(route, is_route_byte);
 }
 
 /* RFC 5321, 4.1.2: Mail-parameters, of any value. */
@@ -294,6 +203,123 @@ static bool are_plain_parameters(struct span parameters)
 		if (!len || (len < word.len && word.data[len] != '=') || !is_all(word, is_text_byte))
 			return false;
 	}
+}
+
+/*
+ * Takes a path without brackets off the front: up to a blank that is not beside a joint, or a comment. A name without a
+ * domain, and no parameters behind it: Exim joins them ("RCPT TO:v w@y" is v=w@y).
+ */
+static struct span take_bare(struct span *text)
+{
+	struct span path = *text;
+	size_t i = 0;
+
+	while (i < text->len) {
+		struct span behind = skip_blanks(skip(*text, i));
+
+		if (is_blank(text->data[i])) {
+			if (!behind.len || !(is_joint(behind.data[0]) || behind.data[0] == '(' ||
+					     (i && is_joint(text->data[i - 1]))))
+				break;
+			i = text->len - behind.len;
+		}
+		i += unit_len(*text, i);
+	}
+	path.len = i;
+	if (!are_plain_parameters(skip(*text, i)) && !memchr(path.data, '@', path.len))
+		path.len = trim(*text).len;
+	*text = skip(*text, path.len);
+	return path;
+}
+
+static bool is_domain_byte(char c)
+{
+	return isalnum((unsigned char)c) || c == '-' || c == '.' || c == '_' || (unsigned char)c >= 0x80;
+}
+
+/* Of a dot-string, RFC 6531 included. */
+static bool is_local_byte(char c)
+{
+	return isalnum((unsigned char)c) || (unsigned char)c >= 0x80 ||
+	       (c && strchr("!#$%&'*+-/=?^_`{|}~.", c));
+}
+
+static bool is_literal_byte(char c)
+{
+	return c > ' ' && !strchr("[]()<>\\\"", c) && c != 0x7f;
+}
+
+/* A name, or an address literal "[192.0.2.1]". */
+static bool is_plain_domain(struct span domain)
+{
+	if (domain.len > 2 && domain.data[0] == '[' && domain.data[domain.len - 1] == ']')
+		return is_all((struct span){domain.data + 1, domain.len - 2}, is_literal_byte);
+	return domain.len && is_all(domain, is_domain_byte);
+}
+
+/*
+ * RFC 5321, 4.1.2: Mailbox, or a dot-string alone; or the null path. A quoted string alone is none: Postfix looks for an address
+ * in it.
+ */
+static bool is_plain_mailbox(struct span mailbox)
+{
+	bool quoted = mailbox.len && mailbox.data[0] == '"';
+	size_t len = 0;
+
+	if (!mailbox.len)
+		return true;
+	if (quoted)
+		len = quoted_len(mailbox);
+	while (!quoted && len < mailbox.len && is_local_byte(mailbox.data[len]))
+		len++;
+	if (!len || (quoted && (len == 1 || !is_all((struct span){mailbox.data, len}, is_text_byte))))
+		return false;
+	if (len == mailbox.len)
+		return !quoted;
+	return mailbox.data[len] == '@' && is_plain_domain(skip(mailbox, len + 1));
+}
+
+static bool is_route_byte(char c)
+{
+	return is_domain_byte(c) || c == '@' || c == ',';
+}
+
+/* Where the first colon stands; text.len: there is none. */
+static size_t colon_at(struct span text)
+{
+	size_t at = 0;
+
+	while (at < text.len && text.data[at] != ':')
+		at += unit_len(text, at);
+	return at < text.len ? at : text.len;
+}
+
+/* Drops a source route "@a,@b:" (RFC 5321, appendix C). False: it is none of that form, or not the only one. */
+static bool drop_route(struct span *path)
+{
+	bool plain = true, dropped = false;
+
+	while (path->len && path->data[0] == '@') {
+		size_t colon = colon_at(*path);
+
+		if (colon == path->len)
+			return false;
+		plain = plain && !dropped && is_all((struct span){path->data, colon}, is_route_byte);
+		*path = skip(*path, colon + 1);
+		dropped = true;
+	}
+	return plain && (path->len || !dropped);
+}
+
+/* Of a group "name:address;" (RFC 5322, 3.4) leaves the address. It is not plain in any case. */
+static void drop_group(struct span *path)
+{
+	size_t colon = colon_at(*path);
+
+	if (colon == path->len || path->data[path->len - 1] != ';')
+		return;
+	*path = skip(*path, colon + 1);
+	path->len--;
 }
 
 /* A path "<@a,@b:user@host>", "<>", or bare: the address without its route. The rest is the parameters. */
@@ -315,8 +341,11 @@ static void parse_path(struct span text, struct smtp_command *command, enum smtp
 	command->argument = trim(path);
 	plain = plain && command->argument.len == path.len;
 	plain = drop_route(&command->argument) && plain;
-	command->odd_address =
-		!plain || !is_plain_mailbox(command->argument) || !are_plain_parameters(command->parameters);
+	if (!is_plain_mailbox(command->argument)) {
+		drop_group(&command->argument);
+		plain = false;
+	}
+	command->odd_address = !plain || !are_plain_parameters(command->parameters);
 }
 
 size_t smtp_command_address(const struct smtp_command *command, char *address)
