@@ -223,7 +223,7 @@ check-tidy: $(SKELETON)
 
 check-cppcheck:
 	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
-		--suppress=missingIncludeSystem $(filter -D% -I%,$(CPPFLAGS)) user
+		--suppress=missingIncludeSystem $(filter -D% -Iinclude -Iuser,$(CPPFLAGS)) user
 
 # ---- The cost of watching ----------------------------------------------------------------------
 

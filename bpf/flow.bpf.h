@@ -200,8 +200,11 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 
 	if (new != TCP_SYN_SENT &&new != TCP_ESTABLISHED &&new != TCP_CLOSE)
 		return 0;
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP) {
+		if (!wire_hook && new == TCP_CLOSE) /* of Multipath TCP */
+			tables_forget(sk);
 		return 0;
+	}
 	if (socket_cookies)
 		state = FLOW_STATE_OF(sk, new != TCP_CLOSE);
 	else

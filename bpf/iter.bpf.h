@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The pieces of memory that a send names (struct iov_iter), whatever shape this kernel gives them.
+ *
+ * sendfile(), splice() and registered buffers of io_uring name pages. On x86-64 all memory is mapped in one piece, and so are
+ * the structs of all pages: from the beginnings of both, which the kernel chooses at boot, a page's address follows.
  */
 #ifndef SMTPSNOOP_ITER_BPF_H
 #define SMTPSNOOP_ITER_BPF_H
@@ -10,12 +13,13 @@
 enum memory {
 	MEMORY_USER,   /* user addresses */
 	MEMORY_KERNEL, /* kernel addresses */
-	MEMORY_NONE,   /* pages or nothing: it cannot be read by address (sendfile, splice) */
+	MEMORY_PAGES,  /* pages, whose addresses can be told */
+	MEMORY_NONE,   /* pages or nothing: it cannot be read by address */
 };
 
 /* Where a send's bytes lie: one piece, or an array of them. Kernel memory that lives as long as the call. */
 struct vector {
-	__u64 base;   /* the only piece's address, or the array's (struct iovec) */
+	__u64 base;   /* the only piece's address, or the array's (struct iovec; of pages, struct bio_vec) */
 	__u64 offset; /* into the first piece */
 	__u64 count;  /* bytes that are left */
 	__u32 pieces; /* 0: `base` is the only piece */
@@ -25,6 +29,20 @@ struct vector {
 };
 
 #define MSG_OOB 1
+
+_Static_assert(sizeof(struct bio_vec) == sizeof(struct iovec), "one stride for both");
+
+/* Where a page's bytes are; 0: not known. */
+static __always_inline __u64 page_address(__u64 page)
+{
+	__u64 pages = 0, memory = 0;
+
+	if (!page_offset_at || !vmemmap_at ||
+	    bpf_probe_read_kernel(&pages, sizeof(pages), (void *)vmemmap_at) ||
+	    bpf_probe_read_kernel(&memory, sizeof(memory), (void *)page_offset_at) || page < pages)
+		return 0;
+	return memory + (page - pages) / bpf_core_type_size(struct page) * 4096;
+}
 
 static __always_inline bool iter_is(const struct iov_iter *iter, __u32 type, __u32 wanted)
 {
@@ -58,6 +76,9 @@ static __always_inline void vector_of(const struct msghdr *msg, struct vector *v
 	} else if (iter_is(iter, type, bpf_core_enum_value(enum iter_type, ITER_KVEC))) {
 		vector->base = (__u64)BPF_CORE_READ(iter, kvec);
 		vector->memory = MEMORY_KERNEL;
+	} else if (page_offset_at && iter_is(iter, type, bpf_core_enum_value(enum iter_type, ITER_BVEC))) {
+		vector->base = (__u64)BPF_CORE_READ(iter, bvec);
+		vector->memory = MEMORY_PAGES;
 	} else {
 		vector->base = 0;
 		vector->memory = MEMORY_NONE;
@@ -67,7 +88,10 @@ static __always_inline void vector_of(const struct msghdr *msg, struct vector *v
 /* The piece at the front: its address and length, with the offset taken off. False: there is none. */
 static __always_inline bool vector_front(const struct vector *vector, __u64 *address, __u64 *len)
 {
-	struct iovec piece;
+	union {
+		struct iovec iov;
+		struct bio_vec pages;
+	} piece;
 
 	if (vector->memory == MEMORY_NONE || !vector->count)
 		return false;
@@ -78,8 +102,16 @@ static __always_inline bool vector_front(const struct vector *vector, __u64 *add
 	}
 	if (bpf_probe_read_kernel(&piece, sizeof(piece), (void *)vector->base))
 		return false;
-	*address = (__u64)piece.iov_base + vector->offset;
-	*len = piece.iov_len > vector->offset ? piece.iov_len - vector->offset : 0;
+	if (vector->memory == MEMORY_PAGES) {
+		__u64 page = page_address((__u64)piece.pages.bv_page);
+
+		*address = page ? page + piece.pages.bv_offset + vector->offset : 0;
+		*len = piece.pages.bv_len;
+	} else {
+		*address = (__u64)piece.iov.iov_base + vector->offset;
+		*len = piece.iov.iov_len;
+	}
+	*len = *len > vector->offset ? *len - vector->offset : 0;
 	if (*len > vector->count)
 		*len = vector->count;
 	return true;
@@ -101,9 +133,20 @@ static __always_inline void vector_advance(struct vector *vector, __u64 len, __u
 /* Reads `len` bytes of either memory; `len` is bounded by the caller for the verifier. */
 static __always_inline long memory_read(__u32 memory, void *out, __u32 len, __u64 address)
 {
-	if (memory == MEMORY_KERNEL)
+	if (memory != MEMORY_USER)
 		return bpf_probe_read_kernel(out, len, (void *)address);
 	return bpf_probe_read_user(out, len, (void *)address);
+}
+
+/* One page that is handed over (sendfile and splice, before 6.5). */
+static __always_inline void vector_of_page(const struct page *page, int offset, size_t size,
+					   struct vector *vector)
+{
+	__u64 address = page_address(address_of(page));
+
+	vector->base = address + (__u32)offset;
+	vector->count = size;
+	vector->memory = address ? MEMORY_KERNEL : MEMORY_NONE;
 }
 
 #endif

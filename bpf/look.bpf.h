@@ -20,10 +20,9 @@
 
 #include "maps.bpf.h"
 
-#define LOOK_LEN	  16U /* bytes that are looked at */
-#define TRIES_MAX	  24U /* records delivered of a flow in which neither side looks like SMTP yet */
-#define TRIES_REQUEST	  2U  /* of them, of one that opens with an HTTP request: the send and its segment */
-#define TRIES_GREETED_MAX 4096U /* the same where the server opened with 220: commands may trickle */
+#define LOOK_LEN      16U /* bytes that are looked at */
+#define TRIES_MAX     24U /* records delivered of a flow in which neither side looks like SMTP yet */
+#define TRIES_REQUEST 2U  /* of them, of one that opens with an HTTP request: the send and its segment */
 
 /* Four letters as the first load of a line sees them, in lower case. */
 #define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
@@ -139,8 +138,8 @@ static __always_inline enum look look_trickle(struct flow_state *state, __u64 lo
 }
 
 /*
- * Takes what a piece looks like into the state. A flow that once spoke SMTP leaves it only for TLS, and
- * only after a 220: bytes of a message may look like a TLS record as well.
+ * Takes what a piece looks like into the state. Where commands or a greeting passed, a TLS record counts only behind a 220, for
+ * bytes of a message may look like one; and only if the server answers with one, for a line of junk may as well.
  */
 static __always_inline void state_tx(struct flow_state *state, enum look look)
 {
@@ -152,7 +151,9 @@ static __always_inline void state_tx(struct flow_state *state, enum look look)
 		if (state->tx != LOOK_SMTP)
 			state->tx = LOOK_SMTP;
 	} else if (look == LOOK_TLS) {
-		if (state->tx != LOOK_TLS && (state->tx != LOOK_SMTP || state->go_ahead || !wire_hook)) {
+		if (wire_hook && (state->tx == LOOK_SMTP || state->rx == LOOK_SMTP)) {
+			state->tls_asked = state->go_ahead;
+		} else if (state->tx != LOOK_TLS) {
 			state->tx = LOOK_TLS;
 			state->id.flags |= FLOW_TLS;
 		}
@@ -164,22 +165,56 @@ static __always_inline void state_tx(struct flow_state *state, enum look look)
 	}
 }
 
-/* The first bytes of a piece that is received. Commands that come in make this the server's side. */
-static __always_inline void state_rx(struct flow_state *state, __u64 lo)
+static __always_inline bool is_digit(__u8 c)
 {
+	return c >= '0' && c <= '9';
+}
+
+/* A reply in plaintext: three digits, and a blank or a hyphen. */
+static __always_inline bool is_reply(__u64 lo)
+{
+	__u8 first = lo, second = lo >> 8, third = lo >> 16, fourth = lo >> 24;
+
+	return first >= '2' && first <= '5' && is_digit(second) && is_digit(third) &&
+	       (fourth == ' ' || fourth == '-' || fourth == '\r' || fourth == '\n');
+}
+
+/*
+ * The first bytes of a piece that is received. Commands that come in make this the server's side. A reply in plaintext
+ * says that what looked like TLS was none. True: TLS begins with this piece.
+ */
+static __always_inline bool state_rx(struct flow_state *state, __u64 lo)
+{
+	bool tls_begins = state->tls_asked && is_tls(lo);
+
+	if (tls_begins) {
+		state->tx = LOOK_TLS;
+		state->id.flags |= FLOW_TLS;
+	} else if (state->tx == LOOK_TLS && is_reply(lo)) {
+		state->tx = LOOK_UNKNOWN;
+		state->tries = state->tls_told = 0;
+		state->id.flags &= ~FLOW_TLS;
+	}
+	state->tls_asked = 0;
 	state->go_ahead = is_greeting(lo);
+	if (!state->go_ahead && !(state->id.flags & FLOW_FROM_START) && is_reply(lo)) {
+		/* of a connection older than the watch the greeting was not seen: each reply gives it a trial */
+		if (state->tx == LOOK_OTHER)
+			state->tx = LOOK_UNKNOWN;
+		state->tries = 0;
+		return tls_begins;
+	}
 	if (!state->go_ahead) {
 		if (state->rx == LOOK_UNKNOWN)
 			state->rx = LOOK_OTHER;
 		if (state->tx == LOOK_UNKNOWN && is_command(lo))
 			state->tx = LOOK_OTHER;
-		return;
+		return tls_begins;
 	}
 	state->rx = LOOK_SMTP;
 	if (state->tx == LOOK_OTHER)
 		state->tx = LOOK_UNKNOWN;
-	if (state->tx == LOOK_UNKNOWN)
-		state->tries = 0;
+	return tls_begins;
 }
 
 /* Whether the flow's bytes are delivered to user space. */
@@ -189,7 +224,7 @@ static __always_inline bool state_copied(const struct flow_state *state)
 		return true;
 	if (state->tx != LOOK_UNKNOWN)
 		return false;
-	return state->tries < (state->rx == LOOK_SMTP ? TRIES_GREETED_MAX : TRIES_MAX);
+	return state->rx == LOOK_SMTP || state->tries < TRIES_MAX;
 }
 
 /* Urgent data to a server that opened with 220, as far as that can be known: no verb need look like one. */

@@ -29,6 +29,8 @@ const volatile bool socket_storage = true; /* every program can use socket stora
 const volatile bool socket_cookies = true; /* tracing programs can make a socket's cookie (5.12) */
 const volatile __u32 ring_size = 8 << 20;  /* bytes of the ring buffer */
 const volatile __u32 own_tgid = 0;	   /* the watch itself */
+const volatile __u64 page_offset_at = 0;   /* address of the variable page_offset_base; 0: not known */
+const volatile __u64 vmemmap_at = 0;	   /* address of the variable vmemmap_base */
 
 /* ---- Shared with user space ---------------------------------------------------------------- */
 
@@ -122,14 +124,16 @@ enum look {
 
 struct flow_state {
 	struct flow_id id;
-	__u8 tx;       /* enum look: what this socket sends */
-	__u8 rx;       /* enum look: what it receives */
-	__u8 emitted;  /* user space has heard of the flow, and is owed its close */
-	__u8 tls_told; /* the segment in which TLS begins was passed on, or was not wanted */
-	__u8 go_ahead; /* the last segment to here opened with 220: a greeting, or the answer to STARTTLS */
-	__u8 pad[3];
-	__u32 tries; /* records delivered without a verdict */
-	__u64 head;  /* the last up to eight bytes of a line that was sent in small pieces */
+	__u8 tx;	/* enum look: what this socket sends */
+	__u8 rx;	/* enum look: what it receives */
+	__u8 emitted;	/* user space has heard of the flow, and is owed its close */
+	__u8 tls_told;	/* the segment in which TLS begins was passed on, or was not wanted */
+	__u8 go_ahead;	/* the last segment to here opened with 220: a greeting, or the answer to STARTTLS */
+	__u8 tls_asked; /* a TLS record was sent behind a 220, and its answer is not there yet */
+	__u8 on_wire;	/* the wire hook has seen what this socket sends */
+	__u8 kept;	/* the call under way is in `sends`, though the wire has its bytes most likely */
+	__u32 tries;	/* records delivered without a verdict */
+	__u64 head;	/* the last up to eight bytes of a line that was sent in small pieces */
 	__u32 head_len;
 	__u32 plain_seq; /* of a flow of plaintext: bytes sent so far */
 
@@ -199,10 +203,10 @@ static __always_inline struct flow_state *flow_hash_get(__u64 cookie, bool creat
 	return state;
 }
 
-/* A socket's address as a number: the verifier lets nothing be reckoned with a pointer that it knows. */
-static __always_inline __u64 address_of(const struct sock *sk)
+/* An address as a number: the verifier lets nothing be reckoned with a pointer that it knows. */
+static __always_inline __u64 address_of(const void *object)
 {
-	const struct sock *pointer = sk;
+	const void *pointer = object;
 	__u64 address = 0;
 
 	bpf_probe_read_kernel(&address, sizeof(address), &pointer);

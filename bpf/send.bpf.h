@@ -3,7 +3,7 @@
  * The send hook: who sends, and what it meant to send. One body, send_begin() and send_end(); below
  * it thin wrappers for each family of hooks:
  *
- *   fentry	  fentry and fexit of tcp_sendmsg_locked, tcp_sendpage_locked (before 6.5) and mptcp_sendmsg
+ *   fentry	  fentry and fexit of tcp_sendmsg_locked, do_tcp_sendpages (before 6.5) and mptcp_sendmsg
  *   kprobe	  kprobe and kretprobe of the same
  *   tracepoint	  tp_btf tcp_sendmsg_locked (at each turn of its loop) and sock_send_length
  *
@@ -12,6 +12,10 @@
  * at its end only what the beginning could not know: fewer bytes accepted, or a send that the
  * beginning did not see. Without the wire hook, the bytes are copied at the end: the kernel has by
  * then faulted in every page it read, and the accepted length is known.
+ *
+ * IPsec and segment routing change a segment before the wire hook sees it: it is no TCP there. Once bytes of a socket were
+ * transmitted, and none of them seen, the flow goes on as where there is no wire hook (FLOW_UNWIRED); what comes in is
+ * seen all the same.
  */
 #ifndef SMTPSNOOP_SEND_BPF_H
 #define SMTPSNOOP_SEND_BPF_H
@@ -21,8 +25,6 @@
 
 /* Pieces told of one send where there is no wire hook; the rest is a gap. */
 #define PIECES_MAX 1280 /* UIO_MAXIOV, and some pieces of more than SEND_PIECE_MAX */
-
-struct page; /* of sendfile, before 6.5: never looked into */
 
 /* A call under way, by task. */
 struct pending {
@@ -176,6 +178,12 @@ static __always_inline void emit_pieces(struct flow_state *state, __u64 id, stru
 	}
 }
 
+/* Whether the wire hook has the bytes of this socket. */
+static __always_inline bool is_wired(const struct flow_state *state)
+{
+	return wire_hook && !(state->id.flags & FLOW_UNWIRED);
+}
+
 /*
  * Looks at the first bytes of a send. False if they could not be read. `wire`: the wire sees them too, and gathers what
  * trickles; here it would be taken in twice.
@@ -218,14 +226,15 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct pending pending = {};
+	bool wire = is_wired(state);
 	__u8 socket_state;
 
 	/* With the wire hook, a flow that is something else is watched there. */
-	if (wire_hook && !state_copied(state))
+	if (wire && !state_copied(state))
 		return;
 	socket_state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (socket_state != TCP_ESTABLISHED && socket_state != TCP_CLOSE_WAIT) {
-		if (wire_hook)
+		if (wire)
 			return;
 		pending.late = 1; /* Fast Open */
 	}
@@ -235,22 +244,24 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 		return;
 	if (pending.late)
 		pending.look = 1;
-	else if (state->tx != LOOK_SMTP && !(wire_hook && state->rx == LOOK_SMTP))
-		pending.look = !send_look(state, &pending.vector, wire_hook);
-	if (!state_copied(state) && (wire_hook || !(pending.look || vector->urgent)))
+	else if (state->tx != LOOK_SMTP && !(wire && state->rx == LOOK_SMTP))
+		pending.look = !send_look(state, &pending.vector, wire);
+	if (!state_copied(state) && (wire || !(pending.look || vector->urgent)))
 		return;
 	if (!state->id.local_port)
 		flow_address(&state->id, sk);
 	state->entry_tid = id;
 	state->entry_seq = pending.seq;
 	state->entry_len = pending.vector.count;
-	if (wire_hook) {
-		emit_sender(state, 0);
-		emit_prefix(state, &pending.vector, pending.seq);
-		return;
+	if (!wire || !state->on_wire) {
+		pending.sk = (__u64)sk;
+		bpf_map_update_elem(&sends, &id, &pending, BPF_ANY);
+		state->kept = wire;
 	}
-	pending.sk = (__u64)sk;
-	bpf_map_update_elem(&sends, &id, &pending, BPF_ANY);
+	if (!wire)
+		return;
+	emit_sender(state, 0);
+	emit_prefix(state, &pending.vector, pending.seq);
 }
 
 static __always_inline void send_begin(const struct sock *sk, const struct msghdr *msg,
@@ -262,15 +273,17 @@ static __always_inline void send_begin(const struct sock *sk, const struct msghd
 	send_begin_vector(sk, &vector, state);
 }
 
-/* A page that sendfile or splice hands over (before 6.5): there is no address to read it at. */
-static __always_inline void send_begin_page(const struct sock *sk, size_t size, struct flow_state *state)
+/* A page that sendfile or splice hands over (before 6.5). */
+static __always_inline void send_begin_page(const struct sock *sk, const struct page *page, int offset,
+					    size_t size, struct flow_state *state)
 {
-	struct vector vector = {.count = size, .memory = MEMORY_NONE};
+	struct vector vector = {};
 
+	vector_of_page(page, offset, size, &vector);
 	send_begin_vector(sk, &vector, state);
 }
 
-/* The end of a call whose bytes the wire has. `seq_end`: the stream position behind the last one. */
+/* The end of a call whose bytes the wire has. */
 static __always_inline void send_end_wire(const struct sock *sk, struct flow_state *state, int ret)
 {
 	__u32 tid = bpf_get_current_pid_tgid(), accepted = ret > 0 ? ret : 0;
@@ -315,12 +328,34 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 	bpf_map_delete_elem(&sends, &id);
 }
 
+/*
+ * The end of a call that began before the wire hook had seen anything of its socket. The number of the next byte to be
+ * transmitted is set behind the hook's run, and under the socket's lock: if it has moved on by now, the hook saw the
+ * segment, or never will.
+ */
+static __always_inline void send_end_kept(const struct sock *sk, struct flow_state *state, int ret)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 next = BPF_CORE_READ((struct tcp_sock *)sk, snd_nxt);
+
+	state->kept = 0;
+	if (!state->on_wire && state->entry_tid == (__u32)id && (__s32)(next - state->entry_seq) > 0) {
+		state->id.flags |= FLOW_UNWIRED;
+		send_end_alone(sk, state, ret);
+		return;
+	}
+	bpf_map_delete_elem(&sends, &id);
+	send_end_wire(sk, state, ret);
+}
+
 static __always_inline void send_end(const struct sock *sk, struct flow_state *state, int ret)
 {
-	if (wire_hook)
-		send_end_wire(sk, state, ret);
-	else
+	if (!is_wired(state))
 		send_end_alone(sk, state, ret);
+	else if (state->kept)
+		send_end_kept(sk, state, ret);
+	else
+		send_end_wire(sk, state, ret);
 }
 
 /*
@@ -352,11 +387,12 @@ static __always_inline void send_end_mptcp(const struct sock *sk, int ret)
 	emit_claim(state, 0, ret, SEND_EXIT | SEND_SEQ_UNKNOWN | SEND_UNREADABLE);
 }
 
-/* ---- What is handed to TLS in the kernel -------------------------------------------------------- */
+/* ---- What TCP does not get as it was sent ------------------------------------------------------- */
 
 /*
- * The plaintext is seen where every protocol's sends begin, inet_sendmsg(), before TLS has it. It is a flow of its own,
- * whose bytes are the send side's alone, as where there is no wire hook.
+ * What is handed to TLS in the kernel is seen where every protocol's sends begin, inet_sendmsg(), before it is encrypted; and
+ * so is, where there is no wire hook, what is sent by Multipath TCP, whose subflows have no sends. Either is a flow of its own,
+ * whose bytes are the send side's alone.
  */
 static __always_inline bool is_ktls(const struct sock *sk)
 {
@@ -375,29 +411,59 @@ static __always_inline bool is_ktls(const struct sock *sk)
 	return (__u64)BPF_CORE_READ(sk, __sk_common.skc_prot, sendmsg) != plain_sendmsg;
 }
 
-static __always_inline void plaintext_begin(const struct socket *socket, const struct msghdr *msg)
+/* The flow's key of a socket whose sends are seen here; 0: TCP gets them as they are. */
+static __always_inline __u64 outer_key(const struct sock *sk, __u32 *flags)
+{
+	__u64 key = cookie_read(sk) ?: (__u64)sk;
+
+	if (is_ktls(sk))
+		return key ^ FLOW_KEY_PLAINTEXT;
+	if (wire_hook || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP)
+		return 0;
+	*flags = FLOW_MPTCP;
+	return key;
+}
+
+static __always_inline void outer_begin(const struct sock *sk, const struct vector *vector)
 {
 	__u64 id = bpf_get_current_pid_tgid() | CALL_OUTER, key;
-	const struct sock *sk = BPF_CORE_READ(socket, sk);
 	struct pending pending = {};
 	struct flow_state *state;
+	__u32 flags = 0;
 
-	if (!is_ktls(sk))
-		return;
-	key = cookie_read(sk);
-	state = flow_hash_get((key ? key : (__u64)sk) ^ FLOW_KEY_PLAINTEXT, true);
+	key = sk ? outer_key(sk, &flags) : 0;
+	state = key ? flow_hash_get(key, true) : NULL;
 	if (!state)
 		return;
-	if (!state->id.local_port)
+	if (!state->id.local_port) {
+		state->id.flags |= flags;
 		flow_address(&state->id, sk);
-	vector_of(msg, &pending.vector);
+	}
+	pending.vector = *vector;
 	pending.sk = state->id.cookie;
 	if (state->tx != LOOK_SMTP)
 		pending.look = !send_look(state, &pending.vector, false);
 	bpf_map_update_elem(&sends, &id, &pending, BPF_ANY);
 }
 
-static __always_inline void plaintext_end(int ret)
+static __always_inline void outer_begin_message(const struct socket *socket, const struct msghdr *msg)
+{
+	struct vector vector;
+
+	vector_of(msg, &vector);
+	outer_begin(BPF_CORE_READ(socket, sk), &vector);
+}
+
+static __always_inline void outer_begin_page(const struct socket *socket, const struct page *page, int offset,
+					     size_t size)
+{
+	struct vector vector = {};
+
+	vector_of_page(page, offset, size, &vector);
+	outer_begin(BPF_CORE_READ(socket, sk), &vector);
+}
+
+static __always_inline void outer_end(int ret)
 {
 	__u64 id = bpf_get_current_pid_tgid() | CALL_OUTER;
 	struct pending *pending = bpf_map_lookup_elem(&sends, &id);
@@ -472,17 +538,17 @@ int BPF_PROG(fexit_end, struct sock *sk, struct msghdr *msg, size_t size, int re
 	return 0;
 }
 
-SEC("fentry/tcp_sendpage_locked")
+SEC("fentry/do_tcp_sendpages")
 int BPF_PROG(fentry_page_begin, struct sock *sk, struct page *page, int offset, size_t size)
 {
 	struct flow_state *state = FLOW_STATE_OF(sk, true);
 
 	if (state)
-		send_begin_page(sk, size, state);
+		send_begin_page(sk, page, offset, size, state);
 	return 0;
 }
 
-SEC("fexit/tcp_sendpage_locked")
+SEC("fexit/do_tcp_sendpages")
 int BPF_PROG(fexit_page_end, struct sock *sk, struct page *page, int offset, size_t size, int flags, int ret)
 {
 	struct flow_state *state = FLOW_STATE_OF(sk, false);
@@ -502,28 +568,43 @@ int BPF_PROG(fexit_mptcp_end, struct sock *sk, struct msghdr *msg, size_t size, 
 SEC("fentry/inet_sendmsg")
 int BPF_PROG(fentry_inet_begin, struct socket *sock, struct msghdr *msg)
 {
-	plaintext_begin(sock, msg);
+	outer_begin_message(sock, msg);
 	return 0;
 }
 
 SEC("fexit/inet_sendmsg")
 int BPF_PROG(fexit_inet_end, struct socket *sock, struct msghdr *msg, size_t size, int ret)
 {
-	plaintext_end(ret);
+	outer_end(ret);
 	return 0;
 }
 
 SEC("fentry/inet6_sendmsg")
 int BPF_PROG(fentry_inet6_begin, struct socket *sock, struct msghdr *msg)
 {
-	plaintext_begin(sock, msg);
+	outer_begin_message(sock, msg);
 	return 0;
 }
 
 SEC("fexit/inet6_sendmsg")
 int BPF_PROG(fexit_inet6_end, struct socket *sock, struct msghdr *msg, size_t size, int ret)
 {
-	plaintext_end(ret);
+	outer_end(ret);
+	return 0;
+}
+
+SEC("fentry/inet_sendpage")
+int BPF_PROG(fentry_inet_page_begin, struct socket *sock, struct page *page, int offset, size_t size)
+{
+	outer_begin_page(sock, page, offset, size);
+	return 0;
+}
+
+SEC("fexit/inet_sendpage")
+int BPF_PROG(fexit_inet_page_end, struct socket *sock, struct page *page, int offset, size_t size, int flags,
+	     int ret)
+{
+	outer_end(ret);
 	return 0;
 }
 
@@ -605,19 +686,19 @@ int BPF_KRETPROBE(kretprobe_end, int ret)
 	return 0;
 }
 
-SEC("kprobe/tcp_sendpage_locked")
+SEC("kprobe/do_tcp_sendpages")
 int BPF_KPROBE(kprobe_page_begin, struct sock *sk, struct page *page, int offset, size_t size)
 {
 	struct flow_state *state = flow_hash_of(sk, true);
 
 	if (state)
-		send_begin_page(sk, size, state);
+		send_begin_page(sk, page, offset, size, state);
 	if (!state || state_copied(state))
 		call_begin(sk, 0);
 	return 0;
 }
 
-SEC("kretprobe/tcp_sendpage_locked")
+SEC("kretprobe/do_tcp_sendpages")
 int BPF_KRETPROBE(kretprobe_page_end, int ret)
 {
 	kretprobe_send_end(ret);
@@ -644,28 +725,42 @@ int BPF_KRETPROBE(kretprobe_mptcp_end, int ret)
 SEC("kprobe/inet_sendmsg")
 int BPF_KPROBE(kprobe_inet_begin, struct socket *sock, struct msghdr *msg)
 {
-	plaintext_begin(sock, msg);
+	outer_begin_message(sock, msg);
 	return 0;
 }
 
 SEC("kretprobe/inet_sendmsg")
 int BPF_KRETPROBE(kretprobe_inet_end, int ret)
 {
-	plaintext_end(ret);
+	outer_end(ret);
 	return 0;
 }
 
 SEC("kprobe/inet6_sendmsg")
 int BPF_KPROBE(kprobe_inet6_begin, struct socket *sock, struct msghdr *msg)
 {
-	plaintext_begin(sock, msg);
+	outer_begin_message(sock, msg);
 	return 0;
 }
 
 SEC("kretprobe/inet6_sendmsg")
 int BPF_KRETPROBE(kretprobe_inet6_end, int ret)
 {
-	plaintext_end(ret);
+	outer_end(ret);
+	return 0;
+}
+
+SEC("kprobe/inet_sendpage")
+int BPF_KPROBE(kprobe_inet_page_begin, struct socket *sock, struct page *page, int offset, size_t size)
+{
+	outer_begin_page(sock, page, offset, size);
+	return 0;
+}
+
+SEC("kretprobe/inet_sendpage")
+int BPF_KRETPROBE(kretprobe_inet_page_end, int ret)
+{
+	outer_end(ret);
 	return 0;
 }
 

@@ -237,10 +237,8 @@ static __always_inline bool segment_look(struct __sk_buff *skb, struct flow_stat
 	} else if (bpf_skb_load_bytes(skb, segment->offset, first, bounded(len, LOOK_LEN))) {
 		return false;
 	}
-	if (!outbound) {
-		state_rx(state, first[0]);
-		return false;
-	}
+	if (!outbound)
+		return state_rx(state, first[0]);
 	state_tx(state, len < 8 ? look_trickle(state, first[0], len) : look_tx(first[0], first[1]));
 	if (state->tx != LOOK_TLS || state->tls_told)
 		return false;
@@ -294,6 +292,8 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 	tls_begins = segment_look(skb, state, &segment, outbound);
 	if (segment.urgent && outbound)
 		state_urgent(state);
+	if (outbound && !state->on_wire)
+		state->on_wire = 1;
 	if (tls_begins && (state->emitted || is_mail_port(segment.dest)))
 		goto copy;
 	if (!state_copied(state)) {

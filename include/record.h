@@ -174,6 +174,7 @@ enum flow_flag {
 	FLOW_MPTCP = 1 << 3,	  /* a subflow of Multipath TCP */
 	FLOW_FASTOPEN = 1 << 4,	  /* data went out in the SYN */
 	FLOW_TLS = 1 << 5,	  /* the client's side went over to TLS: copying has stopped */
+	FLOW_UNWIRED = 1 << 6, /* what it sends does not pass the wire hook as TCP (IPsec, segment routing) */
 };
 
 /*
@@ -277,12 +278,17 @@ enum counter {
 
 /* ---- Made by user space ------------------------------------------------------------------- */
 
+enum host_wire {
+	HOST_WIRE = 1 << 0,  /* the wire hook is attached */
+	HOST_PAGES = 1 << 1, /* what is sent as pages can be read at the send */
+};
+
 /* Which host, which hooks. The namespaces are the watch's own: names are given for ids of these alone. */
 struct host_record {
 	struct record h;
 	__u32 version; /* RECORD_VERSION */
 	__u32 hook;    /* enum capture_hook */
-	__u32 wire;    /* 1: the wire hook is attached */
+	__u32 wire;    /* enum host_wire */
 	__u32 ns_user;
 	__u32 ns_pid;
 	__u32 ns_mnt;

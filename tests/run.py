@@ -11,7 +11,6 @@ vm (Debian's kernels, and systemd, in QEMU), live (real clients, servers and ker
 
 import argparse
 import glob
-import glob
 import os
 import re
 import signal
@@ -58,7 +57,7 @@ class Count:
         """A runner that prints `ok NAME`, `FAIL NAME` and `skip NAME: why` itself."""
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    stdin=subprocess.DEVNULL, text=True, errors="replace")
-        last, deadline = "", time.monotonic() + timeout
+        last, deadline, failed_before = "", time.monotonic() + timeout, self.failed
         for line in process.stdout:
             last = line.rstrip("\n") or last
             if re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped", last):
@@ -73,6 +72,8 @@ class Count:
         status = process.wait()
         if not re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped", last):
             self.tell("FAIL", f"{prefix}: it ended early, with status {status}", detail=last)
+        elif status and self.failed == failed_before:
+            self.tell("FAIL", f"{prefix}: no test failed, and its status is {status}", detail=last)
 
 
 def check(count, _):
@@ -191,7 +192,7 @@ def vm(count, options):
         count.tell("skip", f"vm: no virtual machine is made on {os.uname().machine} yet")
         return
     count.lines("vm", PYTHON, "tests/vm/test_kernels.py", options.build, timeout=2700)
-    count.lines("vm", PYTHON, "tests/vm/test_systemd.py", options.build, timeout=600)
+    count.lines("vm", PYTHON, "tests/vm/test_systemd.py", options.build, timeout=1200)
 
 
 def live(count, options):

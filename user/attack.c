@@ -64,6 +64,8 @@ BY_DIALOGUE(uring_fixed)
 BY_DIALOGUE(uring_polled)
 BY_DIALOGUE(uring_zerocopy)
 BY_DIALOGUE(uring_splice)
+BY_DIALOGUE(uring_zerocopy_fixed)
+BY_DIALOGUE(device)
 AT_ONCE(cold, 0)
 AT_ONCE(hole, 0)
 AT_ONCE(huge, 0)
@@ -93,14 +95,19 @@ const struct attack attacks[] = {
 	{"uring-fixed", "io_uring: write from a registered buffer", dialogue_uring_fixed},
 	{"uring-polled", "io_uring: send by a polling kernel thread", dialogue_uring_polled},
 	{"uring-zerocopy", "io_uring: zero-copy send", dialogue_uring_zerocopy},
+	{"uring-zerocopy-fixed", "io_uring: zero-copy send of a registered buffer",
+	 dialogue_uring_zerocopy_fixed},
 	{"uring-splice", "io_uring: splice", dialogue_uring_splice},
 	{"fastopen", "TCP Fast Open: data in the SYN", run_fastopen},
 	{"fastopen-connect", "TCP_FASTOPEN_CONNECT", run_fastopen_connect},
 	{"mptcp", "Multipath TCP", run_mptcp},
 	{"smc", "SMC that falls back to TCP", run_smc},
 	{"ktls", "TLS in the kernel (kTLS): the plaintext", run_ktls},
+	{"ktls-sendfile", "TLS in the kernel: the plaintext of sendfile()", run_ktls_sendfile},
 	{"ipv6", "IPv6", run_inet6},
+	{"scoped", "IPv6, a link-local address", run_scoped},
 	{"ipv4-mapped", "IPv4 over an IPv6 socket", run_mapped},
+	{"encapsulated", "in packets that the route wraps up (SRv6)", run_encapsulated},
 	{"netns", "in a network namespace of its own", run_netns},
 	{"container", "in user, pid, mount and network namespaces", run_container},
 	{"inherited", "inherited: a child sends, and ends at once", run_inherited},
@@ -110,14 +117,21 @@ const struct attack attacks[] = {
 	{"fetched", "fetched from the one that connected (pidfd_getfd)", run_fetched},
 	{"turns", "two processes take turns on one connection", run_turns},
 	{"thread", "a thread with another name sends", run_thread},
+	{"older", "on a connection older than the watch", run_older},
 	{"accepted", "a client on a connection that was accepted", run_accepted},
 	{"junk", "junk in front of the verb in every send", run_junk},
+	{"pieces", "junk by the byte, then none begins with a verb", run_pieces},
+	{"fake-tls", "a line like TLS, then none begins with a verb", run_fake_tls},
+	{"urgent", "a byte of urgent data in each verb", run_urgent},
 	{"cold", "from file pages that nobody has touched", once_cold},
 	{"hole", "from behind a hole in a file, across a page's end", once_hole},
 	{"huge", "from a huge page", once_huge},
+	{"device", "from memory that a driver maps (io_uring's)", dialogue_device},
 	{"rewritten", "another thread rewrites the bytes all the while", run_rewritten},
 	{"unmapped", "another thread unmaps them during the call", run_unmapped},
 	{"userfault", "from a page that user space makes at the read", run_userfault},
+	{"changed-later", "a page changes when it has left (vmsplice)", run_changed_later},
+	{"blocked", "while sends by the dozen block", run_blocked},
 	{"raw-socket", "TCP in user space over a raw socket", run_raw_socket},
 	{"packet-socket", "TCP in user space over a packet socket", run_packet_socket},
 };

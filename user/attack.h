@@ -37,6 +37,7 @@ struct attack_target {
 	struct attack_server server;
 	char sender[64];    /* the reverse-path */
 	char recipient[64]; /* the only one */
+	int older_fd;	    /* a connection that was made, and greeted, before the watch began; -1: none */
 	struct attack_shared *shared;
 };
 
@@ -54,5 +55,11 @@ enum attack_status attack_run(const struct attack *attack, const struct attack_t
 
 /* Starts the servers in a child, which ends with its parent. Returns 0 or a negative errno. */
 int attack_serve(struct attack_server *server);
+
+/* The same on every IPv6 address: in a network namespace of one's own alone. */
+int attack_serve_anywhere(struct attack_server *server);
+
+/* A connection to it, greeted; -1: none. */
+int attack_connect_greeted(const struct attack_server *server);
 
 #endif

@@ -110,6 +110,18 @@ enum attack_status run_ktls(const struct attack_target *target)
 	return attack_dialogue(target, fd, attack_send);
 }
 
+/* Pages of a file become TLS records: no memory of the process has the text. */
+enum attack_status run_ktls_sendfile(const struct attack_target *target)
+{
+	int fd = attack_connect(target->server.ktls_port);
+
+	if (fd < 0)
+		return attack_failed(target, "connect");
+	if (attack_ktls(fd, ATTACK_TLS_TX))
+		return attack_unavailable(target, "TLS in the kernel");
+	return attack_dialogue(target, fd, way_sendfile);
+}
+
 /* Data in the SYN needs a cookie, which the first connection brings. */
 enum attack_status run_fastopen(const struct attack_target *target)
 {
@@ -396,6 +408,15 @@ enum attack_status run_thread(const struct attack_target *target)
 		return attack_failed(target, "connect");
 	pthread_join(thread, NULL);
 	return threaded.sent ? attack_taken(target, threaded.fd) : attack_failed(target, "send");
+}
+
+/* The connection was made, and the greeting read, before the watch began. */
+enum attack_status run_older(const struct attack_target *target)
+{
+	if (target->older_fd < 0)
+		return attack_failed(target, "connect");
+	return send_text(target, target->older_fd) ? attack_taken(target, target->older_fd)
+						   : attack_failed(target, "send");
 }
 
 /* The server calls back, and is then spoken to as by any client: on a connection that was accepted. */

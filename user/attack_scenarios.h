@@ -27,6 +27,18 @@ enum attack_status run_rewritten(const struct attack_target *target);
 enum attack_status run_unmapped(const struct attack_target *target);
 enum attack_status run_userfault(const struct attack_target *target);
 
+enum attack_status run_older(const struct attack_target *target);
+enum attack_status run_ktls_sendfile(const struct attack_target *target);
+
+/* What the peer reads is not what each send shows: see attack_stream.c. */
+enum attack_status run_urgent(const struct attack_target *target);
+enum attack_status run_pieces(const struct attack_target *target);
+enum attack_status run_fake_tls(const struct attack_target *target);
+enum attack_status run_changed_later(const struct attack_target *target);
+enum attack_status run_blocked(const struct attack_target *target);
+enum attack_status run_scoped(const struct attack_target *target);
+enum attack_status run_encapsulated(const struct attack_target *target);
+
 /* Raw and packet sockets, with TCP in user space: see attack_raw.c. */
 enum attack_status run_raw_socket(const struct attack_target *target);
 enum attack_status run_packet_socket(const struct attack_target *target);

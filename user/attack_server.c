@@ -100,10 +100,11 @@ _Noreturn static void serve_call(int fd)
 
 enum { LISTEN_TCP, LISTEN_IPV6, LISTEN_MPTCP, LISTEN_SMC, LISTEN_KTLS, LISTEN_CALL, LISTEN_COUNT };
 
-/* A listener on a free port of loopback. -1: this kernel has no such sockets. */
-static int listen_on(int family, int protocol, uint16_t *port)
+/* A listener on a free port of loopback, or of any IPv6 address. -1: this kernel has no such sockets. */
+static int listen_on(int family, int protocol, uint16_t *port, bool anywhere)
 {
-	struct sockaddr_in6 loopback6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	struct sockaddr_in6 loopback6 = {.sin6_family = AF_INET6,
+					 .sin6_addr = anywhere ? in6addr_any : in6addr_loopback};
 	struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	bool ipv6 = family == AF_INET6;
 	const void *addr = ipv6 ? (const void *)&loopback6 : (const void *)&loopback;
@@ -157,19 +158,19 @@ _Noreturn static void serve(const int listeners[LISTEN_COUNT])
 	}
 }
 
-int attack_serve(struct attack_server *server)
+static int start(struct attack_server *server, bool anywhere)
 {
 	int listeners[LISTEN_COUNT] = {};
 
 	memset(server, 0, sizeof(*server));
-	listeners[LISTEN_TCP] = listen_on(AF_INET, 0, &server->port);
+	listeners[LISTEN_TCP] = listen_on(AF_INET, 0, &server->port, false);
 	if (listeners[LISTEN_TCP] < 0)
 		return -errno;
-	listeners[LISTEN_IPV6] = listen_on(AF_INET6, 0, &server->ipv6_port);
-	listeners[LISTEN_MPTCP] = listen_on(AF_INET, ATTACK_IPPROTO_MPTCP, &server->mptcp_port);
-	listeners[LISTEN_SMC] = listen_on(ATTACK_AF_SMC, 0, &server->smc_port);
-	listeners[LISTEN_KTLS] = listen_on(AF_INET, 0, &server->ktls_port);
-	listeners[LISTEN_CALL] = listen_on(AF_INET, 0, &server->call_port);
+	listeners[LISTEN_IPV6] = listen_on(AF_INET6, 0, &server->ipv6_port, anywhere);
+	listeners[LISTEN_MPTCP] = listen_on(AF_INET, ATTACK_IPPROTO_MPTCP, &server->mptcp_port, false);
+	listeners[LISTEN_SMC] = listen_on(ATTACK_AF_SMC, 0, &server->smc_port, false);
+	listeners[LISTEN_KTLS] = listen_on(AF_INET, 0, &server->ktls_port, false);
+	listeners[LISTEN_CALL] = listen_on(AF_INET, 0, &server->call_port, false);
 	server->pid = fork();
 	if (server->pid == 0)
 		serve(listeners);
@@ -178,4 +179,25 @@ int attack_serve(struct attack_server *server)
 			close(listeners[i]);
 	}
 	return server->pid < 0 ? -errno : 0;
+}
+
+int attack_serve(struct attack_server *server)
+{
+	return start(server, false);
+}
+
+int attack_serve_anywhere(struct attack_server *server)
+{
+	return start(server, true);
+}
+
+int attack_connect_greeted(const struct attack_server *server)
+{
+	int fd = attack_connect(server->port);
+
+	if (fd >= 0 && attack_reply(fd) == 220)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }

@@ -20,6 +20,7 @@
 #define ENTRIES	     4U
 #define WAIT_STEPS   5000U
 #define OP_SEND_ZC   47 /* IORING_OP_SEND_ZC, 6.0 */
+#define FIXED_BUF    4	/* IORING_RECVSEND_FIXED_BUF, 6.0 */
 #define POLL_IDLE_MS 100U
 
 struct uring {
@@ -216,4 +217,35 @@ int way_uring_splice(int fd, const char *data, size_t len)
 	close(pipe_fds[0]);
 	close(pipe_fds[1]);
 	return n == (int)len ? 0 : -1;
+}
+
+int way_uring_zerocopy_fixed(int fd, const char *data, size_t len)
+{
+	struct iovec buffer = {(char *)data, len};
+	struct io_uring_sqe request = {.opcode = OP_SEND_ZC, .fd = fd, .ioprio = FIXED_BUF};
+	struct uring ring;
+	int error;
+
+	if (uring_open(&ring, false))
+		return -1;
+	error = (int)syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_BUFFERS, &buffer, 1);
+	if (!error)
+		error = uring_all(&ring, &request, data, len);
+	uring_close(&ring);
+	return error;
+}
+
+int way_device(int fd, const char *data, size_t len)
+{
+	struct uring ring;
+	int error = -1;
+
+	if (uring_open(&ring, false))
+		return -1;
+	if (len <= ENTRIES * sizeof(struct io_uring_sqe)) {
+		memcpy(ring.entries, data, len);
+		error = send(fd, ring.entries, len, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -1;
+	}
+	uring_close(&ring);
+	return error;
 }

@@ -40,6 +40,7 @@ struct capture {
 	size_t link_count;
 	enum hook hook;
 	bool wire;
+	bool pages; /* what is sent as pages can be read at the send */
 	char wire_why[CAPTURE_WHY_MAX];
 	capture_record_fn on_record; /* during a drain */
 	void *context;
@@ -100,7 +101,8 @@ static bool kernel_has(const struct btf *kernel, const char *function)
 /* Of the functions that are hooked, those that not every kernel has: what passes there passes elsewhere in others. */
 static bool target_missing(const struct bpf_program *program, const struct btf *kernel)
 {
-	static const char *const optional[] = {"tcp_sendpage_locked", "mptcp_sendmsg", "inet6_sendmsg"};
+	static const char *const optional[] = {"do_tcp_sendpages", "inet_sendpage", "mptcp_sendmsg",
+					       "inet6_sendmsg"};
 	const char *target = strchr(bpf_program__section_name(program), '/');
 
 	for (size_t i = 0; target && i < sizeof(optional) / sizeof(optional[0]); i++) {
@@ -130,11 +132,36 @@ static bool program_wanted(const char *name, enum hook hook, bool wire)
 	return true;
 }
 
+/*
+ * The addresses of the two variables that tell where memory and its pages are mapped (x86-64 with KALLSYMS_ALL). False: this
+ * kernel does not tell them.
+ */
+static bool find_page_symbols(uint64_t *page_offset, uint64_t *vmemmap)
+{
+	FILE *file = fopen("/proc/kallsyms", "re");
+	char line[512], name[256];
+	unsigned long long address;
+
+	*page_offset = *vmemmap = 0;
+	while (file && !(*page_offset && *vmemmap) && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%llx %*c %255s", &address, name) != 2)
+			continue;
+		if (strcmp(name, "page_offset_base") == 0)
+			*page_offset = address;
+		else if (strcmp(name, "vmemmap_base") == 0)
+			*vmemmap = address;
+	}
+	if (file)
+		fclose(file);
+	return *page_offset && *vmemmap;
+}
+
 static int capture_load(struct capture *capture, const struct capture_options *options)
 {
 	uint32_t ring_size = options->ring_size ? options->ring_size : RING_SIZE_DEFAULT;
 	struct btf *kernel = btf__load_vmlinux_btf();
 	struct bpf_program *program;
+	uint64_t page_offset, vmemmap;
 	int error;
 
 	if (!kernel)
@@ -158,6 +185,9 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 						    capture->skeleton->rodata->socket_cookies &&
 						    kernel_has(kernel, "bpf_sk_storage_get_tracing");
 	btf__free(kernel);
+	capture->pages = find_page_symbols(&page_offset, &vmemmap);
+	capture->skeleton->rodata->page_offset_at = capture->pages ? page_offset : 0;
+	capture->skeleton->rodata->vmemmap_at = capture->pages ? vmemmap : 0;
 	capture->skeleton->rodata->ring_size = ring_size;
 	error = bpf_map__set_max_entries(capture->skeleton->maps.ring, ring_size);
 	return error ? error : smtpsnoop_bpf__load(capture->skeleton);
@@ -359,6 +389,11 @@ enum hook capture_hook(const struct capture *capture)
 bool capture_wire(const struct capture *capture)
 {
 	return capture->wire;
+}
+
+bool capture_pages(const struct capture *capture)
+{
+	return capture->pages;
 }
 
 const char *capture_wire_why(const struct capture *capture)

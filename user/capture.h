@@ -20,6 +20,7 @@
 struct capture_trial {
 	enum hook hook;
 	bool wire;
+	bool pages;
 	int error; /* 0, or a negative errno */
 	char why[CAPTURE_WHY_MAX];
 };
@@ -46,6 +47,10 @@ void capture_close(struct capture *capture); /* NULL is allowed */
 
 enum hook capture_hook(const struct capture *capture);
 bool capture_wire(const struct capture *capture);
+
+/* Whether what is sent as pages (sendfile, splice) can be read at the send: this kernel tells where they are. */
+bool capture_pages(const struct capture *capture);
+
 /* Why the wire hook is not attached, though it was asked for; "" if it is. */
 const char *capture_wire_why(const struct capture *capture);
 

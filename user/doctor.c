@@ -201,6 +201,7 @@ static int try_hook(enum hook hook, bool wire, struct capture_trial *trial)
 
 	if (!error)
 		trial->wire = capture_wire(capture);
+	trial->pages = !error && capture_pages(capture);
 	if (!error && !trial->wire)
 		snprintf(trial->why, sizeof(trial->why), "%s", capture_wire_why(capture));
 	capture_close(capture);
@@ -209,23 +210,25 @@ static int try_hook(enum hook hook, bool wire, struct capture_trial *trial)
 }
 
 /* Prints a line for each family; the first that works, or HOOK_COUNT. */
-static enum hook print_hooks(const struct options *options, bool *wire, char *wire_why)
+static enum hook print_hooks(const struct options *options, bool *wire, bool *pages, char *wire_why)
 {
 	enum hook chosen = HOOK_COUNT;
 
-	*wire = false;
+	*wire = *pages = false;
 	for (enum hook hook = HOOK_FENTRY; hook <= HOOK_TRACEPOINT; hook++) {
 		struct capture_trial trial = {.hook = hook};
-		bool wanted = options->hook == HOOK_AUTO || options->hook == hook;
 
+		if (options->hook != HOOK_AUTO && options->hook != hook)
+			continue;
 		try_hook(hook, options->wire, &trial);
-		if (!trial.error && wanted && chosen == HOOK_COUNT) {
+		if (!trial.error && chosen == HOOK_COUNT) {
 			chosen = hook;
 			*wire = trial.wire;
+			*pages = trial.pages;
 			snprintf(wire_why, CAPTURE_WHY_MAX, "%s", trial.why);
 		}
-		printf("%-12s%-12s%-5s%s\n", hook == HOOK_FENTRY ? "send hooks" : "", hook_name(hook),
-		       trial.error ? "no" : "yes",
+		printf("%-12s%-12s%-5s%s\n", hook == HOOK_FENTRY || options->hook == hook ? "send hooks" : "",
+		       hook_name(hook), trial.error ? "no" : "yes",
 		       trial.error	? trial.why
 		       : chosen == hook ? "chosen"
 					: "");
@@ -238,7 +241,7 @@ int command_doctor(const struct options *options)
 	char wire_why[CAPTURE_WHY_MAX] = "";
 	const char *const *blind;
 	enum hook chosen;
-	bool wire;
+	bool wire, pages;
 	int status;
 
 	if (geteuid() != 0) {
@@ -246,7 +249,7 @@ int command_doctor(const struct options *options)
 		return STATUS_FAILED;
 	}
 	print_kernel();
-	chosen = print_hooks(options, &wire, wire_why);
+	chosen = print_hooks(options, &wire, &pages, wire_why);
 	if (chosen == HOOK_COUNT && options->hook == HOOK_AUTO && options->wire) {
 		struct capture_trial trial = {.hook = HOOK_NONE};
 
@@ -260,9 +263,10 @@ int command_doctor(const struct options *options)
 		return STATUS_FAILED;
 	}
 	printf("wire hook   %s\n", wire ? "yes" : options->wire ? wire_why : "not asked for");
-	blind = hook_blind(chosen, wire);
+	blind = hook_blind(chosen, wire, pages);
 	for (int i = 0; blind[i]; i++)
 		printf("%-12s%s\n", i ? "" : "cannot see", blind[i]);
 	status = self_test(options);
-	return options->attack && status == STATUS_DONE ? doctor_attack(options, chosen, wire) : status;
+	return options->attack && status == STATUS_DONE ? doctor_attack(options, chosen, wire, pages)
+							: status;
 }

@@ -81,7 +81,7 @@ static enum truth whole(const struct event *event)
 
 	if (event->capture.witness == WITNESS_DIFFER || !session || session->replies_surplus ||
 	    session->urgent_bytes || session->commands_after_starttls ||
-	    (transaction && transaction->smuggling))
+	    (transaction && (transaction->smuggling || transaction->odd_address)))
 		return NOT_SO;
 	if (!transaction)
 		return IS_SO;

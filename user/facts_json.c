@@ -166,7 +166,7 @@ static enum truth whole(const json_t *event)
 {
 	if (has_reason(event, "smtp_smuggling") || has_reason(event, "replies_unmatched") ||
 	    has_reason(event, "urgent_data") || has_reason(event, "commands_after_starttls") ||
-	    has_reason(event, "witnesses_differ"))
+	    has_reason(event, "odd_address") || has_reason(event, "witnesses_differ"))
 		return NOT_SO;
 	if (truth_at(event, "smtpsnoop.capture.complete") != IS_SO ||
 	    truth_at(event, "smtpsnoop.capture.mid_stream") != NOT_SO ||

@@ -11,6 +11,10 @@
  * may be out of order on a real network: a bounded number of segments waits for the hole before them
  * to be filled, at most STREAM_HOLD_NS. Repeated bytes are cut off.
  *
+ * Of a flow that does not look like mail the kernel side lets bytes pass uncopied, as many as there are. Behind 2 GiB of them
+ * the next ones look older than the last ones, and are not: nothing is repeated that is older than a window. There the stream
+ * goes on, behind a gap of unknown length, which counts no positions.
+ *
  * Senders. Each send claims a range of positions. Sends of one socket follow each other, so claims
  * are kept as a run-length list: from here on, this sender. A claim costs nothing while the same task
  * goes on sending. Prefixes of the sends wait in a short queue until the same positions pass on the
@@ -129,14 +133,35 @@ struct flow *flow_find(struct flow_table *table, uint64_t cookie)
 	return flow;
 }
 
+/*
+ * The flow that leaves a full table. Those with an open transaction go behind the others, so that they are not looked at
+ * again each time.
+ */
+static struct flow *flow_to_evict(struct flow_table *table)
+{
+	struct flow *first = table->oldest;
+
+	for (uint32_t i = 0; i < FLOWS_LOOKED_AT; i++) {
+		struct flow *flow = table->oldest;
+
+		if (!flow->smtp || smtp_oldest_open_position(flow->smtp) == UINT64_MAX)
+			return flow;
+		unlink_age(table, flow);
+		link_newest(table, flow);
+	}
+	return first;
+}
+
 static struct flow *flow_new(struct flow_table *table, uint64_t cookie, uint64_t time_ns)
 {
 	struct flow **head = bucket(table, cookie), *flow;
 
 	if (table->count >= FLOWS_MAX) {
+		struct flow *evicted = flow_to_evict(table);
+
 		table->evicted++;
-		table->on_evict(table->context, table->oldest);
-		flow_remove(table, table->oldest);
+		table->on_evict(table->context, evicted);
+		flow_remove(table, evicted);
 	}
 	flow = calloc(1, sizeof(*flow));
 	if (!flow)
@@ -272,9 +297,28 @@ static void keep(struct flow *flow, struct span data)
 		flow->budget->left -= data.len;
 }
 
+static int32_t ahead_of(const struct stream *stream, uint32_t seq)
+{
+	return (int32_t)(seq - stream->next_seq);
+}
+
+/* Whether bytes this far ahead are neither repeated nor forged: more was let pass than sequence numbers tell. */
+static bool has_jumped(const struct flow *flow, bool outbound, int32_t ahead)
+{
+	bool skipped = flow->id.flags & FLOW_SKIPPED;
+
+	if (ahead > (int32_t)STREAM_AHEAD_MAX)
+		return skipped && !outbound;
+	if (skipped)
+		return ahead < -(int32_t)STREAM_OLD_MAX;
+	return outbound && ahead < -(int32_t)STREAM_WINDOW_MAX;
+}
+
 void flow_urgent(struct flow *flow, uint32_t seq)
 {
-	if (flow->tx.started && (int32_t)(seq - flow->tx.next_seq) < 0)
+	int32_t ahead = ahead_of(&flow->tx, seq);
+
+	if (flow->tx.started && ahead < 0 && !has_jumped(flow, true, ahead))
 		return;
 	for (uint32_t i = 0; i < flow->urgent_count; i++) {
 		if (flow->urgent[i] == seq)
@@ -360,11 +404,6 @@ static void deliver_new(struct flow *flow, bool outbound, uint32_t seq, struct s
 	deliver(flow, outbound, data, len - (uint32_t)data.len, time_ns);
 }
 
-static int32_t ahead_of(const struct stream *stream, uint32_t seq)
-{
-	return (int32_t)(seq - stream->next_seq);
-}
-
 /* Delivers what was held and is in order now. */
 static void held_deliver(struct flow *flow, bool outbound, uint64_t time_ns)
 {
@@ -393,6 +432,17 @@ static void held_skip(struct flow *flow, bool outbound, uint64_t time_ns)
 	deliver(flow, outbound, (struct span){NULL, 0}, (uint32_t)ahead_of(stream, stream->held[0].seq),
 		time_ns);
 	held_deliver(flow, outbound, time_ns);
+}
+
+/* The stream goes on at `seq`, nobody knows how much further on. */
+static void stream_resume(struct flow *flow, bool outbound, uint32_t seq, uint64_t time_ns)
+{
+	struct stream *stream = outbound ? &flow->tx : &flow->rx;
+
+	while (stream->held_count)
+		held_skip(flow, outbound, time_ns);
+	(outbound ? smtp_client_gap : smtp_server_gap)(flow->smtp, 0, time_ns);
+	stream->next_seq = seq;
 }
 
 static void hold(struct flow *flow, bool outbound, uint32_t seq, struct span data, uint32_t len,
@@ -433,6 +483,10 @@ void flow_bytes(struct flow *flow, bool outbound, uint32_t seq, struct span data
 		stream->next_seq = seq;
 	}
 	ahead = ahead_of(stream, seq);
+	if (has_jumped(flow, outbound, ahead)) {
+		stream_resume(flow, outbound, seq, time_ns);
+		ahead = 0;
+	}
 	if (ahead > (int32_t)STREAM_AHEAD_MAX && !outbound)
 		return; /* forged or from another connection: TCP would not take it either */
 	if (ahead > 0 && outbound) {
@@ -483,6 +537,36 @@ int flow_sender_of_task(const struct flow *flow, const struct task_id *task)
 	return -1;
 }
 
+static bool sender_claims(const struct flow *flow, uint32_t sender)
+{
+	for (uint32_t i = 0; i < flow->claim_count; i++) {
+		if (flow->claims[i].sender == sender)
+			return true;
+	}
+	return false;
+}
+
+/* Drops the oldest sender that has no claim in an open transaction, nor behind it. False: there is none. */
+static bool sender_drop(struct flow *flow)
+{
+	uint64_t open = flow_open_position(flow);
+	uint32_t gone = 0;
+
+	flow_forget(flow, open);
+	while (gone < flow->sender_count && sender_claims(flow, gone))
+		gone++;
+	if (gone == flow->sender_count)
+		return false;
+	sender_unref(flow->senders[gone]);
+	flow->senders_forgotten = open;
+	flow->sender_count--;
+	memmove(&flow->senders[gone], &flow->senders[gone + 1],
+		(flow->sender_count - gone) * sizeof(flow->senders[0]));
+	for (uint32_t i = 0; i < flow->claim_count; i++)
+		flow->claims[i].sender -= flow->claims[i].sender > gone;
+	return true;
+}
+
 int flow_sender(struct flow *flow, struct sender *sender)
 {
 	for (uint32_t i = 0; i < flow->sender_count; i++) {
@@ -496,7 +580,7 @@ int flow_sender(struct flow *flow, struct sender *sender)
 		}
 		return (int)i;
 	}
-	if (flow->sender_count == FLOW_SENDERS_MAX) {
+	if (flow->sender_count == FLOW_SENDERS_MAX && !sender_drop(flow)) {
 		flow->senders_dropped++;
 		return -1;
 	}
@@ -533,6 +617,17 @@ static void claim_from(struct flow *flow, uint64_t start, uint32_t sender)
 	memmove(&flow->claims[at + 1], &flow->claims[at], (flow->claim_count - at) * sizeof(flow->claims[0]));
 	flow->claims[at] = (struct claim){.start = start, .sender = sender};
 	flow->claim_count++;
+}
+
+void flow_send_begins(struct flow *flow, uint32_t seq, bool fresh, uint64_t time_ns)
+{
+	int32_t ahead = ahead_of(&flow->tx, seq);
+
+	if (!flow->smtp || !flow->tx.started)
+		return;
+	/* What is new is never behind what was on the wire. */
+	if (has_jumped(flow, true, ahead) || (fresh && ahead < 0 && flow->id.flags & FLOW_SKIPPED))
+		stream_resume(flow, true, seq, time_ns);
 }
 
 void flow_claim(struct flow *flow, int sender, uint32_t seq, uint32_t len, struct span data)
@@ -615,8 +710,8 @@ bool flow_unclaimed(const struct flow *flow, uint64_t start, uint64_t end)
 {
 	if (end > smtp_client_position(flow->smtp))
 		end = smtp_client_position(flow->smtp);
-	return flow->claims_dropped || flow->senders_dropped || flow->claimed_end < end ||
-	       extent_touches(&flow->unclaimed, start, end);
+	return flow->claims_dropped || flow->senders_dropped || start < flow->senders_forgotten ||
+	       flow->claimed_end < end || extent_touches(&flow->unclaimed, start, end);
 }
 
 enum event_witness flow_witness(const struct flow *flow, uint64_t start, uint64_t end, bool wire)
@@ -626,6 +721,14 @@ enum event_witness flow_witness(const struct flow *flow, uint64_t start, uint64_
 	if (extent_touches(&flow->differed, start, end))
 		return WITNESS_DIFFER;
 	return extent_touches(&flow->compared, start, end) ? WITNESS_AGREE : WITNESS_WIRE_ONLY;
+}
+
+uint64_t flow_open_position(const struct flow *flow)
+{
+	uint64_t open = flow->smtp ? smtp_oldest_open_position(flow->smtp) : 0,
+		 line = flow->smtp ? smtp_client_line_position(flow->smtp) : 0;
+
+	return open < line ? open : line;
 }
 
 void flow_forget(struct flow *flow, uint64_t position)

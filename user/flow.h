@@ -14,15 +14,18 @@
 #include "identity.h"
 #include "smtp.h"
 
-#define FLOWS_MAX	  16384U /* flows kept; beyond, the one idle longest is ended and counted */
-#define FLOW_SENDERS_MAX  16U	 /* different senders kept of one flow */
-#define FLOW_CLAIMS_MAX	  64U	 /* changes of sender kept of one flow */
-#define FLOW_PREFIXES_MAX 16U	 /* sends that wait to be compared with the wire */
-#define FLOW_URGENT_MAX	  16U	 /* urgent bytes that were told and have not passed yet */
-#define STREAM_HELD_MAX	  16U	 /* segments that wait for one before them */
+#define FLOWS_MAX	  16384U /* flows kept; beyond, one is ended and counted */
+#define FLOWS_LOOKED_AT	  1024U	 /* idle longest, of which it is the first without an open transaction */
+#define FLOW_SENDERS_MAX  16U /* different senders kept of one flow; beyond, the oldest without a claim goes */
+#define FLOW_CLAIMS_MAX	  64U /* changes of sender kept of one flow */
+#define FLOW_PREFIXES_MAX 16U /* sends that wait to be compared with the wire */
+#define FLOW_URGENT_MAX	  16U /* urgent bytes that were told and have not passed yet */
+#define STREAM_HELD_MAX	  16U /* segments that wait for one before them */
 #define STREAM_HELD_BYTES 65536U
 #define STREAM_HOLD_NS	  1000000000ULL /* a hole older than this is a gap */
 #define STREAM_AHEAD_MAX  (1U << 24)	/* a segment further ahead than this is not of this stream */
+#define STREAM_OLD_MAX	  (1U << 24) /* of a flow with FLOW_SKIPPED: bytes older than this are not repeated */
+#define STREAM_WINDOW_MAX (1U << 30) /* the largest window (RFC 7323, 2.3): of no flow are they older */
 
 /* A segment that came before its turn. */
 struct held {
@@ -84,9 +87,10 @@ struct flow {
 	uint32_t sends_next;
 	struct smtp_session *peer; /* of an accepted connection, with the roles changed */
 
-	struct sender *senders[FLOW_SENDERS_MAX];
+	struct sender *senders[FLOW_SENDERS_MAX]; /* oldest first */
 	uint32_t sender_count;
-	uint32_t senders_dropped;
+	uint32_t senders_dropped;   /* that were not kept: every other one had a claim */
+	uint64_t senders_forgotten; /* of bytes before this position, not every sender is kept */
 	struct claim claims[FLOW_CLAIMS_MAX];
 	uint32_t claim_count;
 	uint32_t claims_dropped;
@@ -108,7 +112,10 @@ struct flow {
 
 struct flow_table;
 
-/* Called for a flow that must leave a full table; it is freed after the call. */
+/*
+ * Called for a flow that must leave a full table; it is freed after the call. It is the one that was idle longest of those
+ * without an open transaction, unless too many stand before it.
+ */
 typedef void (*flow_evict_fn)(void *context, struct flow *flow);
 
 /* NULL if there is no memory. */
@@ -136,20 +143,29 @@ void flow_bytes(struct flow *flow, bool outbound, uint32_t seq, struct span data
 /* Keeps the first `max` bytes of what the client says. To be called before any data; `budget` outlives the flow. */
 void flow_keep(struct flow *flow, struct mail_budget *budget, size_t max);
 
-/* Gives up on holes older than STREAM_HOLD_NS. */
 /* The byte at `seq` of what leaves is urgent data. To be called before flow_bytes() for it. */
 void flow_urgent(struct flow *flow, uint32_t seq);
 
+/* Gives up on holes older than STREAM_HOLD_NS. */
 void flow_tick(struct flow *flow, uint64_t time_ns);
 
 /* Gives up on every hole: the flow ends. */
 void flow_finish(struct flow *flow, uint64_t time_ns);
 
-/* Adds a sender, or finds it again; its index, or -1 if the flow's table is full. Takes its own reference. */
+/*
+ * Adds a sender, or finds it again; its index, or -1 if every other one sent bytes of what is open. Takes its own reference.
+ * Indexes from before are void.
+ */
 int flow_sender(struct flow *flow, struct sender *sender);
 
 /* The sender that this task was last told as; -1: none. */
 int flow_sender_of_task(const struct flow *flow, const struct task_id *task);
+
+/*
+ * A send is about to begin at `seq`; nothing of it was on the wire yet (`fresh`), or that is not known. To be called before
+ * flow_claim(): where so much was let pass that the sequence numbers went round, the stream goes on here.
+ */
+void flow_send_begins(struct flow *flow, uint32_t seq, bool fresh, uint64_t time_ns);
 
 /* The bytes [seq, seq + len) are the sender's; `data` is what it meant to send, to be compared (may be empty). */
 void flow_claim(struct flow *flow, int sender, uint32_t seq, uint32_t len, struct span data);
@@ -168,6 +184,9 @@ uint32_t flow_senders_of(const struct flow *flow, uint64_t start, uint64_t end, 
 bool flow_unclaimed(const struct flow *flow, uint64_t start, uint64_t end);
 
 enum event_witness flow_witness(const struct flow *flow, uint64_t start, uint64_t end, bool wire);
+
+/* From here on it matters who sent: the first byte of the oldest open transaction, or of a line that has not ended. */
+uint64_t flow_open_position(const struct flow *flow);
 
 /* Forgets what only concerned bytes before `position`. */
 void flow_forget(struct flow *flow, uint64_t position);

@@ -190,7 +190,8 @@ static void tell_host(struct live *live)
 	gethostname(name, sizeof(name) - 1);
 	record->version = RECORD_VERSION;
 	record->hook = capture_hook(live->capture);
-	record->wire = capture_wire(live->capture);
+	record->wire = (capture_wire(live->capture) ? HOST_WIRE : 0U) |
+		       (capture_pages(live->capture) ? HOST_PAGES : 0U);
 	record->ns_user = namespace_inode("/proc/self/ns/user");
 	record->ns_pid = namespace_inode("/proc/self/ns/pid");
 	record->ns_mnt = namespace_inode("/proc/self/ns/mnt");

@@ -84,7 +84,7 @@ static int64_t realtime(const struct pipeline *pipeline, uint64_t boot_ns)
 /* Whether the wire has the bytes of this flow: not what goes into TLS. */
 static bool on_wire(const struct pipeline *pipeline, const struct flow *flow)
 {
-	return pipeline->wire && !flow_key_is_plaintext(flow->id.cookie);
+	return pipeline->wire && !(flow->id.flags & FLOW_UNWIRED) && !flow_key_is_plaintext(flow->id.cookie);
 }
 
 static struct event *event_make(struct pipeline *pipeline, enum event_action action, uint64_t time_ns)
@@ -441,6 +441,8 @@ static void event_reasons(struct event *event)
 		event_reason(event, "mail_command_unseen");
 	if (event->transaction && event->transaction->smuggling)
 		event_reason(event, "smtp_smuggling");
+	if (event->transaction && event->transaction->odd_address)
+		event_reason(event, "odd_address");
 	if (event->transaction && event->transaction->mail && event->transaction->mail->repeated)
 		event_reason(event, "header_repeated");
 	if (event->transaction && event->transaction->mail && event->transaction->mail->truncated)
@@ -628,8 +630,15 @@ static void flow_end(struct pipeline *pipeline, struct flow *flow)
 	}
 }
 
+/* What is open of it goes out as it is, and as incomplete: what follows is not seen as a part of it. */
 static void on_evict(void *context, struct flow *flow)
 {
+	const struct pipeline *pipeline = context;
+
+	if (flow->smtp && smtp_oldest_open_position(flow->smtp) != UINT64_MAX) {
+		smtp_client_gap(flow->smtp, 0, pipeline->now_ns);
+		smtp_server_gap(flow->smtp, 0, pipeline->now_ns);
+	}
 	flow_end(context, flow);
 }
 
@@ -677,6 +686,8 @@ static void on_send(struct pipeline *pipeline, const struct send_record *record)
 		flow_claim_cut(flow, record->seq, record->len);
 		return;
 	}
+	if (!wire || record->flags & SEND_ENTRY)
+		flow_send_begins(flow, record->seq, wire, record->h.time_ns);
 	flow_claim(flow, sender, record->seq, record->len, wire ? data : (struct span){NULL, 0});
 	if (!wire)
 		flow_bytes(flow, true, record->seq, data, record->len, record->h.time_ns);
@@ -692,13 +703,10 @@ static void on_segment(struct pipeline *pipeline, const struct segment_record *r
 	flow_tick(flow, record->h.time_ns);
 	flow_bytes(flow, outbound, record->seq, (struct span){record->data, record->data_len}, record->len,
 		   record->h.time_ns);
-	if (outbound && record->flow.flags & FLOW_TLS && !flow->tls)
+	if (record->flow.flags & FLOW_TLS && !flow->tls)
 		flow_encrypted(pipeline, flow);
-	if (flow->claim_count > 1) {
-		uint64_t open = smtp_oldest_open_position(flow->smtp), now = smtp_client_position(flow->smtp);
-
-		flow_forget(flow, open < now ? open : now);
-	}
+	if (flow->claim_count > 1)
+		flow_forget(flow, flow_open_position(flow));
 }
 
 static void on_urgent(struct pipeline *pipeline, const struct urgent_record *record)
@@ -733,7 +741,7 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 	free(pipeline->host);
 	pipeline->host = host;
 	pipeline->hook = record->hook < HOOK_COUNT ? (enum hook)record->hook : HOOK_NONE;
-	pipeline->wire = record->wire;
+	pipeline->wire = record->wire & HOST_WIRE;
 	pipeline->own = (struct namespaces){.user = record->ns_user,
 					    .pid = record->ns_pid,
 					    .mnt = record->ns_mnt,
@@ -743,7 +751,7 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 	if (!event)
 		return;
 	event_identify(pipeline, event->id, record->h.time_ns, EVENT_STARTED, 0);
-	event->blind = hook_blind(pipeline->hook, pipeline->wire);
+	event->blind = hook_blind(pipeline->hook, pipeline->wire, record->wire & HOST_PAGES);
 	if (pipeline->decider)
 		memcpy(event->config_hash, decider_config(pipeline->decider)->sha256,
 		       sizeof(event->config_hash));
@@ -779,6 +787,19 @@ static void loss_tell(struct pipeline *pipeline, const __u64 counters[COUNTER_MA
 	if (event->stats)
 		*event->stats = lost;
 	event_hold(pipeline, event);
+}
+
+/* Likewise what was lost on this side alone: no record tells of that. */
+static void loss_look(struct pipeline *pipeline)
+{
+	__u64 counters[COUNTER_MAX];
+
+	if (flow_evicted(pipeline->flows) == pipeline->flows_evicted &&
+	    pipeline->budget.refused == pipeline->stats.content_refused)
+		return;
+	for (int i = 0; i < COUNTER_MAX; i++)
+		counters[i] = pipeline->counters[i];
+	loss_tell(pipeline, counters);
 }
 
 /* ---- Entry ---------------------------------------------------------------------------------- */
@@ -894,6 +915,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 		flow_tick(flow, pipeline->now_ns);
 		flow_look_at_open(pipeline, flow);
 	}
+	loss_look(pipeline);
 	want_relays(pipeline);
 }
 
@@ -908,6 +930,7 @@ void pipeline_finish(struct pipeline *pipeline, const char *reason)
 	}
 	if (pipeline->hooks.want_counters)
 		pipeline->hooks.want_counters(pipeline->hooks.context);
+	loss_look(pipeline);
 	while (pipeline->held_first) {
 		event_fill(pipeline, pipeline->held_first->event);
 		held_write_first(pipeline);

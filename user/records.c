@@ -115,8 +115,8 @@ static bool host_valid(const struct record *record)
 	const struct host_record *host = (const void *)record;
 
 	return record->len >= sizeof(*host) && fits(record, sizeof(*host), host->name_len) &&
-	       host->version == RECORD_VERSION && host->hook < HOOK_COUNT && host->wire <= 1 &&
-	       is_text(host->name, host->name_len, RECORD_NAME_MAX);
+	       host->version == RECORD_VERSION && host->hook < HOOK_COUNT &&
+	       host->wire <= (HOST_WIRE | HOST_PAGES) && is_text(host->name, host->name_len, RECORD_NAME_MAX);
 }
 
 static bool name_valid(const struct record *record)

@@ -79,6 +79,7 @@ struct smtp_transaction {
 	uint64_t missing_bytes; /* of the client's stream, within the transaction, that were not captured */
 	bool replies_missing;	/* replies were lost or do not add up: refusals and outcome may be wrong */
 	bool data_started;	/* DATA or BDAT was issued */
+	bool odd_address;	/* of a MAIL or RCPT: in a form from which servers may take another */
 	bool smuggling; /* an end of data that not every server takes for one, and a MAIL that did not wait */
 
 	uint16_t reply_code; /* the last reply to a command of the transaction, 0 if none */
@@ -166,6 +167,9 @@ bool smtp_session_is_smtp(const struct smtp_session *session);
 
 /* Bytes of the client's stream so far, gaps included: the position that the next byte gets. */
 uint64_t smtp_client_position(const struct smtp_session *session);
+
+/* The position of the first byte of a command line that has not ended; that of the next byte if there is none. */
+uint64_t smtp_client_line_position(const struct smtp_session *session);
 
 /* The position of the first byte of the open or oldest unanswered transaction; UINT64_MAX if there is none. */
 uint64_t smtp_oldest_open_position(const struct smtp_session *session);

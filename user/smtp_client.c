@@ -76,7 +76,7 @@ static void on_rcpt(struct smtp_session *session, const struct smtp_command *com
 {
 	struct open *open = session->current ? session->current : open_begin_unknown(session, time_ns);
 
-	if (open && smtp_transaction_add(open->transaction, command->argument))
+	if (open && smtp_transaction_add(open->transaction, command))
 		owed_add(session, OWED_RCPT, open, open->transaction->recipient_count - 1);
 	else
 		owed_add(session, OWED_OTHER, NULL, 0);
@@ -382,6 +382,7 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 		if (open->ended)
 			open_hand_out(session, open);
 	}
+	command.odd_address = command.odd_address || session->line_truncated;
 	session->facts.commands++;
 	if (session->replies && session->tls_next)
 		session->facts.commands_after_starttls = true;

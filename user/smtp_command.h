@@ -31,6 +31,7 @@ struct smtp_command {
 	struct span parameters; /* MAIL, RCPT: what follows the path; AUTH: the initial response */
 	uint64_t size;		/* BDAT: octets that follow */
 	bool last;		/* BDAT: LAST */
+	bool odd_address; /* MAIL, RCPT: no plain path of RFC 5321 (4.1.2): servers may take another address from it */
 };
 
 /*
@@ -39,6 +40,12 @@ struct smtp_command {
  * command is SMTP_VERB_NONE: a server answers it, and it does nothing. The spans are the line's.
  */
 struct smtp_command smtp_command_parse(struct span line);
+
+/*
+ * Writes the address of a MAIL or RCPT as a server most likely takes it: of an odd one, the argument without comments.
+ * `address` has room for argument.len bytes. Returns its length.
+ */
+size_t smtp_command_address(const struct smtp_command *command, char *address);
 
 /* Where the secret of an AUTH line begins (behind "AUTH mechanism "); the line's length if there is none. */
 size_t smtp_command_secret(struct span line);

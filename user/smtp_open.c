@@ -137,8 +137,7 @@ struct open *open_new(struct smtp_session *session, const struct smtp_command *c
 	if (!open)
 		return NULL;
 	open->transaction = smtp_transaction_new(0, session->line_start, time_ns);
-	if (!open->transaction ||
-	    !smtp_transaction_set_from(open->transaction, command->argument, command->parameters)) {
+	if (!open->transaction || !smtp_transaction_set_from(open->transaction, command)) {
 		open_free(open);
 		return NULL;
 	}
@@ -194,8 +193,12 @@ static uint32_t join_recipients(struct smtp_transaction *transaction, const stru
 {
 	uint32_t kept = 0;
 
-	while (kept < part->recipient_count &&
-	       smtp_transaction_add(transaction, smtp_transaction_recipient(part, kept))) {
+	while (kept < part->recipient_count) {
+		struct smtp_command command = {.argument = smtp_transaction_recipient(part, kept),
+					       .odd_address = part->odd_address};
+
+		if (!smtp_transaction_add(transaction, &command))
+			break;
 		transaction->recipients[transaction->recipient_count - 1].code = part->recipients[kept].code;
 		kept++;
 	}

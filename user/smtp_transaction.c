@@ -81,35 +81,50 @@ static int64_t keep(struct smtp_transaction *transaction, struct span text)
 	return offset;
 }
 
-bool smtp_transaction_set_from(struct smtp_transaction *transaction, struct span address,
-			       struct span parameters)
+/* Likewise the address of a command. */
+static int64_t keep_address(struct smtp_transaction *transaction, const struct smtp_command *command,
+			    uint32_t *len)
+{
+	int64_t offset = keep(transaction, command->argument);
+
+	transaction->odd_address = transaction->odd_address || command->odd_address;
+	if (offset < 0)
+		return offset;
+	*len = 0;
+	if (command->argument.len)
+		*len = (uint32_t)smtp_command_address(command, transaction->envelope + offset);
+	transaction->envelope_len = (uint32_t)offset + *len;
+	return offset;
+}
+
+bool smtp_transaction_set_from(struct smtp_transaction *transaction, const struct smtp_command *command)
 {
 	int64_t offset;
 
-	if (keep(transaction, address) < 0)
+	if (keep_address(transaction, command, &transaction->from_len) < 0)
 		return false;
-	transaction->from_len = (uint32_t)address.len;
-	offset = keep(transaction, parameters);
+	offset = keep(transaction, command->parameters);
 	if (offset < 0)
 		return false;
 	transaction->parameters_off = (uint32_t)offset;
-	transaction->parameters_len = (uint32_t)parameters.len;
+	transaction->parameters_len = (uint32_t)command->parameters.len;
 	return true;
 }
 
-bool smtp_transaction_add(struct smtp_transaction *transaction, struct span address)
+bool smtp_transaction_add(struct smtp_transaction *transaction, const struct smtp_command *command)
 {
 	int64_t offset;
+	uint32_t len;
 
 	if (transaction->recipient_count >= SMTP_RECIPIENTS_MAX ||
 	    !grow((void **)&transaction->recipients, &transaction->recipient_size,
 		  transaction->recipient_count, 1, sizeof(transaction->recipients[0]), 4) ||
-	    (offset = keep(transaction, address)) < 0) {
+	    (offset = keep_address(transaction, command, &len)) < 0) {
 		transaction->recipients_dropped++;
 		return false;
 	}
 	transaction->recipients[transaction->recipient_count++] =
-		(struct smtp_recipient){.offset = (uint32_t)offset, .len = (uint32_t)address.len};
+		(struct smtp_recipient){.offset = (uint32_t)offset, .len = len};
 	return true;
 }
 

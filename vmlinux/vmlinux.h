@@ -268,6 +268,7 @@ struct tcp_fastopen_request;
 
 struct tcp_sock {
 	__u32 write_seq;
+	__u32 snd_nxt;
 	bool is_mptcp;
 	struct tcp_fastopen_request *fastopen_req;
 };
@@ -285,7 +286,18 @@ struct iovec {
 enum iter_type {
 	ITER_IOVEC,
 	ITER_KVEC,
+	ITER_BVEC,
 	ITER_UBUF,
+};
+
+struct page {
+	unsigned long flags;
+};
+
+struct bio_vec {
+	struct page *bv_page;
+	unsigned int bv_len;
+	unsigned int bv_offset;
 };
 
 struct iov_iter {
@@ -293,6 +305,7 @@ struct iov_iter {
 	size_t iov_offset;
 	const struct iovec *__iov; /* 6.4, de4f5fed3f23 ("iov_iter: add iter_iovec() helper") */
 	const struct iovec *kvec;
+	const struct bio_vec *bvec;
 	void *ubuf; /* 6.0, fcb14cb1bdac ("new iov_iter flavour - ITER_UBUF") */
 	size_t count;
 	unsigned long nr_segs;

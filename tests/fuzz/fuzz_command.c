@@ -33,6 +33,16 @@ static void check_auth(struct span mechanism, struct span response)
 	free(copy);
 }
 
+/* It fits where it is to go. */
+static void check_address(const struct smtp_command *command)
+{
+	char *address = malloc(command->argument.len ? command->argument.len : 1);
+
+	if (address && smtp_command_address(command, address) > command->argument.len)
+		abort();
+	free(address);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct span line = {(const char *)data, size};
@@ -40,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	within(line, command.argument);
 	within(line, command.parameters);
+	check_address(&command);
 	if (smtp_command_secret(line) > size)
 		abort();
 	smtp_command_certain(line, true);

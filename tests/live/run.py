@@ -1,20 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Runs the live tests: one line a test, and at the end `N passed, N failed, N skipped`. Root, on a Linux host.
 
-    run.py [-f] [module|module.Class|module.Class.test]…    all modules, in their order, where none is named
+    run.py [-f] [module|module.Class|module.Class.test]…    every test_*.py beside it, where none is named
 
--f stops at the first failure. Environment: SMTPSNOOP (the program), SMTPSNOOP_MAILS (mails a client,
-500), SMTPSNOOP_LOAD (mails of the load test, 20000). Exit status: 0 all passed or skipped, 1 some failed.
+A module that cannot be loaded, or has no test, counts as failed. -f stops at the first failure. Environment:
+SMTPSNOOP (the program), SMTPSNOOP_MAILS (mails a client, 500), SMTPSNOOP_LOAD (mails of the load test, 20000).
+Exit status: 0 all passed or skipped, 1 some failed.
 """
 
+import glob
+import importlib
 import os
 import sys
 import time
+import traceback
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MODULES = ("test_clients", "test_identity", "test_sends", "test_failure", "test_hostile", "test_record_replay",
-           "test_tls", "test_attack", "test_protocols", "test_servers", "test_corpus", "test_churn", "test_load", "test_doctor")
+
+# What the others build on comes first; what loads the host, or tells of it as a whole, last. The rest by name between.
+FIRST = ("test_clients", "test_identity", "test_sends", "test_failure", "test_hostile", "test_record_replay")
+LAST = ("test_churn", "test_load", "test_doctor")
+
+
+def modules():
+    """Every module of tests in this folder. One that is named above and is not there fails as it is loaded."""
+    found = [os.path.basename(path).removesuffix(".py") for path in glob.glob(os.path.join(HERE, "test_*.py"))]
+    return [*FIRST, *sorted(set(found) - {*FIRST, *LAST}), *LAST]
 
 
 class Lines(unittest.TestResult):
@@ -53,6 +65,12 @@ class Lines(unittest.TestResult):
             print("    " + fault.replace("\n", "\n    "))
         sys.stdout.flush()
 
+    def add_broken(self, module, why):
+        self.failed += 1
+        self.tell_fault(module, [why])
+        if self.failfast:
+            self.stop()
+
     def stopTest(self, test):
         super().stopTest(test)
         if self.faults:
@@ -87,16 +105,29 @@ class Lines(unittest.TestResult):
         self.faults.append("it was expected to fail and did not")
 
 
+def run(name, result):
+    """A module, or the class or test of one that is named. What keeps it from being loaded is told as a failure."""
+    try:
+        importlib.import_module(name.split(".", 1)[0])
+        tests = unittest.defaultTestLoader.loadTestsFromName(name)
+    except (Exception, SystemExit):
+        result.add_broken(name, traceback.format_exc().rstrip())
+        return
+    if not tests.countTestCases():
+        result.add_broken(name, "there is no test in it")
+    tests.run(result)
+
+
 def main(arguments):
     sys.path.insert(0, HERE)
     failfast = "-f" in arguments
-    names = [name.removesuffix(".py") for name in arguments if name != "-f"] or MODULES
+    names = [name.removesuffix(".py") for name in arguments if name != "-f"] or modules()
     result = Lines(failfast)
     result.faults = None
     for name in names:
         if result.shouldStop:
             break
-        unittest.defaultTestLoader.loadTestsFromName(name).run(result)
+        run(name, result)
     print(f"{result.passed} passed, {result.failed} failed, {result.skips} skipped")
     return 1 if result.failed or not result.passed and not result.skips else 0
 

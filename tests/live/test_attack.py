@@ -42,6 +42,7 @@ class Attacks(LiveCase):
         cls.status, cls.errors = done.returncode, done.stderr.decode()
         chosen = re.search(r"(\w+) +yes +chosen", cls.output)
         cls.family = chosen.group(1) if chosen else ""
+        cls.blind = "".join(re.findall(r"contents of sendfile.*|what sendfile.*", cls.output))
         cls.results = dict(re.findall(r"^([a-z0-9-]+) +\S.{51} (caught|partly|MISSED|not possible here|FAILED)", cls.output,
                                       re.M))
 
@@ -53,6 +54,8 @@ class Attacks(LiveCase):
             self.skipTest(line)
         column = FAMILIES.index(self.family) + (3 if "--no-wire" in self.options else 0)
         expected = table()[name][column]
+        if expected == "seen/not":  # note 1: by what doctor says of this kernel
+            expected = "not" if self.blind else "seen"
         allowed = {expected, "seen"} if expected == "partly" else {expected}  # a race may be won
         self.assertIn(SAID.get(self.results[name]), allowed, line)
 

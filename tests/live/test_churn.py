@@ -11,7 +11,7 @@ import unittest
 
 from harness import SLOW, LiveCase, Watch, action, wait_for
 
-CONNECTIONS = int(os.environ.get("SMTPSNOOP_CONNECTIONS", "100000" if SLOW == 1 else "4000"))
+CONNECTIONS = int(os.environ.get("SMTPSNOOP_CONNECTIONS", "100000" if SLOW == 1 else "2000"))
 GROWTH_MAX = 3 << 20  # bytes: what an allocator keeps
 MAPS = ("flow_hash", "sends", "calls", "mptcp_copied")
 BPFTOOL = shutil.which("bpftool") or "/usr/sbin/bpftool"

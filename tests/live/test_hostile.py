@@ -13,7 +13,7 @@ import unittest
 from harness import LiveCase, PYTHON, PYTHON_EXECUTABLE, Server, Watch, get, unique, wait_for
 
 NASTY = b"\"'\\ \x1b[31;1m\x1b]0;title\x07 \x7f\x9b\x85 " \
-        b"\xff\xfe\xc3( \xed\xa0\x80 \xf4\x90\x80\x80 \xe2\x80\xa8 \x01\x08\x0b\x0c %s%n ${x}"
+        b"\xff\xfe\xc3[ \xed\xa0\x80 \xf4\x90\x80\x80 \xe2\x80\xa8 \x01\x08\x0b\x0c %s%n ${x}"
 
 NASTY_NAME = b"to\"ol \x1b[2J\n\xff\t\\"
 

@@ -758,6 +758,44 @@ class OlderThanTheWatch(LiveCase):
                          complete=None)
         self.assertTrue(get(event, "smtpsnoop.capture.mid_stream"))
 
+    def test_busy_connection_older_than_the_watch(self):
+        # Neither its greeting is seen, nor a verb at the beginning of a send; its replies say what it is.
+        server, recipient = Server(self), unique("r")
+        process = self.program("client_program.py", BUSY_OLDER, server.port, "s@example.org", recipient,
+                               stdin=subprocess.PIPE)
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        watch = Watch(self)
+        process.communicate(b"\n", timeout=30)
+        event = watch.message(recipient)
+        watch.stop()
+        self.assert_mail(event, process.pid, "s@example.org", [recipient], server.port, None, complete=None)
+
+
+BUSY_OLDER = r"""
+import socket, sys
+import client
+port, sender, recipient = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+sock = socket.create_connection(("127.0.0.1", port))
+replies = sock.makefile("rb")
+
+def say(text):
+    sock.sendall(text.encode())
+    while replies.readline()[3:4] == b"-":
+        pass
+
+replies.readline()
+say("EHLO me\r\n")
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(40):
+    say("NOOP\r\n")
+sock.sendall(f"RSET\r\nMAIL FROM:<{sender}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n".encode())
+for number in range(4):
+    replies.readline()
+say("Subject: x\r\n\r\nhello\r\n.\r\n")
+say("QUIT\r\n")
+"""
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -14,7 +14,7 @@ import subprocess
 import time
 import unittest
 
-from harness import HERE, LiveCase, ROOT, Sink, Watch, end_process, get, short, wait_for
+from harness import LiveCase, ROOT, Sink, Watch, end_process, get, short, wait_for
 
 USERS = {"reports": "news", "portal": "www-data", "hr-notify": "irc"}
 ATTACKER = "games"

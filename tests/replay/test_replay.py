@@ -21,7 +21,7 @@ HOST, CLOCK, LOSS, NAME, HASH, CGROUP = range(64, 70)
 HOOK_TRACEPOINT = 3
 NS_USER = 4026531837
 NO_LOGIN = 0xFFFFFFFF
-FROM_START = 1
+FROM_START, SKIPPED = 1, 2
 OUTBOUND = 1
 ENTRY, EXIT_FLAG = 1, 2
 SECOND = 1_000_000_000
@@ -36,7 +36,7 @@ class Recording:
     """Writes records; the clock goes on by a millisecond a record."""
 
     def __init__(self, wire=True, version=2):
-        self.data = MAGIC
+        self.data = bytearray(MAGIC)
         self.now = 100 * SECOND
         self.record(CLOCK, struct.pack("<q", REALTIME_OFFSET))
         self.host(b"recorded-host", wire, version)
@@ -73,10 +73,10 @@ class Recording:
         return struct.pack("<Q16s16sHHIII", cookie, mapped + ipaddress.IPv4Address(local).packed,
                            mapped + ipaddress.IPv4Address(remote).packed, 40000, port, 3, flags, 0)
 
-    def send(self, cookie, pid, start, seq, data, length=None, flags=ENTRY, uid=0, **flow):
+    def send(self, cookie, pid, start, seq, data, length=None, call=ENTRY, uid=0, **flow):
         length = len(data) if length is None else length
         self.record(SEND, self.flow(cookie, **flow) + self.task(pid, start, uid) +
-                    struct.pack("<IIII", seq & 0xFFFFFFFF, length, len(data), flags) + data)
+                    struct.pack("<IIII", seq & 0xFFFFFFFF, length, len(data), call) + data)
 
     def segment(self, cookie, seq, data, outbound, length=None, **flow):
         length = len(data) if length is None else length
@@ -250,12 +250,12 @@ class Replay(unittest.TestCase):
                          ["/usr/bin/one", "/usr/bin/two"])
         self.assertIn("several_senders", event["smtpsnoop"]["reasons"])
 
-    def open_mail(self, recording):
+    def open_mail(self, recording, rcpt=b"RCPT TO:<c@d>\r\n"):
         """A mail whose data has begun; the position behind it."""
         recording.exec(42, 1, "/usr/bin/one")
         recording.sender(5, 42, 1)
         steps = (("S", b"220 hello\r\n"), ("C", b"HELO x\r\n"), ("S", b"250 ok\r\n"), ("C", b"MAIL FROM:<a@b>\r\n"),
-                 ("S", b"250 ok\r\n"), ("C", b"RCPT TO:<c@d>\r\n"), ("S", b"250 ok\r\n"), ("C", b"DATA\r\n"),
+                 ("S", b"250 ok\r\n"), ("C", rcpt), ("S", b"250 ok\r\n"), ("C", b"DATA\r\n"),
                  ("S", b"354 go on\r\n"), ("C", b"Subject: x\r\n\r\n"))
         return recording.session(5, 42, 1, steps)
 
@@ -296,9 +296,9 @@ class Replay(unittest.TestCase):
             event, = self.messages(recording, "--all", "-c", file.name)
         return event["smtpsnoop"]["verdict"], event["smtpsnoop"].get("nearest", {}).get("failed")
 
-    def ended_mail(self, between=lambda recording, seq: seq, after=lambda recording: None):
+    def ended_mail(self, between=lambda recording, seq: seq, after=lambda recording: None, **options):
         recording = Recording()
-        seq = self.open_mail(recording)
+        seq = self.open_mail(recording, **options)
         seq = between(recording, seq)
         recording.session(5, 42, 1, (("C", b"text\r\n.\r\n"),), seq)
         recording.segment(5, 5046, b"250 taken\r\n", False)
@@ -315,6 +315,15 @@ class Replay(unittest.TestCase):
             recording.now += SECOND // 10
             recording.segment(5, 5057, b"250 ok\r\n250 ok\r\n", False)
         self.assertEqual(self.excluded(self.ended_mail(after=replies)), ("alert", ["capture"]))
+
+    def test_not_excluded_when_an_address_is_odd(self):
+        # A server may take another recipient from it than the one that the exclusion allows.
+        for rcpt in (b"RCPT TO:(v@y)c@d\r\n", b"RCPT TO:boss <c@d>\r\n", b"RCPT TO:<c@d>" + b" " * 5000 + b"\r\n"):
+            recording = self.ended_mail(rcpt=rcpt)
+            self.assertEqual(self.excluded(recording), ("alert", ["capture"]))
+            event, = self.messages(recording)
+            self.assertEqual(event["smtp"]["rcpt_to"], ["c@d"])
+            self.assertIn("odd_address", event["smtpsnoop"]["reasons"])
 
     def test_not_excluded_when_bytes_are_nobodys(self):
         def unseen(recording, seq):
@@ -344,12 +353,31 @@ class Replay(unittest.TestCase):
         recording.close(5)
         self.assertEqual(self.excluded(recording), ("alert", ["process.executable"]))
 
+    def test_a_mail_behind_gigabytes(self):
+        """Where more was let pass than sequence numbers tell, the mail is told, and its sender."""
+        for skipped in (1 << 31, (1 << 31) + 5, (1 << 32) - (1 << 24), (1 << 32) - 20, (1 << 32) - 1, 1 << 32):
+            recording = Recording()
+            recording.sender(5, 41, 1)
+            recording.sender(5, 42, 1)
+            recording.segment(5, 5000 - len(STEPS[0][1]), STEPS[0][1], False)
+            recording.send(5, 41, 1, 1000, b"\0 nothing much, at some length")
+            recording.segment(5, 1000, b"\0 nothing much, at some length\n", True)
+            recording.session(5, 42, 1, STEPS[1:], 1031 + skipped, flags=FROM_START | SKIPPED)
+            recording.close(5)
+            event, = self.messages(recording)
+            self.assertEqual(event["event"]["outcome"], "success")
+            self.assertEqual(event["smtp"]["rcpt_to"], ["a@corp.example", "b@corp.example"])
+            self.assertEqual(event["process"]["pid"], 42)
+            self.assertNotIn("senders", event["smtpsnoop"])
+            self.assertTrue(event["smtpsnoop"]["capture"]["senders_complete"])
+            self.assertTrue(event["smtpsnoop"]["capture"]["mid_stream"])
+
     def test_without_the_wire(self):
         recording = Recording(wire=False)
         recording.sender(5, 42, 1)
         seq = 100
         for line in (b"EHLO x\r\n", b"MAIL FROM:<a@b>\r\n", b"RCPT TO:<c@d>\r\n", b"DATA\r\n", b"x\r\n.\r\n", b"QUIT\r\n"):
-            recording.send(5, 42, 1, seq, line, flags=EXIT_FLAG)
+            recording.send(5, 42, 1, seq, line, call=EXIT_FLAG)
             seq += len(line)
         recording.close(5)
         event, = self.messages(recording)
@@ -406,6 +434,54 @@ class Replay(unittest.TestCase):
         losses = [event["smtpsnoop"]["stats"]["lost"] for event in self.replay(recording)
                   if event["event"]["action"] == "capture-loss"]
         self.assertEqual([(lost["segments"], lost["segment_bytes"]) for lost in losses], [(3, 4096), (2, 904)])
+
+    FLOWS_MAX = 16384
+
+    def hold_open(self, recording, said, count):
+        now = recording.now
+        for cookie in range(1000, 1000 + count):
+            recording.now = now
+            recording.segment(cookie, 1000, said, True)
+
+    def dropped(self, events):
+        """Flows that left the table, as told while it went on, and at the end."""
+        return (sum(event["smtpsnoop"]["stats"]["lost"].get("flows", 0) for event in events
+                    if event["event"]["action"] == "capture-loss"),
+                events[-1]["smtpsnoop"]["stats"]["lost"]["flows"])
+
+    def test_a_mail_among_many_sessions(self):
+        """A full table lets a session go in which no mail is open, and says so."""
+        recording = Recording()
+        recording.sender(5, 42, 1)
+        seq = recording.session(5, 42, 1, STEPS[:4])
+        self.hold_open(recording, b"EHLO x\r\n", self.FLOWS_MAX + 200)
+        recording.segment(5, 5000 + sum(len(data) for side, data in STEPS[:4] if side == "S"), STEPS[4][1], False)
+        for side, data in STEPS[5:]:
+            if side == "C":
+                recording.send(5, 42, 1, seq, data)
+                recording.segment(5, seq, data, True)
+                seq += len(data)
+        recording.close(5)
+        events = self.replay(recording)
+        event, = (event for event in events if event["event"]["action"] == "smtp-message")
+        self.assertEqual(event["smtp"]["rcpt_to"], ["a@corp.example", "b@corp.example"])
+        self.assertEqual(event["process"]["pid"], 42)
+        self.assertTrue(event["smtpsnoop"]["capture"]["missing_bytes"] == 0)
+        self.assertEqual(self.dropped(events), (201, 201))
+
+    def test_a_mail_among_many_mails(self):
+        """Where a mail is open in each of them, one that must go is told as it is: incomplete."""
+        recording = Recording()
+        recording.session(5, 42, 1, STEPS[:6])
+        self.hold_open(recording, b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", self.FLOWS_MAX)
+        events = self.replay(recording)
+        messages = [event for event in events if event["event"]["action"] == "smtp-message"]
+        self.assertEqual(len(messages), self.FLOWS_MAX + 1)
+        self.assertEqual(messages[0]["smtp"]["rcpt_to"], ["a@corp.example"])
+        self.assertEqual([event["smtpsnoop"]["capture"]["complete"] for event in messages],
+                         [False] + [True] * self.FLOWS_MAX)
+        self.assertIn("bytes_missing", messages[0]["smtpsnoop"]["reasons"])
+        self.assertEqual(self.dropped(events), (1, 1))
 
     def test_filters(self):
         recording = self.whole()

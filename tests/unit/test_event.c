@@ -80,11 +80,12 @@ static struct sender *hostile_sender(void)
 static struct smtp_transaction *transaction_of(struct span text, uint32_t recipients)
 {
 	struct smtp_transaction *transaction = smtp_transaction_new(1, 0, 1);
+	struct smtp_command command = {.argument = text, .parameters = text};
 
 	assert_non_null(transaction);
-	assert_true(smtp_transaction_set_from(transaction, text, text));
+	assert_true(smtp_transaction_set_from(transaction, &command));
 	for (uint32_t i = 0; i < recipients; i++)
-		smtp_transaction_add(transaction, text);
+		smtp_transaction_add(transaction, &command);
 	for (uint32_t i = 0; i < transaction->recipient_count; i += 2)
 		transaction->recipients[i].code = 550;
 	transaction->number = 1;

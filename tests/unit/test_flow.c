@@ -95,6 +95,28 @@ static void test_in_order_across_the_wrap(void **state)
 	assert_int_equal(last_missing, 0);
 }
 
+/* Told before its segment, more than once, and again when it has passed. */
+static void test_urgent(void **state)
+{
+	(void)state;
+	client(100, "MA");
+	flow_urgent(flow, 102);
+	flow_urgent(flow, 102);
+	client(102, "XIL FROM:<a@b>\r\n");
+	flow_urgent(flow, 102);
+	assert_int_equal(flow->urgent_count, 0);
+	assert_int_equal(smtp_session_facts(flow->smtp)->urgent_bytes, 1);
+	client(118, "RCPT TO:<c@d>\r\n");
+	for (uint32_t i = 0; i < 3 * FLOW_URGENT_MAX; i++)
+		flow_urgent(flow, 5000 + i);
+	assert_int_equal(flow->urgent_count, FLOW_URGENT_MAX);
+	assert_int_equal(smtp_client_position(flow->smtp), 33);
+	smtp_session_close(flow->smtp, 2);
+	assert_int_equal(transactions, 1);
+	assert_string_equal(last_from, "a@b");
+	assert_int_equal(last_missing, 0);
+}
+
 static void test_repeated_and_overlapping(void **state)
 {
 	(void)state;
@@ -185,6 +207,85 @@ static void test_inbound_far_ahead_is_not_ours(void **state)
 	assert_int_equal(smtp_session_facts(flow->smtp)->replies, 1);
 }
 
+/* Gigabytes that did not look like mail were let pass uncopied, and then comes a mail. */
+static void test_jumps(void **state)
+{
+	static const uint32_t skipped[] = {(1U << 31) - 1, 1U << 31, (1U << 31) + 1, 3U << 30,
+					   UINT32_MAX - STREAM_OLD_MAX - 64};
+
+	for (size_t i = 0; i < sizeof(skipped) / sizeof(skipped[0]); i++) {
+		uint64_t position;
+
+		teardown(state);
+		setup(state);
+		client(100, "POST / HTTP/1.1\r\n\r\nMAI");
+		server(1, "220 a\r\n", 1);
+		flow->id.flags |= FLOW_SKIPPED;
+		position = smtp_client_position(flow->smtp);
+		client(122 + skipped[i], "L\r\nMAIL FROM:<a@b>\r\n");
+		assert_true(smtp_client_position(flow->smtp) >= position + 20);
+		client(142 + skipped[i], "RCPT TO:<c@d>\r\n");
+		assert_true(smtp_session_facts(flow->smtp)->client_missing > 0);
+		server(8 + skipped[i], "\r\n250 ok\r\n", 2);
+		server(18 + skipped[i], "250 ok\r\n", 2);
+		assert_int_equal(smtp_session_facts(flow->smtp)->replies, 3);
+		assert_true(smtp_session_facts(flow->smtp)->server_missing > 0);
+		smtp_session_close(flow->smtp, 3);
+		assert_int_equal(transactions, 1);
+		assert_string_equal(last_from, "a@b");
+	}
+}
+
+/* A send that begins behind the bytes that left was not before them: the numbers went round. */
+static void test_jump_of_a_send(void **state)
+{
+	struct sender *found[4];
+	int one = sender_of(1), two = sender_of(2);
+
+	(void)state;
+	server(1, "220 a\r\n", 1);
+	flow_claim(flow, one, 100, 20, (struct span){NULL, 0});
+	client(100, "POST / HTTP/1.1\r\n\r\n\r");
+	flow_send_begins(flow, 90, true, 1);
+	assert_int_equal(smtp_session_facts(flow->smtp)->client_missing, 0);
+	flow->id.flags |= FLOW_SKIPPED;
+	flow_send_begins(flow, 120, false, 1);
+	assert_int_equal(smtp_session_facts(flow->smtp)->client_missing, 0);
+	flow_send_begins(flow, 100, true, 1);
+	assert_int_equal(smtp_session_facts(flow->smtp)->client_missing, 1);
+	flow_claim(flow, two, 100, 34, span_of("\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"));
+	client(100, "\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+	assert_int_equal(flow_senders_of(flow, 22, 54, found, 4), 1);
+	assert_int_equal(found[0]->task.pid, 2);
+	assert_false(flow_unclaimed(flow, 22, 54));
+	assert_int_equal(flow_witness(flow, 22, 54, true), WITNESS_AGREE);
+	smtp_session_close(flow->smtp, 3);
+	assert_int_equal(transactions, 1);
+	assert_int_equal(last_missing, 0);
+}
+
+/* What may be repeated, or forged, is not taken for new. */
+static void test_no_jump(void **state)
+{
+	(void)state;
+	client(100, "NOOP\r\n");
+	server(1, "220 a\r\n", 1);
+	client(106 - STREAM_WINDOW_MAX, "MAIL FROM:<old@b>\r\nRCPT TO:<c@d>\r\n");
+	server(8U - STREAM_OLD_MAX - 1, "250 forged\r\n", 1);
+	server(8U + STREAM_AHEAD_MAX + 1, "250 forged\r\n", 1);
+	flow->id.flags |= FLOW_SKIPPED;
+	client(106 - STREAM_OLD_MAX, "MAIL FROM:<old@b>\r\nRCPT TO:<c@d>\r\n");
+	server(8U - STREAM_OLD_MAX, "250 forged\r\n", 1);
+	assert_int_equal(smtp_session_facts(flow->smtp)->replies, 1);
+	assert_int_equal(smtp_session_facts(flow->smtp)->client_missing, 0);
+	assert_int_equal(smtp_session_facts(flow->smtp)->server_missing, 0);
+	smtp_session_close(flow->smtp, 3);
+	assert_int_equal(transactions, 0);
+	flow->id.flags = 0;
+	flow_urgent(flow, 50);
+	assert_int_equal(flow->urgent_count, 0);
+}
+
 static void test_held_repeated(void **state)
 {
 	(void)state;
@@ -245,14 +346,70 @@ static void test_claims_bounded(void **state)
 			 2);
 }
 
+/* Of many senders, those of what is open are kept. */
 static void test_senders_bounded(void **state)
 {
+	struct sender *found[FLOW_SENDERS_MAX];
+
 	(void)state;
 	for (uint32_t i = 0; i < FLOW_SENDERS_MAX; i++)
 		assert_int_equal(sender_of(i + 1), (int)i);
 	assert_int_equal(sender_of(1), 0);
-	assert_int_equal(sender_of(1000), -1);
+	assert_int_equal(sender_of(1000), (int)FLOW_SENDERS_MAX - 1);
+	assert_int_equal(flow->senders_dropped, 0);
+	assert_int_equal(flow_senders_of(flow, 0, 1, found, FLOW_SENDERS_MAX), FLOW_SENDERS_MAX);
+	assert_int_equal(found[0]->task.pid, 2);
+	assert_int_equal(found[FLOW_SENDERS_MAX - 1]->task.pid, 1000);
+}
+
+static void say(uint32_t pid, const char *text)
+{
+	uint32_t seq = flow->tx.started ? flow->tx.next_seq : 100;
+
+	flow_claim(flow, sender_of(pid), seq, (uint32_t)strlen(text), (struct span){NULL, 0});
+	client(seq, text);
+}
+
+static void test_sender_behind_many(void **state)
+{
+	struct sender *found[FLOW_SENDERS_MAX];
+	uint64_t start;
+
+	(void)state;
+	for (uint32_t pid = 1; pid <= 40; pid++)
+		say(pid, "NOOP\r\n");
+	start = smtp_client_position(flow->smtp);
+	say(100, "MAIL FROM:<a@b>\r\n");
+	say(101, "RCPT TO:<c@d>\r\n");
+	for (uint32_t pid = 200; pid < 200 + FLOW_SENDERS_MAX - 2; pid++)
+		say(pid, "NOOP\r\n");
+	assert_int_equal(flow_senders_of(flow, start, start + 32, found, FLOW_SENDERS_MAX), 2);
+	assert_int_equal(found[0]->task.pid, 100);
+	assert_int_equal(found[1]->task.pid, 101);
+	assert_false(flow_unclaimed(flow, start, UINT64_MAX));
+	assert_true(flow_unclaimed(flow, 0, UINT64_MAX)); /* not everybody is kept who sent the rest */
+	assert_int_equal(sender_of(300), -1);		  /* every other one has a part in what is open */
 	assert_int_equal(flow->senders_dropped, 1);
+	assert_true(flow_unclaimed(flow, start, UINT64_MAX));
+}
+
+/* Whoever sent the beginning of a line has sent of the command. */
+static void test_senders_of_a_line(void **state)
+{
+	struct sender *found[FLOW_SENDERS_MAX];
+
+	(void)state;
+	say(1, "NOOP\r\n");
+	for (uint32_t pid = 2; pid <= FLOW_SENDERS_MAX; pid++)
+		say(pid, " ");
+	say(100, " ");
+	say(101, "MAIL FROM:<a@b>\r\n");
+	assert_int_equal(flow->senders_dropped, 1);
+	assert_int_equal(flow_senders_of(flow, 6, 38, found, FLOW_SENDERS_MAX), FLOW_SENDERS_MAX);
+	assert_int_equal(found[0]->task.pid, 2);
+	assert_int_equal(found[FLOW_SENDERS_MAX - 1]->task.pid, 100);
+	assert_true(flow_unclaimed(flow, 6, 38));
+	assert_int_equal(flow_open_position(flow), 6);
 }
 
 static void claim(uint32_t seq, const char *text)
@@ -343,10 +500,44 @@ static void test_table_keeps_what_is_in_use(void **state)
 	}
 }
 
+static void open_mail(uint64_t cookie)
+{
+	struct flow *one = flow_get(table, cookie, cookie);
+
+	if (!one->smtp)
+		one->smtp = smtp_session_new(true, on_transaction, NULL);
+	flow_bytes(one, true, 100, span_of("MAIL FROM:<a@b>\r\n"), 17, 1);
+}
+
+/* What must go is a flow without an open transaction, if one is found within bounds. */
+static void test_table_keeps_what_is_open(void **state)
+{
+	(void)state;
+	open_mail(1);
+	for (uint64_t cookie = 2; cookie < 3 * FLOWS_MAX; cookie++)
+		flow_get(table, cookie, cookie);
+	assert_ptr_equal(flow_find(table, 1), flow);
+	assert_int_equal(flow_count(table), FLOWS_MAX);
+	teardown(state);
+	setup(state);
+	for (uint64_t cookie = 1; cookie <= FLOWS_LOOKED_AT; cookie++)
+		open_mail(cookie);
+	for (uint64_t cookie = FLOWS_LOOKED_AT + 1; cookie <= FLOWS_MAX; cookie++)
+		flow_get(table, cookie, cookie);
+	flow_get(table, FLOWS_MAX + 1, 1);
+	assert_null(flow_find(table, 1));
+	for (uint64_t cookie = 2; cookie <= FLOWS_LOOKED_AT; cookie++)
+		flow_get(table, FLOWS_MAX + cookie, 1);
+	for (uint64_t cookie = 2; cookie <= FLOWS_LOOKED_AT; cookie++)
+		assert_non_null(flow_find(table, cookie));
+	assert_int_equal(flow_evicted(table), FLOWS_LOOKED_AT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_in_order_across_the_wrap, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_urgent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_repeated_and_overlapping, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_outbound_hole_is_a_gap_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_truncated_segment, setup, teardown),
@@ -355,11 +546,16 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_inbound_held_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inbound_held_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inbound_far_ahead_is_not_ours, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_jumps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_jump_of_a_send, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_jump, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_repeated, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_senders_by_range, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unclaimed_bytes_name_everybody, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_claims_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_senders_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sender_behind_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_senders_of_a_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_witnesses_agree, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_witnesses_differ, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_partly_accepted_send, setup, teardown),
@@ -367,6 +563,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_claim_without_position, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_table_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_table_keeps_what_is_in_use, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_table_keeps_what_is_open, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

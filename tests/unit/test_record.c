@@ -77,6 +77,19 @@ static struct close_record *make_close(void)
 	return record;
 }
 
+static void test_urgent(void **state)
+{
+	struct urgent_record *urgent = make(RECORD_URGENT, sizeof(*urgent), NULL, 0);
+
+	(void)state;
+	urgent->flow.cookie = 7;
+	assert_true(record_valid(&urgent->h, urgent->h.len));
+	assert_false(record_valid(&urgent->h, urgent->h.len - 1));
+	urgent->flow.cookie = 0;
+	assert_false(record_valid(&urgent->h, urgent->h.len));
+	free(urgent);
+}
+
 static struct host_record *make_host(void)
 {
 	struct host_record *host = make(RECORD_HOST, sizeof(*host), "mail1", 5);
@@ -212,7 +225,7 @@ static void test_type(void **state)
 
 	(void)state;
 	assert_spoilt(record, type, 0);
-	assert_spoilt(record, type, RECORD_CLOSE + 1);
+	assert_spoilt(record, type, RECORD_URGENT + 1);
 	assert_spoilt(record, type, RECORD_CGROUP + 1);
 	assert_spoilt(record, type, UINT32_MAX);
 	assert_spoilt(record, len, 0);
@@ -376,7 +389,7 @@ static void test_made_by_user_space(void **state)
 	(void)state;
 	assert_spoilt(host, version, RECORD_VERSION + 1);
 	assert_spoilt(host, hook, HOOK_COUNT);
-	assert_spoilt(host, wire, 2);
+	assert_spoilt(host, wire, 4);
 	assert_spoilt(host, name_len, UINT32_MAX);
 	assert_spoilt(host, name[2], '\0');
 	assert_spoilt(name, kind, 0);
@@ -402,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_longer_than_it_counts),
 		cmocka_unit_test(test_type),
+		cmocka_unit_test(test_urgent),
 		cmocka_unit_test(test_each_byte),
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_exec_strings),
