@@ -31,12 +31,13 @@
 /* What may stand in front of a command: servers skip blanks, and a CRLF may be left from before. */
 static __always_inline bool is_lead(__u8 c)
 {
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* Between the words Postfix takes whatever isspace() takes. */
 static __always_inline bool is_blank(__u8 c)
 {
-	return c == ' ' || c == '\t';
+	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
 }
 
 static __always_inline bool is_command(__u64 line)

@@ -181,7 +181,7 @@ enum attack_status run_changed_later(const struct attack_target *target)
 	    splice(pipe_fds[0], NULL, client, NULL, len, 0) != (ssize_t)len)
 		return attack_refused(target, "splice");
 	poll(NULL, 0, 100);
-	memcpy(page, text, len);
+	snprintf(page, PAGE, "%s", text);
 	if (recv(server, read_back, sizeof(read_back) - 1, MSG_WAITALL | MSG_DONTWAIT) != (ssize_t)len ||
 	    strcmp(read_back, text) != 0) {
 		errno = ENOTSUP;
@@ -199,16 +199,14 @@ enum attack_status run_changed_later(const struct attack_target *target)
 
 static void *blocks(void *context)
 {
+	static char bulk[8U << 20];
 	int client, server, size = 4608;
-	char *bulk;
 
 	(void)context;
 	if (!own_connection(&client, &server))
 		return NULL;
 	setsockopt(client, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	bulk = calloc(1, 8U << 20);
-	if (bulk && send(client, bulk, 8U << 20, MSG_NOSIGNAL) < 0)
-		return NULL; /* never: nobody reads, and the process is ended in it */
+	send(client, bulk, sizeof(bulk), MSG_NOSIGNAL); /* nobody reads, and the process is ended in it */
 	return NULL;
 }
 

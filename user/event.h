@@ -47,7 +47,7 @@ struct endpoint {
 #define EVENT_ID_LEN	  32U /* hex digits */
 #define EVENT_HASH_LEN	  64U
 #define EVENT_SENDERS_MAX 8U
-#define EVENT_REASONS_MAX 16U
+#define EVENT_REASONS_MAX 32U
 
 struct event_capture {
 	const char *hook; /* "fentry", "kprobe", "tracepoint", "none"; static */
