@@ -391,9 +391,9 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 	if (is_certain_command(line, true) && command.verb != SMTP_VERB_AUTH &&
 	    command.verb != SMTP_VERB_QUIT && command.verb != SMTP_VERB_RSET)
 		session->auth_open = false; /* the client is past it; a 334 opens it again */
-	if (contains(line, "MAIL FROM:"))
+	if (!session->facts.mail_from_seen && contains(line, "MAIL FROM:"))
 		session->facts.mail_from_seen = true;
-	if (contains(line, "RCPT TO:"))
+	if (!session->facts.rcpt_to_seen && contains(line, "RCPT TO:"))
 		session->facts.rcpt_to_seen = true;
 	if (session->mid_stream && !session->facts.commands_seen)
 		return;
