@@ -212,11 +212,18 @@ static void decide_event(struct pipeline *pipeline, struct event *event)
 		event_decide(event, pipeline->decider, pipeline->relay_names);
 }
 
+/* Whether as many messages were told as were asked for: several may become known at once. */
+static bool count_reached(const struct pipeline *pipeline, const struct event *event)
+{
+	return event->action == EVENT_MESSAGE && pipeline->filter.count &&
+	       pipeline->stats.messages >= pipeline->filter.count;
+}
+
 /* Writes an event and frees it. */
 static void event_write(struct pipeline *pipeline, struct event *event)
 {
 	decide_event(pipeline, event);
-	if (filter_passes(&pipeline->filter, event)) {
+	if (filter_passes(&pipeline->filter, event) && !count_reached(pipeline, event)) {
 		int error = pipeline->error ? pipeline->error : pipeline->sink->write(pipeline->sink, event);
 
 		event_count(&pipeline->stats, event);

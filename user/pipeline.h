@@ -24,6 +24,7 @@ struct pipeline_filter {
 	const char *unit;      /* NULL: any */
 	const char *container; /* the beginning of its id; NULL: any */
 	uint16_t port;	       /* destination; 0: any */
+	uint64_t count;	       /* messages that are told at most; 0: all */
 };
 
 /* What the pipeline asks of the outside; each may be NULL (replay). Answers come back as records. */

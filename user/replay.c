@@ -48,6 +48,7 @@ static int replay_file(struct replay *replay, struct sink *sink)
 int command_replay(const struct options *options)
 {
 	const struct pipeline_hooks hooks = {.context = NULL};
+	struct pipeline_filter filter = options->filter;
 	struct replay replay = {.options = options};
 	struct decider *decider;
 	struct sink *sink;
@@ -55,10 +56,11 @@ int command_replay(const struct options *options)
 
 	if (!command_decider(options, &decider))
 		return STATUS_USAGE;
+	filter.count = options->count;
 	signal(SIGPIPE, SIG_IGN);
 	sink = command_sink(options);
 	if (sink)
-		replay.pipeline = pipeline_new(sink, &options->filter, &hooks);
+		replay.pipeline = pipeline_new(sink, &filter, &hooks);
 	if (replay.pipeline && decider)
 		pipeline_exclude(replay.pipeline, decider);
 	if (replay.pipeline)

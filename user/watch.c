@@ -116,6 +116,7 @@ static int watch(const struct options *options, struct sink *sink, struct record
 	enum live_end end;
 	int error = 0, closed;
 
+	live.filter.count = options->count;
 	if (live_run(&live, sink, &end, &error)) {
 		recording_close(recording);
 		return STATUS_FAILED;

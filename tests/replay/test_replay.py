@@ -492,6 +492,18 @@ class Replay(unittest.TestCase):
                     ("--container", "ab")):
             self.assertEqual(len(self.messages(recording, *bad)), 0, bad)
 
+    def test_count(self):
+        # Six mails become known at once; no more are told than were asked for.
+        recording = Recording()
+        recording.sender(5, 42, 1)
+        one = b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nSubject: x\r\n\r\n.\r\n"
+        recording.segment(5, 1, b"220 hello\r\n", False)
+        recording.segment(5, 100, one * 6, True)
+        recording.segment(5, 12, b"250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n" * 6, False)
+        recording.close(5)
+        self.assertEqual(len(self.messages(recording)), 6)
+        self.assertEqual(len(self.messages(recording, "--count", "2")), 2)
+
     def test_a_damaged_recording_gives_what_came_before(self):
         recording = self.whole()
         self.assertEqual(len(self.messages(recording, status=1, data=recording.data[:-1])), 1)
