@@ -337,7 +337,7 @@ class Server:
         cleanup = case.addClassCleanup if isinstance(case, type) else case.addCleanup
         cleanup(end_process, self.process)
         threading.Thread(target=self.read, daemon=True).start()
-        self.port = self.wait(lambda report: report["event"] == "listening", 1, 15)[0]["port"]
+        self.port = self.wait(lambda report: report["event"] == "listening", 1, 15 * SLOW)[0]["port"]
 
     def read(self):
         for line in self.process.stdout:
