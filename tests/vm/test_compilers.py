@@ -14,7 +14,7 @@ import machine
 from test_kernels import FAMILIES, HAS, INIT, TOOLS
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BOOT_S = 600
+BOOT_S = 1500
 OPTIONS = ("", "--no-wire")
 
 
