@@ -312,6 +312,8 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 	if (!pending || pending->sk != (__u64)sk) {
 		if (ret > 0 && state_copied(state) && state->id.flags & FLOW_FASTOPEN)
 			emit_claim(state, write_seq(sk) - ret, ret, SEND_EXIT | SEND_UNREADABLE);
+		if (pending) /* of a call whose end was not seen */
+			bpf_map_delete_elem(&sends, &id);
 		return;
 	}
 	if (ret > 0 && pending->late)
@@ -348,9 +350,14 @@ static __always_inline void send_end_kept(const struct sock *sk, struct flow_sta
 	send_end_wire(sk, state, ret);
 }
 
+/* `state` NULL: the socket was closed while the call was under way. */
 static __always_inline void send_end(const struct sock *sk, struct flow_state *state, int ret)
 {
-	if (!is_wired(state))
+	__u64 id = bpf_get_current_pid_tgid();
+
+	if (!state)
+		bpf_map_delete_elem(&sends, &id);
+	else if (!is_wired(state))
 		send_end_alone(sk, state, ret);
 	else if (state->kept)
 		send_end_kept(sk, state, ret);
@@ -508,8 +515,7 @@ int BPF_PROG(tracepoint_end, struct sock *sk, int ret)
 
 	if (protocol == IPPROTO_TCP) {
 		state = FLOW_STATE_OF(sk, false);
-		if (state)
-			send_end(sk, state, ret);
+		send_end(sk, state, ret);
 	} else if (protocol == IPPROTO_MPTCP) {
 		send_end_mptcp(sk, ret);
 	}
@@ -533,8 +539,7 @@ int BPF_PROG(fexit_end, struct sock *sk, struct msghdr *msg, size_t size, int re
 {
 	struct flow_state *state = FLOW_STATE_OF(sk, false);
 
-	if (state)
-		send_end(sk, state, ret);
+	send_end(sk, state, ret);
 	return 0;
 }
 
@@ -553,8 +558,7 @@ int BPF_PROG(fexit_page_end, struct sock *sk, struct page *page, int offset, siz
 {
 	struct flow_state *state = FLOW_STATE_OF(sk, false);
 
-	if (state)
-		send_end(sk, state, ret);
+	send_end(sk, state, ret);
 	return 0;
 }
 
@@ -663,7 +667,7 @@ static __always_inline void kretprobe_send_end(int ret)
 	const struct sock *sk = call_end(0);
 	struct flow_state *state = sk ? flow_hash_of(sk, false) : NULL;
 
-	if (state)
+	if (sk)
 		send_end(sk, state, ret);
 }
 
