@@ -16,6 +16,7 @@
 
 #include "attack_session.h"
 
+#define SERVE_LIMIT_S  300 /* one connection waits through the start of the watch and many attacks */
 #define FASTOPEN_QUEUE 16
 #define BACKLOG	       64
 
@@ -55,7 +56,7 @@ _Noreturn static void serve_connection(int fd)
 	size_t len = 0;
 	bool body = false;
 
-	alarm(ATTACK_LIMIT_S);
+	alarm(SERVE_LIMIT_S);
 	answer(fd, "220 attack.localhost ESMTP\r\n");
 	for (;;) {
 		ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
