@@ -166,6 +166,12 @@ static __always_inline void emit_opener(struct flow_state *state)
 /* The sendmsg() of a TCP socket without TLS, learnt from the first that connects; 0: not yet. */
 __u64 plain_sendmsg = 0;
 
+/* Whether the wire hook has the bytes of this socket. */
+static __always_inline bool is_wired(const struct flow_state *state)
+{
+	return wire_hook && !(state->id.flags & FLOW_UNWIRED);
+}
+
 /* Ends the state under a key of the hash, if there is one. */
 static __always_inline void flow_hash_end(__u64 key)
 {
@@ -213,6 +219,10 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 		return 0;
 	key = state->id.cookie;
 	if (new == TCP_CLOSE) {
+		if (!is_wired(state) && state->entry_tid) { /* its bytes are read as the call ends */
+			state->ended = 1;
+			return 0;
+		}
 		if (state->emitted)
 			emit_close(state);
 		state->emitted = 0; /* told */

@@ -133,7 +133,8 @@ struct flow_state {
 	__u8 on_wire;	/* the wire hook has seen what this socket sends */
 	__u8 kept;	/* the call under way is in `sends`, though the wire has its bytes most likely */
 	__u32 tries;	/* records delivered without a verdict */
-	__u64 head;	/* the last up to eight bytes of a line that was sent in small pieces */
+	__u32 ended; /* the socket was closed during the call under way: the close is told behind its bytes */
+	__u64 head;  /* the last up to eight bytes of a line that was sent in small pieces */
 	__u32 head_len;
 	__u32 plain_seq; /* of a flow of plaintext: bytes sent so far */
 

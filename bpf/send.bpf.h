@@ -178,12 +178,6 @@ static __always_inline void emit_pieces(struct flow_state *state, __u64 id, stru
 	}
 }
 
-/* Whether the wire hook has the bytes of this socket. */
-static __always_inline bool is_wired(const struct flow_state *state)
-{
-	return wire_hook && !(state->id.flags & FLOW_UNWIRED);
-}
-
 /*
  * Looks at the first bytes of a send. False if they could not be read. `wire`: the wire sees them too, and gathers what
  * trickles; here it would be taken in twice.
@@ -326,6 +320,10 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 		emit_sender(state, 0);
 		emit_pieces(state, id, pending, ret);
 		state_tried(state);
+	}
+	if (state->ended && state->emitted) {
+		emit_close(state);
+		state->emitted = 0; /* what is left of the state goes with the socket */
 	}
 	bpf_map_delete_elem(&sends, &id);
 }
