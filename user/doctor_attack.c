@@ -178,6 +178,7 @@ static const struct gap {
 	{"uring-splice", SEEN, MISSED, true},
 	{"ktls-sendfile", MISSED, MISSED, true},
 	{"unmapped", SEEN, PARTLY, false},
+	{"encapsulated", PARTLY, SEEN, false},
 	{"pieces", SEEN, MISSED, false},
 	{"fake-tls", SEEN, MISSED, false},
 	{"changed-later", MISSED, MISSED, false},
