@@ -183,10 +183,11 @@ int way_uring_sendmsg(int fd, const char *data, size_t len)
 	return n == (int)len ? 0 : -1;
 }
 
-int way_uring_fixed(int fd, const char *data, size_t len)
+/* All of the bytes from a buffer that is registered with the ring. */
+static int uring_registered(int fd, const char *data, size_t len, int opcode, unsigned short how)
 {
 	struct iovec buffer = {(char *)data, len};
-	struct io_uring_sqe request = {.opcode = IORING_OP_WRITE_FIXED, .fd = fd};
+	struct io_uring_sqe request = {.opcode = (unsigned char)opcode, .fd = fd, .ioprio = how};
 	struct uring ring;
 	int error;
 
@@ -197,6 +198,16 @@ int way_uring_fixed(int fd, const char *data, size_t len)
 		error = uring_all(&ring, &request, data, len);
 	uring_close(&ring);
 	return error;
+}
+
+int way_uring_fixed(int fd, const char *data, size_t len)
+{
+	return uring_registered(fd, data, len, IORING_OP_WRITE_FIXED, 0);
+}
+
+int way_uring_zerocopy_fixed(int fd, const char *data, size_t len)
+{
+	return uring_registered(fd, data, len, OP_SEND_ZC, FIXED_BUF);
 }
 
 int way_uring_splice(int fd, const char *data, size_t len)
@@ -217,22 +228,6 @@ int way_uring_splice(int fd, const char *data, size_t len)
 	close(pipe_fds[0]);
 	close(pipe_fds[1]);
 	return n == (int)len ? 0 : -1;
-}
-
-int way_uring_zerocopy_fixed(int fd, const char *data, size_t len)
-{
-	struct iovec buffer = {(char *)data, len};
-	struct io_uring_sqe request = {.opcode = OP_SEND_ZC, .fd = fd, .ioprio = FIXED_BUF};
-	struct uring ring;
-	int error;
-
-	if (uring_open(&ring, false))
-		return -1;
-	error = (int)syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_BUFFERS, &buffer, 1);
-	if (!error)
-		error = uring_all(&ring, &request, data, len);
-	uring_close(&ring);
-	return error;
 }
 
 int way_device(int fd, const char *data, size_t len)
