@@ -134,26 +134,30 @@ static bool program_wanted(const char *name, enum hook hook, bool wire)
 
 /*
  * The addresses of the two variables that tell where memory and its pages are mapped (x86-64 with KALLSYMS_ALL). False: this
- * kernel does not tell them.
+ * kernel does not tell them. Looked for once: the list is long, and each family that is tried asks.
  */
 static bool find_page_symbols(uint64_t *page_offset, uint64_t *vmemmap)
 {
-	FILE *file = fopen("/proc/kallsyms", "re");
+	static uint64_t found[2];
+	static bool looked;
+	FILE *file = looked ? NULL : fopen("/proc/kallsyms", "re");
 	char line[512], name[256];
 	unsigned long long address;
 
-	*page_offset = *vmemmap = 0;
-	while (file && !(*page_offset && *vmemmap) && fgets(line, sizeof(line), file)) {
+	while (file && !(found[0] && found[1]) && fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "%llx %*c %255s", &address, name) != 2)
 			continue;
 		if (strcmp(name, "page_offset_base") == 0)
-			*page_offset = address;
+			found[0] = address;
 		else if (strcmp(name, "vmemmap_base") == 0)
-			*vmemmap = address;
+			found[1] = address;
 	}
 	if (file)
 		fclose(file);
-	return *page_offset && *vmemmap;
+	looked = true;
+	*page_offset = found[0];
+	*vmemmap = found[1];
+	return found[0] && found[1];
 }
 
 static int capture_load(struct capture *capture, const struct capture_options *options)
@@ -185,7 +189,7 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 						    capture->skeleton->rodata->socket_cookies &&
 						    kernel_has(kernel, "bpf_sk_storage_get_tracing");
 	btf__free(kernel);
-	capture->pages = find_page_symbols(&page_offset, &vmemmap);
+	capture->pages = capture->hook != HOOK_NONE && find_page_symbols(&page_offset, &vmemmap);
 	capture->skeleton->rodata->page_offset_at = capture->pages ? page_offset : 0;
 	capture->skeleton->rodata->vmemmap_at = capture->pages ? vmemmap : 0;
 	capture->skeleton->rodata->ring_size = ring_size;
