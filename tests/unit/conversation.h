@@ -13,6 +13,8 @@
 #include "smtp.h"
 #include "text.h"
 
+#define CUTS_MAX 400U /* longer conversations are cut at this many positions, evenly spread */
+
 enum step_kind { STEP_END, STEP_CLIENT, STEP_SERVER, STEP_CLIENT_GAP, STEP_SERVER_GAP };
 
 struct step {
@@ -143,6 +145,46 @@ static inline void play(const struct step *steps, bool replies, size_t size, siz
 	smtp_session_close(session, time_ns);
 	played->facts = *smtp_session_facts(session);
 	smtp_session_free(session);
+}
+
+static inline void same(const struct played *expected, const struct played *played)
+{
+	assert_int_equal(expected->count, played->count);
+	assert_string_equal(expected->lines.data ? expected->lines.data : "",
+			    played->lines.data ? played->lines.data : "");
+	assert_string_equal(expected->details.data ? expected->details.data : "",
+			    played->details.data ? played->details.data : "");
+	assert_memory_equal(&expected->facts, &played->facts, sizeof(played->facts));
+}
+
+static inline void play_and_compare(const struct step *steps, bool replies, size_t size, size_t cut,
+				    const struct played *expected)
+{
+	struct played played = {0};
+
+	play(steps, replies, size, cut, &played);
+	same(expected, &played);
+	played_free(&played);
+}
+
+/* Plays in every way, and gives what came of it, equal each time. */
+static inline struct smtp_facts expect_with(const struct step *steps, bool replies, const char *lines)
+{
+	struct played whole = {0};
+	struct smtp_facts facts;
+	size_t len = 0;
+
+	for (const struct step *step = steps; step->kind != STEP_END; step++)
+		len += step->bytes.len;
+	play(steps, replies, 0, 0, &whole);
+	assert_string_equal(whole.lines.data ? whole.lines.data : "", lines);
+	play_and_compare(steps, replies, 1, 0, &whole);
+	play_and_compare(steps, replies, 7, 0, &whole);
+	for (size_t cut = 1; cut < len; cut += len / CUTS_MAX + 1)
+		play_and_compare(steps, replies, 0, cut, &whole);
+	facts = whole.facts;
+	played_free(&whole);
+	return facts;
 }
 
 #endif

@@ -7,8 +7,6 @@
 
 #include <stdio.h>
 
-#define CUTS_MAX 400U /* longer conversations are cut at this many positions, evenly spread */
-
 #define HELLO  S("220 mx ESMTP\r\n"), C("EHLO me.example\r\n"), S("250-mx\r\n250 PIPELINING\r\n")
 #define MAIL_A C("MAIL FROM:<a@x>\r\n"), S("250 Ok\r\n")
 #define RCPT_B C("RCPT TO:<b@y>\r\n"), S("250 Ok\r\n")
@@ -16,46 +14,6 @@
 #define TEXT   C("Subject: x\r\n\r\nHi\r\n.\r\n"), S("250 Queued\r\n")
 #define QUIT   C("QUIT\r\n"), S("221 Bye\r\n")
 #define MAIL_1 "1 data success <a@x> <b@y>250 18 bytes 250 Queued\n"
-
-static void same(const struct played *expected, const struct played *played)
-{
-	assert_int_equal(expected->count, played->count);
-	assert_string_equal(expected->lines.data ? expected->lines.data : "",
-			    played->lines.data ? played->lines.data : "");
-	assert_string_equal(expected->details.data ? expected->details.data : "",
-			    played->details.data ? played->details.data : "");
-	assert_memory_equal(&expected->facts, &played->facts, sizeof(played->facts));
-}
-
-static void play_and_compare(const struct step *steps, bool replies, size_t size, size_t cut,
-			     const struct played *expected)
-{
-	struct played played = {0};
-
-	play(steps, replies, size, cut, &played);
-	same(expected, &played);
-	played_free(&played);
-}
-
-/* Plays in every way, and gives what came of it, equal each time. */
-static struct smtp_facts expect_with(const struct step *steps, bool replies, const char *lines)
-{
-	struct played whole = {0};
-	struct smtp_facts facts;
-	size_t len = 0;
-
-	for (const struct step *step = steps; step->kind != STEP_END; step++)
-		len += step->bytes.len;
-	play(steps, replies, 0, 0, &whole);
-	assert_string_equal(whole.lines.data ? whole.lines.data : "", lines);
-	play_and_compare(steps, replies, 1, 0, &whole);
-	play_and_compare(steps, replies, 7, 0, &whole);
-	for (size_t cut = 1; cut < len; cut += len / CUTS_MAX + 1)
-		play_and_compare(steps, replies, 0, cut, &whole);
-	facts = whole.facts;
-	played_free(&whole);
-	return facts;
-}
 
 static struct smtp_facts expect(const struct step *steps, const char *lines)
 {

@@ -17,39 +17,6 @@
 #define BLIND_V	   C("RCPT TO:<v@y>\r\n"), C("DATA\r\n"), C("Subject: x\r\n\r\nHi\r\n.\r\n"), C("QUIT\r\n")
 #define STEPS(...) ((const struct step[]){__VA_ARGS__, END})
 
-static void same(const struct played *expected, const struct step *steps, bool replies, size_t size,
-		 size_t cut)
-{
-	struct played played = {0};
-
-	play(steps, replies, size, cut, &played);
-	assert_string_equal(expected->lines.data ? expected->lines.data : "",
-			    played.lines.data ? played.lines.data : "");
-	assert_string_equal(expected->details.data ? expected->details.data : "",
-			    played.details.data ? played.details.data : "");
-	played_free(&played);
-}
-
-/* In every segmentation the same. */
-static struct smtp_facts expect_with(const struct step *steps, bool replies, const char *lines)
-{
-	struct played whole = {0};
-	struct smtp_facts facts;
-	size_t len = 0;
-
-	for (const struct step *step = steps; step->kind != STEP_END; step++)
-		len += step->bytes.len;
-	play(steps, replies, 0, 0, &whole);
-	assert_string_equal(whole.lines.data ? whole.lines.data : "", lines);
-	same(&whole, steps, replies, 1, 0);
-	same(&whole, steps, replies, 7, 0);
-	for (size_t cut = 1; cut < len; cut += len / 400 + 1)
-		same(&whole, steps, replies, 0, cut);
-	facts = whole.facts;
-	played_free(&whole);
-	return facts;
-}
-
 static struct smtp_facts expect(const struct step *steps, const char *lines)
 {
 	return expect_with(steps, true, lines);
