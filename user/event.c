@@ -4,6 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/evp.h>
+
+#include "text.h"
+
 struct event *event_new(enum event_action action)
 {
 	struct event *event = calloc(1, sizeof(*event));
@@ -72,6 +76,90 @@ const char *event_witness_name(enum event_witness witness)
 	};
 
 	return names[witness];
+}
+
+const char *event_kind(const struct event *event)
+{
+	switch (event->action) {
+	case EVENT_STARTED:
+	case EVENT_STOPPED: return "state";
+	case EVENT_STATUS: return "metric";
+	default: return event->has_flow && event->verdict == VERDICT_ALERT ? "alert" : "event";
+	}
+}
+
+unsigned int event_risk(const struct event *event)
+{
+	if (!event->has_flow || event->verdict != VERDICT_ALERT)
+		return 0;
+	if (event->capture.witness == WITNESS_DIFFER)
+		return 73;
+	return event->transaction && event->transaction->outcome == SMTP_OUTCOME_FAILURE ? 21 : 47;
+}
+
+const char *event_rule(const struct event *event)
+{
+	if (event->rule_count)
+		return event->rules[0].name;
+	return event->session && event->session->mail_from_seen && event->session->rcpt_to_seen
+		       ? "network_smtp_raw"
+		       : NULL;
+}
+
+size_t event_techniques(const struct event *event, const char *techniques[EVENT_TECHNIQUES_MAX])
+{
+	techniques[0] = event->tls ? "T1048.002" : "T1048.003";
+	techniques[1] = "T1071.003";
+	return event->has_flow && event->verdict == VERDICT_ALERT ? EVENT_TECHNIQUES_MAX : 0;
+}
+
+/*
+ * For a TCP flow: the ends in order of address and port, so that both directions give the same
+ * (https://github.com/corelight/community-id-spec).
+ */
+bool event_community_id(const struct event *event, char community[EVENT_COMMUNITY_LEN])
+{
+	bool v4 = address_is_ipv4(event->source.addr);
+	size_t len = v4 ? 4 : 16, skip = 16 - len, at = 2;
+	int order = memcmp(event->source.addr + skip, event->destination.addr + skip, len);
+	unsigned char input[64] = {0, 0}, sha1[EVP_MAX_MD_SIZE], base64[40];
+	const struct endpoint *ends[2];
+	unsigned int sha1_len = 0;
+
+	if (order == 0)
+		order = (int)event->source.port - (int)event->destination.port;
+	ends[0] = order <= 0 ? &event->source : &event->destination;
+	ends[1] = order <= 0 ? &event->destination : &event->source;
+	for (int i = 0; i < 2; i++, at += len)
+		memcpy(input + at, ends[i]->addr + skip, len);
+	input[at++] = 6; /* TCP */
+	input[at++] = 0;
+	for (int i = 0; i < 2; i++) {
+		input[at++] = (unsigned char)(ends[i]->port >> 8);
+		input[at++] = (unsigned char)ends[i]->port;
+	}
+	if (EVP_Digest(input, at, sha1, &sha1_len, EVP_sha1(), NULL) != 1)
+		return false;
+	EVP_EncodeBlock(base64, sha1, (int)sha1_len);
+	snprintf(community, EVENT_COMMUNITY_LEN, "1:%s", (const char *)base64);
+	return true;
+}
+
+const char *smtp_outcome_name(enum smtp_outcome outcome)
+{
+	return outcome == SMTP_OUTCOME_SUCCESS	 ? "success"
+	       : outcome == SMTP_OUTCOME_FAILURE ? "failure"
+						 : "unknown";
+}
+
+const char *smtp_protocol_name(enum smtp_protocol protocol)
+{
+	static const char *const names[] = {[SMTP_PROTOCOL_UNKNOWN] = "",
+					    [SMTP_PROTOCOL_SMTP] = "smtp",
+					    [SMTP_PROTOCOL_ESMTP] = "esmtp",
+					    [SMTP_PROTOCOL_LMTP] = "lmtp"};
+
+	return names[protocol];
 }
 
 const char *counter_name(enum counter counter)

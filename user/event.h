@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What smtpsnoop tells its user: one struct for every event, filled by the pipeline, written by
- * the sinks (event_json.c, event_table.c). The field names on paper are in docs/event.schema.json.
+ * What smtpsnoop tells its user: one struct for every event, filled by the pipeline, written in one of
+ * several formats (format.h, event_table.c). The field names on paper are in docs/event.schema.json.
  */
 #ifndef SMTPSNOOP_EVENT_H
 #define SMTPSNOOP_EVENT_H
@@ -151,6 +151,27 @@ const char *event_action_name(enum event_action action);
 const char *event_verdict_name(enum event_verdict verdict);
 const char *event_witness_name(enum event_witness witness);
 
+/* event.kind of ECS: "alert", "event", "state" or "metric". */
+const char *event_kind(const struct event *event);
+
+/* Severity and risk of an alert, from 0 to 100: 21 is low, 47 medium, 73 high; 0 of what is none. */
+unsigned int event_risk(const struct event *event);
+
+/* The name of the rule that was hit; NULL: none was. */
+const char *event_rule(const struct event *event);
+
+/* MITRE ATT&CK techniques of an alert: static strings; how many. */
+#define EVENT_TECHNIQUES_MAX 2U
+size_t event_techniques(const struct event *event, const char *techniques[EVENT_TECHNIQUES_MAX]);
+
+/* Community ID version 1 of its flow, with seed 0. False if there is no memory. */
+#define EVENT_COMMUNITY_LEN 48U
+bool event_community_id(const struct event *event, char community[EVENT_COMMUNITY_LEN]);
+
+/* "success", ...; "smtp", "esmtp", "lmtp", "" if it is not known: static strings. */
+const char *smtp_outcome_name(enum smtp_outcome outcome);
+const char *smtp_protocol_name(enum smtp_protocol protocol);
+
 /* "process_records", ...: the name of a kernel counter in smtpsnoop.stats.lost; a static string. */
 const char *counter_name(enum counter counter);
 
@@ -164,9 +185,6 @@ struct sink {
 	int (*finish)(struct sink *sink, const struct event_stats *stats); /* closing summary; may be NULL */
 	void (*free)(struct sink *sink);
 };
-
-/* One JSON object a line (CONTRACT of the project, ECS 9 names). NULL if there is no memory; `out` stays the caller's. */
-struct sink *sink_json_new(FILE *out);
 
 struct table_options {
 	bool wide;	    /* every column, nothing elided, whatever the width */

@@ -4,26 +4,18 @@
  * that is not known is left out. The line is written from front to back, without a tree in between:
  * building and printing one took 60 of the 75 microseconds that a message cost.
  */
-#include "event.h"
+#include "format.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "exclusion.h"
+#include "image.h"
 #include "json.h"
 #include "text.h"
 
 #define ECS_VERSION "9.0.0"
 #define DATASET	    "smtpsnoop.events"
-
-struct json_sink {
-	struct sink sink;
-	FILE *out;
-	struct text line; /* the event under way */
-};
 
 /* ---- Small pieces --------------------------------------------------------------------------- */
 
@@ -74,16 +66,6 @@ static void list(struct text *out, const char *name, const char *const *strings,
 
 /* ---- event.* -------------------------------------------------------------------------------- */
 
-static const char *kind_of(const struct event *event)
-{
-	switch (event->action) {
-	case EVENT_STARTED:
-	case EVENT_STOPPED: return "state";
-	case EVENT_STATUS: return "metric";
-	default: return event->has_flow && event->verdict == VERDICT_ALERT ? "alert" : "event";
-	}
-}
-
 static void write_types(struct text *out, const struct event *event)
 {
 	static const char *const flow_category[] = {"email", "network"}, *const own_category[] = {"process"},
@@ -102,24 +84,6 @@ static void write_types(struct text *out, const struct event *event)
 		list(out, "type", event->action == EVENT_STOPPED ? end : flow_type, 1);
 }
 
-static const char *outcome_name(enum smtp_outcome outcome)
-{
-	return outcome == SMTP_OUTCOME_SUCCESS	 ? "success"
-	       : outcome == SMTP_OUTCOME_FAILURE ? "failure"
-						 : "unknown";
-}
-
-/* Severity and risk, from 0 to 100: 21 is low, 47 medium, 73 high. */
-static void write_severity(struct text *out, const struct event *event)
-{
-	unsigned int risk = event->capture.witness == WITNESS_DIFFER ? 73 : 47;
-
-	if (event->transaction && event->transaction->outcome == SMTP_OUTCOME_FAILURE && risk == 47)
-		risk = 21;
-	json_number(out, "severity", risk);
-	json_number(out, "risk_score", risk);
-}
-
 static void write_event(struct text *out, const struct event *event)
 {
 	time_at(out, "@timestamp", event->time_ns);
@@ -128,7 +92,7 @@ static void write_event(struct text *out, const struct event *event)
 	json_close(out);
 	json_open(out, "event");
 	json_string(out, "id", event->id);
-	json_string(out, "kind", kind_of(event));
+	json_string(out, "kind", event_kind(event));
 	json_string(out, "action", event_action_name(event->action));
 	json_string(out, "dataset", DATASET);
 	write_types(out, event);
@@ -141,9 +105,11 @@ static void write_event(struct text *out, const struct event *event)
 				    ? (uint64_t)event->end_ns - (uint64_t)event->start_ns
 				    : 0);
 		if (event->transaction)
-			json_string(out, "outcome", outcome_name(event->transaction->outcome));
-		if (event->verdict == VERDICT_ALERT)
-			write_severity(out, event);
+			json_string(out, "outcome", smtp_outcome_name(event->transaction->outcome));
+		if (event->verdict == VERDICT_ALERT) {
+			json_number(out, "severity", event_risk(event));
+			json_number(out, "risk_score", event_risk(event));
+		}
 	}
 	json_close(out);
 	if (!event->host || !event->host[0])
@@ -198,13 +164,9 @@ static void write_transaction(struct text *out, const struct smtp_transaction *t
 
 static void write_facts(struct text *out, const struct smtp_facts *facts)
 {
-	static const char *const protocols[] = {[SMTP_PROTOCOL_SMTP] = "smtp",
-						[SMTP_PROTOCOL_ESMTP] = "esmtp",
-						[SMTP_PROTOCOL_LMTP] = "lmtp"};
-
 	if (facts->protocol != SMTP_PROTOCOL_UNKNOWN) {
 		json_bytes(out, "helo", (struct span){facts->helo, facts->helo_len});
-		json_string(out, "protocol", protocols[facts->protocol]);
+		json_string(out, "protocol", smtp_protocol_name(facts->protocol));
 	}
 	if (facts->auth_mechanism_len) {
 		json_open(out, "auth");
@@ -295,8 +257,8 @@ static void write_smtp(struct text *out, const struct event *event)
 
 static void write_rule(struct text *out, const struct event *event)
 {
-	static const char *const plain[] = {"T1048.003", "T1071.003"}, *const encrypted[] = {"T1048.002",
-											     "T1071.003"};
+	const char *techniques[EVENT_TECHNIQUES_MAX];
+	const char *rule = event_rule(event);
 
 	if (event->rule_count) {
 		json_open(out, "rule");
@@ -309,55 +271,21 @@ static void write_rule(struct text *out, const struct event *event)
 		known(out, "description", event->rules[0].description);
 		known(out, "version", event->rules[0].version);
 		json_close(out);
-	} else if (event->session && event->session->mail_from_seen && event->session->rcpt_to_seen) {
+	} else if (rule) {
 		json_open(out, "rule");
-		json_string(out, "name", "network_smtp_raw");
+		json_string(out, "name", rule);
 		json_close(out);
 	}
 	if (event->verdict != VERDICT_ALERT)
 		return;
 	json_open(out, "threat");
 	json_open(out, "technique");
-	list(out, "id", event->tls ? encrypted : plain, 2);
+	list(out, "id", techniques, event_techniques(event, techniques));
 	json_close(out);
 	json_close(out);
 }
 
 /* ---- Network -------------------------------------------------------------------------------- */
-
-/*
- * Community ID version 1 with seed 0, for a TCP flow: the ends in order of address and port, so that
- * both directions give the same (https://github.com/corelight/community-id-spec).
- */
-static void write_community_id(struct text *out, const struct endpoint *source,
-			       const struct endpoint *destination)
-{
-	bool v4 = address_is_ipv4(source->addr);
-	size_t len = v4 ? 4 : 16, skip = 16 - len, at = 2;
-	int order = memcmp(source->addr + skip, destination->addr + skip, len);
-	unsigned char input[64] = {0, 0}, sha1[EVP_MAX_MD_SIZE], base64[40];
-	unsigned int sha1_len = 0;
-	const struct endpoint *ends[2];
-	char community[48];
-
-	if (order == 0)
-		order = (int)source->port - (int)destination->port;
-	ends[0] = order <= 0 ? source : destination;
-	ends[1] = order <= 0 ? destination : source;
-	for (int i = 0; i < 2; i++, at += len)
-		memcpy(input + at, ends[i]->addr + skip, len);
-	input[at++] = 6; /* TCP */
-	input[at++] = 0;
-	for (int i = 0; i < 2; i++) {
-		input[at++] = (unsigned char)(ends[i]->port >> 8);
-		input[at++] = (unsigned char)ends[i]->port;
-	}
-	if (EVP_Digest(input, at, sha1, &sha1_len, EVP_sha1(), NULL) != 1)
-		return;
-	EVP_EncodeBlock(base64, sha1, (int)sha1_len);
-	snprintf(community, sizeof(community), "1:%s", (const char *)base64);
-	json_string(out, "community_id", community);
-}
 
 static void write_endpoint(struct text *out, const char *name, const struct endpoint *endpoint)
 {
@@ -373,6 +301,7 @@ static void write_endpoint(struct text *out, const char *name, const struct endp
 static void write_network(struct text *out, const struct event *event)
 {
 	bool lmtp = event->session && event->session->protocol == SMTP_PROTOCOL_LMTP;
+	char community[EVENT_COMMUNITY_LEN];
 
 	write_endpoint(out, "source", &event->source);
 	write_endpoint(out, "destination", &event->destination);
@@ -381,7 +310,8 @@ static void write_network(struct text *out, const struct event *event)
 	json_string(out, "type", address_is_ipv4(event->destination.addr) ? "ipv4" : "ipv6");
 	json_string(out, "protocol", lmtp ? "lmtp" : "smtp");
 	json_string(out, "direction", "egress");
-	write_community_id(out, &event->source, &event->destination);
+	if (event_community_id(event, community))
+		json_string(out, "community_id", community);
 	json_close(out);
 	if (!event->tls && !event->server_name)
 		return;
@@ -407,12 +337,10 @@ static void write_args(struct text *out, const struct image *image)
 		struct span arg = {image->args + at, strnlen(image->args + at, image->args_len - at)};
 
 		json_bytes(out, NULL, arg);
-		if (at)
-			text_add_string(&line, " ");
-		text_add(&line, arg);
 		at += arg.len + 1;
 	}
 	json_close_list(out);
+	image_command_line(image, &line);
 	if (line.len)
 		json_bytes(out, "command_line", (struct span){line.data, line.len});
 	text_free(&line);
@@ -461,11 +389,6 @@ static void write_tty(struct text *out, const struct sender *sender)
 	json_close(out);
 }
 
-static struct span comm_of(const struct sender *sender)
-{
-	return (struct span){sender->task.comm, strnlen(sender->task.comm, COMM_LEN)};
-}
-
 static void write_process(struct text *out, const struct sender *sender, int64_t boot_to_real_ns)
 {
 	const struct image *image = sender->image;
@@ -476,7 +399,7 @@ static void write_process(struct text *out, const struct sender *sender, int64_t
 	json_number(out, "id", sender->task.tid);
 	json_close(out);
 	if (!image)
-		json_bytes(out, "name", comm_of(sender));
+		json_bytes(out, "name", sender_comm(sender));
 	write_image(out, image);
 	if (image) {
 		write_args(out, image);
@@ -561,7 +484,7 @@ static void write_own_process(struct text *out, const struct sender *sender)
 	const struct image *image = sender->image;
 
 	json_open(out, "process");
-	json_bytes(out, "comm", comm_of(sender));
+	json_bytes(out, "comm", sender_comm(sender));
 	write_ancestry(out, sender);
 	known(out, "cgroup", sender->cgroup);
 	if (image) {
@@ -759,14 +682,10 @@ static void write_own(struct text *out, const struct event *event)
 	json_close(out);
 }
 
-/* ---- The sink ------------------------------------------------------------------------------- */
+/* ---- The whole ------------------------------------------------------------------------------ */
 
-static int json_write(struct sink *base, const struct event *event)
+void event_json(struct text *out, const struct event *event)
 {
-	struct json_sink *sink = (struct json_sink *)base;
-	struct text *out = &sink->line;
-
-	text_clear(out);
 	json_open(out, NULL);
 	write_event(out, event);
 	if (event->has_flow) {
@@ -780,47 +699,4 @@ static int json_write(struct sink *base, const struct event *event)
 	}
 	write_own(out, event);
 	json_close(out);
-	text_add_string(out, "\n");
-	if (out->failed) { /* half a line is none */
-		out->failed = false;
-		return -ENOMEM;
-	}
-	errno = 0;
-	if (fwrite(out->data, 1, out->len, sink->out) != out->len)
-		return errno ? -errno : -EIO;
-	return 0;
-}
-
-static int json_flush(struct sink *base)
-{
-	errno = 0;
-	return fflush(((struct json_sink *)base)->out) ? (errno ? -errno : -EIO) : 0;
-}
-
-static int json_finish(struct sink *base, const struct event_stats *stats)
-{
-	(void)stats; /* the stopped event has told */
-	return json_flush(base);
-}
-
-static void json_free(struct sink *base)
-{
-	struct json_sink *sink = (struct json_sink *)base;
-
-	text_free(&sink->line);
-	free(sink);
-}
-
-struct sink *sink_json_new(FILE *out)
-{
-	struct json_sink *sink = calloc(1, sizeof(*sink));
-
-	if (!sink)
-		return NULL;
-	sink->sink = (struct sink){.write = json_write,
-				   .flush = json_flush,
-				   .finish = json_finish,
-				   .free = json_free};
-	sink->out = out;
-	return &sink->sink;
 }

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <linux/types.h>
 
@@ -94,6 +95,12 @@ struct sender {
 	enum truth own_namespaces; /* user, pid, mount and network namespace are the watch's own */
 	char sha256[SHA256_HEX_LEN + 1];
 };
+
+/* The name that the task gave itself. */
+static inline struct span sender_comm(const struct sender *sender)
+{
+	return (struct span){sender->task.comm, strnlen(sender->task.comm, COMM_LEN)};
+}
 
 /* Inode numbers. */
 struct namespaces {

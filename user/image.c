@@ -209,3 +209,15 @@ size_t image_bytes(const struct image *image)
 	return sizeof(*image) + strlen(image->executable) + strlen(image->script) + strlen(image->directory) +
 	       image->args_len + overhead;
 }
+
+void image_command_line(const struct image *image, struct text *out)
+{
+	for (size_t at = 0; at < image->args_len;) {
+		struct span arg = {image->args + at, strnlen(image->args + at, image->args_len - at)};
+
+		if (at)
+			text_add_string(out, " ");
+		text_add(out, arg);
+		at += arg.len + 1;
+	}
+}

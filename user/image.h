@@ -4,6 +4,7 @@
 #define SMTPSNOOP_IMAGE_H
 
 #include "identity.h"
+#include "text.h"
 
 /*
  * A new reference, NULL if there is no memory. The record was checked by record_valid().
@@ -20,5 +21,8 @@ struct image *image_of_exec(const struct exec_record *record);
 
 /* The memory that an image takes, roughly. */
 size_t image_bytes(const struct image *image);
+
+/* Adds the arguments, a blank between each. */
+void image_command_line(const struct image *image, struct text *out);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "commands.h"
 #include "decision.h"
+#include "format.h"
 #include "live.h"
 #include "recording.h"
 #include "report.h"
@@ -34,7 +35,7 @@ struct sink *command_sink(const struct options *options)
 	};
 
 	if (options->output == OUTPUT_JSON)
-		return sink_json_new(stdout);
+		return sink_lines_new(stdout, event_json);
 	return sink_table_new(stdout, &table);
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "format.h"
 #include "pipeline.h"
 #include "records.h"
 
@@ -31,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!nowhere)
 		nowhere = fopen("/dev/null", "w");
 	if (!sink && nowhere)
-		sink = sink_json_new(nowhere);
+		sink = sink_lines_new(nowhere, event_json);
 	pipeline = sink ? pipeline_new(sink, &filter, &hooks) : NULL;
 	if (!pipeline)
 		return 0;

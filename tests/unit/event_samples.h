@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Events for the tests of the formats: bare ones, and some with hostile bytes in every field that somebody else chooses. */
+#ifndef SMTPSNOOP_TESTS_EVENT_SAMPLES_H
+#define SMTPSNOOP_TESTS_EVENT_SAMPLES_H
+
+#include <stdio.h>
+#include <string.h>
+
+#include "unit.h"
+
+#include "event.h"
+#include "format.h"
+#include "smtp_transaction.h"
+
+#define HOSTILE                                                                                              \
+	"\"'\\ \\x41 \x1b[31m\x1b]0;t\x07 \x7f\x9b\x85 \xff\xfe\xc3( \xed\xa0\x80 \xe2\x80\xae\xe2\x80\xa8 " \
+	"\x01\r\n\t%s%n"
+
+static const struct span hostile = {HOSTILE, sizeof(HOSTILE) - 1};
+
+static char *copy_of(const char *string)
+{
+	char *copy = strdup(string);
+
+	assert_non_null(copy);
+	return copy;
+}
+
+static struct image *hostile_image(void)
+{
+	static const char args[] = HOSTILE "\0\0second\0" HOSTILE;
+	struct image *image = calloc(1, sizeof(*image));
+
+	assert_non_null(image);
+	image->refs = 1;
+	image->flags = EXEC_MEMFD | EXEC_DELETED;
+	image->executable = copy_of("/usr/" HOSTILE "/" HOSTILE);
+	image->script = copy_of("/srv/" HOSTILE);
+	image->directory = copy_of("/" HOSTILE);
+	image->args = malloc(sizeof(args));
+	assert_non_null(image->args);
+	memcpy(image->args, args, sizeof(args));
+	image->args_len = sizeof(args);
+	return image;
+}
+
+static struct sender *hostile_sender(void)
+{
+	struct sender *sender = calloc(1, sizeof(*sender));
+
+	assert_non_null(sender);
+	sender->refs = 1;
+	sender->full = true;
+	sender->task =
+		(struct task_id){.pid = 4294967295U, .tid = 7, .start_ns = 123456789, .uid = 1, .euid = 2};
+	memcpy(sender->task.comm, HOSTILE, COMM_LEN);
+	sender->tty_major = 136;
+	sender->image = hostile_image();
+	sender->ancestor_count = ANCESTORS_MAX;
+	for (uint32_t i = 0; i < ANCESTORS_MAX; i++)
+		sender->ancestors[i] =
+			(struct ancestor){.pid = i, .image = i % 2 ? image_ref(sender->image) : NULL};
+	sender->cgroup = copy_of("/" HOSTILE);
+	sender->user = copy_of(HOSTILE);
+	sender->audit_user = copy_of(HOSTILE);
+	sender->group = copy_of(HOSTILE);
+	sender->unit = copy_of(HOSTILE);
+	sender->user_unit = copy_of(HOSTILE);
+	sender->container = copy_of(HOSTILE);
+	memset(sender->sha256, 'a', SHA256_HEX_LEN);
+	return sender;
+}
+
+static struct smtp_transaction *transaction_of(struct span text, uint32_t recipients)
+{
+	struct smtp_transaction *transaction = smtp_transaction_new(1, 0, 1);
+	struct smtp_command command = {.argument = text, .parameters = text};
+
+	assert_non_null(transaction);
+	assert_true(smtp_transaction_set_from(transaction, &command));
+	for (uint32_t i = 0; i < recipients; i++)
+		smtp_transaction_add(transaction, &command);
+	for (uint32_t i = 0; i < transaction->recipient_count; i += 2)
+		transaction->recipients[i].code = 550;
+	transaction->number = 1;
+	transaction->bytes = UINT32_MAX;
+	transaction->reply_code = 250;
+	transaction->reply_len = (uint16_t)(text.len < SMTP_REPLY_TEXT_MAX ? text.len : SMTP_REPLY_TEXT_MAX);
+	memcpy(transaction->reply_text, text.data, transaction->reply_len);
+	return transaction;
+}
+
+static struct event *bare_event(enum event_action action)
+{
+	struct event *event = event_new(action);
+
+	assert_non_null(event);
+	memset(event->id, 'a', EVENT_ID_LEN);
+	memset(event->session_id, 'b', EVENT_ID_LEN);
+	event->time_ns = 1700000000123456789;
+	event->capture.hook = "tracepoint";
+	event->has_flow = action == EVENT_MESSAGE || action == EVENT_ENCRYPTED || action == EVENT_SESSION;
+	event->tls = action == EVENT_ENCRYPTED;
+	if (action == EVENT_ENCRYPTED)
+		event->verdict = VERDICT_ALERT;
+	if (action == EVENT_MESSAGE) {
+		event->verdict = VERDICT_ALERT;
+		event->transaction = transaction_of((struct span){"", 0}, 1);
+		event->transaction->reply_code = 0;
+	}
+	if (event->has_flow)
+		event->session = calloc(1, sizeof(*event->session));
+	event->stats = action == EVENT_MESSAGE || action == EVENT_ENCRYPTED || action == EVENT_STARTED
+			       ? NULL
+			       : calloc(1, sizeof(*event->stats));
+	if (action == EVENT_STOPPED)
+		event->detail = "signal";
+	return event;
+}
+
+/* Text of a mail, and where it stands. */
+static struct mail_string mail_add(struct mail *mail, struct span text)
+{
+	struct mail_string string = {(uint32_t)mail->text.len, (uint32_t)text.len};
+
+	text_add(&mail->text, text);
+	return string;
+}
+
+static struct mail *mail_of(struct span text)
+{
+	struct mail *mail = calloc(1, sizeof(*mail));
+
+	assert_non_null(mail);
+	mail->addresses = calloc(4, sizeof(*mail->addresses));
+	mail->attachments = calloc(1, sizeof(*mail->attachments));
+	assert_true(mail->addresses && mail->attachments);
+	for (int kind = MAIL_FROM; kind <= MAIL_REPLY_TO; kind++)
+		mail->addresses[mail->address_count++] =
+			(struct mail_address){.kind = (enum mail_address_kind)kind,
+					      .address = mail_add(mail, text)};
+	mail->attachments[mail->attachment_count++] = (struct mail_attachment){.name = mail_add(mail, text),
+									       .type = mail_add(mail, text),
+									       .size = 7};
+	mail->subject = mail_add(mail, text);
+	mail->message_id = mail_add(mail, text);
+	mail->x_mailer = mail_add(mail, text);
+	mail->has_date = true;
+	mail->date_s = 1700000000;
+	return mail;
+}
+
+/* Names that the configuration chose, and what an MTA wrote. */
+static void hostile_decision(struct event *event)
+{
+	event->nearest = copy_of(HOSTILE);
+	event->failed = 0x15;
+	event->unknown = 0x4;
+	event->rules = calloc(1, sizeof(*event->rules));
+	event->origin = calloc(1, sizeof(*event->origin));
+	assert_true(event->rules && event->origin);
+	event->rules[0] =
+		(struct rule){copy_of(HOSTILE), copy_of(HOSTILE), copy_of(HOSTILE), copy_of(HOSTILE)};
+	event->rule_count = 1;
+	event->origin->mta = "postfix";
+	event->origin->has_uid = true;
+	memcpy(event->origin->user, HOSTILE,
+	       ORIGIN_USER_MAX < sizeof(HOSTILE) ? ORIGIN_USER_MAX : sizeof(HOSTILE));
+}
+
+static struct event *hostile_event(enum event_action action)
+{
+	static const char *const blind[] = {"one", "two", NULL};
+	struct event *event = bare_event(action);
+
+	event->host = "host-" HOSTILE;
+	event->blind = action == EVENT_STARTED ? blind : NULL;
+	if (event->stats)
+		memset(event->stats, 0x7f, sizeof(*event->stats));
+	if (!event->has_flow)
+		return event;
+	event->verdict = VERDICT_ALERT;
+	event->session->protocol = SMTP_PROTOCOL_LMTP;
+	event->session->helo_len = (uint16_t)hostile.len;
+	memcpy(event->session->helo, hostile.data, hostile.len);
+	event->session->auth_mechanism_len = (uint16_t)hostile.len;
+	memcpy(event->session->auth_mechanism, hostile.data, hostile.len);
+	event->session->auth_user_len = (uint16_t)hostile.len;
+	memcpy(event->session->auth_user, hostile.data, hostile.len);
+	event->session->proxy.hops = 1;
+	event->session->proxy.protocols[0] = PREAMBLE_SOCKS5;
+	event->session->proxy.target_len = (uint16_t)hostile.len;
+	memcpy(event->session->proxy.target, hostile.data, hostile.len);
+	event->session->mail_from_seen = event->session->rcpt_to_seen = true;
+	event->senders[0] = hostile_sender();
+	event->senders[1] = hostile_sender();
+	event->sender_count = 2;
+	event->server_name = event->tls ? copy_of(HOSTILE) : NULL;
+	event->reasons[0] = "several_senders";
+	event->reason_count = 1;
+	hostile_decision(event);
+	event->capture.witness = WITNESS_DIFFER;
+	event->capture.missing_bytes = UINT32_MAX;
+	if (event->transaction) {
+		smtp_transaction_free(event->transaction);
+		event->transaction = transaction_of(hostile, SMTP_RECIPIENTS_MAX + 1);
+		event->transaction->mail = mail_of(hostile);
+	}
+	return event;
+}
+
+/* Appends a line to the file that SMTPSNOOP_EVENTS_OUT names: the schema is held against it. */
+static void keep(const char *line)
+{
+	const char *path = getenv("SMTPSNOOP_EVENTS_OUT");
+	FILE *file = path ? fopen(path, "a") : NULL;
+
+	if (!file)
+		return;
+	fputs(line, file);
+	fclose(file);
+}
+
+#endif
