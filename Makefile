@@ -6,7 +6,7 @@ VERSION := 0.1.0
 # ---- What a bare Debian 12 needs: the one list of packages ------------------------------------
 
 PACKAGES_BUILD := gcc libc6-dev make pkgconf clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
-	libssl-dev libyaml-dev libpcre2-dev libjansson-dev libsystemd-dev libyara-dev
+	libssl-dev libyaml-dev libpcre2-dev libjansson-dev libsystemd-dev libyara-dev libmicrohttpd-dev
 PACKAGES_TEST  := libcmocka-dev python3 python3-jsonschema curl swaks msmtp s-nail postfix procps util-linux \
 	tinyproxy-bin microsocks cron at nagios4-core bacula-common python3-croniter systemd iproute2 tmux mandoc openssl libasan8 libubsan1 qemu-system-x86 busybox-static cpio kmod libclang-rt-dev
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
@@ -33,9 +33,11 @@ PYTHON	   ?= /usr/bin/python3
 
 LIBRARIES := libbpf libelf zlib libcrypto yaml-0.1 libpcre2-8 jansson
 
-# What a host may not have: without libsystemd no timer is recognised, without libyara no rule file is run.
-LIBRARIES_OPTIONAL := $(foreach library,libsystemd yara,$(shell $(PKG_CONFIG) --exists $(library) 2>/dev/null && echo $(library)))
-HAVE := $(if $(filter libsystemd,$(LIBRARIES_OPTIONAL)),-DHAVE_LIBSYSTEMD) $(if $(filter yara,$(LIBRARIES_OPTIONAL)),-DHAVE_LIBYARA)
+# What a host may not have: without libsystemd no timer is recognised and no service manager told, without libyara no rule file
+# is run, without libmicrohttpd metrics go to a file alone.
+LIBRARIES_OPTIONAL := $(foreach library,libsystemd yara libmicrohttpd,$(shell $(PKG_CONFIG) --exists $(library) 2>/dev/null && echo $(library)))
+HAVE := $(if $(filter libsystemd,$(LIBRARIES_OPTIONAL)),-DHAVE_LIBSYSTEMD) $(if $(filter yara,$(LIBRARIES_OPTIONAL)),-DHAVE_LIBYARA) \
+	$(if $(filter libmicrohttpd,$(LIBRARIES_OPTIONAL)),-DHAVE_LIBMICROHTTPD)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wpointer-arith -Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes \
 	    -Wold-style-definition -Wvla -Wformat=2 -Wundef -Wnull-dereference -Wimplicit-fallthrough -Werror
@@ -183,7 +185,7 @@ FUZZ_BUILD   := build-fuzz
 FUZZ_FLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_OBJECTS := $(patsubst user/%.c,$(FUZZ_BUILD)/user/%.o,$(filter-out user/main.c user/capture.c user/live.c user/watch.c \
-		user/doctor.c user/doctor_attack.c $(wildcard user/attack*.c) user/enrich.c user/snapshot.c user/options.c user/check.c user/explain.c user/suggest.c user/event_lines.c user/replay.c user/report.c,$(wildcard user/*.c)))
+		user/doctor.c user/doctor_attack.c $(wildcard user/attack*.c) user/enrich.c user/snapshot.c user/options.c user/daemon.c user/metrics_page.c user/check.c user/explain.c user/suggest.c user/event_lines.c user/replay.c user/report.c,$(wildcard user/*.c)))
 
 .PHONY: fuzz fuzz-build
 fuzz: fuzz-build ## fuzz each target for FUZZ_SECONDS (or ARGS="-runs=10000000 -max_total_time=0")

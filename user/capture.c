@@ -465,3 +465,35 @@ int capture_counters(struct capture *capture, uint64_t counters[COUNTER_MAX])
 	free(values);
 	return 0;
 }
+
+static uint64_t map_entries(int fd, uint64_t limit)
+{
+	uint64_t key, count = 0; /* every key is of this size */
+	bool first = true;
+
+	while (count < limit && bpf_map_get_next_key(fd, first ? NULL : &key, &key) == 0) {
+		first = false;
+		count++;
+	}
+	return count;
+}
+
+size_t capture_maps(const struct capture *capture, struct capture_map maps[CAPTURE_MAPS_MAX])
+{
+	struct bpf_map *map;
+	size_t count = 0;
+
+	bpf_object__for_each_map(map, capture->skeleton->obj)
+	{
+		enum bpf_map_type type = bpf_map__type(map);
+
+		if ((type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_LRU_HASH) || bpf_map__fd(map) < 0 ||
+		    bpf_map__key_size(map) != sizeof(uint64_t) || count == CAPTURE_MAPS_MAX)
+			continue;
+		maps[count] =
+			(struct capture_map){.name = bpf_map__name(map), .limit = bpf_map__max_entries(map)};
+		maps[count].entries = map_entries(bpf_map__fd(map), maps[count].limit);
+		count++;
+	}
+	return count;
+}

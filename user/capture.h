@@ -66,4 +66,16 @@ void capture_sleep(struct capture *capture);
 /* The counters' totals over all CPUs. Returns 0 or a negative errno. */
 int capture_counters(struct capture *capture, uint64_t counters[COUNTER_MAX]);
 
+/* A table of the kernel side. */
+struct capture_map {
+	const char *name; /* borrowed from the capture */
+	uint64_t entries;
+	uint64_t limit;
+};
+
+#define CAPTURE_MAPS_MAX 8U
+
+/* The tables that grow with what others do, and how full they are. Returns their number. Costs a call an entry. */
+size_t capture_maps(const struct capture *capture, struct capture_map maps[CAPTURE_MAPS_MAX]);
+
 #endif

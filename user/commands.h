@@ -11,6 +11,7 @@
 #define STATUS_USAGE  2 /* the command line or the configuration is wrong */
 
 int command_watch(const struct options *options); /* and record */
+int command_run(const struct options *options);
 int command_replay(const struct options *options);
 int command_check(const struct options *options);
 int command_explain(const struct options *options);

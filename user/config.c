@@ -13,6 +13,7 @@
 #include "config_reader.h"
 
 #define DEADLINE_S     60
+#define HEARTBEAT_S    300
 #define BODY_BYTES     65536U
 #define BODY_BYTES_MAX 16777216U
 
@@ -34,9 +35,22 @@ static bool read_body_bytes(struct reader *reader, const yaml_node_t *node, void
 	return reader_fail(reader, node, "a number of bytes is wanted here, at most 16MiB, as 64KiB");
 }
 
+static bool read_hook(struct reader *reader, const yaml_node_t *node, void *target)
+{
+	static const char *const words[] = {"auto", "fentry", "kprobe", "tracepoint", NULL};
+	int index = 0;
+
+	if (!reader_word(reader, node, words, "auto, fentry, kprobe, tracepoint", &index))
+		return false;
+	*(enum hook *)target = (enum hook)(HOOK_AUTO + index);
+	return true;
+}
+
 static bool read_capture(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const struct key keys[] = {{"body_bytes", read_body_bytes,
+	static const struct key keys[] = {{"hook", read_hook, offsetof(struct config, hook)},
+					  {"tls", reader_bool, offsetof(struct config, tls)},
+					  {"body_bytes", read_body_bytes,
 					   offsetof(struct config, body_bytes)},
 					  {NULL, NULL, 0}};
 
@@ -72,6 +86,10 @@ static bool read_document(struct reader *reader)
 	static const struct key keys[] = {{"capture", read_capture, 0},
 					  {"decision", read_decision, 0},
 					  {"rules", read_rules, 0},
+					  {"outputs", config_read_outputs, 0},
+					  {"metrics", config_read_metrics, 0},
+					  {"heartbeat", reader_duration,
+					   offsetof(struct config, heartbeat_s)},
 					  {"exclusions", config_read_exclusions, 0},
 					  {NULL, NULL, 0}};
 	yaml_node_t *root = yaml_document_get_root_node(&reader->document);
@@ -219,15 +237,16 @@ struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX])
 	struct reader reader = {.config = config, .file = path, .error = error};
 	bool good;
 
-	snprintf(error, CONFIG_ERROR_MAX, "%.400s: no memory", path);
+	snprintf(error, CONFIG_ERROR_MAX, "%.400s: no memory", path ? path : "configuration");
 	if (!config)
 		return NULL;
 	config->deadline_s = DEADLINE_S;
 	config->body_bytes = BODY_BYTES;
+	config->heartbeat_s = HEARTBEAT_S;
 	reader.digest = EVP_MD_CTX_new();
 	good = reader.digest && EVP_DigestInit_ex(reader.digest, EVP_sha256(), NULL) == 1 &&
-	       read_file(&reader, path) && read_folder(&reader, path) &&
-	       (!config->rules || rules_ready(config->rules, error) == 0) && keep_hash(&reader);
+	       (!path || (read_file(&reader, path) && read_folder(&reader, path))) &&
+	       (!config->rules || rules_ready(config->rules, error) == 0) && (!path || keep_hash(&reader));
 	EVP_MD_CTX_free(reader.digest);
 	if (good)
 		return config;
@@ -258,6 +277,10 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->exclusion_count; i++)
 		config_free_exclusion(&config->exclusions[i]);
 	free(config->exclusions);
+	for (size_t i = 0; i < config->output_count; i++)
+		output_config_free(&config->outputs[i]);
+	free(config->outputs);
+	free(config->metrics.textfile);
 	config_free_strings(&config->files);
 	rules_free(config->rules);
 	free(config);

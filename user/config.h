@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hook.h"
 #include "limits.h"
+#include "output_config.h"
 #include "regex.h"
 #include "rules.h"
 #include "schedule.h"
@@ -111,7 +113,21 @@ struct exclusion {
 	int64_t expires_s; /* seconds since 1970: the end of the day that is named, in UTC */
 };
 
+/* Where the daemon tells of itself; nowhere, if there is neither port nor text file. */
+struct metrics_config {
+	char address[46]; /* of the loopback */
+	bool ipv6;
+	uint16_t port;	/* 0: no listener */
+	char *textfile; /* NULL: none */
+};
+
 struct config {
+	enum hook hook;
+	bool tls; /* the plaintext of TLS libraries is asked for */
+	uint64_t heartbeat_s;
+	struct output_config *outputs;
+	size_t output_count;
+	struct metrics_config metrics;
 	struct exclusion *exclusions;
 	size_t exclusion_count;
 	uint64_t deadline_s;
@@ -128,7 +144,7 @@ bool network_parse(char *text, struct relay *relay);
 bool address_in_network(const uint8_t *addr, const uint8_t *network, unsigned int prefix);
 
 /*
- * Reads `path`, and the .yaml files of conf.d beside it, in name order. NULL if anything is wrong: then `error` is one line,
+ * Reads `path`, and the .yaml files of conf.d beside it, in name order; `path` NULL: what holds without any. NULL if anything is wrong: then `error` is one line,
  * "FILE:LINE:COLUMN: what: why", without its end.
  */
 struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX]);

@@ -75,6 +75,8 @@ bool reader_amount(struct span *text, const struct unit *units, uint64_t *amount
 
 /* The parts of the configuration, each a read_fn for struct config. */
 bool config_read_exclusions(struct reader *reader, const yaml_node_t *node, void *target);
+bool config_read_outputs(struct reader *reader, const yaml_node_t *node, void *target);
+bool config_read_metrics(struct reader *reader, const yaml_node_t *node, void *target);
 
 /* For struct relays. */
 bool config_read_relays(struct reader *reader, const yaml_node_t *node, void *target);

@@ -85,21 +85,20 @@ static void take_over(struct standing *to, const struct exclusion *exclusion, st
 		limit_change(limits[i], &to->usage[i]);
 }
 
-bool decider_replace(struct decider *decider, struct config *config)
+void decider_replace(struct decider *decider, struct decider *with)
 {
-	struct decider made = {.config = config, .standings = standings_new(config)};
+	const struct config *config = with->config;
 
-	if (!made.standings)
-		return false;
 	for (size_t i = 0; i < config->exclusion_count; i++) {
 		for (size_t j = 0; j < decider->config->exclusion_count; j++) {
 			if (strcmp(config->exclusions[i].name, decider->config->exclusions[j].name) == 0)
-				take_over(&made.standings[i], &config->exclusions[i], &decider->standings[j]);
+				take_over(&with->standings[i], &config->exclusions[i],
+					  &decider->standings[j]);
 		}
 	}
 	drop(decider);
-	*decider = made;
-	return true;
+	*decider = *with;
+	free(with);
 }
 
 const struct config *decider_config(const struct decider *decider)

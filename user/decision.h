@@ -23,10 +23,9 @@ struct decider *decider_new(struct config *config);
 void decider_free(struct decider *decider); /* NULL is allowed */
 
 /*
- * Takes another configuration in place of the one it has. An exclusion of the same name goes on with what it has used.
- * False if there is no memory: all is as before, and the caller still has the configuration.
+ * Takes on all of another decider, which is freed. An exclusion of the same name goes on with what it has used.
  */
-bool decider_replace(struct decider *decider, struct config *config);
+void decider_replace(struct decider *decider, struct decider *with);
 
 const struct config *decider_config(const struct decider *decider);
 

@@ -100,10 +100,11 @@ static void send_mail(const struct self_test *test)
 }
 
 /* Capture is on: the mail is sent. */
-static void on_ready(void *context)
+static void on_ready(void *context, const struct capture *capture)
 {
 	struct self_test *test = context;
 
+	(void)capture;
 	fflush(stdout);
 	test->server = fork();
 	if (test->server == 0)

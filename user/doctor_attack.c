@@ -75,11 +75,12 @@ static void conduct(const struct attacks_run *run, const char *sender_suffix)
 	_exit(0);
 }
 
-static void on_ready(void *context)
+static void on_ready(void *context, const struct capture *capture)
 {
 	struct attacks_run *run = context;
 	char suffix[32];
 
+	(void)capture;
 	fflush(stdout);
 	snprintf(suffix, sizeof(suffix), "%d@" DOMAIN, getpid());
 	run->conductor = fork();

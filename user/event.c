@@ -32,6 +32,9 @@ void event_free(struct event *event)
 	for (size_t i = 0; i < event->let_pass_count; i++)
 		free(event->let_pass[i].name);
 	free(event->let_pass);
+	for (size_t i = 0; i < event->output_count; i++)
+		free(event->outputs[i].name);
+	free(event->outputs);
 	for (size_t i = 0; i < event->rule_count; i++) {
 		free(event->rules[i].name);
 		free(event->rules[i].author);

@@ -90,6 +90,13 @@ struct let_pass {
 	struct passed passed;
 };
 
+/* What became of the events at one output of the daemon. */
+struct event_output {
+	char *name;
+	uint64_t written, lost, waiting;
+	bool up;
+};
+
 /* A YARA rule that matched. */
 struct rule {
 	char *name, *author, *description, *version; /* "": not said */
@@ -135,6 +142,9 @@ struct event {
 	struct event_stats *stats; /* owned; loss: what was lost since the last one */
 	struct let_pass *let_pass; /* owned, with the names; stopped, status: by exclusion, NULL: none */
 	size_t let_pass_count;
+	uint64_t sequence;	      /* status: 1, 2, ... since the start */
+	struct event_output *outputs; /* owned, with the names; stopped, status: NULL: there is none */
+	size_t output_count;
 	const char *const *blind; /* started: what cannot be seen; NULL-terminated, static; NULL: none */
 	const char *detail;	  /* loss, stopped: one clear line; static or NULL */
 	char config_hash[EVENT_HASH_LEN + 1]; /* started, status: the configuration's SHA-256; "": none */

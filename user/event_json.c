@@ -644,6 +644,24 @@ static void write_let_pass(struct text *out, const struct event *event)
 	json_close_list(out);
 }
 
+/* Each output of the daemon. */
+static void write_outputs(struct text *out, const struct event *event)
+{
+	json_open_list(out, "outputs");
+	for (size_t i = 0; i < event->output_count; i++) {
+		const struct event_output *output = &event->outputs[i];
+
+		json_open(out, NULL);
+		json_bytes(out, "name", span_of(output->name));
+		json_bool(out, "up", output->up);
+		json_number(out, "written", output->written);
+		json_number(out, "lost", output->lost);
+		json_number(out, "waiting", output->waiting);
+		json_close(out);
+	}
+	json_close_list(out);
+}
+
 static void write_own(struct text *out, const struct event *event)
 {
 	json_open(out, "smtpsnoop");
@@ -658,6 +676,10 @@ static void write_own(struct text *out, const struct event *event)
 		write_stats(out, event->stats, event->action);
 	if (event->let_pass)
 		write_let_pass(out, event);
+	if (event->action == EVENT_STATUS)
+		json_number(out, "sequence", event->sequence);
+	if (event->outputs)
+		write_outputs(out, event);
 	if (event->has_flow) {
 		if (event->verdict != VERDICT_NONE)
 			json_string(out, "verdict", event_verdict_name(event->verdict));

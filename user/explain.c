@@ -176,7 +176,7 @@ static int on_record(void *context, const struct record *record)
 
 static int explain_recording(struct explanation *explanation, const char *path, struct decider *decider)
 {
-	const struct pipeline_filter everything = {.all = true};
+	const struct filter everything = {.all = true};
 	const struct pipeline_hooks hooks = {.context = NULL};
 	char why[RECORDING_WHY_MAX];
 	int error;

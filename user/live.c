@@ -110,6 +110,14 @@ static void on_record(void *context, const struct record *record)
 		live->recording_error = recording_write(live->options->recording, record);
 }
 
+static void want_outputs(void *context, struct event *event)
+{
+	struct live *live = context;
+
+	if (live->options->want_outputs)
+		live->options->want_outputs(live->options->context, event);
+}
+
 static void on_event(void *context, const struct event *event)
 {
 	struct live *live = context;
@@ -238,8 +246,11 @@ static void reload(struct live *live)
 {
 	const struct live_options *options = live->options;
 
-	if (options->decider && options->on_reload && options->on_reload(options->context))
-		pipeline_exclude(live->pipeline, options->decider);
+	if (!options->decider || !options->on_reload || !options->on_reload(options->context, live->pipeline))
+		return;
+	pipeline_exclude(live->pipeline, options->decider);
+	if (options->heartbeat_ns)
+		pipeline_status(live->pipeline); /* it tells of the new configuration */
 }
 
 /* Whether one came that ends the watch. */
@@ -291,6 +302,9 @@ static enum live_end live_loop(struct live *live)
 			round_ns = clock_ns(CLOCK_BOOTTIME);
 			tell_losses(live);
 			tell_clock(live);
+			if (live->options->on_round)
+				live->options->on_round(live->options->context, live->pipeline,
+							live->capture);
 		}
 		live_wait(live, sleep_ms);
 	}
@@ -350,6 +364,7 @@ static int live_open(struct live *live)
 		.want_relay = want_relay,
 		.want_process = want_process,
 		.want_counters = tell_losses,
+		.want_outputs = want_outputs,
 		.on_record = live->options->recording ? on_record : NULL,
 		.on_event = on_event,
 	};
@@ -367,6 +382,7 @@ static int live_open(struct live *live)
 	if (live->enricher && live->pipeline) {
 		if (live->options->decider)
 			pipeline_exclude(live->pipeline, live->options->decider);
+		pipeline_heartbeat(live->pipeline, live->options->heartbeat_ns);
 		return 0;
 	}
 	report("cannot watch", "%s", strerror(ENOMEM));
@@ -386,8 +402,10 @@ int live_run(const struct live_options *options, struct sink *sink, enum live_en
 		if (capture_wire_why(live.capture)[0])
 			report("no wire hook", "%s", capture_wire_why(live.capture));
 		if (options->on_ready)
-			options->on_ready(options->context);
+			options->on_ready(options->context, live.capture);
 		*end = live_loop(&live);
+		if (options->on_end)
+			options->on_end(options->context);
 		live_finish(&live, *end);
 		*error = *end == LIVE_RECORDING ? live.recording_error : pipeline_error(live.pipeline);
 	}

@@ -11,15 +11,20 @@ struct recording;
 
 struct live_options {
 	struct capture_options capture;
-	struct pipeline_filter filter;
+	struct filter filter;
 	uint64_t count;		     /* end after that many messages; 0: never */
 	uint64_t duration_ns;	     /* 0: never */
 	struct decider *decider;     /* borrowed; NULL: nothing is excluded */
 	struct recording *recording; /* borrowed; NULL: none */
-	bool (*on_reload)(
-		void *context); /* SIGHUP: true if the decider has another configuration; NULL: ignored */
-	void (*on_event)(void *context, const struct event *event); /* NULL: none */
-	void (*on_ready)(void *context);			    /* capture is on; NULL: none */
+	/* SIGHUP: true if the decider has another configuration. NULL: it ends the watch. */
+	bool (*on_reload)(void *context, struct pipeline *pipeline);
+	void (*on_event)(void *context, const struct event *event);	/* NULL: none */
+	void (*on_ready)(void *context, const struct capture *capture); /* capture is on; NULL: none */
+	void (*on_round)(void *context, struct pipeline *pipeline,
+			 struct capture *capture);		  /* every second; NULL: none */
+	void (*on_end)(void *context);				  /* the end has begun; NULL: none */
+	void (*want_outputs)(void *context, struct event *event); /* as of pipeline_hooks */
+	uint64_t heartbeat_ns;					  /* 0: no status events */
 	void *context;
 };
 

@@ -17,6 +17,7 @@ int main(int argc, char **argv)
 	switch (options.command) {
 	case COMMAND_WATCH:
 	case COMMAND_RECORD: return command_watch(&options);
+	case COMMAND_RUN: return command_run(&options);
 	case COMMAND_REPLAY: return command_replay(&options);
 	case COMMAND_CHECK: return command_check(&options);
 	case COMMAND_EXPLAIN: return command_explain(&options);

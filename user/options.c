@@ -15,6 +15,9 @@ static const char help[] =
 	"usage: smtpsnoop [COMMAND] [OPTIONS]\n"
 	"\n"
 	"  watch          watch this host live, one line a message (the default; needs root)\n"
+	"  run            the daemon: the outputs and exclusions of a configuration (-c), read again at "
+	"SIGHUP\n"
+	"                 (needs root)\n"
 	"  record FILE    keep what the kernel side saw, to replay; shows it as watch does (needs root)\n"
 	"  replay FILE    give the events of a recording again\n"
 	"  check          read a configuration (-c), and warn of what is hardly meant\n"
@@ -98,13 +101,13 @@ static int parse_number(const char *option, const char *text, uint64_t min, uint
 	return 0;
 }
 
-static int parse_output(const char *text, enum output *output)
+static int parse_output(const char *text, enum output_kind *output)
 {
 	static const char *const names[] = {"table", "wide", "json"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(text, names[i]) == 0) {
-			*output = (enum output)i;
+			*output = (enum output_kind)i;
 			return 0;
 		}
 	}
@@ -126,7 +129,7 @@ static int parse_option(struct options *options, int code)
 	int error = 0;
 
 	switch (code) {
-	case 'o': return parse_output(optarg, &options->output);
+	case 'o': options->output_given = true; return parse_output(optarg, &options->output);
 	case 'c': options->config = optarg; return 0;
 	case OPTION_HOOK: return parse_hook(optarg, &options->hook);
 	case 'h': options->command = COMMAND_HELP; return 0;
@@ -172,9 +175,10 @@ static int parse_command(struct options *options, const char *word)
 		const char *name;
 		enum command command;
 	} commands[] = {
-		{"watch", COMMAND_WATCH},   {"record", COMMAND_RECORD},	  {"replay", COMMAND_REPLAY},
-		{"check", COMMAND_CHECK},   {"explain", COMMAND_EXPLAIN}, {"suggest", COMMAND_SUGGEST},
-		{"doctor", COMMAND_DOCTOR}, {"version", COMMAND_VERSION}, {"help", COMMAND_HELP},
+		{"run", COMMAND_RUN},	      {"watch", COMMAND_WATCH},	  {"record", COMMAND_RECORD},
+		{"replay", COMMAND_REPLAY},   {"check", COMMAND_CHECK},	  {"explain", COMMAND_EXPLAIN},
+		{"suggest", COMMAND_SUGGEST}, {"doctor", COMMAND_DOCTOR}, {"version", COMMAND_VERSION},
+		{"help", COMMAND_HELP},
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -206,6 +210,10 @@ static int parse_words(struct options *options, int argc, char **argv, bool comm
 	if ((options->command == COMMAND_CHECK || options->command == COMMAND_EXPLAIN) && !options->config) {
 		report(options->command == COMMAND_CHECK ? "check" : "explain",
 		       "needs a configuration: -c FILE");
+		return -EINVAL;
+	}
+	if (options->command == COMMAND_RUN && options->output_given && options->output <= OUTPUT_WIDE) {
+		report("-o", "run writes for machines: json; smtpsnoop watch has the table");
 		return -EINVAL;
 	}
 	if (takes_file && !options->file) {

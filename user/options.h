@@ -12,6 +12,7 @@
 enum command {
 	COMMAND_WATCH,
 	COMMAND_RECORD,
+	COMMAND_RUN,
 	COMMAND_REPLAY,
 	COMMAND_CHECK,
 	COMMAND_EXPLAIN,
@@ -21,21 +22,22 @@ enum command {
 	COMMAND_HELP
 };
 
-enum output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON };
+enum output_kind { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON };
 
 struct options {
 	enum command command;
-	enum output output;
+	enum output_kind output;
+	bool output_given;
 	enum hook hook;
 	bool wire;
 	bool attack; /* doctor: try every known way round it */
 	bool quiet;  /* record: no table beside it */
-	struct pipeline_filter filter;
+	struct filter filter;
 	uint64_t count;	      /* end after that many messages; 0: never */
 	uint64_t duration_ns; /* end after that long; 0: never */
 	const char *file;     /* record, replay; explain: NULL is standard input */
 	char **files;	      /* suggest: NULL-terminated; none is standard input */
-	const char *config;   /* NULL: none */
+	const char *config;   /* NULL: none was named */
 };
 
 /*

@@ -19,11 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filter.h"
 #include "flow.h"
 #include "hook.h"
 #include "mask.h"
 #include "names.h"
 #include "process.h"
+#include "reasons.h"
 #include "records.h"
 #include "relay_names.h"
 #include "sender.h"
@@ -43,7 +45,7 @@ struct held_event {
 
 struct pipeline {
 	struct sink *sink;
-	struct pipeline_filter filter;
+	struct filter filter;
 	struct pipeline_hooks hooks;
 	struct process_table *processes;
 	struct flow_table *flows;
@@ -62,6 +64,10 @@ struct pipeline {
 	const struct rules *rules; /* of the decider's configuration; NULL: none */
 	size_t said_max;	   /* bytes kept of what a client says, for them */
 	size_t content_max;	   /* bytes kept of a message's content; 0: none is wanted */
+	uint64_t heartbeat_ns;	   /* between status events; 0: there are none */
+	uint64_t beat_ns;	   /* when the last one was */
+	uint64_t sequence;	   /* of the last one */
+	uint64_t outputs_lost;	   /* events lost behind the sink, and not yet told */
 	uint64_t expired_ns;	   /* when processes and streams were last looked through */
 	int64_t realtime_offset_ns;
 	int error;
@@ -125,52 +131,6 @@ static void event_identify(const struct pipeline *pipeline, char *id, uint64_t c
 static uint64_t flow_number(const struct flow *flow)
 {
 	return flow->id.cookie >> 63 ? mix(flow->id.cookie, flow->start_ns) : flow->id.cookie;
-}
-
-static bool filter_user(const char *wanted, const struct sender *sender)
-{
-	char number[16];
-
-	snprintf(number, sizeof(number), "%u", sender->task.euid);
-	return strcmp(wanted, number) == 0 || (sender->user && strcmp(wanted, sender->user) == 0);
-}
-
-static bool filter_pid(uint32_t wanted, const struct sender *sender)
-{
-	for (uint32_t i = 0; i < sender->ancestor_count; i++) {
-		if (sender->ancestors[i].pid == wanted)
-			return true;
-	}
-	return sender->task.pid == wanted;
-}
-
-static bool filter_sender(const struct pipeline_filter *filter, const struct sender *sender)
-{
-	if (filter->pid && !filter_pid(filter->pid, sender))
-		return false;
-	if (filter->user && !filter_user(filter->user, sender))
-		return false;
-	if (filter->unit && !(sender->unit && strcmp(filter->unit, sender->unit) == 0))
-		return false;
-	return !filter->container || (sender->container && strncmp(filter->container, sender->container,
-								   strlen(filter->container)) == 0);
-}
-
-static bool filter_passes(const struct pipeline_filter *filter, const struct event *event)
-{
-	if (!event->has_flow)
-		return true;
-	if ((event->verdict == VERDICT_OBSERVED || event->verdict == VERDICT_EXCLUDED) && !filter->all)
-		return false;
-	if (filter->port && event->destination.port != filter->port)
-		return false;
-	if (!filter->pid && !filter->user && !filter->unit && !filter->container)
-		return true;
-	for (uint32_t i = 0; i < event->sender_count; i++) {
-		if (filter_sender(filter, event->senders[i]))
-			return true;
-	}
-	return false;
 }
 
 static void event_count(struct event_stats *stats, const struct event *event)
@@ -413,53 +373,6 @@ static void event_add_senders(struct event *event, const struct flow *flow, uint
 		sender_ref(event->senders[i]);
 	event->senders_incomplete = !event->sender_count || event->sender_count == EVENT_SENDERS_MAX ||
 				    flow_unclaimed(flow, start, end);
-}
-
-/* From the documented list (docs/smtpsnoop.8, REASONS). */
-static void event_reasons(struct event *event)
-{
-	bool in_memory = false, deleted = false, swapped = false;
-
-	for (uint32_t i = 0; i < event->sender_count; i++) {
-		const struct sender *sender = event->senders[i];
-
-		in_memory = in_memory || (sender->image && sender->image->flags & EXEC_MEMFD);
-		deleted = deleted || sender->exe_deleted;
-		swapped = swapped || sender->exe_swapped;
-	}
-	if (!event->sender_count)
-		event_reason(event, "sender_unknown");
-	if (event->sender_count > 1)
-		event_reason(event, "several_senders");
-	if (in_memory)
-		event_reason(event, "executable_in_memory");
-	else if (deleted)
-		event_reason(event, "executable_deleted");
-	if (swapped)
-		event_reason(event, "executable_link_changed");
-	if (event->capture.witness == WITNESS_DIFFER)
-		event_reason(event, "witnesses_differ");
-	if (event->capture.missing_bytes)
-		event_reason(event, "bytes_missing");
-	if (event->transaction && event->transaction->data_started &&
-	    event->transaction->end != SMTP_END_DATA)
-		event_reason(event, "data_not_ended");
-	if (event->transaction && event->transaction->from_unknown)
-		event_reason(event, "mail_command_unseen");
-	if (event->transaction && event->transaction->smuggling)
-		event_reason(event, "smtp_smuggling");
-	if (event->transaction && event->transaction->odd_address)
-		event_reason(event, "odd_address");
-	if (event->transaction && event->transaction->mail && event->transaction->mail->repeated)
-		event_reason(event, "header_repeated");
-	if (event->transaction && event->transaction->mail && event->transaction->mail->truncated)
-		event_reason(event, "mail_truncated");
-	if (event->session && event->session->commands_after_starttls)
-		event_reason(event, "commands_after_starttls");
-	if (event->session && event->session->urgent_bytes)
-		event_reason(event, "urgent_data");
-	if (event->session && event->session->replies_surplus)
-		event_reason(event, "replies_unmatched");
 }
 
 /* The event of a transaction, which it owns. NULL: there is no memory, and the transaction is gone. */
@@ -754,6 +667,7 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 					    .mnt = record->ns_mnt,
 					    .net = record->ns_net};
 	memcpy(&pipeline->boot, record->boot_id, sizeof(pipeline->boot));
+	pipeline->beat_ns = pipeline->now_ns;
 	event = event_make(pipeline, EVENT_STARTED, record->h.time_ns);
 	if (!event)
 		return;
@@ -772,8 +686,9 @@ static void loss_tell(struct pipeline *pipeline, const __u64 counters[COUNTER_MA
 	struct event_stats lost = {
 		.flows_dropped = evicted - pipeline->flows_evicted,
 		.content_refused = pipeline->budget.refused - pipeline->stats.content_refused,
+		.events_lost = pipeline->outputs_lost,
 	};
-	bool any = lost.flows_dropped || lost.content_refused;
+	bool any = lost.flows_dropped || lost.content_refused || lost.events_lost;
 	struct event *event;
 
 	for (int i = 0; i < COUNTER_MAX; i++) {
@@ -784,6 +699,8 @@ static void loss_tell(struct pipeline *pipeline, const __u64 counters[COUNTER_MA
 	}
 	pipeline->flows_evicted = pipeline->stats.flows_dropped = evicted;
 	pipeline->stats.content_refused = pipeline->budget.refused;
+	pipeline->stats.events_lost += pipeline->outputs_lost;
+	pipeline->outputs_lost = 0;
 	if (!any)
 		return;
 	event = event_make(pipeline, EVENT_LOSS, pipeline->now_ns);
@@ -801,7 +718,7 @@ static void loss_look(struct pipeline *pipeline)
 {
 	__u64 counters[COUNTER_MAX];
 
-	if (flow_evicted(pipeline->flows) == pipeline->flows_evicted &&
+	if (!pipeline->outputs_lost && flow_evicted(pipeline->flows) == pipeline->flows_evicted &&
 	    pipeline->budget.refused == pipeline->stats.content_refused)
 		return;
 	for (int i = 0; i < COUNTER_MAX; i++)
@@ -909,6 +826,50 @@ void pipeline_exclude(struct pipeline *pipeline, struct decider *decider)
 	want_relays(pipeline);
 }
 
+/* What status and stopped events have in common. */
+static void event_take_totals(struct pipeline *pipeline, struct event *event)
+{
+	event->stats = malloc(sizeof(*event->stats));
+	if (event->stats)
+		*event->stats = pipeline->stats;
+	if (pipeline->decider)
+		event_take_tallies(event, pipeline->decider);
+	if (pipeline->hooks.want_outputs)
+		pipeline->hooks.want_outputs(pipeline->hooks.context, event);
+}
+
+void pipeline_heartbeat(struct pipeline *pipeline, uint64_t interval_ns)
+{
+	pipeline->heartbeat_ns = interval_ns;
+}
+
+void pipeline_status(struct pipeline *pipeline)
+{
+	struct event *event = event_make(pipeline, EVENT_STATUS, pipeline->now_ns);
+
+	pipeline->beat_ns = pipeline->now_ns;
+	pipeline->sequence++;
+	if (!event)
+		return;
+	event_identify(pipeline, event->id, pipeline->now_ns, EVENT_STATUS, pipeline->sequence);
+	event->sequence = pipeline->sequence;
+	if (pipeline->decider)
+		memcpy(event->config_hash, decider_config(pipeline->decider)->sha256,
+		       sizeof(event->config_hash));
+	event_take_totals(pipeline, event);
+	event_hold(pipeline, event);
+}
+
+void pipeline_lost(struct pipeline *pipeline, uint64_t events)
+{
+	pipeline->outputs_lost += events;
+}
+
+const struct decider *pipeline_decider(const struct pipeline *pipeline)
+{
+	return pipeline->decider;
+}
+
 void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 {
 	if (now_ns > pipeline->now_ns)
@@ -924,6 +885,8 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 	}
 	loss_look(pipeline);
 	want_relays(pipeline);
+	if (pipeline->heartbeat_ns && pipeline->now_ns - pipeline->beat_ns >= pipeline->heartbeat_ns)
+		pipeline_status(pipeline);
 }
 
 void pipeline_finish(struct pipeline *pipeline, const char *reason)
@@ -947,15 +910,11 @@ void pipeline_finish(struct pipeline *pipeline, const char *reason)
 		return;
 	event_identify(pipeline, event->id, pipeline->now_ns, EVENT_STOPPED, 0);
 	event->detail = reason;
-	event->stats = malloc(sizeof(*event->stats));
-	if (event->stats)
-		*event->stats = pipeline->stats;
-	if (pipeline->decider)
-		event_take_tallies(event, pipeline->decider);
+	event_take_totals(pipeline, event);
 	event_write(pipeline, event);
 }
 
-struct pipeline *pipeline_new(struct sink *sink, const struct pipeline_filter *filter,
+struct pipeline *pipeline_new(struct sink *sink, const struct filter *filter,
 			      const struct pipeline_hooks *hooks)
 {
 	struct pipeline *pipeline = calloc(1, sizeof(*pipeline));

@@ -9,23 +9,13 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "filter.h"
 #include "record.h"
 
 #define EVENT_HOLD_NS 500000000ULL /* an event waits this long for names and hashes */
 #define EVENT_SETTLE_NS                                                                                      \
 	150000000ULL /* one that may be excluded waits this long for what the server says behind it */
 #define EVENTS_HELD_MAX 4096U /* events that wait; beyond, the oldest goes out as it is */
-
-/* Which events the user asked for; those of the started, stopped and loss kind always pass. */
-struct pipeline_filter {
-	bool all;	       /* also sessions without a mail transaction, and excluded messages */
-	uint32_t pid;	       /* 0: any; also as an ancestor */
-	const char *user;      /* name or number of the effective user; NULL: any */
-	const char *unit;      /* NULL: any */
-	const char *container; /* the beginning of its id; NULL: any */
-	uint16_t port;	       /* destination; 0: any */
-	uint64_t count;	       /* messages that are told at most; 0: all */
-};
 
 /* What the pipeline asks of the outside; each may be NULL (replay). Answers come back as records. */
 struct pipeline_hooks {
@@ -37,6 +27,7 @@ struct pipeline_hooks {
 	void (*want_activation)(void *context, uint32_t pid, uint64_t start_ns, const char *unit);
 	void (*want_relay)(void *context, const char *name);
 	void (*want_process)(void *context, uint32_t pid, uint64_t start_ns); /* answers before it returns */
+	void (*want_outputs)(void *context, struct event *event); /* status, stopped: fills event->outputs */
 	void (*want_counters)(void *context); /* at the end: a last RECORD_LOSS, before it returns */
 	void (*on_record)(void *context, const struct record *record); /* each record, AUTH secrets masked */
 	void (*on_event)(void *context, const struct event *event);    /* each event that passed the filter */
@@ -45,7 +36,7 @@ struct pipeline_hooks {
 struct pipeline;
 
 /* `sink` stays the caller's. NULL if there is no memory. */
-struct pipeline *pipeline_new(struct sink *sink, const struct pipeline_filter *filter,
+struct pipeline *pipeline_new(struct sink *sink, const struct filter *filter,
 			      const struct pipeline_hooks *hooks);
 void pipeline_free(struct pipeline *pipeline);
 
@@ -62,6 +53,18 @@ const struct relay_names *pipeline_relay_names(const struct pipeline *pipeline);
 
 /* Takes in one record. A record that is not well formed is counted and left out. */
 void pipeline_record(struct pipeline *pipeline, const struct record *record);
+
+/* From now on a status event every `interval_ns` (CLOCK_BOOTTIME); 0: none. */
+void pipeline_heartbeat(struct pipeline *pipeline, uint64_t interval_ns);
+
+/* A status event now, besides. */
+void pipeline_status(struct pipeline *pipeline);
+
+/* So many events were lost behind the sink: a capture-loss event tells. */
+void pipeline_lost(struct pipeline *pipeline, uint64_t events);
+
+/* What is passed over to exclusions: by name, of the decider's configuration. NULL: there is none. */
+const struct decider *pipeline_decider(const struct pipeline *pipeline);
 
 /* Time has come this far (CLOCK_BOOTTIME): held events, holes in streams, exited processes. */
 void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns);

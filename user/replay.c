@@ -48,7 +48,7 @@ static int replay_file(struct replay *replay, struct sink *sink)
 int command_replay(const struct options *options)
 {
 	const struct pipeline_hooks hooks = {.context = NULL};
-	struct pipeline_filter filter = options->filter;
+	struct filter filter = options->filter;
 	struct replay replay = {.options = options};
 	struct decider *decider;
 	struct sink *sink;

@@ -83,21 +83,26 @@ struct reloading {
 };
 
 /* The file is read again. What is wrong in it is said, and the old configuration stays. */
-static bool on_reload(void *context)
+static bool on_reload(void *context, struct pipeline *pipeline)
 {
 	const struct reloading *reloading = context;
 	char error[CONFIG_ERROR_MAX];
 	struct config *config = config_load(reloading->path, error);
+	struct decider *decider;
 
+	(void)pipeline;
 	if (!config) {
 		fprintf(stderr, "smtpsnoop: %s; the configuration stays as it was\n", error);
 		return false;
 	}
-	if (decider_replace(reloading->decider, config))
-		return true;
-	config_free(config);
-	report(reloading->path, "%s; the configuration stays as it was", strerror(ENOMEM));
-	return false;
+	decider = decider_new(config);
+	if (!decider) {
+		config_free(config);
+		report(reloading->path, "%s; the configuration stays as it was", strerror(ENOMEM));
+		return false;
+	}
+	decider_replace(reloading->decider, decider);
+	return true;
 }
 
 static int watch(const struct options *options, struct sink *sink, struct recording *recording,

@@ -25,7 +25,7 @@ static void keep(void *context, const struct record *record)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct pipeline_filter filter = {.all = true};
+	static const struct filter filter = {.all = true};
 	static const struct pipeline_hooks hooks = {.on_record = keep};
 	struct pipeline *pipeline;
 

@@ -153,11 +153,18 @@ static void test_folder(void **state)
 
 #define EXCLUSION(text) "exclusions:\n- name: a\n  relay: 10.0.0.1\n  " text "\n"
 
+#define KEYS	    "capture, decision, rules, outputs, metrics, heartbeat, exclusions"
+#define OUTPUT_KEYS "type, name, path, format, address, facility, protocol, framing, events, queue"
+#define LISTEN                                                                                               \
+	"an address of the loopback is wanted here, with a port, as 127.0.0.1:9099 or [::1]:9099: whoever "  \
+	"reaches it may read"
+#define ADDRESS "no address: one is wanted as /dev/log, udp://10.0.0.5:514 or tcp://[2001:db8::5]:601"
+
 /* A mistake, and what is said of it, behind the file's name. */
 static const char *const mistakes[][2] = {
-	{"exclusion: []", "1:1: exclusion: no such key: known here are capture, decision, rules, exclusions"},
-	{"[]", "1:1: a mapping is wanted here, with capture, decision, rules, exclusions"},
-	{"hello", "1:1: a mapping is wanted here, with capture, decision, rules, exclusions"},
+	{"exclusion: []", "1:1: exclusion: no such key: known here are " KEYS},
+	{"[]", "1:1: a mapping is wanted here, with " KEYS},
+	{"hello", "1:1: a mapping is wanted here, with " KEYS},
 	{"exclusions: {}", "1:13: a list of exclusions is wanted here"},
 	{"exclusions: [ a ]",
 	 "1:15: a mapping is wanted here, with name, note, process, relay, mail, schedule, limits, "
@@ -232,6 +239,50 @@ static const char *const mistakes[][2] = {
 	{"a: \"\\q\"", "1:5: not YAML: found unknown escape character"},
 	{"\x01", "1:1: not YAML: control characters are not allowed"},
 	{"decision: {}\n---\ndecision: {}", "3:1: a second document begins here: one is allowed"},
+	{"capture: { hook: ebpf }", "1:18: ebpf: one of these is wanted: auto, fentry, kprobe, tracepoint"},
+	{"capture: { tls: yes }", "1:17: true or false is wanted here"},
+	{"heartbeat: never", "1:12: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
+	{"outputs: [ {} ]", "1:12: an output needs a type: json, stdout, syslog or journald"},
+	{"outputs: [ json ]", "1:12: a mapping is wanted here, with " OUTPUT_KEYS},
+	{"outputs: [ { type: kafka } ]",
+	 "1:20: kafka: one of these is wanted: json, stdout, syslog, journald"},
+	{"outputs: [ { type: json } ]", "1:12: an output of type json needs a path"},
+	{"outputs: [ { type: json, path: events.json } ]",
+	 "1:32: events.json: not an absolute path: it is to begin with '/'"},
+	{"outputs: [ { type: json, path: /a, facility: local4 } ]",
+	 "1:12: facility: an output of type json has no use for it"},
+	{"outputs: [ { type: stdout, address: /dev/log } ]",
+	 "1:12: address: an output of type stdout has no use for it"},
+	{"outputs: [ { type: syslog, path: /dev/log } ]",
+	 "1:12: path: an output of type syslog has no use for it"},
+	{"outputs: [ { type: syslog, framing: newline } ]",
+	 "1:12: framing: an output of type syslog has no use for it"},
+	{"outputs: [ { type: journald, format: json } ]",
+	 "1:12: format: an output of type journald has no use for it"},
+	{"outputs: [ { type: journald, address: 'udp://a:1' } ]",
+	 "1:12: address: an output of type journald has no use for it"},
+	{"outputs: [ { type: syslog, address: 'tls://a:1' } ]", "1:37: " ADDRESS},
+	{"outputs: [ { type: syslog, address: 'tcp://a:0' } ]", "1:37: " ADDRESS},
+	{"outputs: [ { type: syslog, address: 'tcp://a:65536' } ]", "1:37: " ADDRESS},
+	{"outputs: [ { type: syslog, address: 'tcp://[::1' } ]", "1:37: " ADDRESS},
+	{"outputs: [ { type: syslog, address: 'udp://' } ]", "1:37: " ADDRESS},
+	{"outputs: [ { type: syslog, facility: local8 } ]", "1:38: local8: one of these is wanted: "},
+	{"outputs: [ { type: syslog, format: xml } ]",
+	 "1:36: xml: one of these is wanted: json, cef, sentinel"},
+	{"outputs: [ { type: stdout, queue: 1KiB } ]",
+	 "1:35: a number of bytes is wanted here, from 1MiB to 4GiB, as 64MiB"},
+	{"outputs: [ { type: stdout, name: 'a b' } ]",
+	 "1:34: a b: letters, digits, '-', '_' and '.' are wanted, 63 at most"},
+	{"outputs: [ { type: stdout }, { type: stdout } ]", "1:30: another output writes to standard output"},
+	{"outputs: [ { type: json, path: /a }, { type: json, path: /a } ]",
+	 "1:38: /a: another output writes to this file"},
+	{"outputs: [ { type: syslog, name: a }, { type: journald, name: a } ]",
+	 "1:39: a: the name of another output"},
+	{"metrics: { listen: '0.0.0.0:9099' }", "1:20: " LISTEN},
+	{"metrics: { listen: '127.0.0.1' }", "1:20: " LISTEN},
+	{"metrics: { listen: '[::]:9099' }", "1:20: " LISTEN},
+	{"metrics: { listen: 'localhost:9099' }", "1:20: " LISTEN},
+	{"metrics: { textfile: a.prom }", "1:22: a.prom: not an absolute path: it is to begin with '/'"},
 	{"exclusions: *x", "1:13: not YAML: found undefined alias"},
 };
 
@@ -257,6 +308,61 @@ static void test_mistakes(void **state)
 		}
 	}
 	assert_int_equal(wrong, 0);
+}
+
+static void test_outputs(void **state)
+{
+	char error[CONFIG_ERROR_MAX];
+	struct config *config;
+	const struct output_config *output;
+
+	(void)state;
+	write_file("smtpsnoop.yaml",
+		   "heartbeat: 1m\n"
+		   "metrics: { listen: '[::1]:9099', textfile: /a.prom }\n"
+		   "outputs:\n"
+		   "- { type: json, path: /var/log/a.json }\n"
+		   "- { type: json, path: /var/log/b.json, format: sentinel, events: alerts }\n"
+		   "- { type: syslog, format: cef, facility: local4 }\n"
+		   "- { type: syslog, address: 'tcp://[2001:db8::5]:601', framing: newline }\n"
+		   "- { type: syslog, address: 'udp://log.example', protocol: rfc3164, queue: 2MiB }\n"
+		   "- { type: journald }\n"
+		   "- { type: stdout, name: out }\n");
+	config = config_load(path, error);
+	if (!config)
+		fail_msg("%s", error);
+	assert_int_equal(config->output_count, 7);
+	assert_int_equal(config->heartbeat_s, 60);
+	assert_true(config->metrics.ipv6);
+	assert_int_equal(config->metrics.port, 9099);
+	assert_string_equal(config->metrics.address, "::1");
+	assert_string_equal(config->metrics.textfile, "/a.prom");
+	output = config->outputs;
+	assert_string_equal(output[0].name, "json");
+	assert_int_equal(output[0].format, FORMAT_JSON);
+	assert_int_equal(output[0].queue_bytes, 64 << 20);
+	assert_string_equal(output[1].name, "json-2");
+	assert_int_equal(output[1].format, FORMAT_SENTINEL);
+	assert_true(output[1].alerts_only && !output[0].alerts_only);
+	assert_string_equal(output[2].path, "/dev/log");
+	assert_int_equal(output[2].facility, 20);
+	assert_int_equal(output[2].protocol, SYSLOG_LOCAL);
+	assert_string_equal(output[3].host, "2001:db8::5");
+	assert_string_equal(output[3].service, "601");
+	assert_int_equal(output[3].transport, SYSLOG_TCP);
+	assert_int_equal(output[3].protocol, SYSLOG_RFC5424);
+	assert_int_equal(output[3].framing, SYSLOG_NEWLINE);
+	assert_int_equal(output[3].facility, 3);
+	assert_string_equal(output[4].service, "514");
+	assert_int_equal(output[4].protocol, SYSLOG_RFC3164);
+	assert_int_equal(output[4].queue_bytes, 2 << 20);
+	assert_int_equal(output[5].format, FORMAT_JOURNAL);
+	assert_string_equal(output[5].path, "/run/systemd/journal/socket");
+	assert_string_equal(output[6].name, "out");
+	assert_true(output_config_same(&output[0], &output[0]));
+	for (size_t i = 1; i < config->output_count; i++)
+		assert_false(output_config_same(&output[0], &output[i]));
+	config_free(config);
 }
 
 static void test_files(void **state)
@@ -294,8 +400,10 @@ static void test_damaged(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole),	 cmocka_unit_test(test_empty), cmocka_unit_test(test_folder),
-		cmocka_unit_test(test_mistakes), cmocka_unit_test(test_files), cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_whole),	cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_folder),	cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_outputs), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_damaged),
 	};
 	int failed;
 

@@ -417,7 +417,7 @@ static void test_limits_over_a_reload(void **state)
 		assert_true((decision.excluded != NULL) == (i < 2));
 	}
 	assert_int_equal(decision.failed, 1U << CRITERION_LIMIT_MESSAGES);
-	assert_true(decider_replace(decider, asking(REPORTS "\n  limits: { messages: 3/2h }")));
+	decider_replace(decider, decider_new(asking(REPORTS "\n  limits: { messages: 3/2h }")));
 	decide(decider, &facts, NULL, true, &decision);
 	assert_non_null(decision.excluded);
 	decide(decider, &facts, NULL, true, &decision);

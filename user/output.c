@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: the capture loop adds records to the queue and never waits; a thread of the output's own takes them
+ * and hands them to its transport, which may block, fail, or be slow.
+ *
+ *	queue ──take──▶ waiting ──send──▶ in doubt ──unsure──▶ released
+ *			   ▲                  │
+ *			   └──────rewind──────┘  the other end went away
+ *
+ * `waiting` and `in doubt` are the thread's alone; all three count against the queue's bound. After a failure the transport is
+ * opened anew after RETRY_NS, again and again. A failure is told when it begins and when it is over, with what it cost.
+ */
+#include "output.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "queue.h"
+#include "report.h"
+#include "transport.h"
+
+#define RETRY_NS      1000000000ULL
+#define IDLE_NS	      1000000000ULL /* looks this often at its file, and at what is in doubt */
+#define STOP_LOOK_NS  20000000ULL   /* likewise while it ends */
+#define ROOM_WAIT_MS  100
+#define DOUBT_BYTES   (8U << 20) /* kept to be sent again: more than a receive buffer holds by default */
+#define DOUBT_RECORDS 100000U
+#define FREE_WAIT_NS  500000000ULL
+
+struct output {
+	struct output_config config;
+	struct transport *transport;
+	struct queue *queue;
+	pthread_t thread;
+	bool started;
+	_Atomic uint64_t written, repeated, lost, failures;
+	_Atomic bool up, reopen, ended;
+	bool news;		  /* the adder's */
+	_Atomic uint64_t stop_ns; /* CLOCK_MONOTONIC; 0: it is not to end */
+
+	/* The thread's. */
+	struct entry *waiting, **waiting_end;
+	struct entry *doubt, **doubt_end;
+	uint64_t doubt_count, doubt_bytes;
+	uint64_t again; /* of `waiting`, the first ones: were sent before */
+	uint64_t retry_ns;
+	uint64_t lost_before; /* the failure under way */
+	bool open;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+static struct transport *transport_of(const struct output_config *config)
+{
+	switch (config->type) {
+	case OUTPUT_FILE: return transport_file_new(config->path);
+	case OUTPUT_STDOUT: return transport_stdout_new();
+	case OUTPUT_JOURNALD: return transport_local_new(config->path);
+	case OUTPUT_SYSLOG: break;
+	}
+	return config->transport == SYSLOG_SOCKET ? transport_local_new(config->path)
+	       : config->transport == SYSLOG_UDP  ? transport_udp_new(config->host, config->service)
+						  : transport_tcp_new(config->host, config->service);
+}
+
+/* ---- Telling ---------------------------------------------------------------------------------------- */
+
+/* The place it writes to, for people. */
+static const char *place_of(const struct output_config *config)
+{
+	return config->path ? config->path : config->host ? config->host : "standard output";
+}
+
+static void failed(struct output *output, int error)
+{
+	output->failures++;
+	if (!output->up)
+		return;
+	output->up = false;
+	output->lost_before = output->lost;
+	report(output->config.name, "%s: %s: events wait in memory, %llu MiB at most",
+	       place_of(&output->config), error == -EINVAL ? "no regular file" : strerror(-error),
+	       (unsigned long long)(output->config.queue_bytes >> 20));
+}
+
+static void worked(struct output *output)
+{
+	uint64_t lost = output->lost - output->lost_before;
+
+	if (output->up)
+		return;
+	output->up = true;
+	report(output->config.name, "%s: it is written to again; %llu event%s could not be kept",
+	       place_of(&output->config), (unsigned long long)lost, lost == 1 ? "" : "s");
+}
+
+/* ---- Records ---------------------------------------------------------------------------------------- */
+
+/* Takes the first off a list. */
+static struct entry *first_off(struct entry **list, struct entry ***end)
+{
+	struct entry *first = *list;
+
+	*list = first->next;
+	if (!*list)
+		*end = list;
+	return first;
+}
+
+static void append(struct entry ***end, struct entry *entries)
+{
+	**end = entries;
+	while (**end)
+		*end = &(**end)->next;
+}
+
+static void doubt_release(struct output *output)
+{
+	struct entry *entry = first_off(&output->doubt, &output->doubt_end);
+
+	output->doubt_count--;
+	output->doubt_bytes -= entry->len;
+	queue_release(output->queue, entry);
+}
+
+/* The first `count` that wait were sent. */
+static void sent(struct output *output, int count)
+{
+	uint64_t time_ns = now_ns();
+
+	for (int i = 0; i < count; i++) {
+		struct entry *entry = first_off(&output->waiting, &output->waiting_end);
+
+		if (output->again) {
+			output->again--;
+			output->repeated++;
+		} else {
+			output->written++;
+		}
+		if (!output->transport->unsure) {
+			queue_release(output->queue, entry);
+			continue;
+		}
+		entry->next = NULL;
+		entry->sent_ns = time_ns;
+		append(&output->doubt_end, entry);
+		output->doubt_count++;
+		output->doubt_bytes += entry->len;
+		if (output->doubt_bytes > DOUBT_BYTES || output->doubt_count > DOUBT_RECORDS)
+			doubt_release(output);
+	}
+}
+
+/* What is in doubt is to be sent again, before all else. */
+static void rewind_doubt(struct output *output)
+{
+	if (!output->doubt)
+		return;
+	*output->doubt_end = output->waiting;
+	if (!output->waiting)
+		output->waiting_end = output->doubt_end;
+	output->waiting = output->doubt;
+	output->again += output->doubt_count;
+	output->doubt = NULL;
+	output->doubt_end = &output->doubt;
+	output->doubt_count = output->doubt_bytes = 0;
+}
+
+/* ---- The thread ------------------------------------------------------------------------------------- */
+
+static void broken(struct output *output, int error)
+{
+	failed(output, error);
+	output->retry_ns = now_ns() + RETRY_NS;
+	if (!output->transport->is_broken(output->transport, error))
+		return;
+	output->open = false;
+	rewind_doubt(output);
+}
+
+static void try_open(struct output *output)
+{
+	int error = output->transport->open(output->transport);
+
+	output->open = output->open || !error; /* what was open stays so */
+	if (error) {
+		failed(output, error);
+		output->retry_ns = now_ns() + RETRY_NS;
+	}
+}
+
+/* No transport takes a record of this size: it would stand in the way for ever. */
+static void drop_first(struct output *output)
+{
+	if (output->again)
+		output->again--;
+	queue_release(output->queue, first_off(&output->waiting, &output->waiting_end));
+	output->lost++;
+}
+
+static void send_waiting(struct output *output)
+{
+	struct iovec records[TRANSPORT_BATCH];
+	int count = 0, taken;
+
+	for (struct entry *entry = output->waiting; entry && count < TRANSPORT_BATCH; entry = entry->next)
+		records[count++] = (struct iovec){.iov_base = entry->data, .iov_len = entry->len};
+	taken = output->transport->send(output->transport, records, count);
+	if (taken == -EMSGSIZE) {
+		drop_first(output);
+	} else if (taken < 0) {
+		broken(output, taken);
+	} else {
+		if (taken)
+			worked(output);
+		sent(output, taken);
+		if (taken < count && output->transport->wait)
+			output->transport->wait(output->transport, ROOM_WAIT_MS);
+	}
+}
+
+static void look_at_doubt(struct output *output)
+{
+	uint64_t time_ns = now_ns();
+	int unsure;
+
+	if (!output->open || !output->doubt)
+		return;
+	unsure = output->transport->unsure(output->transport, output->doubt_count);
+	if (unsure < 0) {
+		broken(output, unsure);
+		return;
+	}
+	while (output->doubt_count > (uint64_t)unsure &&
+	       time_ns - output->doubt->sent_ns >= output->transport->doubt_ns)
+		doubt_release(output);
+}
+
+static void look_at_file(struct output *output)
+{
+	const struct transport *transport = output->transport;
+
+	if (atomic_exchange(&output->reopen, false) ||
+	    (output->open && transport->is_stale && transport->is_stale(transport)))
+		try_open(output);
+}
+
+/* Whether there is something to be sent or connected. */
+static bool has_to_try(const struct output *output)
+{
+	return output->waiting || (!output->open && !output->up);
+}
+
+/* How long nothing needs to be done if nothing is added. */
+static uint64_t rest_ns(const struct output *output)
+{
+	uint64_t time_ns = now_ns(), rest = output->stop_ns ? STOP_LOOK_NS : IDLE_NS;
+
+	if (!has_to_try(output))
+		return rest;
+	if (output->retry_ns <= time_ns)
+		return 0;
+	return output->retry_ns - time_ns < rest ? output->retry_ns - time_ns : rest;
+}
+
+/* Everything is written, or there is no more time. */
+static bool is_over(const struct output *output)
+{
+	const struct transport *transport = output->transport;
+
+	if (!output->stop_ns || now_ns() >= output->stop_ns)
+		return output->stop_ns;
+	return !output->waiting && queue_records(output->queue) == output->doubt_count &&
+	       (!output->doubt || (output->open && transport->is_settled(transport)));
+}
+
+static void try_to_send(struct output *output)
+{
+	if (!output->open)
+		try_open(output);
+	if (output->open && output->waiting)
+		send_waiting(output);
+	else if (output->open)
+		worked(output);
+}
+
+static void *output_run(void *context)
+{
+	struct output *output = context;
+
+	while (!is_over(output)) {
+		struct entry *taken = queue_take(output->queue, rest_ns(output));
+
+		if (taken)
+			append(&output->waiting_end, taken);
+		look_at_file(output);
+		look_at_doubt(output);
+		if (has_to_try(output) && now_ns() >= output->retry_ns)
+			try_to_send(output);
+	}
+	output->ended = true;
+	return NULL;
+}
+
+/* ---- The other threads' ----------------------------------------------------------------------------- */
+
+/* Signals are the main thread's. */
+static int start(struct output *output)
+{
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&output->thread, NULL, output_run, output);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	output->started = !error;
+	return -error;
+}
+
+static void destroy(struct output *output)
+{
+	struct entry **lists[] = {&output->waiting, &output->doubt};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]) && output->queue; i++) {
+		while (*lists[i]) {
+			struct entry *next = (*lists[i])->next;
+
+			queue_release(output->queue, *lists[i]);
+			*lists[i] = next;
+		}
+	}
+	if (output->transport)
+		output->transport->free(output->transport);
+	queue_free(output->queue);
+	output_config_free(&output->config);
+	free(output);
+}
+
+int output_new(struct output **result, const struct output_config *config)
+{
+	struct output *output = calloc(1, sizeof(*output));
+	int error = -ENOMEM;
+
+	if (!output)
+		return -ENOMEM;
+	output->waiting_end = &output->waiting;
+	output->doubt_end = &output->doubt;
+	output->up = true;
+	output->queue = queue_new(config->queue_bytes);
+	output->transport = transport_of(config);
+	if (output->queue && output->transport && output_config_copy(&output->config, config)) {
+		error = config->type == OUTPUT_FILE ? output->transport->open(output->transport) : 0;
+		output->open = config->type == OUTPUT_FILE && !error;
+	}
+	if (!error)
+		error = start(output);
+	if (error) {
+		destroy(output);
+		return error;
+	}
+	*result = output;
+	return 0;
+}
+
+const struct output_config *output_config_of(const struct output *output)
+{
+	return &output->config;
+}
+
+void output_add(struct output *output, struct span head, struct span body, bool urgent)
+{
+	if (queue_add(output->queue, head, body, urgent))
+		output->news = true;
+	else
+		output->lost++;
+}
+
+void output_lose(struct output *output)
+{
+	output->lost++;
+}
+
+bool output_has_news(const struct output *output)
+{
+	return output->news;
+}
+
+bool output_has_ended(const struct output *output)
+{
+	return output->ended;
+}
+
+void output_wake(struct output *output)
+{
+	output->news = false;
+	queue_wake(output->queue);
+}
+
+void output_reopen(struct output *output)
+{
+	if (output->config.type != OUTPUT_FILE)
+		return;
+	output->reopen = true;
+	queue_wake(output->queue);
+}
+
+void output_stop(struct output *output, uint64_t limit_ns)
+{
+	output->stop_ns = now_ns() + limit_ns;
+	queue_wake(output->queue);
+}
+
+void output_free(struct output *output)
+{
+	uint64_t stop_ns, left;
+	struct timespec until;
+
+	if (!output)
+		return;
+	clock_gettime(CLOCK_REALTIME, &until);
+	stop_ns = output->stop_ns + FREE_WAIT_NS;
+	left = stop_ns > now_ns() ? stop_ns - now_ns() : 0;
+	until.tv_sec += (time_t)((left + (uint64_t)until.tv_nsec) / 1000000000ULL);
+	until.tv_nsec = (long)((left + (uint64_t)until.tv_nsec) % 1000000000ULL);
+	if (output->started && pthread_timedjoin_np(output->thread, NULL, &until)) {
+		report(output->config.name, "%s: it hangs: %llu events are lost", place_of(&output->config),
+		       (unsigned long long)queue_records(output->queue));
+		pthread_detach(output->thread); /* what it uses stays */
+		return;
+	}
+	left = queue_records(output->queue) - output->doubt_count;
+	if (left)
+		report(output->config.name, "%s: %llu event%s could not be written before the end",
+		       place_of(&output->config), (unsigned long long)left, left == 1 ? "" : "s");
+	destroy(output);
+}
+
+struct output_stats output_stats(const struct output *output)
+{
+	return (struct output_stats){
+		.written = output->written,
+		.repeated = output->repeated,
+		.lost = output->lost,
+		.failures = output->failures,
+		.waiting = queue_records(output->queue),
+		.bytes = queue_bytes(output->queue),
+		.up = output->up,
+	};
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: an event is made into the text of a format once, however many outputs want that format, and added to
+ * the queue of each. Everything that can wait or fail is behind the queues (output.c).
+ */
+#include "outputs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "format.h"
+#include "report.h"
+#include "syslog_message.h"
+
+#define LEAVING_NS  30000000000ULL /* an output that is no longer wanted may write that long */
+#define TELL_LOSS_S 60		   /* a slow output's losses are told this often */
+
+struct slot {
+	struct output *output;
+	uint64_t lost_told, lost_taken; /* of output_stats.lost */
+	time_t told_s;
+};
+
+struct leaving {
+	struct output *output;
+	uint64_t until_ns;
+};
+
+struct outputs {
+	struct sink sink;
+	struct slot slots[OUTPUTS_MAX];
+	size_t count;
+	struct leaving leaving[OUTPUTS_MAX];
+	size_t leaving_count;
+	uint64_t lost_by_left;		   /* events lost by outputs that are gone, and not yet taken */
+	struct text records[FORMAT_COUNT]; /* of the event under way */
+	struct text line;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+/* ---- Writing ---------------------------------------------------------------------------------------- */
+
+static const format_fn formats[FORMAT_COUNT] = {
+	[FORMAT_JSON] = event_json,
+};
+
+/* The event in this format; empty if there was no memory. */
+static struct span record_of(struct outputs *outputs, enum output_format format, const struct event *event)
+{
+	struct text *record = &outputs->records[format];
+
+	if (!record->len && formats[format]) /* the others come next */
+		formats[format](record, event);
+	if (record->failed)
+		text_clear(record);
+	record->failed = false;
+	return (struct span){record->data, record->len};
+}
+
+static bool is_wanted(const struct output_config *config, const struct event *event)
+{
+	return !config->alerts_only || !event->has_flow || event->verdict == VERDICT_ALERT;
+}
+
+/* What goes to one output: as it is, a line, or a syslog message. */
+static void add(struct outputs *outputs, struct output *output, const struct event *event)
+{
+	const struct output_config *config = output_config_of(output);
+	struct span record = record_of(outputs, config->format, event);
+	bool urgent = !event->has_flow || event->verdict == VERDICT_ALERT;
+	struct text *line = &outputs->line;
+
+	if (!record.len) {
+		output_lose(output);
+		return;
+	}
+	if (config->type == OUTPUT_FILE || config->type == OUTPUT_STDOUT) {
+		output_add(output, record, (struct span){"\n", 1}, urgent);
+		return;
+	}
+	text_clear(line);
+	if (config->type == OUTPUT_SYSLOG)
+		syslog_add(line, config, event, record);
+	else
+		text_add_format(line, "SYSLOG_FACILITY=%d\n", config->facility);
+	if (line->failed)
+		output_lose(output);
+	else if (config->type == OUTPUT_SYSLOG)
+		output_add(output, (struct span){line->data, line->len}, (struct span){"", 0}, urgent);
+	else
+		output_add(output, (struct span){line->data, line->len}, record, urgent);
+	line->failed = false;
+}
+
+static int outputs_write(struct sink *sink, const struct event *event)
+{
+	struct outputs *outputs = (struct outputs *)sink;
+
+	for (size_t i = 0; i < FORMAT_COUNT; i++)
+		text_clear(&outputs->records[i]);
+	for (size_t i = 0; i < outputs->count; i++) {
+		if (is_wanted(output_config_of(outputs->slots[i].output), event))
+			add(outputs, outputs->slots[i].output, event);
+	}
+	return 0;
+}
+
+static int outputs_flush(struct sink *sink)
+{
+	struct outputs *outputs = (struct outputs *)sink;
+
+	for (size_t i = 0; i < outputs->count; i++) {
+		if (output_has_news(outputs->slots[i].output))
+			output_wake(outputs->slots[i].output);
+	}
+	return 0;
+}
+
+/* ---- Which there are -------------------------------------------------------------------------------- */
+
+struct outputs *outputs_new(void)
+{
+	struct outputs *outputs = calloc(1, sizeof(*outputs));
+
+	if (outputs)
+		outputs->sink = (struct sink){.write = outputs_write, .flush = outputs_flush};
+	return outputs;
+}
+
+struct sink *outputs_sink(struct outputs *outputs)
+{
+	return &outputs->sink;
+}
+
+size_t outputs_count(const struct outputs *outputs)
+{
+	return outputs->count;
+}
+
+const struct output *outputs_at(const struct outputs *outputs, size_t index)
+{
+	return outputs->slots[index].output;
+}
+
+/* The slot that has just this configuration; NULL: none. */
+static struct slot *slot_of(struct outputs *outputs, const struct output_config *config)
+{
+	for (size_t i = 0; i < outputs->count; i++) {
+		if (output_config_same(output_config_of(outputs->slots[i].output), config))
+			return &outputs->slots[i];
+	}
+	return NULL;
+}
+
+/* The thread of an output that is no longer wanted goes on for a while. With too many of them, the oldest is waited for. */
+static void leave(struct outputs *outputs, const struct slot *slot)
+{
+	if (outputs->leaving_count == OUTPUTS_MAX) {
+		output_free(outputs->leaving[0].output);
+		outputs->leaving_count--;
+		memmove(&outputs->leaving[0], &outputs->leaving[1],
+			outputs->leaving_count * sizeof(outputs->leaving[0]));
+	}
+	outputs->lost_by_left += output_stats(slot->output).lost - slot->lost_taken;
+	output_stop(slot->output, LEAVING_NS);
+	outputs->leaving[outputs->leaving_count++] =
+		(struct leaving){.output = slot->output, .until_ns = now_ns() + LEAVING_NS};
+}
+
+int outputs_configure(struct outputs *outputs, const struct output_config *configs, size_t count,
+		      char why[OUTPUTS_WHY_MAX])
+{
+	struct slot slots[OUTPUTS_MAX] = {0};
+	bool kept[OUTPUTS_MAX] = {false};
+
+	for (size_t i = 0; i < count; i++) {
+		const struct slot *slot = slot_of(outputs, &configs[i]);
+		int error = slot ? 0 : output_new(&slots[i].output, &configs[i]);
+
+		if (slot)
+			slots[i] = *slot;
+		if (!error)
+			continue;
+		snprintf(why, OUTPUTS_WHY_MAX, "output %s: %.200s: %s", configs[i].name,
+			 configs[i].path ? configs[i].path : "it cannot be started",
+			 error == -EINVAL ? "no regular file" : strerror(-error));
+		while (i-- > 0) {
+			if (!slot_of(outputs, &configs[i])) {
+				output_stop(slots[i].output, 0);
+				output_free(slots[i].output);
+			}
+		}
+		return error;
+	}
+	for (size_t i = 0; i < count; i++) {
+		for (size_t j = 0; j < outputs->count; j++)
+			kept[j] = kept[j] || outputs->slots[j].output == slots[i].output;
+	}
+	for (size_t j = 0; j < outputs->count; j++) {
+		if (!kept[j])
+			leave(outputs, &outputs->slots[j]);
+	}
+	memcpy(outputs->slots, slots, sizeof(slots));
+	outputs->count = count;
+	return 0;
+}
+
+void outputs_reopen(struct outputs *outputs)
+{
+	for (size_t i = 0; i < outputs->count; i++)
+		output_reopen(outputs->slots[i].output);
+}
+
+static void tell_loss(struct slot *slot)
+{
+	struct output_stats stats = output_stats(slot->output);
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (stats.lost == slot->lost_told || (slot->told_s && now.tv_sec - slot->told_s < TELL_LOSS_S))
+		return;
+	report(output_config_of(slot->output)->name, "%llu more events found no room in its queue",
+	       (unsigned long long)(stats.lost - slot->lost_told));
+	slot->lost_told = stats.lost;
+	slot->told_s = now.tv_sec;
+}
+
+void outputs_look(struct outputs *outputs)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < outputs->count; i++)
+		tell_loss(&outputs->slots[i]);
+	for (size_t i = 0; i < outputs->leaving_count; i++) {
+		struct leaving *leaving = &outputs->leaving[i];
+
+		if (output_has_ended(leaving->output) || now_ns() >= leaving->until_ns)
+			output_free(leaving->output);
+		else
+			outputs->leaving[left++] = *leaving;
+	}
+	outputs->leaving_count = left;
+}
+
+uint64_t outputs_take_lost(struct outputs *outputs)
+{
+	uint64_t lost = outputs->lost_by_left;
+
+	outputs->lost_by_left = 0;
+	for (size_t i = 0; i < outputs->count; i++) {
+		struct slot *slot = &outputs->slots[i];
+		uint64_t now = output_stats(slot->output).lost;
+
+		lost += now - slot->lost_taken;
+		slot->lost_taken = now;
+	}
+	return lost;
+}
+
+void outputs_free(struct outputs *outputs, uint64_t limit_ns)
+{
+	if (!outputs)
+		return;
+	for (size_t i = 0; i < outputs->count; i++)
+		output_stop(outputs->slots[i].output, limit_ns);
+	for (size_t i = 0; i < outputs->leaving_count; i++)
+		output_stop(outputs->leaving[i].output, limit_ns);
+	for (size_t i = 0; i < outputs->count; i++)
+		output_free(outputs->slots[i].output);
+	for (size_t i = 0; i < outputs->leaving_count; i++)
+		output_free(outputs->leaving[i].output);
+	for (size_t i = 0; i < FORMAT_COUNT; i++)
+		text_free(&outputs->records[i]);
+	text_free(&outputs->line);
+	free(outputs);
+}

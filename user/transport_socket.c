@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: syslog knows no acknowledgement, so what the other end had not read when it went away is lost unless
+ * it is sent again. How much that may be is told by what the kernel knows.
+ *
+ * A datagram to a socket of this host is charged to its sender until it is read (or thrown away with the socket it waits at).
+ * If nothing is charged to us, and a later datagram still finds the receiver alive, all before it was read: a socket
+ * is marked dead before its queue is thrown away.
+ *
+ * Over TCP only the kernel of the other host acknowledges. Records are in doubt while bytes of them are not acknowledged or the
+ * window is closed, and for DOUBT_NS after: whoever reads at all has read them by then. The output keeps no more in doubt
+ * than fits a receive buffer, our own send buffer is kept small.
+ *
+ * Over UDP nothing is known but that nobody listened to the datagram before: what waits is kept until somebody does.
+ */
+#include "transport.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <linux/sockios.h>
+
+#define CONNECT_MS	5000
+#define DOUBT_NS	10000000000ULL
+#define SEND_BUFFER	262144
+#define USER_TIMEOUT_MS 120000 /* data that is not acknowledged for so long ends the connection */
+#define KEEPALIVE_S	60
+
+struct channel {
+	struct transport transport;
+	char *path, *host, *service;
+	int fd;		/* -1: not open */
+	size_t written; /* TCP: of the first record to come */
+	bool stalled;	/* TCP: there was no room at the last attempt */
+	uint64_t sent;	/* datagrams to a socket of this host, on this connection */
+	uint64_t read;	/* of them, the first ones: were certainly read */
+};
+
+static void channel_close(struct channel *channel)
+{
+	if (channel->fd >= 0)
+		close(channel->fd);
+	channel->fd = -1;
+	channel->written = 0;
+	channel->stalled = false;
+	channel->sent = channel->read = 0;
+}
+
+static void channel_wait(struct transport *transport, int timeout_ms)
+{
+	struct pollfd fd = {.fd = ((struct channel *)transport)->fd, .events = POLLOUT};
+
+	poll(&fd, 1, timeout_ms);
+}
+
+static bool always_broken(const struct transport *transport, int error)
+{
+	(void)transport;
+	return error != -ENOBUFS && error != -ENOMEM;
+}
+
+static void channel_free(struct transport *transport)
+{
+	struct channel *channel = (struct channel *)transport;
+
+	channel_close(channel);
+	free(channel->path);
+	free(channel->host);
+	free(channel->service);
+	free(channel);
+}
+
+static bool is_full(int error)
+{
+	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+/* Bytes that were sent and not read (a socket of this host) or not acknowledged (TCP). */
+static int outstanding(const struct channel *channel)
+{
+	int bytes = 0;
+
+	return ioctl(channel->fd, SIOCOUTQ, &bytes) ? 0 : bytes;
+}
+
+static bool channel_is_settled(const struct transport *transport)
+{
+	return outstanding((const struct channel *)transport) == 0;
+}
+
+/* ---- A socket of this host --------------------------------------------------------------------------- */
+
+static int local_open(struct transport *transport)
+{
+	struct channel *channel = (struct channel *)transport;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int size = SEND_BUFFER * 4, error;
+
+	channel_close(channel);
+	memcpy(address.sun_path, channel->path, strnlen(channel->path, sizeof(address.sun_path) - 1));
+	channel->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (channel->fd < 0)
+		return -errno;
+	setsockopt(channel->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	if (connect(channel->fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
+		return 0;
+	error = -errno;
+	channel_close(channel);
+	return error;
+}
+
+static int local_send(struct transport *transport, const struct iovec *records, int count)
+{
+	struct channel *channel = (struct channel *)transport;
+	int i;
+
+	for (i = 0; i < count; i++) {
+		uint64_t read = outstanding(channel) ? channel->read : channel->sent;
+
+		if (send(channel->fd, records[i].iov_base, records[i].iov_len, MSG_NOSIGNAL) < 0)
+			break;
+		channel->read = read; /* the receiver was there still */
+		channel->sent++;
+	}
+	return i || is_full(errno) ? i : -errno;
+}
+
+static int local_unsure(struct transport *transport, size_t sent)
+{
+	const struct channel *channel = (const struct channel *)transport;
+	uint64_t unsure = channel->sent - channel->read;
+
+	(void)sent;
+	return unsure < INT32_MAX ? (int)unsure : INT32_MAX;
+}
+
+struct transport *transport_local_new(const char *path)
+{
+	struct channel *channel = calloc(1, sizeof(*channel));
+
+	if (!channel)
+		return NULL;
+	channel->transport = (struct transport){.open = local_open,
+						.send = local_send,
+						.is_broken = always_broken,
+						.wait = channel_wait,
+						.unsure = local_unsure,
+						.is_settled = channel_is_settled,
+						.free = channel_free};
+	channel->fd = -1;
+	channel->path = strdup(path);
+	if (channel->path)
+		return &channel->transport;
+	free(channel);
+	return NULL;
+}
+
+/* ---- UDP, TCP --------------------------------------------------------------------------------------- */
+
+/* Connects within CONNECT_MS. */
+static int connect_to(const struct addrinfo *address)
+{
+	int fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+	    error = 0;
+	socklen_t len = sizeof(error);
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
+		return fd;
+	error = errno;
+	if (error == EINPROGRESS) {
+		error = ETIMEDOUT;
+		if (poll(&ready, 1, CONNECT_MS) > 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
+			error = errno;
+	}
+	if (!error)
+		return fd;
+	close(fd);
+	return -error;
+}
+
+static int lookup_error(int error)
+{
+	return error == EAI_SYSTEM ? -errno : error == EAI_MEMORY ? -ENOMEM : -EHOSTUNREACH;
+}
+
+static int net_open(struct channel *channel, int type)
+{
+	const struct addrinfo hints = {.ai_socktype = type,
+				       .ai_family = AF_UNSPEC,
+				       .ai_flags = AI_NUMERICSERV};
+	struct addrinfo *addresses = NULL;
+	int error = getaddrinfo(channel->host, channel->service, &hints, &addresses), fd = -EHOSTUNREACH;
+
+	channel_close(channel);
+	if (error)
+		return lookup_error(error);
+	for (const struct addrinfo *address = addresses; address && fd < 0; address = address->ai_next)
+		fd = connect_to(address);
+	freeaddrinfo(addresses);
+	if (fd < 0)
+		return fd;
+	channel->fd = fd;
+	return 0;
+}
+
+static struct transport *net_new(const char *host, const char *service, struct transport transport)
+{
+	struct channel *channel = calloc(1, sizeof(*channel));
+
+	if (!channel)
+		return NULL;
+	channel->transport = transport;
+	channel->fd = -1;
+	channel->host = strdup(host);
+	channel->service = strdup(service);
+	if (channel->host && channel->service)
+		return &channel->transport;
+	channel_free(&channel->transport);
+	return NULL;
+}
+
+static int udp_open(struct transport *transport)
+{
+	return net_open((struct channel *)transport, SOCK_DGRAM);
+}
+
+static int udp_send(struct transport *transport, const struct iovec *records, int count)
+{
+	const struct channel *channel = (const struct channel *)transport;
+	int i;
+
+	for (i = 0; i < count; i++) {
+		if (send(channel->fd, records[i].iov_base, records[i].iov_len, MSG_NOSIGNAL) < 0)
+			break;
+	}
+	return i || is_full(errno) ? i : -errno;
+}
+
+struct transport *transport_udp_new(const char *host, const char *service)
+{
+	return net_new(host, service,
+		       (struct transport){.open = udp_open,
+					  .send = udp_send,
+					  .is_broken = always_broken,
+					  .wait = channel_wait,
+					  .free = channel_free});
+}
+
+static int tcp_open(struct transport *transport)
+{
+	struct channel *channel = (struct channel *)transport;
+	int error = net_open(channel, SOCK_STREAM), buffer = SEND_BUFFER, on = 1, timeout = USER_TIMEOUT_MS,
+	    idle = KEEPALIVE_S;
+
+	if (error)
+		return error;
+	setsockopt(channel->fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	setsockopt(channel->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(channel->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(channel->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
+	return 0;
+}
+
+/* A receiver says nothing; if it closes its side, it reads no more either. 0, or a negative errno. */
+static int tcp_look(const struct channel *channel)
+{
+	char nothing[512];
+	ssize_t len = recv(channel->fd, nothing, sizeof(nothing), MSG_DONTWAIT);
+
+	if (len == 0)
+		return -ECONNRESET;
+	return len > 0 || is_full(errno) ? 0 : -errno;
+}
+
+static int tcp_send(struct transport *transport, const struct iovec *records, int count)
+{
+	struct channel *channel = (struct channel *)transport;
+	struct iovec rest[TRANSPORT_BATCH];
+	struct msghdr message = {.msg_iov = rest, .msg_iovlen = (size_t)count};
+	int error = tcp_look(channel), whole = 0;
+	ssize_t len;
+
+	if (error)
+		return error;
+	memcpy(rest, records, (size_t)count * sizeof(rest[0]));
+	rest[0].iov_base = (char *)rest[0].iov_base + channel->written;
+	rest[0].iov_len -= channel->written;
+	len = sendmsg(channel->fd, &message, MSG_NOSIGNAL);
+	channel->stalled = len < 0;
+	if (len < 0)
+		return is_full(errno) ? 0 : -errno;
+	channel->written += (size_t)len;
+	while (whole < count && channel->written >= records[whole].iov_len)
+		channel->written -= records[whole++].iov_len;
+	return whole;
+}
+
+static int tcp_unsure(struct transport *transport, size_t sent)
+{
+	const struct channel *channel = (const struct channel *)transport;
+	int error = tcp_look(channel);
+
+	if (error)
+		return error;
+	return channel->stalled || outstanding(channel) ? (int)sent : 0;
+}
+
+struct transport *transport_tcp_new(const char *host, const char *service)
+{
+	return net_new(host, service,
+		       (struct transport){.open = tcp_open,
+					  .send = tcp_send,
+					  .is_broken = always_broken,
+					  .wait = channel_wait,
+					  .unsure = tcp_unsure,
+					  .is_settled = channel_is_settled,
+					  .doubt_ns = DOUBT_NS,
+					  .free = channel_free});
+}
