@@ -264,15 +264,20 @@ $(BUILD)/tests/bench/empty: tests/bench/empty.c $(BUILD)/tests/bench/empty.skel.
 # ---- Installing --------------------------------------------------------------------------------
 
 .PHONY: install uninstall clean help
-install: all ## install the program and its manual page below PREFIX (/usr/local)
+install: all ## install program, manual pages, unit and examples below PREFIX (/usr/local)
 	install -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/sbin/smtpsnoop
 	install -D -m 0644 docs/smtpsnoop.8 $(DESTDIR)$(PREFIX)/share/man/man8/smtpsnoop.8
 	install -D -m 0644 docs/smtpsnoop.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/smtpsnoop.yaml.5
 	install -D -m 0644 docs/event.schema.json $(DESTDIR)$(PREFIX)/share/smtpsnoop/event.schema.json
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/smtpsnoop/examples
+	sed 's|/usr/local/sbin|$(PREFIX)/sbin|' deploy/systemd/smtpsnoop.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/smtpsnoop.service
+	install -D -m 0644 deploy/logrotate/smtpsnoop $(DESTDIR)$(PREFIX)/share/smtpsnoop/logrotate
+	install -m 0644 deploy/examples/*.yaml $(DESTDIR)$(PREFIX)/share/smtpsnoop/examples
 
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/sbin/smtpsnoop $(DESTDIR)$(PREFIX)/share/man/man8/smtpsnoop.8 \
-		$(DESTDIR)$(PREFIX)/share/man/man5/smtpsnoop.yaml.5
+		$(DESTDIR)$(PREFIX)/share/man/man5/smtpsnoop.yaml.5 $(DESTDIR)$(PREFIX)/lib/systemd/system/smtpsnoop.service
 	rm -rf $(DESTDIR)$(PREFIX)/share/smtpsnoop
 
 clean: ## remove what was built

@@ -101,8 +101,13 @@ static void worked(struct output *output)
 	if (output->up)
 		return;
 	output->up = true;
-	report(output->config.name, "%s: it is written to again; %llu event%s could not be kept",
-	       place_of(&output->config), (unsigned long long)lost, lost == 1 ? "" : "s");
+	if (lost)
+		report(output->config.name,
+		       "%s: it is written to again; %llu event%s found no room in between",
+		       place_of(&output->config), (unsigned long long)lost, lost == 1 ? "" : "s");
+	else
+		report(output->config.name, "%s: it is written to again; nothing was lost",
+		       place_of(&output->config));
 }
 
 /* ---- Records ---------------------------------------------------------------------------------------- */

@@ -182,7 +182,7 @@ class Exclusions(LiveCase):
         self.write("events.json", json.dumps({key: value for key, value in event.items() if key[0] != "_"}) + "\n")
         draft = self.run_snoop("suggest", self.path("events.json"), status=0).stdout.decode()
         self.write("draft.yaml", draft)
-        self.assertIn(b": good: 1 file, 1 exclusion, 0 warnings",
+        self.assertIn(b": good: 1 file, 1 exclusion, 0 outputs, 0 warnings",
                       self.run_snoop("check", "-c", self.path("draft.yaml"), status=0).stdout)
         self.assertEqual(self.own(replay(recording, "--all", "-c", self.path("draft.yaml"))), ["excluded", "alert"])
 
@@ -206,6 +206,6 @@ exclusions:
                             (9, "nobody: process.user: no user 'no-such-user'"),
                             (10, "jobs: cron.service runs what every user tells it")):
             self.assertIn(f"{path}:{line}: warning: {words}", shown)
-        self.assertTrue(shown.endswith("8 exclusions, 7 warnings\n"), shown)
+        self.assertTrue(shown.endswith("8 exclusions, 0 outputs, 7 warnings\n"), shown)
         path = self.write("smtpsnoop.yaml", "exclusions:\n- { name: a, mail: { sender: a@b } }\n")
         self.assert_one_line(self.run_snoop("check", "-c", path, status=2).stderr, f"{path}:2:3: a: neither process.user")
