@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """A timer's service under systemd as PID 1, in a virtual machine: the host's own systemd and Debian 12's own kernel,
 in an initramfs. The same service is started by its timer, then by hand with systemctl; only the first is what
-`scheduled_by: systemd-timer` lets pass, and so is a job that has ended before anyone can ask. The kernel has TLS and SMC
+`scheduled_by: systemd-timer` lets pass, and so is a job that has ended before anyone can ask. Then the daemon, by the unit of
+deploy/systemd: it is ready when it watches, reloads, is started again when its loop hangs, and ends in order. The kernel has TLS and SMC
 too, so all that `doctor --attack` tries is possible here at once.
 
     test_systemd.py BUILD
@@ -20,9 +21,10 @@ from machine import run
 BOOT_S = 900
 PROGRAMS = ("/usr/lib/systemd/systemd", "/usr/lib/systemd/systemd-shutdown", "/usr/bin/systemctl", "/usr/sbin/smtp-sink",
             "/usr/sbin/ip")
+UNIT = os.path.join(os.path.dirname(__file__), "../../deploy/systemd/smtpsnoop.service")
 LIBRARIES = ("/lib/x86_64-linux-gnu/libnss_files.so.2",)
 TOOLS = ("sh", "mount", "ifconfig", "echo", "cat", "sleep", "grep", "nc", "printf", "cut", "mkdir", "ls", "dmesg", "insmod",
-         "head", "true")
+         "head", "true", "kill", "sed")
 
 FILES = {
     "etc/passwd": "root:x:0:0::/:/bin/sh\nreports:x:2001:2001::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
@@ -38,6 +40,9 @@ exclusions:
     relay: 127.0.0.1:2525
     mail: { sender: reports@corp.example }
 """,
+    "etc/smtpsnoop/smtpsnoop.yaml": "outputs: [ { type: json, path: /var/log/smtpsnoop/events.json } ]\n",
+    "etc/systemd/system/smtpsnoop.service.d/test.conf": "[Unit]\nDefaultDependencies=no\n[Service]\nWatchdogSec=10\n"
+                                                        "TimeoutAbortSec=3\nStandardError=append:/tmp/errors\n",
     "etc/systemd/system.conf": "[Manager]\nDefaultTimeoutStopSec=3s\nDefaultStandardOutput=null\nLogTarget=console\n"
                                "ShowStatus=no\nStatusUnitFormat=name\n",
     "etc/systemd/system/default.target": "[Unit]\nDefaultDependencies=no\nWants=test.service\n",
@@ -84,6 +89,28 @@ cat /tmp/errors
 echo BEGIN
 grep smtp-message /tmp/events
 echo END
+echo DAEMON
+systemctl start smtpsnoop.service
+echo "started: $? $(systemctl is-active smtpsnoop.service)"
+sh /quick.sh
+sleep 3
+systemctl show -p StatusText smtpsnoop.service
+echo "exclusions: []" >> /etc/smtpsnoop/smtpsnoop.yaml
+systemctl reload smtpsnoop.service
+echo "reloaded: $? $(systemctl is-active smtpsnoop.service)"
+sleep 3
+kill -STOP $(systemctl show -p MainPID --value smtpsnoop.service)
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+systemctl show -p NRestarts smtpsnoop.service | grep -q =0 || break; sleep 2; done
+systemctl show -p NRestarts smtpsnoop.service
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+[ "$(grep -c '"started"' /var/log/smtpsnoop/events.json)" = 2 ] && break; sleep 2; done
+systemctl stop smtpsnoop.service
+echo "stopped: $? $(systemctl show -p Result smtpsnoop.service)"
+cat /tmp/errors
+echo BEGIN
+cat /var/log/smtpsnoop/events.json
+echo END
 systemctl --force --force poweroff
 """,
 }
@@ -101,6 +128,8 @@ def initramfs(folder, program):
     for path in LIBRARIES:
         machine.copy(tree, path)
     machine.with_libraries(tree, program, "/usr/bin/smtpsnoop")
+    machine.copy(tree, program, "/usr/local/sbin/smtpsnoop")
+    machine.copy(tree, UNIT, "/etc/systemd/system/smtpsnoop.service")
     machine.modules(machine.kernel("6.1")[0], tree)
     for path, text in FILES.items():
         with open(f"{tree}/{path}", "w", encoding="ascii") as file:
@@ -108,6 +137,23 @@ def initramfs(folder, program):
     os.symlink("/usr/lib/systemd/systemd", f"{tree}/init")
     run("/bin/sh", "-c", f"cd '{tree}' && find . | cpio --quiet -o -H newc | gzip -1 >'{image}'")
     return image
+
+
+def events_of(shown):
+    lines = shown.split("BEGIN\n", 1)[-1].split("END\n", 1)[0].splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def look_at_daemon(count, shown):
+    actions = [event["event"]["action"] for event in events_of(shown)]
+    told(count, "daemon: started, and ready", "started: 0 active\n" in shown, shown[-2500:])
+    told(count, "daemon: its status line", re.search(r"^StatusText=1 messages, 1 alerts, 0 events lost; 0 of 1 outputs fail", shown,
+                                                   re.M), shown[-2500:])
+    told(count, "daemon: reloaded", "reloaded: 0 active\n" in shown, shown[-2500:])
+    told(count, "daemon: started again once its loop hung", "NRestarts=1\n" in shown, shown[-2500:])
+    told(count, "daemon: stopped in order", "stopped: 0 Result=success\n" in shown, shown[-2500:])
+    told(count, "daemon: its events", [one for one in actions if one != "capture-loss"]
+         == ["started", "smtp-message", "smtp-session", "status", "started", "stopped"], actions)
 
 
 def told(count, name, good, detail):
@@ -128,8 +174,8 @@ def main():
     except subprocess.TimeoutExpired as error:
         shown = error.stdout or b""
     shown = shown.decode(errors="replace").replace("\r", "")
-    lines = shown.split("BEGIN\n", 1)[-1].split("END\n", 1)[0].splitlines()
-    events = [json.loads(line) for line in lines if line.startswith("{")]
+    shown, _, daemon = shown.partition("DAEMON\n")
+    events = events_of(shown)
     count = [0, 0]
     told(count, "PID 1", "pid 1: systemd" in shown, shown[-1500:].replace("\n", "\n    "))
     attacks = shown.split("ATTACKS\n", 1)[-1].split("pid 1:", 1)[0]
@@ -147,6 +193,7 @@ def main():
              and own[1]["nearest"]["failed"] == ["process.scheduled_by"], own[1])
         told(count, "by its timer, and gone at once: excluded",
              own[2]["process"].get("scheduled_by") == "systemd-timer" and own[2].get("exclusion") == "timer-report", own[2])
+    look_at_daemon(count, daemon)
     print(f"{count[0]} passed, {count[1]} failed, 0 skipped")
     return 1 if count[1] else 0
 
