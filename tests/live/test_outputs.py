@@ -1,0 +1,718 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Proves that every event reaches every output of the daemon, with the programs that users have behind it: rsyslogd,
+syslog-ng, journald, logrotate; while they are stopped, killed and started again, files are rotated, disks are full and
+the configuration is read again. Then: metrics, the service manager, start and end, and mail that is hostile.
+
+An event may arrive twice where a receiver was away, and the figures say how often (build/bench/live-outputs.txt); never
+less than once. Over UDP no more may be missing than the output has told failures.
+"""
+
+import collections
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+import mta
+from daemon import ID, Daemon, Journal, Metrics, Rsyslog, SyslogNg, events, records
+from harness import (LiveCase, PROGRAM, ROOT, SLOW, Server, Sink, action, end_process, free_port, get, short, strict_json,
+                     unique, validate, wait_for)
+
+REPORT = os.path.join(ROOT, "build", "bench", "live-outputs.txt")
+SOURCE = shutil.which("smtp-source") or "/usr/sbin/smtp-source"
+
+
+def note(line):
+    os.makedirs(os.path.dirname(REPORT), exist_ok=True)
+    with open(REPORT, "a", encoding="utf-8") as file:
+        file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
+
+
+def json_file(path, name, **more):
+    return {"type": "json", "path": path, "name": name, **more}
+
+
+def syslog(address, name, **more):
+    return {"type": "syslog", "address": address, "name": name, "format": "json", **more}
+
+
+class Arrived:
+    """A file's events as it grows: how many there are of one server's port."""
+
+    def __init__(self, path, port):
+        self.path, self.mark = path, b'"port":%d}' % port
+        self.offset, self.count, self.rest = 0, 0, b""
+
+    def look(self):
+        with open(self.path, "rb") as file:
+            file.seek(self.offset)
+            text = self.rest + file.read()
+            self.offset = file.tell()
+        whole, _, self.rest = text.rpartition(b"\n")
+        self.count += sum(self.mark in line for line in whole.split(b"\n"))
+        return self.count
+
+
+class Traffic:
+    """Mails of smtp-source in rounds: a round ends when the reference file has its events. So the load is bounded, and
+    what is measured is the outputs, not the capture (test_load measures that)."""
+
+    def __init__(self, case, reference):
+        self.sink, self.mails = Sink(case), 0
+        self.arrived = Arrived(reference, self.sink.port)
+        self.reference = reference
+
+    def round(self, mails, sender="out@example.org", wait=True):
+        subprocess.run([SOURCE, "-s", "5", "-m", str(mails), "-l", "1024", "-N", "-f", sender, "-t", "out@example.net",
+                        f"inet:127.0.0.1:{self.sink.port}"], check=True, timeout=60, stdin=subprocess.DEVNULL)
+        self.mails += mails
+        if wait:
+            self.wait()
+
+    def wait(self):
+        wait_for(lambda: self.arrived.look() >= 2 * self.mails, 20 * SLOW,
+                 lambda: f"{2 * self.mails} events in the reference file: there are {self.arrived.count}")
+
+
+class Bench(LiveCase):
+    """A test case with a folder of the class's own."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.folder = tempfile.mkdtemp(prefix="smtpsnoop-live-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        os.chmod(cls.folder, 0o755)
+
+
+def settled(metrics, but=(), timeout_s=20):
+    """Until every output has written what it was given, and what it sent again."""
+    def all_written():
+        values = metrics.values()
+        up = {key for key, value in values.items() if key.startswith("smtpsnoop_output_up") and not value}
+        written = {key: value for key, value in values.items() if key.startswith("smtpsnoop_output_events_total")
+                   and not any(f'"{name}"' in key for name in but)}
+        return not up and len(set(written.values())) == 1
+    wait_for(all_written, timeout_s * SLOW, lambda: f"all outputs to be at rest: {metrics.values()}", 0.3)
+
+
+# ---- Everything at once ---------------------------------------------------------------------------
+
+
+class Everything(Bench):
+    """One daemon with sixteen outputs, 10,000 mails, and what goes wrong around it."""
+
+    ROUNDS, MAILS, ROUND_S = 40, 250, 0.9
+    AWAY_S = 30
+
+    ROTATE = """
+"{path}" {{
+	rotate 20
+	{create}
+	{extra}
+	postrotate
+		{postrotate}
+	endscript
+}}
+"""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        ng = {}
+        installing = threading.Thread(target=cls.install, args=(ng,), daemon=True)
+        installing.start()
+        cls.steady, cls.stopped, cls.frozen, cls.killed = (Rsyslog(cls, cls.folder) for _ in range(4))
+        installing.join(mta.INSTALL_S)
+        if "error" in ng:
+            raise ng["error"]
+        cls.ng = SyslogNg(cls, ng["root"], cls.folder)
+        cls.metrics = Metrics(free_port())
+        cls.rotated = {name: cls.file(name, "events.json") for name in ("create", "nocreate", "late")}
+        cls.reference = os.path.join(cls.folder, "reference.json")
+        cls.daemon = Daemon(cls, cls.folder, cls.configuration())
+        cls.traffic = Traffic(cls, cls.reference)
+        cls.play()
+
+    @classmethod
+    def install(cls, result):
+        try:
+            result["root"] = mta.Root(cls, "syslog-ng-core")
+        except BaseException as error:
+            result["error"] = error
+
+    @classmethod
+    def file(cls, folder, name):
+        os.makedirs(os.path.join(cls.folder, folder), exist_ok=True)
+        return os.path.join(cls.folder, folder, name)
+
+    @classmethod
+    def configuration(cls):
+        away = {"queue": "256MiB"}  # enough for all of it
+        outputs = [json_file(cls.reference, "reference", queue="256MiB")]
+        outputs += [json_file(path, f"rotated-{name}") for name, path in cls.rotated.items()]
+        outputs += [syslog(cls.steady.socket, "rsyslog-socket"),
+                    syslog(f"tcp://127.0.0.1:{cls.steady.tcp}", "rsyslog-tcp"),
+                    syslog(f"tcp://127.0.0.1:{cls.steady.newline}", "rsyslog-newline", framing="newline"),
+                    syslog(f"tcp://127.0.0.1:{cls.ng.tcp}", "syslog-ng-tcp"),
+                    syslog(cls.ng.socket, "syslog-ng-socket"),
+                    syslog(f"udp://127.0.0.1:{cls.stopped.udp}", "stopped-udp", **away)]
+        for name, receiver in (("stopped", cls.stopped), ("frozen", cls.frozen), ("killed", cls.killed)):
+            outputs += [syslog(receiver.socket, f"{name}-socket", **away),
+                        syslog(f"tcp://127.0.0.1:{receiver.tcp}", f"{name}-tcp", **away)]
+        return {"outputs": outputs, "metrics": {"listen": f"127.0.0.1:{cls.metrics.port}"}, "heartbeat": "5s"}
+
+    @classmethod
+    def rotate(cls, name):
+        """logrotate, as it is run each night. `late`: the daemon is told two seconds after the file was renamed."""
+        hup = f"kill -HUP {cls.daemon.pid}"
+        conf = cls.file(name, "logrotate.conf")
+        if not os.path.exists(conf):
+            with open(conf, "w", encoding="utf-8") as file:
+                file.write(cls.ROTATE.format(
+                    path=cls.rotated[name], create="nocreate" if name == "nocreate" else "create 0640 root root",
+                    extra="compress\n\tdelaycompress" if name == "create" else "nocompress",
+                    postrotate=f"(sleep 2; {hup}) >/dev/null 2>&1 &" if name == "late" else hup))
+            os.chmod(conf, 0o644)
+        subprocess.run(["logrotate", "-f", "-s", cls.file(name, "state"), conf], check=True, timeout=30,
+                       stdin=subprocess.DEVNULL)
+        cls.rotations[name] += 1
+
+    @classmethod
+    def play(cls):
+        cls.rotations = collections.Counter()
+        back_s = None
+        for turn in range(cls.ROUNDS):
+            began = time.monotonic()
+            if turn == 5:
+                cls.stopped.end(signal.SIGTERM)
+                back_s = began + cls.AWAY_S
+                cls.frozen.tell(signal.SIGSTOP)
+                cls.killed.tell(signal.SIGSTOP)  # so that much is unread when it is killed
+            if turn == 20:
+                cls.frozen.tell(signal.SIGCONT)
+                cls.killed.end(signal.SIGKILL)
+            if turn == 23:
+                cls.killed.start()
+            if turn == 30:
+                cls.killed.end(signal.SIGKILL)
+                cls.killed.start()
+            if turn % 9 in (2, 5, 8):
+                cls.rotate({2: "create", 5: "nocreate", 8: "late"}[turn % 9])
+            if turn == cls.ROUNDS - 2:
+                time.sleep(max(0, back_s - time.monotonic()))
+                cls.stopped.start()
+            cls.traffic.round(cls.MAILS)
+            time.sleep(max(0, began + cls.ROUND_S - time.monotonic()))
+        try:
+            settled(cls.metrics, but=("stopped-udp",))
+            cls.unsettled = None
+        except AssertionError as error:
+            cls.unsettled = str(error)
+        cls.values = cls.metrics.values()
+        time.sleep(2)
+        cls.took_s = cls.daemon.stop()
+        for receiver in (cls.steady, cls.stopped, cls.frozen, cls.killed):
+            receiver.end()
+        end_process(cls.ng.process)
+        port = cls.traffic.arrived.mark
+        cls.expected = {}
+        for record in records(cls.reference):
+            if port in record:
+                cls.expected[ID.search(record)[1]] = record
+
+    def figure(self, name, output):
+        return int(self.values[f'smtpsnoop_output_{name}{{output="{output}"}}'])
+
+    def arrived(self, output, *paths, missing=0, twice=False, receivers_own=0):
+        """Every event of the traffic is in these files: none missing, none changed; twice only where that is allowed."""
+        mark, seen, broken = self.traffic.arrived.mark, collections.Counter(), []
+        for record in records(*paths):
+            if mark not in record and record.endswith(b"}"):
+                continue
+            found = ID.search(record)
+            one = found and found[1]
+            if self.expected.get(one) == record:
+                seen[one] += 1
+            else:
+                broken.append(record)
+        absent = len(self.expected) - len(seen)
+        again = sum(seen.values()) - len(seen)
+        note(f"{output}: {len(seen)} of {len(self.expected)} events, {absent} missing, {again} twice, {len(broken)} broken "
+             f"lines; told: written {self.figure('events_total', output)}, sent again "
+             f"{self.figure('repeated_events_total', output)}, lost {self.figure('lost_events_total', output)}, failures "
+             f"{self.figure('failures_total', output)}")
+        self.assertEqual(broken[:2], [], f"{len(broken)} broken lines")
+        self.assertLessEqual(absent, missing + receivers_own, f"{absent} of {len(self.expected)} events are missing")
+        if not twice:
+            self.assertEqual(again, 0, f"{again} events arrived twice")
+        self.assertEqual(self.figure("lost_events_total", output), 0)
+        return absent, again
+
+    def test_reference(self):
+        everything = events(self.reference)
+        validate(everything)
+        kinds = collections.Counter(action(event) for event in everything
+                                    if get(event, "destination.port") == self.traffic.sink.port)
+        self.assertEqual(kinds, {"smtp-message": self.traffic.mails, "smtp-session": self.traffic.mails})
+        self.assertEqual(len(self.expected), 2 * self.traffic.mails)
+        losses = [event for event in everything if action(event) == "capture-loss"]
+        self.assertEqual(losses, [])
+
+    def test_all_came_to_rest(self):
+        self.assertIsNone(self.unsettled)
+        self.assertLess(self.took_s, 7)
+
+    def rotated_files(self, name):
+        folder = os.path.dirname(self.rotated[name])
+        files = []
+        for one in sorted(os.listdir(folder)):
+            if not one.startswith("events.json"):
+                continue
+            if one.endswith(".gz"):
+                subprocess.run(["gzip", "-d", os.path.join(folder, one)], check=True, timeout=30)
+            files.append(os.path.join(folder, one.removesuffix(".gz")))
+        self.assertEqual(len(files), self.rotations[name] + 1)
+        self.assertGreaterEqual(self.rotations[name], 4)
+        return files
+
+    def test_logrotate_create(self):
+        self.arrived("rotated-create", *self.rotated_files("create"))
+
+    def test_logrotate_nocreate(self):
+        self.arrived("rotated-nocreate", *self.rotated_files("nocreate"))
+
+    def test_logrotate_late_signal(self):
+        self.arrived("rotated-late", *self.rotated_files("late"))
+
+    def test_rsyslog_socket(self):
+        self.arrived("rsyslog-socket", self.steady.file("socket.log"))
+
+    def test_rsyslog_tcp(self):
+        self.arrived("rsyslog-tcp", self.steady.file("tcp.log"))
+
+    def test_rsyslog_tcp_newline(self):
+        self.arrived("rsyslog-newline", self.steady.file("newline.log"))
+
+    def test_rsyslog_keeps_the_header(self):
+        with open(self.steady.file("tcp.log"), encoding="utf-8") as file:
+            for line in file:
+                self.assertRegex(line, r"^<30>1 |^<28>1 ")
+                header = re.match(r"<\d+>1 (\S+) \S+ smtpsnoop (\d+) (\S+) - \{", line)
+                self.assertIsNotNone(header, line[:200])
+                self.assertEqual(header[2], str(self.daemon.pid))
+                self.assertIn(f'"action":"{header[3]}"', line)
+
+    def test_syslog_ng_tcp(self):
+        self.arrived("syslog-ng-tcp", self.ng.file("tcp.log"))
+        with open(self.ng.file("tcp.log"), encoding="utf-8") as file:
+            heads = collections.Counter(" ".join(line.split(" ", 2)[:2]) for line in file)
+        self.assertEqual(heads["smtpsnoop smtp-message"] >= self.traffic.mails, True, heads)
+        self.assertEqual({head.split(" ")[0] for head in heads}, {"smtpsnoop"})
+
+    def test_syslog_ng_socket(self):
+        self.arrived("syslog-ng-socket", self.ng.file("socket.log"))
+        with open(self.ng.file("socket.log"), encoding="utf-8") as file:
+            self.assertEqual({line.split(" ", 1)[0] for line in file}, {"smtpsnoop"})
+
+    def test_stopped_for_30_s_socket(self):
+        self.arrived("stopped-socket", self.stopped.file("socket.log"), twice=True)
+
+    def test_stopped_for_30_s_tcp(self):
+        self.arrived("stopped-tcp", self.stopped.file("tcp.log"), twice=True)
+
+    def test_stopped_for_30_s_udp(self):
+        # what was sent before its host said that nobody listens: an attempt each second
+        self.arrived("stopped-udp", self.stopped.file("udp.log"), missing=self.figure("failures_total", "stopped-udp"))
+
+    def test_frozen_socket(self):
+        self.arrived("frozen-socket", self.frozen.file("socket.log"))
+
+    def test_frozen_tcp(self):
+        self.arrived("frozen-tcp", self.frozen.file("tcp.log"))
+
+    def test_killed_socket(self):
+        # a datagram that rsyslogd has taken and not yet written dies with it: one at each of the two kills
+        self.arrived("killed-socket", self.killed.file("socket.log"), twice=True, receivers_own=2)
+
+    def test_killed_tcp(self):
+        self.arrived("killed-tcp", self.killed.file("tcp.log"), twice=True)
+
+    def test_told_once(self):
+        """A failure is one line when it begins and one when it is over."""
+        outages = {"stopped-socket": 1, "stopped-tcp": 1, "stopped-udp": 1, "killed-socket": 2, "killed-tcp": 2}
+        for output in ("stopped-socket", "stopped-tcp", "stopped-udp", "killed-socket", "killed-tcp", "frozen-socket",
+                       "frozen-tcp", "rsyslog-tcp", "syslog-ng-tcp"):
+            with self.subTest(output=output):
+                began = self.daemon.said(f"smtpsnoop: {output}: ", "events wait in memory")
+                over = self.daemon.said(f"smtpsnoop: {output}: ", "is written to again")
+                self.assertEqual((len(began), len(over)), (outages.get(output, 0),) * 2, self.daemon.said(output)[:6])
+
+    def test_status_events(self):
+        told = [event for event in events(self.reference) if action(event) == "status"]
+        self.assertEqual([get(event, "smtpsnoop.sequence") for event in told], list(range(1, len(told) + 1)))
+        self.assertGreaterEqual(len(told), 8)
+        for event in told:
+            self.assertEqual(len(get(event, "smtpsnoop.outputs")), 16, short(event))
+        ups = {one["name"]: [] for one in get(told[0], "smtpsnoop.outputs")}
+        for event in told:
+            for one in get(event, "smtpsnoop.outputs"):
+                ups[one["name"]].append(one["up"])
+        self.assertIn(False, ups["stopped-tcp"])
+        self.assertTrue(all(ups["rsyslog-tcp"]))
+
+
+# ---- Small disks, small queues --------------------------------------------------------------------
+
+
+class Room(Bench):
+    """A disk that is full, a file that is gone, a queue that is too small."""
+
+    KNOWN = {"name": "known", "accept_forgeable": True, "mail": {"sender": "known@example.org"}}
+
+    def disk(self, size="1m"):
+        """A file system of its own; what gives it more room."""
+        path = tempfile.mkdtemp(prefix="disk-", dir=self.work)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], stderr=subprocess.PIPE)
+        if mounted.returncode:
+            self.skipTest(f"file systems cannot be mounted here: {mounted.stderr.decode().strip()}")
+        self.addCleanup(subprocess.run, ["umount", "-l", path])
+        return path
+
+    @staticmethod
+    def grow(disk):
+        subprocess.run(["mount", "-o", "remount,size=128m", disk], check=True)
+
+    def start(self, *outputs, exclusions=(), **more):
+        self.reference = self.path("reference.json")
+        self.metrics = Metrics(free_port())
+        self.daemon = Daemon(self, self.work, {
+            "outputs": [json_file(self.reference, "reference", queue="256MiB"), *outputs],
+            "metrics": {"listen": f"127.0.0.1:{self.metrics.port}"}, "exclusions": list(exclusions), **more})
+        self.traffic = Traffic(self, self.reference)
+
+    def at_rest(self):
+        wait_for(lambda: all(self.metrics.outputs("up").values()) and not any(self.metrics.outputs("waiting_events").values()),
+                 20 * SLOW, lambda: f"empty queues: {self.metrics.outputs('waiting_events')}", 0.2)
+
+    def missing(self, *paths):
+        """What the reference has and these files have not; every line of them is whole, and stands once."""
+        expected = {ID.search(record)[1]: record for record in records(self.reference)}
+        seen = collections.Counter()
+        for record in records(*paths):
+            strict_json(record)
+            self.assertEqual(expected[ID.search(record)[1]], record)
+            seen[ID.search(record)[1]] += 1
+        self.assertEqual([one for one, count in seen.items() if count > 1], [])
+        return [strict_json(record) for one, record in expected.items() if one not in seen]
+
+    def test_full_disk(self):
+        one, other = self.disk(), self.disk()
+        patient, hasty = os.path.join(one, "patient.json"), os.path.join(other, "hasty.json")
+        self.start(json_file(patient, "patient"), json_file(hasty, "hasty", queue="1MiB"), exclusions=[self.KNOWN])
+        self.traffic.round(600, "known@example.org")
+        wait_for(lambda: not any((self.metrics.outputs("up")[name] for name in ("patient", "hasty"))), 10 * SLOW,
+                 lambda: f"two full disks: {self.metrics.outputs('up')}", 0.2)
+        self.traffic.round(60, "alarm@example.org")
+        self.traffic.round(300, "known@example.org")
+        wait_for(lambda: self.metrics.outputs("lost_events_total")["hasty"], 5 * SLOW, "losses in the metrics", 0.2)
+        time.sleep(1.2)
+        full = self.metrics.outputs("waiting_bytes")
+        self.assertLessEqual(full["hasty"], 1 << 20)
+        self.assertEqual(self.metrics.outputs("lost_events_total")["patient"], 0)
+        for disk in (one, other):
+            self.grow(disk)
+        self.at_rest()
+        self.traffic.round(50, "known@example.org")
+        self.at_rest()
+        time.sleep(1.5)
+        lost = self.metrics.outputs("lost_events_total")
+        self.daemon.stop()
+        self.assertEqual(self.missing(patient), [])
+        missing = self.missing(hasty)
+        kinds = collections.Counter((action(event), get(event, "smtpsnoop.verdict")) for event in missing)
+        note(f"full disk, queue 1MiB: {lost['hasty']} told lost, {len(missing)} missing: {dict(kinds)}")
+        self.assertEqual(lost, {"reference": 0, "patient": 0, "hasty": len(missing)})
+        self.assertEqual(kinds["smtp-message", "alert"], 0, "an alert gave way to what is none")
+        everything = events(self.reference)
+        losses = [get(event, "smtpsnoop.stats.lost.events") for event in everything if action(event) == "capture-loss"]
+        self.assertTrue(losses, "no capture-loss event tells of it")
+        self.assertEqual(losses[-1], len(missing))
+        outputs = {one["name"]: one["lost"] for one in get(everything[-1], "smtpsnoop.outputs")}
+        self.assertEqual(outputs, lost)
+        for name, count in (("patient", 0), ("hasty", len(missing))):
+            began = self.daemon.said(f"{name}: ", "No space left", "events wait in memory")
+            over = self.daemon.said(f"{name}: ", "is written to again")
+            self.assertEqual((len(began), len(over)), (1, 1), self.daemon.said(name))
+            self.assertIn(f" {count} event" if count else "nothing was lost", over[0])
+
+    def cut_and(self, rename):
+        """SIGHUP while a record is half written to a full disk: whole lines all the same."""
+        disk = self.disk()
+        path = os.path.join(disk, "events.json")
+        self.start(json_file(path, "small"))
+        self.traffic.round(400)
+        wait_for(lambda: not self.metrics.outputs("up")["small"], 10 * SLOW, "a full disk", 0.2)
+        with open(path, "rb") as file:
+            self.assertFalse(file.read().endswith(b"\n"), "no record was cut: this proves nothing")
+        if rename:
+            os.rename(path, path + ".1")
+        self.grow(disk)
+        self.daemon.hup()
+        self.at_rest()
+        self.traffic.round(20)
+        self.at_rest()
+        self.daemon.stop()
+        files = [name for name in (path + ".1", path) if os.path.exists(name)]
+        self.assertEqual(len(files), 1 + rename)
+        self.assertEqual(self.missing(*files), [])
+
+    def test_full_disk_and_sighup(self):
+        self.cut_and(False)
+
+    def test_full_disk_and_rotation(self):
+        self.cut_and(True)
+
+    def test_removed_file(self):
+        path = self.path("gone", "events.json")
+        os.mkdir(self.path("gone"))
+        self.start(json_file(path, "gone"))
+        self.traffic.round(20)
+        os.unlink(path)
+        wait_for(lambda: os.path.exists(path), 2.5 * SLOW, "the file to be made anew")
+        self.traffic.round(20)
+        shutil.rmtree(self.path("gone"))
+        self.traffic.round(20)
+        wait_for(lambda: not self.metrics.outputs("up")["gone"], 5 * SLOW, "the loss of the folder to be noticed", 0.2)
+        os.mkdir(self.path("gone"))
+        wait_for(lambda: os.path.exists(path), 5 * SLOW, "the file to be made anew")
+        self.at_rest()
+        self.daemon.stop()
+        missing = [event for event in self.missing(path) if get(event, "destination.port") == self.traffic.sink.port]
+        self.assertEqual(len(missing), 80, "the removed files had 40 messages and 40 sessions")
+        self.assertEqual(len(self.daemon.said("gone: ", "events wait in memory")), 1)
+
+    def test_place_that_is_taken_at_a_rotation(self):
+        """What cannot be opened anew is opened as soon as it can be, and not told to work before."""
+        path = self.path("events.json")
+        self.start(json_file(path, "taken"))
+        self.traffic.round(20)
+        os.rename(path, path + ".1")
+        os.mkdir(path)
+        self.daemon.hup()
+        self.traffic.round(20)
+        time.sleep(1.5)
+        self.assertEqual(self.daemon.said("taken: ", "is written to again"), [])
+        os.rmdir(path)
+        wait_for(lambda: os.path.isfile(path), 4 * SLOW, "the file to be made")
+        self.traffic.round(20)
+        self.at_rest()
+        self.daemon.stop()
+        self.assertEqual(self.missing(path + ".1", path), [])
+
+    def test_small_queue_and_a_good_receiver(self):
+        """What is kept in doubt must not fill the queue of an output whose receiver reads all."""
+        receiver = Rsyslog(self, self.work)
+        self.start(syslog(f"tcp://127.0.0.1:{receiver.tcp}", "tcp", queue="1MiB"),
+                   syslog(receiver.socket, "socket", queue="1MiB"))
+        for _ in range(12):
+            self.traffic.round(50)
+        time.sleep(1.2)
+        lost = self.metrics.outputs("lost_events_total")
+        self.daemon.stop()
+        receiver.end()
+        self.assertEqual(lost, {"reference": 0, "tcp": 0, "socket": 0})
+        self.assertEqual(self.missing(receiver.file("tcp.log")), [])
+        self.assertEqual(self.missing(receiver.file("socket.log")), [])
+
+    def test_receiver_that_hangs_up_at_once(self):
+        """A relay whose back end is away takes connections and closes them: told once, nothing lost."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        port = listener.getsockname()[1]
+
+        def hang_up():
+            while True:
+                try:
+                    listener.accept()[0].close()
+                except OSError:
+                    return
+        threading.Thread(target=hang_up, daemon=True).start()
+        self.start(syslog(f"tcp://127.0.0.1:{port}", "relay"), syslog(f"udp://127.0.0.1:{free_port()}", "nobody"))
+        self.traffic.round(20)
+        time.sleep(6)
+        figures = {name: self.metrics.outputs(name) for name in ("events_total", "repeated_events_total", "failures_total")}
+        self.daemon.stop()
+        note(f"a receiver that hangs up, and none over UDP: {figures}")
+        for name in ("relay", "nobody"):
+            with self.subTest(output=name):
+                self.assertLessEqual(len(self.daemon.said(f"{name}: ", "events wait in memory")), 2,
+                                     self.daemon.said(name)[:8])
+
+
+# ---- Reading the configuration again --------------------------------------------------------------
+
+
+class Reload(Room):
+    """SIGHUP: whole or not at all. (What a class above tests is not tested again: the names are taken away below.)"""
+
+    def status_hashes(self):
+        return [get(event, "smtpsnoop.config.sha256") for event in events(self.reference)
+                if action(event) in ("started", "status")]
+
+    def config(self, **changes):
+        config = {"outputs": [json_file(self.reference, "reference", queue="256MiB")],
+                  "metrics": {"listen": f"127.0.0.1:{self.metrics.port}"}}
+        return {**config, **changes}
+
+    def refused(self, config, *words):
+        """The daemon says one line with these words, and goes on as before."""
+        before = self.metrics.values()
+        self.daemon.configure(config)
+        lines = self.daemon.hup()
+        self.assertEqual(len(lines), 1, lines)
+        for word in words:
+            self.assertIn(word, lines[0])
+        self.traffic.round(5)
+        time.sleep(1.2)
+        after = self.metrics.values()
+        self.assertEqual(after["smtpsnoop_config_last_reload_successful"], 0)
+        failures = 'smtpsnoop_config_reloads_total{result="failure"}'
+        self.assertEqual(after[failures], before[failures] + 1)
+        self.assertEqual(set(self.status_hashes()), set(self.status_hashes()[:1]))
+
+    def test_what_is_wrong(self):
+        other = self.path("other.json")
+        self.start()
+        wrong = self.config(outputs=[json_file(other, "other")])
+        self.refused("outputs:\n  - { type: json, path: /x }\n  - { type: jsno, path: /y }\n", "smtpsnoop.yaml:3:", "jsno")
+        self.refused("metrics: { listen: 0.0.0.0:9099 }\n", "smtpsnoop.yaml:1:")
+        self.refused("outputs: [\n", "smtpsnoop.yaml:")
+        self.refused("heartbeat: 5m\nheartbaet: 5m\n", "smtpsnoop.yaml:2:1", "heartbaet")
+        taken = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(taken.close)
+        self.refused({**wrong, "metrics": {"listen": f"127.0.0.1:{taken.getsockname()[1]}"}}, "metrics", "in use")
+        self.assertFalse(os.path.exists(other))
+        for bad in ("/nonexistent/x.json", self.work, "/proc/x.json"):
+            self.refused({**self.config(outputs=[json_file(other, "other"), json_file(bad, "bad")],
+                                        exclusions=[self.KNOWN]),
+                          "metrics": {"listen": f"127.0.0.1:{free_port()}"}}, "bad", bad)
+        self.traffic.round(1, "known@example.org")
+        os.unlink(self.daemon.path)
+        lines = self.daemon.hup()
+        self.assertEqual(len(lines), 1, lines)
+        self.daemon.stop()
+        verdicts = {get(event, "smtpsnoop.verdict") for event in events(self.reference) if action(event) == "smtp-message"
+                    and get(event, "destination.port") == self.traffic.sink.port}
+        self.assertEqual(verdicts, {"alert"}, "an exclusion of a refused configuration is in force")
+        self.assertFalse(os.path.exists(other) and os.path.getsize(other))
+
+    def test_outputs_come_and_go(self):
+        first, second = self.path("first.json"), self.path("second.json")
+        self.start(json_file(first, "first"))
+        reference = json_file(self.reference, "reference", queue="256MiB")
+        self.traffic.round(20)
+        self.daemon.configure(self.config(outputs=[reference, json_file(second, "second")]))
+        self.assertEqual(len(self.daemon.hup()), 1)
+        self.traffic.round(20)
+        metrics = Metrics(free_port())
+        self.daemon.configure({**self.config(outputs=[reference]), "metrics": {"listen": f"127.0.0.1:{metrics.port}"}})
+        self.assertEqual(len(self.daemon.hup()), 1)
+        with self.assertRaises(OSError):
+            self.metrics.text(2)
+        self.traffic.round(20)
+        time.sleep(1.2)
+        self.assertEqual(set(metrics.outputs("events_total")), {"reference"})
+        with open(self.daemon.path, "rb") as file:
+            current = __import__("hashlib").sha256(file.read()).hexdigest()
+        self.daemon.stop()
+        everything = [record for record in records(self.reference) if self.traffic.arrived.mark in record]
+        for path, part in ((first, everything[:40]), (second, everything[40:80])):
+            self.assertEqual([record for record in records(path) if self.traffic.arrived.mark in record], part)
+        hashes = self.status_hashes()
+        self.assertEqual(len(hashes), 3, "started, and a status event after each reload")
+        self.assertEqual(len(set(hashes)), 3)
+        self.assertEqual(hashes[-1], current)
+
+    def test_exclusions_take_effect(self):
+        self.start()
+        for exclusions in ([], [self.KNOWN], []):
+            self.daemon.configure(self.config(exclusions=exclusions))
+            self.daemon.hup()
+            self.traffic.round(5, "known@example.org")
+        self.daemon.stop()
+        verdicts = [get(event, "smtpsnoop.verdict") for event in events(self.reference) if action(event) == "smtp-message"
+                    and get(event, "destination.port") == self.traffic.sink.port]
+        self.assertEqual(verdicts, ["alert"] * 5 + ["excluded"] * 5 + ["alert"] * 5)
+
+    def test_alerts_only(self):
+        path = self.path("alerts.json")
+        self.start(json_file(path, "alerts", events="alerts"), exclusions=[self.KNOWN])
+        self.traffic.round(10, "known@example.org")
+        self.traffic.round(10, "alarm@example.org")
+        self.at_rest()
+        self.daemon.stop()
+        kinds = collections.Counter(action(event) for event in events(path)
+                                    if get(event, "destination.port") == self.traffic.sink.port)
+        self.assertEqual(kinds, {"smtp-message": 10})
+        self.assertEqual([action(event) for event in events(path) if not get(event, "destination.port")],
+                         [action(event) for event in events(self.reference) if not get(event, "destination.port")])
+
+    def test_20_reloads_while_mail_flows(self):
+        receiver = Rsyslog(self, self.work)
+        path = self.path("events.json")
+        constant = [json_file(path, "file"), syslog(f"tcp://127.0.0.1:{receiver.tcp}", "tcp"),
+                    syslog(receiver.socket, "socket")]
+        self.start(*constant)
+        reference = json_file(self.reference, "reference", queue="256MiB")
+        done = threading.Event()
+
+        def flow():
+            try:
+                for _ in range(16):
+                    self.traffic.round(100)
+                    time.sleep(0.1)
+            finally:
+                done.set()
+        flowing = threading.Thread(target=flow)
+        flowing.start()
+        for turn in range(20):
+            more = [json_file(self.path(f"more-{turn % 3}.json"), f"more-{turn}")] if turn % 2 else []
+            self.daemon.configure(self.config(outputs=[*constant[turn % 3:], reference, *more, *constant[:turn % 3]],
+                                              exclusions=[self.KNOWN] if turn % 2 else []))
+            self.assertEqual(len(self.daemon.hup()), 1)
+            time.sleep(0.15)
+        during = not done.is_set()
+        flowing.join(60)
+        self.traffic.wait()
+        self.at_rest_but_tcp()
+        self.daemon.stop()
+        receiver.end()
+        self.assertTrue(during, "the mails were over before the reloads: this proves nothing")
+        for one in (path, receiver.file("tcp.log"), receiver.file("socket.log")):
+            self.assertEqual(self.missing(one), [])
+        kinds = collections.Counter(action(event) for event in events(self.reference)
+                                    if get(event, "destination.port") == self.traffic.sink.port)
+        self.assertEqual(kinds, {"smtp-message": 1600, "smtp-session": 1600})
+        self.assertEqual([event for event in events(self.reference) if action(event) == "capture-loss"], [])
+
+    def at_rest_but_tcp(self):
+        settled(self.metrics)
+        time.sleep(0.5)
+
+
+for _name in [name for name in vars(Room) if name.startswith("test_")]:
+    setattr(Reload, _name, None)
+
+
+if __name__ == "__main__":
+    unittest.main()
