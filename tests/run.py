@@ -4,7 +4,7 @@
     run.py --build DIR [--sanitized DIR] [GROUP]…
 
 Groups, in this order: check (layout, clang's warnings, clang-tidy, cppcheck), unit (cmocka), events (what
-the unit tests wrote, against the schema), sanitized (unit and replay tests under ASan and UBSan), fuzz (ten
+the unit tests wrote, against the schema), formats (as other programs read them), sanitized (unit and replay tests under ASan and UBSan), fuzz (ten
 seconds a target), replay, docs,
 vm (Debian's kernels, and systemd, in QEMU), live (real clients, servers and kernel). All of them where none is named. The live tests need root.
 """
@@ -22,7 +22,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
 UNIT_TIMEOUT_S = 300
-GROUPS = ("check", "unit", "events", "sanitized", "fuzz", "replay", "docs", "vm", "live")
+GROUPS = ("check", "unit", "events", "formats", "sanitized", "fuzz", "replay", "docs", "vm", "live")
 
 
 class Count:
@@ -141,6 +141,13 @@ def events(count, options):
             return
         count.command("events: valid by the schema", "/bin/sh", "-c",
                       f"exec {PYTHON} tests/validate_events.py <'{out}'")
+
+
+def formats(count, options):
+    """What the unit tests wrote, as programs that are not ours read it."""
+    env = dict(os.environ, BUILD=os.path.abspath(options.build))
+    for path in sorted(glob.glob(os.path.join(ROOT, "tests/formats/test_*.py"))):
+        count.command(f"formats {os.path.basename(path)[len('test_'):-len('.py')]}", PYTHON, path, env=env)
 
 
 def sanitized(count, options):
