@@ -137,8 +137,10 @@ def events(count, options):
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "events.json")
         env = dict(os.environ, SMTPSNOOP_EVENTS_OUT=out)
-        if not count.command("events: written", os.path.join(options.build, "tests/unit/test_event"), env=env):
-            return
+        for name in ("event", "json_shrink"):
+            if not count.command(f"events: written by {name}", os.path.join(options.build, f"tests/unit/test_{name}"),
+                                 env=env):
+                return
         count.command("events: valid by the schema", "/bin/sh", "-c",
                       f"exec {PYTHON} tests/validate_events.py <'{out}'")
 
