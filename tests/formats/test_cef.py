@@ -105,6 +105,13 @@ class Cef(unittest.TestCase):
                 if key.endswith("Label"):
                     self.assertIn(key[:-len("Label")], extension)
 
+    def test_the_manual_has_them(self):
+        with open(os.path.join(ROOT, "docs/smtpsnoop.8"), encoding="utf-8") as file:
+            manual = set(re.findall(r"\w+", file.read()))
+        for _, extension, _ in self.pairs():
+            for key in extension:
+                self.assertTrue(key.endswith("Label") or key in manual, key)
+
     def same(self, extension, event, key, path):
         """What CEF has under a key is what JSON has, or with "..." behind it, the beginning."""
         wanted, there = get(event, path), extension.get(key)
