@@ -4,7 +4,7 @@
     run.py --build DIR [--sanitized DIR] [GROUP]…
 
 Groups, in this order: check (layout, clang's warnings, clang-tidy, cppcheck), unit (cmocka), events (what
-the unit tests wrote, against the schema), sanitized (unit and replay tests under ASan and UBSan), fuzz (ten
+the unit tests wrote, against the schema), formats (as other programs read them), sanitized (unit and replay tests under ASan and UBSan), fuzz (ten
 seconds a target), replay, docs,
 vm (Debian's kernels, and systemd, in QEMU), live (real clients, servers and kernel). All of them where none is named. The live tests need root.
 """
@@ -22,7 +22,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
 UNIT_TIMEOUT_S = 300
-GROUPS = ("check", "unit", "events", "sanitized", "fuzz", "replay", "docs", "vm", "live")
+GROUPS = ("check", "unit", "events", "formats", "sanitized", "fuzz", "replay", "docs", "vm", "live")
 
 
 class Count:
@@ -137,10 +137,23 @@ def events(count, options):
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "events.json")
         env = dict(os.environ, SMTPSNOOP_EVENTS_OUT=out)
-        if not count.command("events: written", os.path.join(options.build, "tests/unit/test_event"), env=env):
-            return
+        for name in ("event", "json_shrink"):
+            if not count.command(f"events: written by {name}", os.path.join(options.build, f"tests/unit/test_{name}"),
+                                 env=env):
+                return
         count.command("events: valid by the schema", "/bin/sh", "-c",
                       f"exec {PYTHON} tests/validate_events.py <'{out}'")
+
+
+def formats(count, options):
+    """What the unit tests wrote, as programs that are not ours read it."""
+    env = dict(os.environ, BUILD=os.path.abspath(options.build))
+    for path in sorted(glob.glob(os.path.join(ROOT, "tests/formats/test_*.py"))):
+        name = os.path.basename(path)[len("test_"):-len(".py")]
+        if name == "journal" and os.geteuid() != 0:
+            count.tell("skip", "formats journal: needs root")
+        else:
+            count.command(f"formats {name}", PYTHON, path, env=env)
 
 
 def sanitized(count, options):

@@ -52,6 +52,8 @@ static uint64_t now_ns(void)
 
 static const format_fn formats[FORMAT_COUNT] = {
 	[FORMAT_JSON] = event_json,
+	[FORMAT_CEF] = event_cef,
+	[FORMAT_JOURNAL] = event_journal,
 };
 
 /* The event in this format; empty if there was no memory. */
@@ -89,16 +91,14 @@ static void add(struct outputs *outputs, struct output *output, const struct eve
 		return;
 	}
 	text_clear(line);
-	if (config->type == OUTPUT_SYSLOG)
-		syslog_add(line, config, event, record);
-	else
+	if (config->type == OUTPUT_JOURNALD) {
 		text_add_format(line, "SYSLOG_FACILITY=%d\n", config->facility);
-	if (line->failed)
-		output_lose(output);
-	else if (config->type == OUTPUT_SYSLOG)
-		output_add(output, (struct span){line->data, line->len}, (struct span){"", 0}, urgent);
-	else
 		output_add(output, (struct span){line->data, line->len}, record, urgent);
+	} else if (syslog_add(line, config, event, record)) {
+		output_add(output, (struct span){line->data, line->len}, (struct span){"", 0}, urgent);
+	} else {
+		output_lose(output);
+	}
 	line->failed = false;
 }
 

@@ -184,6 +184,106 @@ void text_add_json(struct text *text, struct span bytes)
 	}
 }
 
+/* ---- One line ------------------------------------------------------------------------------- */
+
+/* Ends a line (NEL is a C1 control), or turns the direction of what follows. */
+static bool breaks_line(uint32_t code)
+{
+	return (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+/* Whether the first byte is to be escaped; else the bytes of the character that stays. */
+static bool line_escapes(struct span bytes, unsigned int flags, size_t *len)
+{
+	uint32_t code = 0;
+
+	*len = utf8_front(bytes, &code);
+	if (!*len || code == 0x7f || (code >= 0x80 && code < 0xa0))
+		return true;
+	switch (code) {
+	case '\r':
+	case '\n': return !(flags & TEXT_LINE_ENDS);
+	case ' ': return bytes.len == 1;
+	case '"':
+	case '<':
+	case '>': return flags & TEXT_QUOTED;
+	case ',': return flags & TEXT_LISTED;
+	default: return code < ' ' || breaks_line(code);
+	}
+}
+
+static size_t backslashes(struct span bytes)
+{
+	size_t count = 0;
+
+	while (count < bytes.len && bytes.data[count] == '\\')
+		count++;
+	return count;
+}
+
+/* The backslashes at the front; how many bytes that were. */
+static size_t add_backslashes(struct text *text, struct span bytes, unsigned int flags)
+{
+	size_t row = backslashes(bytes), len = 0;
+	struct span rest = {bytes.data + row, bytes.len - row};
+
+	text_add(text, (struct span){bytes.data, row});
+	if (rest.len && (rest.data[0] == 'x' || line_escapes(rest, flags, &len)))
+		text_add(text, (struct span){bytes.data, row});
+	return row;
+}
+
+void text_add_line(struct text *text, struct span bytes, unsigned int flags)
+{
+	bool first = true;
+
+	while (bytes.len) {
+		size_t len = 0;
+
+		if (bytes.data[0] == '\\') {
+			len = add_backslashes(text, bytes, flags);
+		} else if (line_escapes(bytes, flags, &len) || (first && bytes.data[0] == ' ')) {
+			text_add_format(text, "\\x%02x", (unsigned char)bytes.data[0]);
+			len = 1;
+		} else {
+			text_add(text, (struct span){bytes.data, len});
+		}
+		first = false;
+		bytes.data += len;
+		bytes.len -= len;
+	}
+}
+
+size_t text_piece(struct span line)
+{
+	size_t row = backslashes(line), len;
+	uint32_t code = 0;
+
+	if (!row) {
+		len = utf8_front(line, &code);
+		return len ? len : 1;
+	}
+	/* What a row of them means is told by its length, and by what follows. */
+	len = row;
+	if (row < line.len && line.data[row] == 'x')
+		len += row % 2 ? 3 : 1;
+	return len < line.len ? len : line.len;
+}
+
+struct span text_cut(struct span line, size_t max)
+{
+	size_t fits = 0;
+
+	while (fits < line.len) {
+		size_t piece = text_piece((struct span){line.data + fits, line.len - fits});
+
+		if (fits + piece > max)
+			break;
+		fits += piece;
+	}
+	return (struct span){line.data, fits};
+}
+
 static bool locale_is_utf8(void)
 {
 	static int known = -1;

@@ -36,6 +36,8 @@ struct sink *command_sink(const struct options *options)
 
 	if (options->output == OUTPUT_JSON)
 		return sink_lines_new(stdout, event_json);
+	if (options->output == OUTPUT_CEF)
+		return sink_lines_new(stdout, event_cef);
 	return sink_table_new(stdout, &table);
 }
 

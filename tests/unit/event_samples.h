@@ -210,7 +210,7 @@ static struct event *hostile_event(enum event_action action)
 }
 
 /* Appends a line to the file that SMTPSNOOP_EVENTS_OUT names: the schema is held against it. */
-static void keep(const char *line)
+static inline void keep(const char *line)
 {
 	const char *path = getenv("SMTPSNOOP_EVENTS_OUT");
 	FILE *file = path ? fopen(path, "a") : NULL;
