@@ -269,6 +269,8 @@ static const char *const mistakes[][2] = {
 	{"outputs: [ { type: syslog, facility: local8 } ]", "1:38: local8: one of these is wanted: "},
 	{"outputs: [ { type: syslog, format: xml } ]",
 	 "1:36: xml: one of these is wanted: json, cef, sentinel"},
+	{"outputs: [ { type: syslog, format: sentinel } ]",
+	 "1:12: sentinel: a format of files: json and cef go by syslog"},
 	{"outputs: [ { type: stdout, queue: 1KiB } ]",
 	 "1:35: a number of bytes is wanted here, from 1MiB to 4GiB, as 64MiB"},
 	{"outputs: [ { type: stdout, name: 'a b' } ]",
