@@ -30,7 +30,6 @@
 #include "text.h"
 
 #define SUBJECT_MIN 4U /* bytes; a shorter one is found everywhere */
-#define HIDDEN	    "[subject]"
 #define IMAGES_MAX  (EVENT_SENDERS_MAX * (ANCESTORS_MAX + 1))
 
 /* An image of the event, and what takes its place: itself, where nothing is to be changed. Both are references. */
@@ -222,11 +221,12 @@ static bool hide_transaction(struct hiding *hiding, struct smtp_transaction *tra
 /* ---- Arguments ------------------------------------------------------------------------------ */
 
 /*
- * Adds the arguments with a mark in the place of the subject. It may have been put together of several: a NUL counts for a
- * blank, and those arguments become one.
+ * Marks where the subject stands in the arguments. It may have been put together of several: a NUL counts for a blank. False:
+ * there was no memory.
  */
-static void add_without_subject(struct hiding *hiding, struct text *out, struct span args)
+static bool mark_subject(const struct hiding *hiding, struct span args, bool *marked)
 {
+	const struct span subject = hiding->subject;
 	const char *found;
 	struct text line = {0};
 	size_t at = 0;
@@ -234,36 +234,37 @@ static void add_without_subject(struct hiding *hiding, struct text *out, struct 
 	text_add(&line, args);
 	for (size_t i = 0; i < line.len; i++)
 		line.data[i] = line.data[i] ? line.data[i] : ' ';
-	while (hiding->subject.len && at < line.len &&
-	       (found = memmem(line.data + at, line.len - at, hiding->subject.data, hiding->subject.len))) {
-		size_t start = (size_t)(found - line.data);
-
-		text_add(out, (struct span){args.data + at, start - at});
-		text_add_string(out, HIDDEN);
-		at = start + hiding->subject.len;
+	while (subject.len && at < line.len &&
+	       (found = memmem(line.data + at, line.len - at, subject.data, subject.len))) {
+		at = (size_t)(found - line.data);
+		memset(marked + at, true, subject.len);
+		at += subject.len;
 	}
-	text_add(out, (struct span){args.data + at, args.len - at});
-	out->failed = out->failed || line.failed;
+	at = line.failed;
 	text_free(&line);
+	return !at;
 }
 
-static void add_args(struct hiding *hiding, struct text *out, const struct image *image)
+/* Arguments over which the subject stands become one. */
+static bool add_args(const struct hiding *hiding, struct text *out, const struct image *image)
 {
-	struct text plain = {0};
+	struct span args = {image->args, image->args_len};
+	bool *marked = calloc(args.len + 1, sizeof(*marked)); /* from the byte before the first */
+	bool done = marked && mark_subject(hiding, args, marked + 1);
 
-	add_without_subject(hiding, &plain, (struct span){image->args, image->args_len});
-	for (size_t at = 0; at < plain.len;) {
-		struct span arg = {plain.data + at, strnlen(plain.data + at, plain.len - at)};
+	for (size_t at = 0; done && at < args.len;) {
+		struct span arg = {args.data + at, strnlen(args.data + at, args.len - at)};
 		unsigned int kind = PRIVACY_ENCODED | PRIVACY_ARGUMENT;
 
-		at += arg.len + 1;
-		if (at >= plain.len && image->flags & EXEC_ARGS_TRUNCATED)
+		if (at + arg.len + 1 >= args.len && image->flags & EXEC_ARGS_TRUNCATED)
 			kind |= PRIVACY_CUT;
-		privacy_text(out, hiding->privacy, arg, kind, SIZE_MAX);
-		text_add(out, (struct span){"", 1});
+		privacy_marked_text(out, hiding->privacy, arg, kind, marked + at);
+		at += arg.len + 1;
+		if (at > args.len || !marked[at])
+			text_add(out, (struct span){"", 1});
 	}
-	out->failed = out->failed || plain.failed;
-	text_free(&plain);
+	free(marked);
+	return done && !out->failed;
 }
 
 /* ---- Images --------------------------------------------------------------------------------- */
@@ -296,18 +297,19 @@ static struct image *copy_of(struct hiding *hiding, const struct image *image)
 {
 	struct image *copy = malloc(sizeof(*copy));
 	struct text args = {0};
+	bool done;
 
 	if (!copy)
 		return NULL;
 	*copy = *image;
 	copy->refs = 1;
-	add_args(hiding, &args, image);
+	done = add_args(hiding, &args, image);
 	copy->executable = strdup(image->executable);
 	copy->script = strdup(image->script);
 	copy->directory = strdup(image->directory);
 	copy->args = args.data ? args.data : strdup("");
 	copy->args_len = args.len;
-	if (args.failed || !copy->executable || !copy->script || !copy->directory || !copy->args ||
+	if (!done || !copy->executable || !copy->script || !copy->directory || !copy->args ||
 	    !hide_string(hiding, &copy->executable, PRIVACY_PATH) ||
 	    !hide_string(hiding, &copy->script, PRIVACY_PATH) ||
 	    !hide_string(hiding, &copy->directory, PRIVACY_PATH)) {

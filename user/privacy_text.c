@@ -28,6 +28,7 @@ struct rewriting {
 	const struct privacy *privacy;
 	struct span text;
 	unsigned int kind;
+	const bool *marked; /* by byte, from the one before the text; NULL: none is */
 	struct text *out;
 	size_t end;  /* out->len may not exceed it */
 	bool full;   /* something did not fit: nothing more is added */
@@ -106,25 +107,23 @@ static struct span domain_in_text(struct span text)
 
 /* ---- One address ---------------------------------------------------------------------------- */
 
-/* The length of a quoted string, a comment or a quoted pair at the front, of a byte else; text.len: it is not closed. */
+/* The length of a quoted string, a comment (they nest) or a quoted pair at the front, of a byte else; text.len: it is not closed. */
 static size_t unit_len(struct span text)
 {
-	size_t depth = 0;
-	char first = text.data[0];
+	char open = text.data[0], close = open == '(' ? ')' : '"';
+	size_t depth = 1;
 
-	if (first == '\\')
+	if (open == '\\')
 		return text.len > 1 ? 2 : 1;
-	if (first != '"' && first != '(')
+	if (open != '"' && open != '(')
 		return 1;
-	for (size_t i = 0; i < text.len; i++) {
+	for (size_t i = 1; i < text.len; i++) {
 		if (text.data[i] == '\\')
 			i++;
-		else if (first == '"' && i && text.data[i] == '"')
+		else if (text.data[i] == close && --depth == 0)
 			return i + 1;
-		else if (first == '(' && text.data[i] == '(')
+		else if (text.data[i] == '(' && open == '(')
 			depth++;
-		else if (first == '(' && text.data[i] == ')' && --depth == 0)
-			return i + 1;
 	}
 	return text.len;
 }
@@ -349,7 +348,7 @@ static size_t argument_start(const struct rewriting *rewriting, size_t start, si
 /* ---- Free text ------------------------------------------------------------------------------ */
 
 /* Adds text as it is, up to what fits. */
-static void add_plain(struct rewriting *rewriting, struct span text)
+static void add_bytes(struct rewriting *rewriting, struct span text)
 {
 	size_t room = rewriting->end - rewriting->out->len;
 
@@ -362,6 +361,32 @@ static void add_plain(struct rewriting *rewriting, struct span text)
 			text.len--;
 	}
 	text_add(rewriting->out, text);
+}
+
+/* Bytes from `from` on that are marked, or not, as the first of them. */
+static size_t same_mark(const struct rewriting *rewriting, size_t from, size_t to)
+{
+	size_t at = from;
+
+	while (at < to && rewriting->marked[at + 1] == rewriting->marked[from + 1])
+		at++;
+	return at - from;
+}
+
+/* What is no address. */
+static void add_plain(struct rewriting *rewriting, size_t from, size_t to)
+{
+	if (!rewriting->marked)
+		add_bytes(rewriting, part(rewriting->text, from, to));
+	while (rewriting->marked && from < to) {
+		size_t len = same_mark(rewriting, from, to);
+
+		if (!rewriting->marked[from + 1])
+			add_bytes(rewriting, part(rewriting->text, from, from + len));
+		else if (!rewriting->marked[from])
+			add_bytes(rewriting, span_of(PRIVACY_HIDDEN));
+		from += len;
+	}
 }
 
 static void add_address(struct rewriting *rewriting, struct span address)
@@ -399,6 +424,20 @@ static void add_encoded(struct rewriting *rewriting, struct span address, char m
 	rewriting->out->failed = rewriting->out->failed || rewriting->scratch.failed;
 	if (!rewriting->scratch.failed)
 		add_address(rewriting, (struct span){rewriting->scratch.data, rewriting->scratch.len});
+}
+
+/* The address between two places. `mark`: of its encoding, NUL: it is in none. */
+static void tell(struct rewriting *rewriting, size_t start, size_t end, char mark)
+{
+	struct span address = part(rewriting->text, start, end);
+
+	if (rewriting->marked && rewriting->marked[start + 1] &&
+	    same_mark(rewriting, start, end) == end - start)
+		add_plain(rewriting, start, end);
+	else if (mark)
+		add_encoded(rewriting, address, mark);
+	else
+		add_address(rewriting, address);
 }
 
 /* The last label begins with a digit, and it is no address of IPv4. */
@@ -461,25 +500,43 @@ static size_t take_address(struct rewriting *rewriting, size_t low, size_t at, s
 	start = argument_start(rewriting, local_start(rewriting, start, at), at);
 	if (start == last || (rewriting->kind & PRIVACY_PATH && is_version(domain)))
 		return end;
-	add_plain(rewriting, part(text, rewriting->told, start));
+	add_plain(rewriting, rewriting->told, start);
 	if (literal)
 		end = last + len + domain.len;
-	if (literal)
-		add_address(rewriting, part(text, start, end));
-	else
-		add_encoded(rewriting, part(text, start, end), text.data[last]);
+	tell(rewriting, start, end, literal ? '\0' : text.data[last]);
 	rewriting->told = end;
 	return end;
 }
 
-/* What is left of the text, without the word at its end if it was cut. */
+/*
+ * Where that begins in a text that was cut which may be of a local part: the word at its end, from the last quote on, and
+ * from what opens a bracket and is not closed.
+ */
+static size_t cut_start(struct span text, size_t low)
+{
+	bool quote = false, closed = false;
+	size_t end = text.len;
+
+	for (size_t at = text.len; at > low; at--) {
+		char c = text.data[at - 1];
+
+		closed = closed || is_one_of(c, ">)");
+		if ((c == '"' && !quote) || (is_one_of(c, "<(") && !closed))
+			end = at - 1;
+		quote = quote || c == '"';
+	}
+	while (end > low && !ends_word(text.data[end - 1], 0))
+		end--;
+	return end;
+}
+
+/* What is left of the text. */
 static void add_rest(struct rewriting *rewriting)
 {
-	struct span rest = part(rewriting->text, rewriting->told, rewriting->text.len);
+	struct span text = rewriting->text;
 
-	while (rewriting->kind & PRIVACY_CUT && rest.len && !ends_word(rest.data[rest.len - 1], 0))
-		rest.len--;
-	add_plain(rewriting, rest);
+	add_plain(rewriting, rewriting->told,
+		  rewriting->kind & PRIVACY_CUT ? cut_start(text, rewriting->told) : text.len);
 }
 
 static void rewrite(struct rewriting *rewriting)
@@ -491,8 +548,8 @@ static void rewrite(struct rewriting *rewriting)
 		rewriting->kind |= PRIVACY_PATH;
 	while (at < text.len) {
 		if (text.data[at] == '<' && (len = path_len(text, at))) {
-			add_plain(rewriting, part(text, rewriting->told, at + 1));
-			add_address(rewriting, part(text, at + 1, at + len - 1));
+			add_plain(rewriting, rewriting->told, at + 1);
+			tell(rewriting, at + 1, at + len - 1, '\0');
 			rewriting->told = at + len - 1;
 			low = at += len;
 		} else if (text.data[at] == '"' && (end = behind_quoted(rewriting, at))) {
@@ -507,16 +564,34 @@ static void rewrite(struct rewriting *rewriting)
 	text_free(&rewriting->scratch);
 }
 
+static void take_text(struct rewriting *rewriting)
+{
+	if (rewriting->privacy->addresses == PRIVACY_FULL)
+		add_plain(rewriting, 0, rewriting->text.len);
+	else
+		rewrite(rewriting);
+}
+
 void privacy_text(struct text *out, const struct privacy *privacy, struct span text, unsigned int kind,
 		  size_t limit)
 {
 	struct rewriting rewriting = {.privacy = privacy, .text = text, .kind = kind, .out = out};
 
 	rewriting.end = limit < SIZE_MAX - out->len ? out->len + limit : SIZE_MAX;
-	if (privacy->addresses == PRIVACY_FULL)
-		add_plain(&rewriting, text);
-	else
-		rewrite(&rewriting);
+	take_text(&rewriting);
+}
+
+void privacy_marked_text(struct text *out, const struct privacy *privacy, struct span text, unsigned int kind,
+			 const bool *marked)
+{
+	struct rewriting rewriting = {.privacy = privacy,
+				      .text = text,
+				      .kind = kind,
+				      .out = out,
+				      .marked = marked,
+				      .end = SIZE_MAX};
+
+	take_text(&rewriting);
 }
 
 bool privacy_may_hold_address(struct span text, unsigned int kind)
@@ -537,47 +612,58 @@ static bool begins_with(struct span text, const char *keyword)
 	return text.len >= len && strncasecmp(text.data, keyword, len) == 0;
 }
 
-static void add_parameter(struct text *out, const struct privacy *privacy, struct span word)
+/* Whether the whole value is an address; the length of what is in front of it. */
+static size_t value_start(struct span word)
 {
-	bool orcpt = begins_with(word, "ORCPT="), auth = begins_with(word, "AUTH=");
-	size_t start = orcpt ? 6 : 5;
-	const char *type = orcpt ? memchr(word.data, ';', word.len) : NULL;
+	const char *type;
+
+	if (begins_with(word, "AUTH="))
+		return 5;
+	if (!begins_with(word, "ORCPT="))
+		return 0;
+	type = memchr(word.data, ';', word.len);
+	return type ? (size_t)(type - word.data) + 1 : 6;
+}
+
+/* "<>" of an AUTH= is nobody. */
+static void add_value(struct text *out, const struct privacy *privacy, struct span value)
+{
 	struct text decoded = {0};
 
-	if (!orcpt && !auth) {
-		privacy_text(out, privacy, word, PRIVACY_ENCODED, SIZE_MAX);
-		return;
-	}
-	if (type && (size_t)(type - word.data) >= start)
-		start = (size_t)(type - word.data) + 1;
-	text_add(out, part(word, 0, start));
-	decode(&decoded, part(word, start, word.len), '+');
-	if (auth && decoded.len == 2 && memcmp(decoded.data, "<>", 2) == 0)
-		text_add_string(out, "<>"); /* nobody */
+	decode(&decoded, value, '+');
+	if (span_equal(value, span_of("<>")))
+		text_add(out, value);
 	else if (decoded.len)
 		privacy_address(out, privacy, (struct span){decoded.data, decoded.len});
 	out->failed = out->failed || decoded.failed;
 	text_free(&decoded);
 }
 
+/* The word at the front: up to a blank that is not quoted. */
+static struct span parameter(struct span text)
+{
+	size_t len = 0;
+
+	while (len < text.len && (unsigned char)text.data[len] > ' ')
+		len += text.data[len] == '"' ? unit_len(part(text, len, text.len)) : 1;
+	return part(text, 0, len);
+}
+
 void privacy_parameters(struct text *out, const struct privacy *privacy, struct span parameters)
 {
-	size_t at = 0;
+	size_t told = 0, at = 0;
 
-	if (privacy->addresses == PRIVACY_FULL) {
-		text_add(out, parameters);
-		return;
-	}
-	while (at < parameters.len) {
-		size_t start = at;
+	while (at < parameters.len && privacy->addresses != PRIVACY_FULL) {
+		struct span word = parameter(part(parameters, at, parameters.len));
+		size_t start = value_start(word);
 
-		while (at < parameters.len && (unsigned char)parameters.data[at] > ' ')
-			at++;
-		if (at > start)
-			add_parameter(out, privacy, part(parameters, start, at));
-		start = at;
-		while (at < parameters.len && (unsigned char)parameters.data[at] <= ' ')
-			at++;
-		text_add(out, part(parameters, start, at));
+		if (start) {
+			privacy_text(out, privacy, part(parameters, told, at + start), PRIVACY_ENCODED,
+				     SIZE_MAX);
+			add_value(out, privacy, part(word, start, word.len));
+			told = at + word.len;
+		}
+		at += word.len ? word.len : 1;
 	}
+	privacy_text(out, privacy, part(parameters, told, parameters.len), PRIVACY_ENCODED, SIZE_MAX);
 }

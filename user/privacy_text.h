@@ -30,6 +30,16 @@ void privacy_name(struct text *out, const struct privacy *privacy, struct span n
 void privacy_text(struct text *out, const struct privacy *privacy, struct span text, unsigned int kind,
 		  size_t limit);
 
+#define PRIVACY_HIDDEN "[subject]"
+
+/*
+ * The same, and in the place of each run of bytes that are marked stands PRIVACY_HIDDEN. `marked` has a flag for each
+ * byte, and one for the byte before the first: a run that began before was told there. An address of which a part alone is
+ * marked stays one.
+ */
+void privacy_marked_text(struct text *out, const struct privacy *privacy, struct span text, unsigned int kind,
+			 const bool *marked);
+
 /* Likewise the parameters of a MAIL: the whole of ORCPT= and AUTH= is an address (RFC 3461, 4954). */
 void privacy_parameters(struct text *out, const struct privacy *privacy, struct span parameters);
 
