@@ -81,8 +81,7 @@ void text_free(struct text *text)
 
 /* ---- UTF-8 ---------------------------------------------------------------------------------- */
 
-/* The bytes of the character at the front, and its code; 0 if there is no valid one. */
-static size_t utf8_front(struct span bytes, uint32_t *code)
+size_t utf8_front(struct span bytes, uint32_t *code)
 {
 	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
 	unsigned char c = (unsigned char)bytes.data[0];

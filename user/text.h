@@ -86,6 +86,9 @@ bool address_is_ipv4(const uint8_t *addr);
 /* The name behind the last slash. */
 struct span text_basename(struct span path);
 
+/* The bytes of the character at the front, and its code; 0 if there is no valid one. There is at least a byte. */
+size_t utf8_front(struct span bytes, uint32_t *code);
+
 /* A hexadecimal digit's value, or -1. */
 int hex_value(char c);
 
