@@ -18,6 +18,9 @@ typedef void (*format_fn)(struct text *out, const struct event *event);
 /* One JSON object (CONTRACT of the project, ECS 9 names; docs/event.schema.json). */
 void event_json(struct text *out, const struct event *event);
 
+/* One flat JSON object of less than 60,000 bytes, for Microsoft Sentinel (deploy/sentinel/table.json). */
+void event_sentinel(struct text *out, const struct event *event);
+
 /* A line an event, to `out`, which stays the caller's. NULL if there is no memory. */
 struct sink *sink_lines_new(FILE *out, format_fn format);
 

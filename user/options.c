@@ -26,7 +26,8 @@ static const char help[] =
 	"                 self-test over loopback (needs root)\n"
 	"  version        print the version\n"
 	"\n"
-	"  -o FORMAT          table (for people, the default), wide (every column), json (a line an event)\n"
+	"  -o FORMAT          table (for people, the default), wide (every column), json (a line an event),\n"
+	"                     sentinel (a flat line an event, for Microsoft Sentinel)\n"
 	"  -c FILE            configuration: exclusions, in this file and in conf.d/*.yaml beside it\n"
 	"      --all          also excluded messages, and SMTP sessions without a mail transaction\n"
 	"      --pid PID      only messages of this process or its descendants\n"
@@ -100,7 +101,7 @@ static int parse_number(const char *option, const char *text, uint64_t min, uint
 
 static int parse_output(const char *text, enum output *output)
 {
-	static const char *const names[] = {"table", "wide", "json"};
+	static const char *const names[] = {"table", "wide", "json", "sentinel"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(text, names[i]) == 0) {
@@ -108,7 +109,7 @@ static int parse_output(const char *text, enum output *output)
 			return 0;
 		}
 	}
-	report("-o", "'%.64s' is not a format: table, wide or json", text);
+	report("-o", "'%.64s' is not a format: table, wide, json or sentinel", text);
 	return -EINVAL;
 }
 

@@ -21,7 +21,7 @@ enum command {
 	COMMAND_HELP
 };
 
-enum output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON };
+enum output { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_SENTINEL };
 
 struct options {
 	enum command command;
