@@ -10,6 +10,8 @@ PACKAGES_BUILD := gcc libc6-dev make pkgconf clang llvm bpftool libbpf-dev libel
 PACKAGES_TEST  := libcmocka-dev python3 python3-jsonschema curl swaks msmtp s-nail postfix procps util-linux \
 	tinyproxy-bin microsocks cron at nagios4-core bacula-common python3-croniter systemd iproute2 tmux mandoc openssl libasan8 libubsan1 qemu-system-x86 busybox-static cpio kmod libclang-rt-dev
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
+# Node.js of another source will do as well.
+PACKAGES_NODE  := $(if $(and $(shell command -v node 2>/dev/null),$(shell command -v npm 2>/dev/null)),,nodejs npm)
 
 # ---- Tools and flags --------------------------------------------------------------------------
 
@@ -139,7 +141,7 @@ deps: ## install what building needs
 	$(call install_packages,$(PACKAGES_BUILD))
 
 deps-test: ## install what the tests and the checks need
-	$(call install_packages,$(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_CHECK))
+	$(call install_packages,$(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_CHECK) $(PACKAGES_NODE))
 
 # A second make, for the tools that the first one has just installed.
 run: deps ## install what is missing, build, and watch this host (ARGS="-o wide")
