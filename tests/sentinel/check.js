@@ -56,6 +56,14 @@ function checkManual(analyser) {
   queries.forEach((query, i) => tell(`docs/sentinel.md: query ${i + 1}`, analyser.look(query).mistakes));
 }
 
+// Where the packages come from is the host's own matter.
+function checkLock() {
+  const lock = fs.readFileSync(path.join(__dirname, "package-lock.json"), "utf8");
+
+  tell("the lock file names no registry, and each package by its hash", /"resolved"|registry/.test(lock) ||
+    Object.entries(JSON.parse(lock).packages).some(([name, entry]) => name && !entry.integrity) ? ["it does"] : []);
+}
+
 function checkParsers(parsers, analyser) {
   for (const { name, content: parser } of parsers)
     tell(name, content.parserMistakes(parser, analyser));
@@ -145,6 +153,7 @@ function main(folder, write) {
     hunting.length >= HUNTING_MIN && rules.length >= RULES_MIN ? [] : [`${hunting.length} and ${rules.length}`]);
   checkParsers(parsers, analyser);
   checkManual(analyser);
+  checkLock();
   tell("content.json is made of what is beside it", fs.readFileSync(path.join(CONTENT, "content.json"), "utf8") === template
     ? [] : ["run: node tests/sentinel/check.js build/sentinel-node --write"]);
   selfTestContent(hunting[0].content, rules[0].content, analyser);
