@@ -36,6 +36,9 @@ void event_journal(struct text *out, const struct event *event);
 #define JOURNAL_ID_LOSS	     "2e6db8790da14221b0f9d0daf7ec0c82"
 #define JOURNAL_ID_STOPPED   "8cc826f1a7ac4deab6d2a2fa1568fe89"
 
+/* One flat JSON object of less than 60,000 bytes, for Microsoft Sentinel (deploy/sentinel/table.json). */
+void event_sentinel(struct text *out, const struct event *event);
+
 /* A line an event, to `out`, which stays the caller's. NULL if there is no memory. */
 struct sink *sink_lines_new(FILE *out, format_fn format);
 

@@ -53,6 +53,7 @@ static uint64_t now_ns(void)
 static const format_fn formats[FORMAT_COUNT] = {
 	[FORMAT_JSON] = event_json,
 	[FORMAT_CEF] = event_cef,
+	[FORMAT_SENTINEL] = event_sentinel,
 	[FORMAT_JOURNAL] = event_journal,
 };
 
@@ -61,7 +62,7 @@ static struct span record_of(struct outputs *outputs, enum output_format format,
 {
 	struct text *record = &outputs->records[format];
 
-	if (!record->len && formats[format]) /* the others come next */
+	if (!record->len)
 		formats[format](record, event);
 	if (record->failed)
 		text_clear(record);

@@ -38,6 +38,8 @@ struct sink *command_sink(const struct options *options)
 		return sink_lines_new(stdout, event_json);
 	if (options->output == OUTPUT_CEF)
 		return sink_lines_new(stdout, event_cef);
+	if (options->output == OUTPUT_SENTINEL)
+		return sink_lines_new(stdout, event_sentinel);
 	return sink_table_new(stdout, &table);
 }
 
