@@ -179,16 +179,22 @@ static void encrypted(struct text *out, const struct event *event)
 	add_verdict(out, event);
 }
 
+/* "1 message", "2 messages". */
+static void add_amount(struct text *out, const char *before, uint64_t count, const char *what)
+{
+	text_add_format(out, "%s%llu %s%s", before, (unsigned long long)count, what, count == 1 ? "" : "s");
+}
+
 static void session(struct text *out, const struct event *event)
 {
 	add_user(out, event);
 	text_add_string(out, " ended an SMTP session with");
 	add_destination(out, event);
-	if (event->stats)
-		text_add_format(out, ": %llu messages, %llu recipients, %llu bytes",
-				(unsigned long long)event->stats->messages,
-				(unsigned long long)event->stats->recipients,
-				(unsigned long long)event->stats->bytes);
+	if (event->stats) {
+		add_amount(out, ": ", event->stats->messages, "message");
+		add_amount(out, ", ", event->stats->recipients, "recipient");
+		add_amount(out, ", ", event->stats->bytes, "byte");
+	}
 	add_program(out, event);
 }
 
@@ -249,10 +255,12 @@ static void totals(struct text *out, const struct event *event)
 	text_add_string(out, event->action == EVENT_STATUS ? "smtpsnoop watches" : "smtpsnoop has stopped");
 	if (is_known(event->detail))
 		text_add_format(out, " (%s)", event->detail);
-	if (stats)
-		text_add_format(out, ": %llu messages, %llu of them excluded, %llu alerts, %llu lost",
-				(unsigned long long)stats->messages, (unsigned long long)stats->excluded,
-				(unsigned long long)stats->alerts, (unsigned long long)event_lost(stats));
+	if (!stats)
+		return;
+	add_amount(out, ": ", stats->messages, "message");
+	add_amount(out, ", ", stats->alerts, "alert");
+	text_add_format(out, ", %llu excluded, %llu lost", (unsigned long long)stats->excluded,
+			(unsigned long long)event_lost(stats));
 }
 
 static void started(struct text *out, const struct event *event)

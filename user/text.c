@@ -232,6 +232,14 @@ static size_t add_backslashes(struct text *text, struct span bytes, unsigned int
 	return row;
 }
 
+static void add_byte(struct text *text, unsigned char byte)
+{
+	static const char digits[] = "0123456789abcdef";
+	char escape[] = {'\\', 'x', digits[byte >> 4], digits[byte & 0xf]};
+
+	text_add(text, (struct span){escape, sizeof(escape)});
+}
+
 void text_add_line(struct text *text, struct span bytes, unsigned int flags)
 {
 	bool first = true;
@@ -242,7 +250,7 @@ void text_add_line(struct text *text, struct span bytes, unsigned int flags)
 		if (bytes.data[0] == '\\') {
 			len = add_backslashes(text, bytes, flags);
 		} else if (line_escapes(bytes, flags, &len) || (first && bytes.data[0] == ' ')) {
-			text_add_format(text, "\\x%02x", (unsigned char)bytes.data[0]);
+			add_byte(text, (unsigned char)bytes.data[0]);
 			len = 1;
 		} else {
 			text_add(text, (struct span){bytes.data, len});
