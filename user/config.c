@@ -92,7 +92,8 @@ static bool read_key(struct reader *reader, const yaml_node_t *node, void *targe
 	bool good = path;
 
 	if (good && path[0] != '/')
-		good = reader_fail(reader, node, "%.200s: not an absolute path: it is to begin with '/'", path);
+		good = reader_fail(reader, node, "%.200s: not an absolute path: it is to begin with '/'",
+				   path);
 	if (good && privacy_read_key(&reading->privacy, path, why))
 		good = reader_fail(reader, node, "%.150s: %s", path, why);
 	reading->has_key = good;
@@ -102,18 +103,20 @@ static bool read_key(struct reader *reader, const yaml_node_t *node, void *targe
 
 static bool read_privacy(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const struct key keys[] = {
-		{"addresses", read_addresses, offsetof(struct reading_privacy, privacy.addresses)},
-		{"subject", read_subject, offsetof(struct reading_privacy, privacy.subject_hidden)},
-		{"key_file", read_key, 0},
-		{NULL, NULL, 0}};
+	static const struct key keys[] = {{"addresses", read_addresses,
+					   offsetof(struct reading_privacy, privacy.addresses)},
+					  {"subject", read_subject,
+					   offsetof(struct reading_privacy, privacy.subject_hidden)},
+					  {"key_file", read_key, 0},
+					  {NULL, NULL, 0}};
 	struct reading_privacy reading = {.has_key = false};
 
 	if (!reader_mapping(reader, node, keys, &reading))
 		return false;
 	if (reading.privacy.addresses == PRIVACY_HASH && !reading.has_key)
-		return reader_fail(reader, node, "addresses: hash needs a key_file: `head -c 32 /dev/urandom > FILE; "
-						 "chmod 600 FILE` makes one");
+		return reader_fail(reader, node,
+				   "addresses: hash needs a key_file: `head -c 32 /dev/urandom > FILE; "
+				   "chmod 600 FILE` makes one");
 	*(struct privacy *)target = reading.privacy;
 	OPENSSL_cleanse(&reading, sizeof(reading));
 	return true;

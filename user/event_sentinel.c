@@ -179,6 +179,23 @@ static void words(struct row *row, const char *name, const char *const *strings,
 
 /* ---- The event ------------------------------------------------------------------------------ */
 
+/* "syslog: down, 120 written, 3 lost, 17 waiting". */
+static void write_outputs(struct row *row, const struct event *event)
+{
+	struct list list = list_open(row, "Outputs", LIST_MAX);
+
+	for (size_t i = 0; i < event->output_count; i++) {
+		const struct event_output *output = &event->outputs[i];
+		char line[256];
+
+		snprintf(line, sizeof(line), "%.64s: %s, %llu written, %llu lost, %llu waiting", output->name,
+			 output->up ? "up" : "down", (unsigned long long)output->written,
+			 (unsigned long long)output->lost, (unsigned long long)output->waiting);
+		list_add(&list, span_of(line));
+	}
+	list_close(&list);
+}
+
 static void write_event(struct row *row, const struct event *event)
 {
 	time_at(row, "TimeGenerated", event->time_ns);
@@ -189,6 +206,10 @@ static void write_event(struct row *row, const struct event *event)
 	word(row, "ProductVersion", VERSION);
 	known(row, "EventReason", event->detail, TEXT_MAX);
 	known(row, "ConfigHash", event->config_hash, NAME_MAX_BYTES);
+	if (event->action == EVENT_STATUS)
+		number(row, "Sequence", event->sequence);
+	if (event->outputs)
+		write_outputs(row, event);
 	word(row, "CaptureHook", event->capture.hook ? event->capture.hook : "none");
 }
 

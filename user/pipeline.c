@@ -61,16 +61,16 @@ struct pipeline {
 	uint64_t counters[COUNTER_MAX]; /* as last told */
 	uint64_t flows_evicted;		/* as last told */
 	uint64_t now_ns;
-	uint64_t deadline_ns;	   /* without a byte, for an open transaction */
+	uint64_t deadline_ns;	       /* without a byte, for an open transaction */
 	const struct privacy *privacy; /* of the decider's configuration; NULL: all is told */
-	const struct rules *rules; /* of the decider's configuration; NULL: none */
-	size_t said_max;	   /* bytes kept of what a client says, for them */
-	size_t content_max;	   /* bytes kept of a message's content; 0: none is wanted */
-	uint64_t heartbeat_ns;	   /* between status events; 0: there are none */
-	uint64_t beat_ns;	   /* when the last one was */
-	uint64_t sequence;	   /* of the last one */
-	uint64_t outputs_lost;	   /* events lost behind the sink, and not yet told */
-	uint64_t expired_ns;	   /* when processes and streams were last looked through */
+	const struct rules *rules;     /* of the decider's configuration; NULL: none */
+	size_t said_max;	       /* bytes kept of what a client says, for them */
+	size_t content_max;	       /* bytes kept of a message's content; 0: none is wanted */
+	uint64_t heartbeat_ns;	       /* between status events; 0: there are none */
+	uint64_t beat_ns;	       /* when the last one was */
+	uint64_t sequence;	       /* of the last one */
+	uint64_t outputs_lost;	       /* events lost behind the sink, and not yet told */
+	uint64_t expired_ns;	       /* when processes and streams were last looked through */
 	int64_t realtime_offset_ns;
 	int error;
 

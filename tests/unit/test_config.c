@@ -242,8 +242,9 @@ static const char *const mistakes[][2] = {
 	{"capture: { hook: ebpf }", "1:18: ebpf: one of these is wanted: auto, fentry, kprobe, tracepoint"},
 	{"capture: { tls: yes }", "1:17: true or false is wanted here"},
 	{"privacy: { addresses: none }", "1:23: none: one of these is wanted: full, domain, hash"},
-	{"privacy: { addresses: hash }", "1:10: addresses: hash needs a key_file: `head -c 32 /dev/urandom > FILE; "
-					 "chmod 600 FILE` makes one"},
+	{"privacy: { addresses: hash }",
+	 "1:10: addresses: hash needs a key_file: `head -c 32 /dev/urandom > FILE; "
+	 "chmod 600 FILE` makes one"},
 	{"privacy: { key_file: a }", "1:22: a: not an absolute path: it is to begin with '/'"},
 	{"privacy: { key_file: /dev/null }", "1:22: /dev/null: "},
 	{"privacy: { subject: no }", "1:21: true or false is wanted here"},
