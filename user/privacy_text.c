@@ -107,7 +107,7 @@ static struct span domain_in_text(struct span text)
 
 /* ---- One address ---------------------------------------------------------------------------- */
 
-/* The length of a quoted string, a comment (they nest) or a quoted pair at the front, of a byte else; text.len: it is not closed. */
+/* The length of a quoted string, a comment (they nest) or a quoted pair at the front, of a byte else; 0: it is not closed. */
 static size_t unit_len(struct span text)
 {
 	char open = text.data[0], close = open == '(' ? ')' : '"';
@@ -125,15 +125,18 @@ static size_t unit_len(struct span text)
 		else if (text.data[i] == '(' && open == '(')
 			depth++;
 	}
-	return text.len;
+	return 0;
 }
 
-/* Where the last '@' stands that is not quoted; address.len: there is none. What is quoted and not closed is so to its end. */
+/* Where the last '@' stands that is not quoted; address.len: there is none, or what is not closed may hold another. */
 static size_t last_at(struct span address)
 {
-	size_t at = address.len;
+	size_t at = address.len, len;
 
-	for (size_t i = 0; i < address.len; i += unit_len(part(address, i, address.len))) {
+	for (size_t i = 0; i < address.len; i += len) {
+		len = unit_len(part(address, i, address.len));
+		if (!len)
+			return address.len;
 		if (address.data[i] == '@')
 			at = i;
 	}
@@ -475,16 +478,19 @@ static size_t behind_quoted(const struct rewriting *rewriting, size_t at)
 {
 	struct span text = rewriting->text;
 	size_t len = text.len < at + BRACKETS_MAX ? text.len : at + BRACKETS_MAX;
-	size_t end = at + unit_len(part(text, at, len));
+	size_t quoted = unit_len(part(text, at, len)), end = at + quoted;
 
-	return end < text.len && text.data[end - 1] == '"' && at_len(rewriting, end) ? end : 0;
+	return quoted && end < text.len && at_len(rewriting, end) ? end : 0;
 }
 
-/* The address whose first '@' is at `at`, of `len` bytes. Returns where to go on; nothing before it is looked at again. */
-static size_t take_address(struct rewriting *rewriting, size_t low, size_t at, size_t len)
+/*
+ * The address whose first '@' is at `at`. `from`: the same, or where the quoted string in front of it begins. Returns where
+ * to go on; nothing before it is looked at again.
+ */
+static size_t take_address(struct rewriting *rewriting, size_t low, size_t from, size_t at)
 {
 	struct span text = rewriting->text, domain;
-	size_t end = at + len, last = at, more, start;
+	size_t len = at_len(rewriting, at), end = at + len, last = at, more, start;
 	bool literal = len == 1;
 
 	while (end < text.len && !ends_word(text.data[end], rewriting->kind) &&
@@ -496,7 +502,7 @@ static size_t take_address(struct rewriting *rewriting, size_t low, size_t at, s
 		end += more ? more : 1;
 	}
 	domain = domain_in_text(part(text, last + len, text.len));
-	start = run_start(rewriting, low, at);
+	start = run_start(rewriting, low, from);
 	start = argument_start(rewriting, local_start(rewriting, start, at), at);
 	if (start == last || (rewriting->kind & PRIVACY_PATH && is_version(domain)))
 		return end;
@@ -509,21 +515,20 @@ static size_t take_address(struct rewriting *rewriting, size_t low, size_t at, s
 }
 
 /*
- * Where that begins in a text that was cut which may be of a local part: the word at its end, from the last quote on, and
- * from what opens a bracket and is not closed.
+ * Where that begins in a text that was cut which may be of a local part: the word at its end, and everything from the
+ * first quote or comment on, which may be another word of it, and from a '<' on that is not closed.
  */
 static size_t cut_start(struct span text, size_t low)
 {
-	bool quote = false, closed = false;
 	size_t end = text.len;
+	bool closed = false;
 
 	for (size_t at = text.len; at > low; at--) {
 		char c = text.data[at - 1];
 
-		closed = closed || is_one_of(c, ">)");
-		if ((c == '"' && !quote) || (is_one_of(c, "<(") && !closed))
+		closed = closed || c == '>';
+		if (c == '"' || c == '(' || (c == '<' && !closed))
 			end = at - 1;
-		quote = quote || c == '"';
 	}
 	while (end > low && !ends_word(text.data[end - 1], 0))
 		end--;
@@ -553,9 +558,9 @@ static void rewrite(struct rewriting *rewriting)
 			rewriting->told = at + len - 1;
 			low = at += len;
 		} else if (text.data[at] == '"' && (end = behind_quoted(rewriting, at))) {
-			low = at = take_address(rewriting, low, end, at_len(rewriting, end));
-		} else if ((len = at_len(rewriting, at))) {
-			low = at = take_address(rewriting, low, at, len);
+			low = at = take_address(rewriting, low, at, end);
+		} else if (at_len(rewriting, at)) {
+			low = at = take_address(rewriting, low, at, at);
 		} else {
 			at++;
 		}
@@ -642,10 +647,12 @@ static void add_value(struct text *out, const struct privacy *privacy, struct sp
 /* The word at the front: up to a blank that is not quoted. */
 static struct span parameter(struct span text)
 {
-	size_t len = 0;
+	size_t len = 0, unit;
 
-	while (len < text.len && (unsigned char)text.data[len] > ' ')
-		len += text.data[len] == '"' ? unit_len(part(text, len, text.len)) : 1;
+	while (len < text.len && (unsigned char)text.data[len] > ' ') {
+		unit = text.data[len] == '"' ? unit_len(part(text, len, text.len)) : 1;
+		len = unit ? len + unit : text.len;
+	}
 	return part(text, 0, len);
 }
 

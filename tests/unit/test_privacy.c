@@ -58,6 +58,7 @@ static void test_domains(void **state)
 	expect_address("\"bob@home\"@corp.example", "@corp.example");
 	expect_address("\"bob@home\"", "@");
 	expect_address("\"bob@home", "@");
+	expect_address("bob@home \"bob", "@");
 	expect_address("x(bob@home)", "@");
 	expect_address("x@corp.example(bob@home)", "@corp.example");
 	expect_address("bob\\@home", "@");
@@ -142,6 +143,7 @@ static void test_text(void **state)
 		{"\"bob@home\"@corp.example x", "@corp.example x"},
 		{"\"a\\\"b@c\"@corp.example", "@corp.example"},
 		{"\"bob\".\"smith\"@corp.example", "@corp.example"},
+		{"\\\"@ bob@x \"@corp.example", "@"},
 		{"bob(x y)@corp.example", "@corp.example"},
 		{"{\"to\":\"bob@x\",\"n\":1}", "{\"to\":\"@x\",\"n\":1}"},
 		{"bob@[192.0.2.1] bob@[bob", "@[192.0.2.1] @[bob"},
@@ -166,11 +168,12 @@ static void test_text(void **state)
 		expect_text(PRIVACY_TEXT, pairs[i][0], pairs[i][1]);
 	expect_text(PRIVACY_CUT, "queued for bo", "queued for ");
 	expect_text(PRIVACY_CUT, "queued for bob@cor", "queued for @cor");
-	expect_text(PRIVACY_CUT, "no \"x\" for <bob smith", "no \"");
+	expect_text(PRIVACY_CUT, "no <x> for <bob smith", "no <x> for ");
 	expect_text(PRIVACY_CUT, "no \"bob <smith", "no ");
 	expect_text(PRIVACY_CUT, "no <bob \"x\" smith", "no ");
-	expect_text(PRIVACY_CUT, "a@b: no (x) for \"bob smith", "@b: no (x) for ");
-	expect_text(PRIVACY_CUT, "no <x> for bob(x y", "no <x> for ");
+	expect_text(PRIVACY_CUT, "a@b: no \"bob smith\"", "@b: no ");
+	expect_text(PRIVACY_CUT, "a@b: no \"bob smith\".\"x", "@b: no ");
+	expect_text(PRIVACY_CUT, "no <x> for bob(x y)", "no <x> for ");
 }
 
 static void test_arguments(void **state)
