@@ -312,7 +312,8 @@ static size_t local_start(const struct rewriting *rewriting, size_t run, size_t 
 	struct span text = rewriting->text;
 	bool value = false;
 
-	for (size_t i = run, first = run; i < end; i++) {
+	for (size_t i = run, first = run; i < end && !ends_word(text.data[i], 0);
+	     i++) { /* else it is quoted */
 		struct span before = part(text, run, i);
 		char c = text.data[i];
 
@@ -343,8 +344,10 @@ static size_t argument_start(const struct rewriting *rewriting, size_t start, si
 		return start;
 	if (start == 0 && end > 2 && text.data[0] == '-' && is_one_of(text.data[1], "fr"))
 		return 2;
-	if (is_path(part(text, start, end)))
-		return (size_t)((const char *)memrchr(text.data + start, '/', end - start) - text.data) + 1;
+	if (is_path(part(text, start, end))) {
+		for (size_t i = start; i < end && !ends_word(text.data[i], 0); i++)
+			start = text.data[i] == '/' ? i + 1 : start;
+	}
 	return start;
 }
 

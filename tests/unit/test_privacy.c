@@ -144,6 +144,7 @@ static void test_text(void **state)
 		{"\"a\\\"b@c\"@corp.example", "@corp.example"},
 		{"\"bob\".\"smith\"@corp.example", "@corp.example"},
 		{"\\\"@ bob@x \"@corp.example", "@"},
+		{"x=b\"bob y&z=\"@corp.example", "x=@corp.example"},
 		{"bob(x y)@corp.example", "@corp.example"},
 		{"{\"to\":\"bob@x\",\"n\":1}", "{\"to\":\"@x\",\"n\":1}"},
 		{"bob@[192.0.2.1] bob@[bob", "@[192.0.2.1] @[bob"},
@@ -196,6 +197,7 @@ static void test_arguments(void **state)
 		{"/var/vmail/bob@corp.example/new", "/var/vmail/@corp.example/new"},
 		{"--box=/var/vmail/bob@corp.example", "--box=/var/vmail/@corp.example"},
 		{"/srv/node_modules/@scope/tool@1.2.3/x.js", "/srv/node_modules/@scope/tool@1.2.3/x.js"},
+		{"/home/\"bob x/y\"@corp.example", "/home/@corp.example"},
 		{"/C=DE/S=Bob/@gw.example", "@gw.example"},
 		{"MAILTO=bob.smith@corp.example", "MAILTO=@corp.example"},
 	};
