@@ -107,7 +107,7 @@ static struct span domain_in_text(struct span text)
 
 /* ---- One address ---------------------------------------------------------------------------- */
 
-/* The length of a quoted string, a comment (they nest) or a quoted pair at the front, of a byte else; text.len: it is not closed. */
+/* The length of a quoted string, a comment (they nest) or a quoted pair at the front, of a byte else; 0: it is not closed. */
 static size_t unit_len(struct span text)
 {
 	char open = text.data[0], close = open == '(' ? ')' : '"';
@@ -125,15 +125,18 @@ static size_t unit_len(struct span text)
 		else if (text.data[i] == '(' && open == '(')
 			depth++;
 	}
-	return text.len;
+	return 0;
 }
 
-/* Where the last '@' stands that is not quoted; address.len: there is none. What is quoted and not closed is so to its end. */
+/* Where the last '@' stands that is not quoted; address.len: there is none, or what is not closed may hold another. */
 static size_t last_at(struct span address)
 {
-	size_t at = address.len;
+	size_t at = address.len, len;
 
-	for (size_t i = 0; i < address.len; i += unit_len(part(address, i, address.len))) {
+	for (size_t i = 0; i < address.len; i += len) {
+		len = unit_len(part(address, i, address.len));
+		if (!len)
+			return address.len;
 		if (address.data[i] == '@')
 			at = i;
 	}
@@ -309,7 +312,8 @@ static size_t local_start(const struct rewriting *rewriting, size_t run, size_t 
 	struct span text = rewriting->text;
 	bool value = false;
 
-	for (size_t i = run, first = run; i < end; i++) {
+	for (size_t i = run, first = run; i < end && !ends_word(text.data[i], 0);
+	     i++) { /* else it is quoted */
 		struct span before = part(text, run, i);
 		char c = text.data[i];
 
@@ -340,8 +344,10 @@ static size_t argument_start(const struct rewriting *rewriting, size_t start, si
 		return start;
 	if (start == 0 && end > 2 && text.data[0] == '-' && is_one_of(text.data[1], "fr"))
 		return 2;
-	if (is_path(part(text, start, end)))
-		return (size_t)((const char *)memrchr(text.data + start, '/', end - start) - text.data) + 1;
+	if (is_path(part(text, start, end))) {
+		for (size_t i = start; i < end && !ends_word(text.data[i], 0); i++)
+			start = text.data[i] == '/' ? i + 1 : start;
+	}
 	return start;
 }
 
@@ -475,9 +481,9 @@ static size_t behind_quoted(const struct rewriting *rewriting, size_t at)
 {
 	struct span text = rewriting->text;
 	size_t len = text.len < at + BRACKETS_MAX ? text.len : at + BRACKETS_MAX;
-	size_t end = at + unit_len(part(text, at, len));
+	size_t quoted = unit_len(part(text, at, len)), end = at + quoted;
 
-	return end < text.len && text.data[end - 1] == '"' && at_len(rewriting, end) ? end : 0;
+	return quoted && end < text.len && at_len(rewriting, end) ? end : 0;
 }
 
 /*
@@ -644,10 +650,12 @@ static void add_value(struct text *out, const struct privacy *privacy, struct sp
 /* The word at the front: up to a blank that is not quoted. */
 static struct span parameter(struct span text)
 {
-	size_t len = 0;
+	size_t len = 0, unit;
 
-	while (len < text.len && (unsigned char)text.data[len] > ' ')
-		len += text.data[len] == '"' ? unit_len(part(text, len, text.len)) : 1;
+	while (len < text.len && (unsigned char)text.data[len] > ' ') {
+		unit = text.data[len] == '"' ? unit_len(part(text, len, text.len)) : 1;
+		len = unit ? len + unit : text.len;
+	}
 	return part(text, 0, len);
 }
 

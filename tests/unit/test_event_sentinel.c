@@ -124,12 +124,6 @@ static struct event *full_event(enum event_action action, bool excluded)
 		memset(event->config_hash, 'c', EVENT_HASH_LEN);
 	event->sequence = UINT64_MAX;
 	if (action == EVENT_STATUS || action == EVENT_STOPPED) {
-		event->outputs = calloc(1, sizeof(*event->outputs));
-		assert_non_null(event->outputs);
-		event->outputs[event->output_count++] = (struct event_output){.name = copy_of(HOSTILE),
-									      .written = UINT64_MAX,
-									      .lost = UINT64_MAX,
-									      .waiting = UINT64_MAX};
 		event->let_pass = calloc(1, sizeof(*event->let_pass));
 		assert_non_null(event->let_pass);
 		event->let_pass[event->let_pass_count++].name = copy_of(HOSTILE);

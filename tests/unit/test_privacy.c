@@ -58,6 +58,7 @@ static void test_domains(void **state)
 	expect_address("\"bob@home\"@corp.example", "@corp.example");
 	expect_address("\"bob@home\"", "@");
 	expect_address("\"bob@home", "@");
+	expect_address("bob@home \"bob", "@");
 	expect_address("x(bob@home)", "@");
 	expect_address("x@corp.example(bob@home)", "@corp.example");
 	expect_address("bob\\@home", "@");
@@ -142,7 +143,8 @@ static void test_text(void **state)
 		{"\"bob@home\"@corp.example x", "@corp.example x"},
 		{"\"a\\\"b@c\"@corp.example", "@corp.example"},
 		{"\"bob\".\"smith\"@corp.example", "@corp.example"},
-		{"\\\"@ bob@x \"@corp.example", "@corp.example"},
+		{"\\\"@ bob@x \"@corp.example", "@"},
+		{"x=b\"bob y&z=\"@corp.example", "x=@corp.example"},
 		{"bob(x y)@corp.example", "@corp.example"},
 		{"{\"to\":\"bob@x\",\"n\":1}", "{\"to\":\"@x\",\"n\":1}"},
 		{"bob@[192.0.2.1] bob@[bob", "@[192.0.2.1] @[bob"},
@@ -195,6 +197,7 @@ static void test_arguments(void **state)
 		{"/var/vmail/bob@corp.example/new", "/var/vmail/@corp.example/new"},
 		{"--box=/var/vmail/bob@corp.example", "--box=/var/vmail/@corp.example"},
 		{"/srv/node_modules/@scope/tool@1.2.3/x.js", "/srv/node_modules/@scope/tool@1.2.3/x.js"},
+		{"/home/\"bob x/y\"@corp.example", "/home/@corp.example"},
 		{"/C=DE/S=Bob/@gw.example", "@gw.example"},
 		{"MAILTO=bob.smith@corp.example", "MAILTO=@corp.example"},
 	};
