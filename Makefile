@@ -8,8 +8,10 @@ VERSION := 0.1.0
 PACKAGES_BUILD := gcc libc6-dev make pkgconf clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
 	libssl-dev libyaml-dev libpcre2-dev libjansson-dev libsystemd-dev libyara-dev libmicrohttpd-dev
 PACKAGES_TEST  := libcmocka-dev python3 python3-jsonschema curl swaks msmtp s-nail postfix procps util-linux \
-	tinyproxy-bin microsocks cron at nagios4-core bacula-common python3-croniter systemd iproute2 tmux mandoc openssl libasan8 libubsan1 qemu-system-x86 busybox-static cpio kmod libclang-rt-dev
+	tinyproxy-bin microsocks cron at nagios4-core bacula-common python3-croniter systemd iproute2 tmux mandoc openssl libasan8 libubsan1 liblognorm-utils qemu-system-x86 busybox-static cpio kmod libclang-rt-dev
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
+# Node.js of another source will do as well.
+PACKAGES_NODE  := $(if $(and $(shell command -v node 2>/dev/null),$(shell command -v npm 2>/dev/null)),,nodejs npm)
 
 # ---- Tools and flags --------------------------------------------------------------------------
 
@@ -119,7 +121,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
 	$(SAY) LINK $@
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
 
 # ---- Two commands: from a bare system to a running watch, or to the last test -----------------
 
@@ -141,7 +143,7 @@ deps: ## install what building needs
 	$(call install_packages,$(PACKAGES_BUILD))
 
 deps-test: ## install what the tests and the checks need
-	$(call install_packages,$(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_CHECK))
+	$(call install_packages,$(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_CHECK) $(PACKAGES_NODE))
 
 # A second make, for the tools that the first one has just installed.
 run: deps ## install what is missing, build, and watch this host (ARGS="-o wide")
@@ -185,7 +187,7 @@ FUZZ_BUILD   := build-fuzz
 FUZZ_FLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_OBJECTS := $(patsubst user/%.c,$(FUZZ_BUILD)/user/%.o,$(filter-out user/main.c user/capture.c user/live.c user/watch.c \
-		user/doctor.c user/doctor_attack.c $(wildcard user/attack*.c) user/enrich.c user/snapshot.c user/options.c user/daemon.c user/metrics_page.c user/check.c user/explain.c user/suggest.c user/event_lines.c user/replay.c user/report.c,$(wildcard user/*.c)))
+		user/doctor.c user/doctor_attack.c $(wildcard user/attack*.c) user/enrich.c user/snapshot.c user/options.c user/daemon.c user/metrics_page.c user/check.c user/explain.c user/suggest.c user/event_lines.c user/replay.c,$(wildcard user/*.c)))
 
 .PHONY: fuzz fuzz-build
 fuzz: fuzz-build ## fuzz each target for FUZZ_SECONDS (or ARGS="-runs=10000000 -max_total_time=0")

@@ -4,8 +4,8 @@
     run.py --build DIR [--sanitized DIR] [GROUP]…
 
 Groups, in this order: check (layout, clang's warnings, clang-tidy, cppcheck), unit (cmocka), events (what
-the unit tests wrote, against the schema), sanitized (unit and replay tests under ASan and UBSan), fuzz (ten
-seconds a target), replay, docs,
+the unit tests wrote, against the schema), formats (as other programs read them), sanitized (unit and replay tests under ASan and UBSan), fuzz (ten
+seconds a target), replay, docs, sentinel (deploy/sentinel by the service's own query parser),
 vm (Debian's kernels, and systemd, in QEMU), live (real clients, servers and kernel). All of them where none is named. The live tests need root.
 """
 
@@ -13,6 +13,7 @@ import argparse
 import glob
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
 UNIT_TIMEOUT_S = 300
-GROUPS = ("check", "unit", "events", "sanitized", "fuzz", "replay", "docs", "vm", "live")
+GROUPS = ("check", "unit", "events", "formats", "sanitized", "fuzz", "replay", "docs", "sentinel", "vm", "live")
 
 
 class Count:
@@ -137,10 +138,23 @@ def events(count, options):
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "events.json")
         env = dict(os.environ, SMTPSNOOP_EVENTS_OUT=out)
-        if not count.command("events: written", os.path.join(options.build, "tests/unit/test_event"), env=env):
-            return
+        for name in ("event", "json_shrink"):
+            if not count.command(f"events: written by {name}", os.path.join(options.build, f"tests/unit/test_{name}"),
+                                 env=env):
+                return
         count.command("events: valid by the schema", "/bin/sh", "-c",
                       f"exec {PYTHON} tests/validate_events.py <'{out}'")
+
+
+def formats(count, options):
+    """What the unit tests wrote, as programs that are not ours read it."""
+    env = dict(os.environ, BUILD=os.path.abspath(options.build))
+    for path in sorted(glob.glob(os.path.join(ROOT, "tests/formats/test_*.py"))):
+        name = os.path.basename(path)[len("test_"):-len(".py")]
+        if name == "journal" and os.geteuid() != 0:
+            count.tell("skip", "formats journal: needs root")
+        else:
+            count.command(f"formats {name}", PYTHON, path, env=env)
 
 
 def sanitized(count, options):
@@ -184,6 +198,36 @@ def docs(count, options):
         manual = file.read().replace("\\-", "-")
     missing = [name for name in re.findall(r"--([a-z-]+)", shown) if f"-{name}" not in manual]
     count.tell("FAIL" if missing else "ok", "docs: the manual has every option", detail=" ".join(missing))
+
+
+def sentinel(count, options):
+    """Queries, rules, parsers and templates of deploy/sentinel. The packages come from npm once; then nothing is fetched."""
+    folder = os.path.join(options.build, "sentinel-node")
+    for tool in ("node", "npm"):
+        if not shutil.which(tool):
+            count.tell("FAIL", f"sentinel: no {tool} on the PATH: make deps-test installs it")
+            return
+    os.makedirs(folder, exist_ok=True)
+    names = ("package.json", "package-lock.json")
+    wanted, had = ([read(os.path.join(path, name)) for name in names]
+                   for path in (os.path.join(ROOT, "tests/sentinel"), folder))
+    if had != wanted or not os.path.exists(os.path.join(folder, "node_modules/.package-lock.json")):
+        for name, text in zip(names, wanted):
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(text)
+        if not count.command("sentinel: npm fetches what the checks need", "npm", "ci", "--prefix", folder,
+                             "--ignore-scripts", "--no-audit", "--no-fund", timeout=300):
+            return
+    count.lines("sentinel", "node", "tests/sentinel/check.js", folder, timeout=300)
+
+
+def read(path):
+    """The bytes of a file; None: there is none."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
 
 
 def vm(count, options):

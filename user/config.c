@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <openssl/crypto.h>
+
 #include "config_reader.h"
 
 #define DEADLINE_S     60
@@ -57,6 +59,69 @@ static bool read_capture(struct reader *reader, const yaml_node_t *node, void *t
 	return reader_mapping(reader, node, keys, target);
 }
 
+struct reading_privacy {
+	struct privacy privacy;
+	bool has_key;
+};
+
+static bool read_addresses(struct reader *reader, const yaml_node_t *node, void *target)
+{
+	static const char *const words[] = {"full", "domain", "hash", NULL};
+	int index = 0;
+
+	if (!reader_word(reader, node, words, "full, domain, hash", &index))
+		return false;
+	*(enum privacy_addresses *)target = (enum privacy_addresses)index;
+	return true;
+}
+
+static bool read_subject(struct reader *reader, const yaml_node_t *node, void *target)
+{
+	bool shown = false;
+
+	if (!reader_bool(reader, node, &shown))
+		return false;
+	*(bool *)target = !shown;
+	return true;
+}
+
+static bool read_key(struct reader *reader, const yaml_node_t *node, void *target)
+{
+	char *path = reader_text(reader, node, "the path of a key file"), why[PRIVACY_WHY_MAX];
+	struct reading_privacy *reading = target;
+	bool good = path;
+
+	if (good && path[0] != '/')
+		good = reader_fail(reader, node, "%.200s: not an absolute path: it is to begin with '/'",
+				   path);
+	if (good && privacy_read_key(&reading->privacy, path, why))
+		good = reader_fail(reader, node, "%.150s: %s", path, why);
+	reading->has_key = good;
+	free(path);
+	return good;
+}
+
+static bool read_privacy(struct reader *reader, const yaml_node_t *node, void *target)
+{
+	static const struct key keys[] = {{"addresses", read_addresses,
+					   offsetof(struct reading_privacy, privacy.addresses)},
+					  {"subject", read_subject,
+					   offsetof(struct reading_privacy, privacy.subject_hidden)},
+					  {"key_file", read_key, 0},
+					  {NULL, NULL, 0}};
+	struct reading_privacy reading = {.has_key = false};
+
+	if (!reader_mapping(reader, node, keys, &reading))
+		return false;
+	if (reading.privacy.addresses == PRIVACY_HASH && !reading.has_key)
+		return reader_fail(reader, node,
+				   "addresses: hash needs a key_file: `head -c 32 /dev/urandom > FILE; "
+				   "chmod 600 FILE` makes one");
+	*(struct privacy *)target = reading.privacy;
+	OPENSSL_cleanse(&reading, sizeof(reading));
+	return true;
+}
+
 static bool add_rules(struct reader *reader, const yaml_node_t *node, void *target)
 {
 	struct config *config = target;
@@ -86,6 +151,7 @@ static bool read_document(struct reader *reader)
 	static const struct key keys[] = {{"capture", read_capture, 0},
 					  {"decision", read_decision, 0},
 					  {"rules", read_rules, 0},
+					  {"privacy", read_privacy, offsetof(struct config, privacy)},
 					  {"outputs", config_read_outputs, 0},
 					  {"metrics", config_read_metrics, 0},
 					  {"heartbeat", reader_duration,
@@ -281,6 +347,7 @@ void config_free(struct config *config)
 		output_config_free(&config->outputs[i]);
 	free(config->outputs);
 	free(config->metrics.textfile);
+	OPENSSL_cleanse(&config->privacy, sizeof(config->privacy));
 	config_free_strings(&config->files);
 	rules_free(config->rules);
 	free(config);

@@ -10,6 +10,7 @@
 #include "hook.h"
 #include "limits.h"
 #include "output_config.h"
+#include "privacy.h"
 #include "regex.h"
 #include "rules.h"
 #include "schedule.h"
@@ -128,6 +129,7 @@ struct config {
 	struct output_config *outputs;
 	size_t output_count;
 	struct metrics_config metrics;
+	struct privacy privacy;
 	struct exclusion *exclusions;
 	size_t exclusion_count;
 	uint64_t deadline_s;

@@ -206,6 +206,8 @@ static bool complete(struct reader *reader, const yaml_node_t *node, struct give
 	if (given->type < 0)
 		return reader_fail(reader, node, "an output needs a type: json, stdout, syslog or journald");
 	key = out_of_place(given);
+	if (given->format == FORMAT_SENTINEL && given->type == OUTPUT_SYSLOG)
+		return reader_fail(reader, node, "sentinel: a format of files: json and cef go by syslog");
 	if (key)
 		return reader_fail(reader, node, "%s: an output of type %s has no use for it", key,
 				   type_name((enum output_type)given->type));

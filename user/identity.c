@@ -28,6 +28,38 @@ struct sender *sender_ref(struct sender *sender)
 	return sender;
 }
 
+/* False: there was no memory, and it is NULL. */
+static bool copy_string(char **string)
+{
+	return !*string || (*string = strdup(*string));
+}
+
+struct sender *sender_copy(const struct sender *sender)
+{
+	struct sender *copy = malloc(sizeof(*copy));
+	bool done;
+
+	if (!copy)
+		return NULL;
+	*copy = *sender;
+	copy->refs = 1;
+	image_ref(copy->image);
+	for (uint32_t i = 0; i < copy->ancestor_count; i++)
+		image_ref(copy->ancestors[i].image);
+	done = copy_string(&copy->cgroup); /* all of them, for what is not copied is another's */
+	done = copy_string(&copy->user) && done;
+	done = copy_string(&copy->audit_user) && done;
+	done = copy_string(&copy->unit) && done;
+	done = copy_string(&copy->user_unit) && done;
+	done = copy_string(&copy->container) && done;
+	done = copy_string(&copy->group) && done;
+	if (!done) {
+		sender_unref(copy);
+		return NULL;
+	}
+	return copy;
+}
+
 void sender_unref(struct sender *sender)
 {
 	if (!sender || --sender->refs)

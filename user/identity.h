@@ -108,6 +108,9 @@ struct namespaces {
 };
 
 struct sender *sender_ref(struct sender *sender);
+
+/* With one reference, and references to the same images. NULL if there is no memory. */
+struct sender *sender_copy(const struct sender *sender);
 void sender_unref(struct sender *sender); /* NULL is allowed */
 
 #endif

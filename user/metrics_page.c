@@ -197,6 +197,11 @@ static uint64_t waiting(const struct output_stats *stats)
 	return stats->waiting;
 }
 
+static uint64_t doubt(const struct output_stats *stats)
+{
+	return stats->doubt;
+}
+
 static uint64_t bytes(const struct output_stats *stats)
 {
 	return stats->bytes;
@@ -219,9 +224,11 @@ static void add_outputs(struct text *out, const struct outputs *outputs)
 		      "Events that an output sent again, for they may not have been read.", repeated);
 	output_family(out, outputs, "output_failures_total", "counter",
 		      "Attempts to open or write that failed.", failures);
-	output_family(out, outputs, "output_waiting_events", "gauge",
-		      "Events in an output's queue, those in doubt too.", waiting);
-	output_family(out, outputs, "output_waiting_bytes", "gauge", "Bytes that they take.", bytes);
+	output_family(out, outputs, "output_waiting_events", "gauge", "Events in an output's queue.",
+		      waiting);
+	output_family(out, outputs, "output_doubt_events", "gauge",
+		      "Events that were sent, and are kept until they have been read for sure.", doubt);
+	output_family(out, outputs, "output_queue_bytes", "gauge", "Bytes that both take.", bytes);
 	output_family(out, outputs, "output_up", "gauge", "Whether an output's last attempt was good.",
 		      is_up);
 }

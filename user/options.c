@@ -29,7 +29,10 @@ static const char help[] =
 	"                 self-test over loopback (needs root)\n"
 	"  version        print the version\n"
 	"\n"
-	"  -o FORMAT          table (for people, the default), wide (every column), json (a line an event)\n"
+	"  -o FORMAT          table (for people, the default), wide (every column), json (a line an event),\n"
+	"                     cef (ArcSight Common Event Format, a line an event), sentinel (a flat line an "
+	"event, for\n"
+	"                     Microsoft Sentinel)\n"
 	"  -c FILE            configuration: exclusions, in this file and in conf.d/*.yaml beside it\n"
 	"      --all          also excluded messages, and SMTP sessions without a mail transaction\n"
 	"      --pid PID      only messages of this process or its descendants\n"
@@ -103,7 +106,7 @@ static int parse_number(const char *option, const char *text, uint64_t min, uint
 
 static int parse_output(const char *text, enum output_kind *output)
 {
-	static const char *const names[] = {"table", "wide", "json"};
+	static const char *const names[] = {"table", "wide", "json", "cef", "sentinel"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(text, names[i]) == 0) {
@@ -111,7 +114,7 @@ static int parse_output(const char *text, enum output_kind *output)
 			return 0;
 		}
 	}
-	report("-o", "'%.64s' is not a format: table, wide or json", text);
+	report("-o", "'%.64s' is not a format: table, wide, json, cef or sentinel", text);
 	return -EINVAL;
 }
 
@@ -213,7 +216,7 @@ static int parse_words(struct options *options, int argc, char **argv, bool comm
 		return -EINVAL;
 	}
 	if (options->command == COMMAND_RUN && options->output_given && options->output <= OUTPUT_WIDE) {
-		report("-o", "run writes for machines: json; smtpsnoop watch has the table");
+		report("-o", "run writes for machines: json, cef or sentinel; smtpsnoop watch has the table");
 		return -EINVAL;
 	}
 	if (takes_file && !options->file) {

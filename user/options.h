@@ -22,7 +22,7 @@ enum command {
 	COMMAND_HELP
 };
 
-enum output_kind { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON };
+enum output_kind { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_CEF, OUTPUT_SENTINEL };
 
 struct options {
 	enum command command;

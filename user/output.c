@@ -39,6 +39,7 @@ struct output {
 	pthread_t thread;
 	bool started;
 	_Atomic uint64_t written, repeated, lost, failures;
+	_Atomic uint64_t doubt_count; /* changed by the thread alone */
 	_Atomic bool up, reopen, ended;
 	bool news;		  /* the adder's */
 	_Atomic uint64_t stop_ns; /* CLOCK_MONOTONIC; 0: it is not to end */
@@ -46,7 +47,7 @@ struct output {
 	/* The thread's. */
 	struct entry *waiting, **waiting_end;
 	struct entry *doubt, **doubt_end;
-	uint64_t doubt_count, doubt_bytes;
+	uint64_t doubt_bytes;
 	uint64_t again; /* of `waiting`, the first ones: were sent before */
 	uint64_t retry_ns;
 	uint64_t lost_before; /* the failure under way */
@@ -179,7 +180,8 @@ static void rewind_doubt(struct output *output)
 	output->again += output->doubt_count;
 	output->doubt = NULL;
 	output->doubt_end = &output->doubt;
-	output->doubt_count = output->doubt_bytes = 0;
+	output->doubt_count = 0;
+	output->doubt_bytes = 0;
 }
 
 /* ---- The thread ------------------------------------------------------------------------------------- */
@@ -454,12 +456,15 @@ void output_free(struct output *output)
 
 struct output_stats output_stats(const struct output *output)
 {
+	uint64_t doubt = output->doubt_count, records = queue_records(output->queue);
+
 	return (struct output_stats){
 		.written = output->written,
 		.repeated = output->repeated,
 		.lost = output->lost,
 		.failures = output->failures,
-		.waiting = queue_records(output->queue),
+		.waiting = records > doubt ? records - doubt : 0,
+		.doubt = doubt,
 		.bytes = queue_bytes(output->queue),
 		.up = output->up,
 	};

@@ -49,8 +49,9 @@ struct output_stats {
 	uint64_t repeated; /* records that were sent again, for they were in doubt */
 	uint64_t lost;	   /* records */
 	uint64_t failures; /* of opening or writing */
-	uint64_t waiting;  /* records in the queue, those in doubt too */
-	uint64_t bytes;	   /* they take */
+	uint64_t waiting;  /* records in the queue */
+	uint64_t doubt;	   /* records that were sent, and are kept until they have been read for sure */
+	uint64_t bytes;	   /* that both take */
 	bool up;	   /* the last attempt was good, or there was none */
 };
 

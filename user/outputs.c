@@ -52,6 +52,9 @@ static uint64_t now_ns(void)
 
 static const format_fn formats[FORMAT_COUNT] = {
 	[FORMAT_JSON] = event_json,
+	[FORMAT_CEF] = event_cef,
+	[FORMAT_SENTINEL] = event_sentinel,
+	[FORMAT_JOURNAL] = event_journal,
 };
 
 /* The event in this format; empty if there was no memory. */
@@ -59,7 +62,7 @@ static struct span record_of(struct outputs *outputs, enum output_format format,
 {
 	struct text *record = &outputs->records[format];
 
-	if (!record->len && formats[format]) /* the others come next */
+	if (!record->len)
 		formats[format](record, event);
 	if (record->failed)
 		text_clear(record);
@@ -89,16 +92,14 @@ static void add(struct outputs *outputs, struct output *output, const struct eve
 		return;
 	}
 	text_clear(line);
-	if (config->type == OUTPUT_SYSLOG)
-		syslog_add(line, config, event, record);
-	else
+	if (config->type == OUTPUT_JOURNALD) {
 		text_add_format(line, "SYSLOG_FACILITY=%d\n", config->facility);
-	if (line->failed)
-		output_lose(output);
-	else if (config->type == OUTPUT_SYSLOG)
-		output_add(output, (struct span){line->data, line->len}, (struct span){"", 0}, urgent);
-	else
 		output_add(output, (struct span){line->data, line->len}, record, urgent);
+	} else if (syslog_add(line, config, event, record)) {
+		output_add(output, (struct span){line->data, line->len}, (struct span){"", 0}, urgent);
+	} else {
+		output_lose(output);
+	}
 	line->failed = false;
 }
 

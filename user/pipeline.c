@@ -24,6 +24,7 @@
 #include "hook.h"
 #include "mask.h"
 #include "names.h"
+#include "privacy.h"
 #include "process.h"
 #include "reasons.h"
 #include "records.h"
@@ -60,15 +61,16 @@ struct pipeline {
 	uint64_t counters[COUNTER_MAX]; /* as last told */
 	uint64_t flows_evicted;		/* as last told */
 	uint64_t now_ns;
-	uint64_t deadline_ns;	   /* without a byte, for an open transaction */
-	const struct rules *rules; /* of the decider's configuration; NULL: none */
-	size_t said_max;	   /* bytes kept of what a client says, for them */
-	size_t content_max;	   /* bytes kept of a message's content; 0: none is wanted */
-	uint64_t heartbeat_ns;	   /* between status events; 0: there are none */
-	uint64_t beat_ns;	   /* when the last one was */
-	uint64_t sequence;	   /* of the last one */
-	uint64_t outputs_lost;	   /* events lost behind the sink, and not yet told */
-	uint64_t expired_ns;	   /* when processes and streams were last looked through */
+	uint64_t deadline_ns;	       /* without a byte, for an open transaction */
+	const struct privacy *privacy; /* of the decider's configuration; NULL: all is told */
+	const struct rules *rules;     /* of the decider's configuration; NULL: none */
+	size_t said_max;	       /* bytes kept of what a client says, for them */
+	size_t content_max;	       /* bytes kept of a message's content; 0: none is wanted */
+	uint64_t heartbeat_ns;	       /* between status events; 0: there are none */
+	uint64_t beat_ns;	       /* when the last one was */
+	uint64_t sequence;	       /* of the last one */
+	uint64_t outputs_lost;	       /* events lost behind the sink, and not yet told */
+	uint64_t expired_ns;	       /* when processes and streams were last looked through */
 	int64_t realtime_offset_ns;
 	int error;
 
@@ -179,12 +181,21 @@ static bool count_reached(const struct pipeline *pipeline, const struct event *e
 	       pipeline->stats.messages >= pipeline->filter.count;
 }
 
+/* 0, or a negative errno at which the sink failed. What may not be told is hidden before anything is written. */
+static int event_tell(struct pipeline *pipeline, struct event *event)
+{
+	if (!pipeline->privacy || privacy_apply(pipeline->privacy, event))
+		return pipeline->sink->write(pipeline->sink, event);
+	pipeline->outputs_lost++; /* no memory: it is not written at all */
+	return 0;
+}
+
 /* Writes an event and frees it. */
 static void event_write(struct pipeline *pipeline, struct event *event)
 {
 	decide_event(pipeline, event);
 	if (filter_passes(&pipeline->filter, event) && !count_reached(pipeline, event)) {
-		int error = pipeline->error ? pipeline->error : pipeline->sink->write(pipeline->sink, event);
+		int error = pipeline->error ? pipeline->error : event_tell(pipeline, event);
 
 		event_count(&pipeline->stats, event);
 		if (error) {
@@ -821,6 +832,7 @@ void pipeline_exclude(struct pipeline *pipeline, struct decider *decider)
 	pipeline->decider = decider;
 	pipeline->deadline_ns = config->deadline_s * 1000000000ULL;
 	pipeline->rules = config->rules;
+	pipeline->privacy = &config->privacy;
 	pipeline->said_max = config->body_bytes;
 	pipeline->content_max = config_wants_content(config) ? config->body_bytes : 0;
 	want_relays(pipeline);

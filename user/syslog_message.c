@@ -5,6 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "json_shrink.h"
+
 #define HOST_MAX 255U /* RFC 5424, 6: HOSTNAME */
 
 int syslog_severity(const struct event *event)
@@ -60,22 +62,39 @@ static void add_header(struct text *out, const struct output_config *output, con
 	text_add_format(out, "smtpsnoop[%d]: ", (int)getpid());
 }
 
-void syslog_add(struct text *out, const struct output_config *output, const struct event *event,
+/* Makes JSON fit; other formats are below the bound anyway. */
+static bool fit(struct text *message, const struct output_config *output, struct span record, size_t room)
+{
+	struct text shorter = {0};
+	bool good = record.len <= room;
+
+	if (good || output->format == FORMAT_CEF) {
+		text_add(message, record);
+		return good;
+	}
+	text_add(&shorter, record);
+	good = !shorter.failed && json_shrink(&shorter, room);
+	if (good)
+		text_add(message, (struct span){shorter.data, shorter.len});
+	text_free(&shorter);
+	return good;
+}
+
+bool syslog_add(struct text *out, const struct output_config *output, const struct event *event,
 		struct span record)
 {
 	struct text message = {0};
+	bool good;
 
 	add_header(&message, output, event);
-	text_add(&message, record);
-	if (output->transport != SYSLOG_TCP) {
-		text_add(out, (struct span){message.data, message.len});
-	} else if (output->framing == SYSLOG_NEWLINE) {
-		text_add(out, (struct span){message.data, message.len});
-		text_add_string(out, "\n");
-	} else {
+	good = !message.failed && fit(&message, output, record, SYSLOG_MESSAGE_MAX - message.len) &&
+	       !message.failed;
+	if (good && output->transport == SYSLOG_TCP && output->framing == SYSLOG_OCTET_COUNTING)
 		text_add_format(out, "%zu ", message.len);
+	if (good)
 		text_add(out, (struct span){message.data, message.len});
-	}
-	out->failed = out->failed || message.failed;
+	if (good && output->transport == SYSLOG_TCP && output->framing == SYSLOG_NEWLINE)
+		text_add_string(out, "\n");
 	text_free(&message);
+	return good && !out->failed;
 }

@@ -14,10 +14,10 @@
 int syslog_severity(const struct event *event);
 
 /*
- * Appends a message whose text is `record`: framed, where it goes over TCP. JSON that is too long is shortened. If there
- * was no memory, out->failed says so.
+ * Appends a message whose text is `record`: framed, where it goes over TCP. JSON that is too long is shortened. False if that does
+ * not make it fit, or there was no memory: nothing of use was appended.
  */
-void syslog_add(struct text *out, const struct output_config *output, const struct event *event,
+bool syslog_add(struct text *out, const struct output_config *output, const struct event *event,
 		struct span record);
 
 #endif

@@ -81,8 +81,7 @@ void text_free(struct text *text)
 
 /* ---- UTF-8 ---------------------------------------------------------------------------------- */
 
-/* The bytes of the character at the front, and its code; 0 if there is no valid one. */
-static size_t utf8_front(struct span bytes, uint32_t *code)
+size_t utf8_front(struct span bytes, uint32_t *code)
 {
 	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
 	unsigned char c = (unsigned char)bytes.data[0];
@@ -182,6 +181,114 @@ void text_add_json(struct text *text, struct span bytes)
 		bytes.data += len;
 		bytes.len -= len;
 	}
+}
+
+/* ---- One line ------------------------------------------------------------------------------- */
+
+/* Ends a line (NEL is a C1 control), or turns the direction of what follows. */
+static bool breaks_line(uint32_t code)
+{
+	return (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+/* Whether the first byte is to be escaped; else the bytes of the character that stays. */
+static bool line_escapes(struct span bytes, unsigned int flags, size_t *len)
+{
+	uint32_t code = 0;
+
+	*len = utf8_front(bytes, &code);
+	if (!*len || code == 0x7f || (code >= 0x80 && code < 0xa0))
+		return true;
+	switch (code) {
+	case '\r':
+	case '\n': return !(flags & TEXT_LINE_ENDS);
+	case ' ': return bytes.len == 1;
+	case '"':
+	case '<':
+	case '>': return flags & TEXT_QUOTED;
+	case ',': return flags & TEXT_LISTED;
+	default: return code < ' ' || breaks_line(code);
+	}
+}
+
+static size_t backslashes(struct span bytes)
+{
+	size_t count = 0;
+
+	while (count < bytes.len && bytes.data[count] == '\\')
+		count++;
+	return count;
+}
+
+/* The backslashes at the front; how many bytes that were. */
+static size_t add_backslashes(struct text *text, struct span bytes, unsigned int flags)
+{
+	size_t row = backslashes(bytes), len = 0;
+	struct span rest = {bytes.data + row, bytes.len - row};
+
+	text_add(text, (struct span){bytes.data, row});
+	if (rest.len && (rest.data[0] == 'x' || line_escapes(rest, flags, &len)))
+		text_add(text, (struct span){bytes.data, row});
+	return row;
+}
+
+static void add_byte(struct text *text, unsigned char byte)
+{
+	static const char digits[] = "0123456789abcdef";
+	char escape[] = {'\\', 'x', digits[byte >> 4], digits[byte & 0xf]};
+
+	text_add(text, (struct span){escape, sizeof(escape)});
+}
+
+void text_add_line(struct text *text, struct span bytes, unsigned int flags)
+{
+	bool first = true;
+
+	while (bytes.len) {
+		size_t len = 0;
+
+		if (bytes.data[0] == '\\') {
+			len = add_backslashes(text, bytes, flags);
+		} else if (line_escapes(bytes, flags, &len) || (first && bytes.data[0] == ' ')) {
+			add_byte(text, (unsigned char)bytes.data[0]);
+			len = 1;
+		} else {
+			text_add(text, (struct span){bytes.data, len});
+		}
+		first = false;
+		bytes.data += len;
+		bytes.len -= len;
+	}
+}
+
+size_t text_piece(struct span line)
+{
+	size_t row = backslashes(line), len;
+	uint32_t code = 0;
+
+	if (!row) {
+		len = utf8_front(line, &code);
+		return len ? len : 1;
+	}
+	/* What a row of them means is told by its length, and by what follows. */
+	len = row;
+	if (row < line.len && line.data[row] == 'x')
+		len += row % 2 ? 3 : 1;
+	return len < line.len ? len : line.len;
+}
+
+struct span text_cut(struct span line, size_t max)
+{
+	size_t fits = 0;
+
+	while (fits < line.len) {
+		size_t piece = text_piece((struct span){line.data + fits, line.len - fits});
+
+		if (fits + piece > max)
+			break;
+		fits += piece;
+	}
+	return (struct span){line.data, fits};
 }
 
 static bool locale_is_utf8(void)

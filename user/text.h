@@ -42,6 +42,28 @@ void text_add_json(struct text *text, struct span bytes);
  */
 void text_add_visible(struct text *text, struct span bytes);
 
+enum text_line {
+	TEXT_LINE_ENDS = 1 << 0, /* CR and LF stay: the format has escapes of its own for them */
+	TEXT_QUOTED = 1 << 1,	 /* '"', '<' and '>' are escaped: they stand around it */
+	TEXT_LISTED = 1 << 2,	 /* ',' is escaped: it stands between several */
+};
+
+/*
+ * Adds bytes as one line of UTF-8: control characters, invalid UTF-8, a blank at either end, and what ends a
+ * line or turns its direction in Unicode become "\xNN", byte by byte. Backslashes that were there are doubled
+ * before an 'x' or an escape, all of a row; so the bytes can be got back. `flags`: enum text_line.
+ */
+void text_add_line(struct text *text, struct span bytes, unsigned int flags);
+
+/*
+ * The bytes at the front that belong together: a character, or a row of backslashes with the escape
+ * behind them. Of what text_add_line() or text_add_utf8() made, and not empty.
+ */
+size_t text_piece(struct span line);
+
+/* As much from the front as fits `max` bytes, cut between two pieces. */
+struct span text_cut(struct span line, size_t max);
+
 /* The columns that a string made by text_add_visible() takes up. */
 size_t text_width(struct span visible);
 
@@ -63,6 +85,9 @@ bool address_is_ipv4(const uint8_t *addr);
 
 /* The name behind the last slash. */
 struct span text_basename(struct span path);
+
+/* The bytes of the character at the front, and its code; 0 if there is no valid one. There is at least a byte. */
+size_t utf8_front(struct span bytes, uint32_t *code);
 
 /* A hexadecimal digit's value, or -1. */
 int hex_value(char c);

@@ -36,6 +36,10 @@ struct sink *command_sink(const struct options *options)
 
 	if (options->output == OUTPUT_JSON)
 		return sink_lines_new(stdout, event_json);
+	if (options->output == OUTPUT_CEF)
+		return sink_lines_new(stdout, event_cef);
+	if (options->output == OUTPUT_SENTINEL)
+		return sink_lines_new(stdout, event_sentinel);
 	return sink_table_new(stdout, &table);
 }
 

@@ -63,6 +63,7 @@ MAILS = [
 WILDCARDS = [b"\0/usr/**/bin/*\n/usr/local/bin/x", b"\1*@corp.example\nJoe@corp.example", b"\2[a-z!]?x\\*\nbcx*", b"\3[!a]*\nb"]
 SCHEDULES = [b"\x10\0\0\0e0 8 * * *", b"\x11\0\0\0e*/20 8-9 1,15 jan-jun mon", b"\x12\0\0\0eMon..Fri *-*-* 08:00:00/20",
              b"\x13\0\0\0e*-02~03 2:30", b"\x10\0\0\0e@daily", b"\x11\0\0\0e2024..2026-06-15"]
+EVENTS = [b"\x02ab" * 20, b"\x42\\x" * 20, b"\x05a\\=|\n" * 20, b"\x44\xff\xf0\x9f\x98" * 20, b" " + b"\x46 act=x" * 20]
 CONFIGURATIONS = [
     b"""decision: { deadline: 90s }
 exclusions:
@@ -79,6 +80,13 @@ exclusions:
     expires: 2027-06-30
   - { name: *n, relay: x.example:25, accept_forgeable: true }
 """,
+]
+
+PRIVACIES = [
+    mode + b"\n".join([b"a@x", b"AUTH=b+40x ORCPT=rfc822;\1 X=\1 Y=\4", b"\1", b"\"c d\"@y", b"@a,@b:e@z", b"5.1.1 \3: no \1.",
+                       b"'\1'", b"f@x.pdf\1", b"hello", b"\1 \3 \4", b"h@x", b"PLAIN", b"\1",
+                       b"x\2--to=\1\2-f\1\2g%40x,\1\2hello\2(c)@x", b"/srv/\1/i@1.2"])
+    for mode in (b"\0", b"\1", b"\2", b"\3")
 ]
 
 
@@ -117,7 +125,9 @@ def main():
     write(folder, "fuzz_record", [listed])
     write(folder, "fuzz_wildcard", WILDCARDS)
     write(folder, "fuzz_schedule", SCHEDULES)
+    write(folder, "fuzz_privacy", PRIVACIES)
     write(folder, "fuzz_config", CONFIGURATIONS)
+    write(folder, "fuzz_event", EVENTS)
     write(folder, "fuzz_recording", [b"\1" + recording, b"\0x"])
 
 

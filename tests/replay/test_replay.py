@@ -6,6 +6,7 @@ format shows."""
 import ipaddress
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -528,6 +529,20 @@ class Replay(unittest.TestCase):
         recording.session(9, 100, 5, STEPS)
         recording.close(9)
         self.assertEqual(len([one for one in self.replay(recording) if one["event"]["action"] == "smtp-message"]), 1)
+
+    def test_cef(self):
+        """A line an event, of the same events, in the same order."""
+        recording = self.whole()
+        events = self.replay(recording, "--all")
+        with tempfile.NamedTemporaryFile(suffix=".rec") as file:
+            file.write(recording.data)
+            file.flush()
+            done = subprocess.run([PROGRAM, "replay", file.name, "--all", "-o", "cef"], stdout=subprocess.PIPE,
+                                  stdin=subprocess.DEVNULL, timeout=60, check=True)
+        lines = done.stdout.decode().splitlines()
+        self.assertEqual([line.split("|")[4] for line in lines], [event["event"]["action"] for event in events])
+        self.assertEqual([re.search(r" externalId=(\w+) ", line)[1] for line in lines],
+                         [event["event"]["id"] for event in events])
 
     def test_a_clock_that_goes_back(self):
         """From the end of time to its beginning, within a mail: its duration is no signed number."""

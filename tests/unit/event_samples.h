@@ -115,6 +115,7 @@ static struct event *bare_event(enum event_action action)
 			       : calloc(1, sizeof(*event->stats));
 	if (action == EVENT_STOPPED)
 		event->detail = "signal";
+	event->sequence = action == EVENT_STATUS;
 	return event;
 }
 
@@ -177,6 +178,12 @@ static struct event *hostile_event(enum event_action action)
 	event->blind = action == EVENT_STARTED ? blind : NULL;
 	if (event->stats)
 		memset(event->stats, 0x7f, sizeof(*event->stats));
+	if (event->stats && !event->has_flow) {
+		event->outputs = calloc(1, sizeof(*event->outputs));
+		assert_non_null(event->outputs);
+		event->outputs[event->output_count++] =
+			(struct event_output){.name = copy_of(HOSTILE), .lost = 1};
+	}
 	if (!event->has_flow)
 		return event;
 	event->verdict = VERDICT_ALERT;
@@ -210,7 +217,7 @@ static struct event *hostile_event(enum event_action action)
 }
 
 /* Appends a line to the file that SMTPSNOOP_EVENTS_OUT names: the schema is held against it. */
-static void keep(const char *line)
+static inline void keep(const char *line)
 {
 	const char *path = getenv("SMTPSNOOP_EVENTS_OUT");
 	FILE *file = path ? fopen(path, "a") : NULL;

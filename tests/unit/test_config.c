@@ -153,7 +153,7 @@ static void test_folder(void **state)
 
 #define EXCLUSION(text) "exclusions:\n- name: a\n  relay: 10.0.0.1\n  " text "\n"
 
-#define KEYS	    "capture, decision, rules, outputs, metrics, heartbeat, exclusions"
+#define KEYS	    "capture, decision, rules, privacy, outputs, metrics, heartbeat, exclusions"
 #define OUTPUT_KEYS "type, name, path, format, address, facility, protocol, framing, events, queue"
 #define LISTEN                                                                                               \
 	"an address of the loopback is wanted here, with a port, as 127.0.0.1:9099 or [::1]:9099: whoever "  \
@@ -241,6 +241,13 @@ static const char *const mistakes[][2] = {
 	{"decision: {}\n---\ndecision: {}", "3:1: a second document begins here: one is allowed"},
 	{"capture: { hook: ebpf }", "1:18: ebpf: one of these is wanted: auto, fentry, kprobe, tracepoint"},
 	{"capture: { tls: yes }", "1:17: true or false is wanted here"},
+	{"privacy: { addresses: none }", "1:23: none: one of these is wanted: full, domain, hash"},
+	{"privacy: { addresses: hash }",
+	 "1:10: addresses: hash needs a key_file: `head -c 32 /dev/urandom > FILE; "
+	 "chmod 600 FILE` makes one"},
+	{"privacy: { key_file: a }", "1:22: a: not an absolute path: it is to begin with '/'"},
+	{"privacy: { key_file: /dev/null }", "1:22: /dev/null: "},
+	{"privacy: { subject: no }", "1:21: true or false is wanted here"},
 	{"heartbeat: never", "1:12: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
 	{"outputs: [ {} ]", "1:12: an output needs a type: json, stdout, syslog or journald"},
 	{"outputs: [ json ]", "1:12: a mapping is wanted here, with " OUTPUT_KEYS},
@@ -269,6 +276,8 @@ static const char *const mistakes[][2] = {
 	{"outputs: [ { type: syslog, facility: local8 } ]", "1:38: local8: one of these is wanted: "},
 	{"outputs: [ { type: syslog, format: xml } ]",
 	 "1:36: xml: one of these is wanted: json, cef, sentinel"},
+	{"outputs: [ { type: syslog, format: sentinel } ]",
+	 "1:12: sentinel: a format of files: json and cef go by syslog"},
 	{"outputs: [ { type: stdout, queue: 1KiB } ]",
 	 "1:35: a number of bytes is wanted here, from 1MiB to 4GiB, as 64MiB"},
 	{"outputs: [ { type: stdout, name: 'a b' } ]",

@@ -4,6 +4,7 @@
 
 #include <locale.h>
 
+#include "clean.h"
 #include "text.h"
 
 static void expect_with(void (*add)(struct text *, struct span), struct span bytes, const char *expected)
@@ -89,6 +90,89 @@ static void test_utf8_pairs(void **state)
 	}
 	text_free(&text);
 	text_free(&again);
+}
+
+/* ---- One line ------------------------------------------------------------------------------- */
+
+static void expect_line(struct span bytes, unsigned int flags, const char *expected)
+{
+	struct text text = {0}, back = {0};
+	struct span copy = exact(bytes);
+
+	text_add_line(&text, copy, flags);
+	if (expected)
+		assert_string_equal(text.data ? text.data : "", expected);
+	clean_decode(&back, (struct span){text.data, text.len});
+	assert_int_equal(back.len, bytes.len);
+	assert_memory_equal(back.data, bytes.data, bytes.len);
+	exact_free(copy);
+	text_free(&text);
+	text_free(&back);
+}
+
+#define LINE(literal, expected) expect_line(BYTES(literal), 0, expected)
+
+static void test_line(void **state)
+{
+	(void)state;
+	LINE("plain, \"<a=b>\" | \\n", "plain, \"<a=b>\" | \\n");
+	LINE("a\r\n\t\x1b\x7f\xff", "a\\x0d\\x0a\\x09\\x1b\\x7f\\xff");
+	LINE("\xc2\x85|\xe2\x80\xa8|\xe2\x80\xae|\xe2\x81\xa6|\xc3\xbc",
+	     "\\xc2\\x85|\\xe2\\x80\\xa8|\\xe2\\x80\\xae|\\xe2\\x81\\xa6|\xc3\xbc");
+	LINE("  a  ", "\\x20 a \\x20");
+	LINE(" ", "\\x20");
+	LINE("a\\ ", "a\\\\\\x20");
+	LINE("\\x41", "\\\\x41"); /* told apart from the byte, in a row of any length */
+	LINE("\\\\x41", "\\\\\\\\x41");
+	LINE("\\\x7f", "\\\\\\x7f");
+	LINE("\\", "\\");
+	expect_line(BYTES("a\r\nb"), TEXT_LINE_ENDS, "a\r\nb");
+	expect_line(BYTES("<\"a\">,"), TEXT_QUOTED, "\\x3c\\x22a\\x22\\x3e,");
+	expect_line(BYTES("a,b"), TEXT_LISTED, "a\\x2cb");
+}
+
+/* Every four bytes of those that matter give something that is one clean line, and that only they give. */
+static void test_line_rows(void **state)
+{
+	static const char bytes[] = {'\\',   'x',    '4',    '1',    ' ',    '\n',   '\0', '\x7f',
+				     '\xc2', '\x9b', '\xbc', '\xe2', '\x80', '\xa8', ','};
+	const size_t count = sizeof(bytes);
+
+	(void)state;
+	for (size_t i = 0; i < count * count * count * count; i++) {
+		char row[4] = {bytes[i % count], bytes[i / count % count], bytes[i / count / count % count],
+			       bytes[i / count / count / count]};
+		struct text text = {0};
+
+		expect_line((struct span){row, 4}, 0, NULL);
+		expect_line((struct span){row, 4}, TEXT_LISTED, NULL);
+		text_add_line(&text, (struct span){row, 4}, 0);
+		assert_clean_line((struct span){text.data, text.len});
+		text_free(&text);
+	}
+}
+
+/* Wherever it is cut, what is left decodes to a beginning of the bytes. */
+static void test_cut(void **state)
+{
+	static const char row[] = "a\\\\x41\xff\xc3\xbc\\\xff\xf0\x9f\x98\x80\\\\\\z\\\\\\x";
+	struct text line = {0};
+	size_t before = 0;
+
+	(void)state;
+	text_add_line(&line, BYTES(row), 0);
+	for (size_t max = 0; max <= line.len; max++) {
+		struct span cut = text_cut((struct span){line.data, line.len}, max);
+		struct text back = {0};
+
+		assert_true(cut.len <= max && cut.len >= before);
+		before = cut.len;
+		clean_decode(&back, cut);
+		assert_memory_equal(back.data, row, back.len);
+		text_free(&back);
+	}
+	assert_int_equal(before, line.len);
+	text_free(&line);
 }
 
 static void test_visible(void **state)
@@ -254,11 +338,13 @@ static void test_basename(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_utf8),	   cmocka_unit_test(test_utf8_invalid),
-		cmocka_unit_test(test_utf8_pairs), cmocka_unit_test(test_visible),
-		cmocka_unit_test(test_columns),	   cmocka_unit_test(test_column_widths),
-		cmocka_unit_test(test_growth),	   cmocka_unit_test(test_time),
-		cmocka_unit_test(test_address),	   cmocka_unit_test(test_basename),
+		cmocka_unit_test(test_utf8),	      cmocka_unit_test(test_utf8_invalid),
+		cmocka_unit_test(test_utf8_pairs),    cmocka_unit_test(test_visible),
+		cmocka_unit_test(test_line),	      cmocka_unit_test(test_line_rows),
+		cmocka_unit_test(test_cut),	      cmocka_unit_test(test_columns),
+		cmocka_unit_test(test_column_widths), cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_time),	      cmocka_unit_test(test_address),
+		cmocka_unit_test(test_basename),
 	};
 
 	if (!setlocale(LC_ALL, "C.UTF-8"))

@@ -132,6 +132,7 @@ def initramfs(folder, program):
     machine.copy(tree, UNIT, "/etc/systemd/system/smtpsnoop.service")
     machine.modules(machine.kernel("6.1")[0], tree)
     for path, text in FILES.items():
+        os.makedirs(os.path.dirname(f"{tree}/{path}"), exist_ok=True)
         with open(f"{tree}/{path}", "w", encoding="ascii") as file:
             file.write(text)
     os.symlink("/usr/lib/systemd/systemd", f"{tree}/init")

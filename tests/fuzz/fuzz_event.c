@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * An event whose fields hold pieces of the input, in every format: each keeps its bound, CEF is one clean line with no more
+ * keys than the same event has with harmless words, and a JSON line is shortened or stays as it was.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "format.h"
+#include "json_shrink.h"
+#include "smtp_transaction.h"
+
+#define CEF_MAX	    7500U
+#define KEYS_MAX    44U /* with harmless words in every field */
+#define JOURNAL_MAX 49152U
+#define REPEAT_MAX  32U
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Cuts the input into pieces: a byte says how many follow, and how often they are repeated. */
+static char *piece(struct span *rest)
+{
+	size_t len = 0, times = 1;
+	struct text text = {0};
+
+	if (rest->len) {
+		len = (unsigned char)rest->data[0] & 0x3f;
+		times = (unsigned char)rest->data[0] >> 6 ? REPEAT_MAX : 1;
+		rest->data++;
+		rest->len--;
+	}
+	len = len < rest->len ? len : rest->len;
+	text_add(&text, (struct span){"", 0});
+	while (len && times--)
+		text_add(&text, (struct span){rest->data, strnlen(rest->data, len)});
+	rest->data += len;
+	rest->len -= len;
+	return text.data;
+}
+
+static struct sender *sender_of(struct span *rest)
+{
+	struct sender *sender = calloc(1, sizeof(*sender));
+	struct image *image = calloc(1, sizeof(*image));
+
+	sender->refs = image->refs = 1;
+	image->executable = piece(rest);
+	image->script = piece(rest);
+	image->directory = piece(rest);
+	image->args = piece(rest);
+	image->args_len = strlen(image->args) + 1;
+	sender->image = image;
+	sender->user = piece(rest);
+	sender->unit = piece(rest);
+	sender->container = piece(rest);
+	return sender;
+}
+
+static void add_transaction(struct event *event, struct span *rest)
+{
+	char *from = piece(rest), *to = piece(rest), *subject = piece(rest);
+	struct smtp_command command = {.argument = span_of(from)};
+	struct mail *mail = calloc(1, sizeof(*mail));
+
+	event->transaction = smtp_transaction_new(1, 0, 1);
+	smtp_transaction_set_from(event->transaction, &command);
+	command.argument = span_of(to);
+	for (size_t i = strlen(from) % 300; i < 300; i += 50)
+		smtp_transaction_add(event->transaction, &command);
+	text_add(&mail->text, span_of(subject));
+	mail->subject.len = (uint32_t)mail->text.len;
+	event->transaction->mail = mail;
+	free(from);
+	free(to);
+	free(subject);
+}
+
+static struct event *event_of(struct span rest)
+{
+	struct event *event = event_new(rest.len && rest.data[0] & 1 ? EVENT_ENCRYPTED : EVENT_MESSAGE);
+	char *helo;
+
+	event->has_flow = true;
+	event->verdict = VERDICT_ALERT;
+	event->senders[event->sender_count++] = sender_of(&rest);
+	event->session = calloc(1, sizeof(*event->session));
+	event->session->protocol = SMTP_PROTOCOL_ESMTP;
+	helo = piece(&rest);
+	event->session->helo_len = (uint16_t)strnlen(helo, SMTP_WORD_MAX);
+	memcpy(event->session->helo, helo, event->session->helo_len);
+	free(helo);
+	event->nearest = piece(&rest);
+	event->server_name = piece(&rest);
+	event->rules = calloc(1, sizeof(*event->rules));
+	event->rules[0] = (struct rule){piece(&rest), piece(&rest), piece(&rest), piece(&rest)};
+	event->rule_count = 1;
+	event->failed = UINT32_MAX;
+	if (event->action == EVENT_MESSAGE)
+		add_transaction(event, &rest);
+	return event;
+}
+
+/* Keys of a record, behind the header's seven fields: each ends with an '=' that is not escaped. */
+static size_t keys(const struct text *line)
+{
+	size_t count = 0, header = 7;
+
+	for (size_t i = 0; i < line->len; i++) {
+		unsigned char c = (unsigned char)line->data[i];
+
+		if (c < ' ' || c == 0x7f)
+			abort();
+		if (c == '\\')
+			i++;
+		if (header)
+			header -= c == '|';
+		else
+			count += c == '=';
+	}
+	return count;
+}
+
+static void check_cef(const struct event *event)
+{
+	struct text line = {0};
+
+	event_cef(&line, event);
+	if (line.len >= CEF_MAX || keys(&line) > KEYS_MAX)
+		abort();
+	text_free(&line);
+}
+
+static void check_journal(const struct event *event)
+{
+	struct text datagram = {0};
+
+	event_journal(&datagram, event);
+	if (datagram.len >= JOURNAL_MAX || datagram.data[datagram.len - 1] != '\n')
+		abort();
+	text_free(&datagram);
+}
+
+static void check_shrink(const struct event *event, size_t max)
+{
+	struct text line = {0};
+	size_t before;
+
+	event_json(&line, event);
+	before = line.len;
+	if (json_shrink(&line, max) ? line.len > max : line.len != before)
+		abort();
+	text_free(&line);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct event *event = event_of((struct span){(const char *)data, size});
+
+	check_cef(event);
+	check_journal(event);
+	check_shrink(event, 1000 + size % 16 * 400);
+	event_free(event);
+	return 0;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Events made shorter: they fit, say so, are still events, and nothing but strings and lists was touched. */
+#include <stdlib.h>
+
+#include "event_samples.h"
+
+#include <jansson.h>
+
+#include "json_shrink.h"
+
+static struct text line_of(const char *string)
+{
+	struct text line = {0};
+
+	text_add_string(&line, string);
+	return line;
+}
+
+static struct text hostile_line(void)
+{
+	struct event *event = hostile_event(EVENT_MESSAGE);
+	struct text line = {0};
+
+	event_json(&line, event);
+	event_free(event);
+	return line;
+}
+
+static json_t *parsed(const struct text *line)
+{
+	json_error_t error;
+	json_t *root = json_loadb(line->data, line->len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+
+	if (!root)
+		fail_msg("%s at %d in %.200s", error.text, error.position, line->data);
+	assert_null(memchr(line->data, '\n', line->len));
+	return root;
+}
+
+/* Same keys in the same order, same numbers; a string is the same or a beginning of it, a list likewise. */
+static void expect_shorter(json_t *before, json_t *after, size_t string_max, size_t list_max)
+{
+	assert_int_equal(json_typeof(before), json_typeof(after));
+	if (json_is_integer(before))
+		assert_int_equal(json_integer_value(before), json_integer_value(after));
+	if (json_is_string(before)) {
+		const char *a = json_string_value(before), *b = json_string_value(after);
+		size_t len = json_string_length(after);
+
+		assert_true(len <= string_max);
+		if (strcmp(a, b) == 0)
+			return;
+		assert_string_equal(b + len - 3, "...");
+		assert_int_equal(strncmp(a, b, len - 3), 0);
+	}
+	if (json_is_array(before)) {
+		assert_true(json_array_size(after) <= list_max);
+		assert_true(json_array_size(after) == list_max ||
+			    json_array_size(after) == json_array_size(before));
+		for (size_t i = 0; i < json_array_size(after); i++)
+			expect_shorter(json_array_get(before, i), json_array_get(after, i), string_max,
+				       list_max);
+	}
+	if (json_is_object(before)) {
+		void *b = json_object_iter(after);
+
+		for (void *a = json_object_iter(before); a; a = json_object_iter_next(before, a)) {
+			assert_non_null(b);
+			assert_string_equal(json_object_iter_key(a), json_object_iter_key(b));
+			expect_shorter(json_object_iter_value(a), json_object_iter_value(b), string_max,
+				       list_max);
+			b = json_object_iter_next(after, b);
+		}
+		assert_true(!b || strcmp(json_object_iter_key(b), "truncated") == 0);
+	}
+}
+
+static void expect_step(size_t max, size_t string_max, size_t list_max)
+{
+	struct text before = hostile_line(), after = hostile_line();
+	json_t *a, *b;
+
+	assert_true(json_shrink(&after, max));
+	assert_true(after.len <= max);
+	assert_int_equal(after.len, strlen(after.data));
+	a = parsed(&before);
+	b = parsed(&after);
+	expect_shorter(a, b, string_max, list_max);
+	assert_true(json_is_true(json_object_get(json_object_get(b, "smtpsnoop"), "truncated")));
+	text_add_string(&after, "\n");
+	keep(after.data);
+	json_decref(a);
+	json_decref(b);
+	text_free(&before);
+	text_free(&after);
+}
+
+/* The least that will do. */
+static void test_steps(void **state)
+{
+	struct text line = hostile_line();
+	size_t whole = line.len, first, second, third;
+
+	(void)state;
+	assert_true(json_shrink(&line, whole - 1));
+	first = line.len;
+	text_free(&line);
+	line = hostile_line();
+	assert_true(json_shrink(&line, first - 1));
+	second = line.len;
+	text_free(&line);
+	line = hostile_line();
+	assert_true(json_shrink(&line, second - 1));
+	third = line.len;
+	text_free(&line);
+	assert_true(third < second && second < first && first < whole);
+	expect_step(whole - 1, 1024, 64);
+	expect_step(first, 1024, 64);
+	expect_step(first - 1, 256, 16);
+	expect_step(second, 256, 16);
+	expect_step(second - 1, 64, 4);
+	expect_step(third, 64, 4);
+	line = hostile_line();
+	assert_false(json_shrink(&line, third - 1));
+	assert_int_equal(line.len, whole);
+	json_decref(parsed(&line));
+	text_free(&line);
+}
+
+static void test_fits(void **state)
+{
+	struct text line = hostile_line(), before = hostile_line();
+
+	(void)state;
+	assert_true(json_shrink(&line, line.len));
+	assert_int_equal(line.len, before.len);
+	assert_memory_equal(line.data, before.data, line.len);
+	text_free(&line);
+	text_free(&before);
+}
+
+/* Every action, by every bound: what it says of itself is so. */
+static void test_bounds(void **state)
+{
+	(void)state;
+	for (int action = EVENT_STARTED; action <= EVENT_STOPPED; action++) {
+		for (size_t max = 0; max < 20000; max += 997) {
+			struct event *event = hostile_event((enum event_action)action);
+			struct text line = {0};
+			size_t before;
+			json_t *root;
+
+			event_json(&line, event);
+			event_free(event);
+			before = line.len;
+			if (json_shrink(&line, max))
+				assert_true(line.len <= max);
+			else
+				assert_int_equal(line.len, before);
+			root = parsed(&line);
+			assert_int_equal(json_object_get(json_object_get(root, "smtpsnoop"), "truncated") !=
+						 NULL,
+					 line.len != before);
+			json_decref(root);
+			text_free(&line);
+		}
+	}
+}
+
+static void expect(const char *before, size_t max, const char *after)
+{
+	struct text line = line_of(before);
+
+	assert_int_equal(json_shrink(&line, max), after != NULL);
+	assert_string_equal(line.data, after ? after : before);
+	text_free(&line);
+}
+
+static char *row(const char *before, const char *unit, size_t count, const char *after)
+{
+	struct text text = {0};
+
+	text_add_string(&text, before);
+	while (count--)
+		text_add_string(&text, unit);
+	text_add_string(&text, after);
+	return text.data;
+}
+
+/* Strings are cut between two characters, and never in an escape. */
+static void test_cuts(void **state)
+{
+	static const struct {
+		const char *unit, *cut;
+		size_t kept;
+	} cases[] = {
+		{"a", "a", 61},
+		{"\xc3\xbc", "\xc3\xbc", 30},
+		{"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80", 15},
+		{"\\\\xff", "\\\\xff", 15},
+		{"\\u0000", "\\u0000", 61},
+		{"\\n", "\\n", 61},
+		{"\\\"", "\\\"", 61},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *before = row("{\"a\":\"", cases[i].unit, 700, "\",\"smtpsnoop\":{\"n\":1}}");
+		char *after = row("{\"a\":\"", cases[i].cut, cases[i].kept,
+				  "...\",\"smtpsnoop\":{\"n\":1,\"truncated\":true}}");
+
+		expect(before, strlen(after), after);
+		expect(before, strlen(after) - 1, NULL);
+		free(before);
+		free(after);
+	}
+}
+
+/* What is no event, or has what cannot be kept, stays as it was. */
+static void test_refused(void **state)
+{
+	char *deep = row("{\"a\":", "[", 1000, ""), *deeper = row(deep, "]", 1000, "}");
+
+	(void)state;
+	expect("[1,2,3,4,5,6,7,8,9]", 5, NULL);
+	expect("{\"a\":\"not closed", 5, NULL);
+	expect("{\"smtpsnoop\":1,\"a\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}", 30, NULL);
+	expect("{\"smtpsnoop\":{\"n\":18446744073709551615}}", 30, NULL);
+	expect(deeper, 100, NULL);
+	free(deep);
+	free(deeper);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_steps), cmocka_unit_test(test_fits),    cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_cuts),  cmocka_unit_test(test_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

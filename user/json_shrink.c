@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The line is read back into a tree: it is the long line alone that pays for it. What the schema fixes (names of
+ * a list, ids, hashes of 64 digits, times) is within the last step's 64 bytes, so that a shortened event is a
+ * valid one.
+ */
+#include "json_shrink.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#define DEPTH_MAX 64U /* of objects and lists within each other; an event's is below 10 */
+
+struct step {
+	size_t string_max; /* bytes */
+	size_t list_max;   /* items */
+};
+
+static const struct step steps[] = {{1024, 64}, {256, 16}, {64, 4}};
+
+/* False if there was no memory. */
+static bool shrink_string(json_t *string, size_t max)
+{
+	struct span whole = {json_string_value(string), json_string_length(string)}, part;
+	struct text shorter = {0};
+	bool good;
+
+	if (whole.len <= max)
+		return true;
+	part = text_cut(whole, max - 3);
+	text_add(&shorter, part);
+	text_add_string(&shorter, "...");
+	good = !shorter.failed && json_string_setn(string, shorter.data, shorter.len) == 0;
+	text_free(&shorter);
+	return good;
+}
+
+static bool shrink(json_t *value, const struct step *step, unsigned int depth)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	if (depth > DEPTH_MAX)
+		return false;
+	if (json_is_string(value))
+		return shrink_string(value, step->string_max);
+	while (json_is_array(value) && json_array_size(value) > step->list_max) {
+		if (json_array_remove(value, json_array_size(value) - 1))
+			return false;
+	}
+	json_array_foreach(value, i, item)
+	{
+		if (!shrink(item, step, depth + 1))
+			return false;
+	}
+	json_object_foreach(value, key, item)
+	{
+		if (!shrink(item, step, depth + 1))
+			return false;
+	}
+	return true;
+}
+
+/* Says in the event that it was shortened. */
+static bool mark(json_t *event)
+{
+	json_t *own = json_object_get(event, "smtpsnoop");
+
+	if (!own) {
+		own = json_object();
+		if (json_object_set_new(event, "smtpsnoop", own))
+			return false;
+	}
+	return json_object_set_new(own, "truncated", json_true()) == 0;
+}
+
+/* Replaces the line by what is shorter. */
+static bool take(struct text *line, const char *shorter)
+{
+	size_t len = strlen(shorter);
+
+	if (len >= line->size)
+		return false;
+	text_clear(line);
+	text_add(line, (struct span){shorter, len});
+	return true;
+}
+
+bool json_shrink(struct text *line, size_t max)
+{
+	json_t *event;
+	bool fits = line->len <= max, good;
+
+	if (fits)
+		return true;
+	event = json_loadb(line->data, line->len, JSON_ALLOW_NUL, NULL);
+	good = json_is_object(event) && mark(event);
+	for (size_t i = 0; good && !fits && i < sizeof(steps) / sizeof(steps[0]); i++) {
+		char *shorter;
+
+		if (!shrink(event, &steps[i], 0))
+			break;
+		shorter = json_dumps(event, JSON_COMPACT);
+		if (!shorter)
+			break;
+		fits = strlen(shorter) <= max && take(line, shorter);
+		free(shorter);
+	}
+	json_decref(event);
+	return fits;
+}

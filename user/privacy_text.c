@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: what a field holds as an address is one, whatever stands in it: only what is certainly a domain
+ * is told, so odd syntax may cost the domain, and never tells a local part. In free text an address is looked for at
+ * each '@': to the right the domain, to the left the local part, up to a byte that an address cannot have without
+ * quotes. A quoted string or a comment in front of the '@' belongs to it, and so does all that stands in one pair of angle
+ * brackets with it.
+ *
+ * Some bytes are in doubt: ' ` = | & may be of a local part (o'brien, bounce+bob=corp.example), and they may part it
+ * from what is in front (--to=bob, 'bob). They part where what is in front of them is empty or the name of a value;
+ * else they are of the local part. A doubt that is left hides more, not less.
+ *
+ * Each '@' looks back no further than the end of the one before, so that the time is linear.
+ */
+#include "privacy_text.h"
+
+#include <ctype.h>
+#include <strings.h>
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#define DOMAIN_MAX   253U  /* bytes told of a domain (RFC 1035, 2.3.4) */
+#define BRACKETS_MAX 1024U /* bytes between angle brackets that may be one path */
+#define HASH_BYTES   16U
+
+struct rewriting {
+	const struct privacy *privacy;
+	struct span text;
+	unsigned int kind;
+	const bool *marked; /* by byte, from the one before the text; NULL: none is */
+	struct text *out;
+	size_t end;  /* out->len may not exceed it */
+	bool full;   /* something did not fit: nothing more is added */
+	size_t told; /* bytes of the text that are dealt with */
+	struct text scratch;
+};
+
+/* ---- Bytes ---------------------------------------------------------------------------------- */
+
+static struct span part(struct span text, size_t from, size_t to)
+{
+	return (struct span){text.data + from, to - from};
+}
+
+static bool is_one_of(char c, const char *bytes)
+{
+	return c && strchr(bytes, c);
+}
+
+/* What an address cannot have without quotes. */
+static bool ends_word(char c, unsigned int kind)
+{
+	return (unsigned char)c <= ' ' || c == 0x7f || is_one_of(c, "<>()[],;:\"") ||
+	       (kind & PRIVACY_PATH && c == '/');
+}
+
+static bool is_doubtful(char c)
+{
+	return is_one_of(c, "'`=|&");
+}
+
+static bool is_name_byte(char c)
+{
+	return isalnum((unsigned char)c) || c == '-' || c == '_';
+}
+
+/* The length of the character of a domain at the front; 0: it is none. `literal`: within an address literal as well. */
+static size_t domain_char(struct span text, bool literal)
+{
+	unsigned char c = text.len ? (unsigned char)text.data[0] : 0;
+	uint32_t code = 0;
+
+	if (c >= 0x80)
+		return utf8_front(text, &code);
+	return isalnum(c) || is_one_of((char)c, literal ? ".-_:[]" : ".-_");
+}
+
+/* What stands behind an '@', as far as it can be a domain, without the dots at its end. */
+static struct span domain_of(struct span text, bool literal)
+{
+	struct span domain = {text.data, 0};
+	size_t len;
+
+	while ((len = domain_char(part(text, domain.len, text.len), literal)) &&
+	       domain.len + len <= DOMAIN_MAX)
+		domain.len += len;
+	while (domain.len && domain.data[domain.len - 1] == '.')
+		domain.len--;
+	return domain;
+}
+
+/* The same within text, where a colon or a bracket behind a domain is not of it. */
+static struct span domain_in_text(struct span text)
+{
+	struct span domain;
+
+	if (!text.len || text.data[0] != '[')
+		return domain_of(text, false);
+	domain = domain_of(text, true);
+	for (size_t i = 1; i < domain.len; i++) {
+		if (domain.data[i] == ']')
+			return part(domain, 0, i + 1);
+	}
+	return part(domain, 0, 0);
+}
+
+/* ---- One address ---------------------------------------------------------------------------- */
+
+/* The length of a quoted string, a comment (they nest) or a quoted pair at the front, of a byte else; 0: it is not closed. */
+static size_t unit_len(struct span text)
+{
+	char open = text.data[0], close = open == '(' ? ')' : '"';
+	size_t depth = 1;
+
+	if (open == '\\')
+		return text.len > 1 ? 2 : 1;
+	if (open != '"' && open != '(')
+		return 1;
+	for (size_t i = 1; i < text.len; i++) {
+		if (text.data[i] == '\\')
+			i++;
+		else if (text.data[i] == close && --depth == 0)
+			return i + 1;
+		else if (text.data[i] == '(' && open == '(')
+			depth++;
+	}
+	return 0;
+}
+
+/* Where the last '@' stands that is not quoted; address.len: there is none, or what is not closed may hold another. */
+static size_t last_at(struct span address)
+{
+	size_t at = address.len, len;
+
+	for (size_t i = 0; i < address.len; i += len) {
+		len = unit_len(part(address, i, address.len));
+		if (!len)
+			return address.len;
+		if (address.data[i] == '@')
+			at = i;
+	}
+	return at;
+}
+
+/* Without blanks and brackets around it, and without a source route "@a,@b:" (RFC 5321, appendix C). */
+static struct span bare(struct span address)
+{
+	bool literal = false;
+
+	while (address.len && ((unsigned char)address.data[0] <= ' ' || is_one_of(address.data[0], "<>")))
+		address = part(address, 1, address.len);
+	while (address.len && ((unsigned char)address.data[address.len - 1] <= ' ' ||
+			       is_one_of(address.data[address.len - 1], "<>")))
+		address.len--;
+	for (size_t i = 0; address.len && address.data[0] == '@' && i + 1 < address.len; i++) {
+		literal = address.data[i] == '[' || (literal && address.data[i] != ']');
+		if (address.data[i] == ':' && !literal)
+			return part(address, i + 1, address.len);
+	}
+	return address;
+}
+
+static void add_hash(struct text *out, const struct privacy *privacy, struct span address)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	struct text lower = {0};
+
+	text_add(&lower, address);
+	for (size_t i = 0; i < lower.len; i++) {
+		if (lower.data[i] >= 'A' && lower.data[i] <= 'Z')
+			lower.data[i] = (char)(lower.data[i] - 'A' + 'a');
+	}
+	if (lower.failed || !HMAC(EVP_sha256(), privacy->key, sizeof(privacy->key),
+				  (const unsigned char *)lower.data, lower.len, digest, NULL)) {
+		out->failed = true;
+	} else {
+		text_add_string(out, "hmac-sha256:");
+		for (size_t i = 0; i < HASH_BYTES; i++)
+			text_add_format(out, "%02x", digest[i]);
+	}
+	text_free(&lower);
+}
+
+void privacy_address(struct text *out, const struct privacy *privacy, struct span address)
+{
+	struct span domain;
+	size_t at;
+
+	if (privacy->addresses == PRIVACY_FULL) {
+		text_add(out, address);
+		return;
+	}
+	address = bare(address);
+	if (!address.len)
+		return;
+	at = last_at(address);
+	domain = at < address.len ? domain_of(part(address, at + 1, address.len), true)
+				  : part(address, at, at);
+	if (privacy->addresses == PRIVACY_HASH) {
+		add_hash(out, privacy, domain.len ? part(address, 0, at + 1 + domain.len) : address);
+	} else {
+		text_add_string(out, "@");
+		text_add(out, domain);
+	}
+}
+
+void privacy_name(struct text *out, const struct privacy *privacy, struct span name)
+{
+	size_t before = out->len;
+
+	privacy_address(out, privacy, name);
+	if (privacy->addresses == PRIVACY_DOMAIN && out->len == before + 1)
+		out->data[--out->len] = '\0';
+}
+
+/* ---- Where an address begins ---------------------------------------------------------------- */
+
+/* The length of an '@' at this place, in one of its forms; 0: there is none. */
+static size_t at_len(const struct rewriting *rewriting, size_t at)
+{
+	struct span rest = part(rewriting->text, at, rewriting->text.len);
+
+	if (rest.data[0] == '@')
+		return 1;
+	if (!(rewriting->kind & PRIVACY_ENCODED) || rest.len < 4 ||
+	    (memcmp(rest.data, "+40", 3) != 0 && memcmp(rest.data, "%40", 3) != 0))
+		return 0;
+	return domain_char(part(rest, 3, rest.len), false) ? 3 : 0;
+}
+
+/* Where the quoted string or comment begins that ends before `end`; `end`: it has no beginning behind `low`. */
+static size_t quoted_start(struct span text, size_t low, size_t end)
+{
+	char open = text.data[end - 1] == '"' ? '"' : '(';
+
+	for (size_t i = end - 1; i > low; i--) {
+		if (text.data[i - 1] == open && !(i - 1 > low && text.data[i - 2] == '\\'))
+			return i - 1;
+	}
+	return end;
+}
+
+/* Where the run of bytes begins that may be a local part before `end`. */
+static size_t run_start(const struct rewriting *rewriting, size_t low, size_t end)
+{
+	struct span text = rewriting->text;
+	size_t at = end;
+
+	while (at > low) {
+		bool joined = at == end || text.data[at] == '.';
+		size_t start = at;
+
+		if (joined && is_one_of(text.data[at - 1], "\")"))
+			start = quoted_start(text, low, at);
+		else if (!ends_word(text.data[at - 1], rewriting->kind))
+			start = at - 1;
+		if (start == at)
+			break;
+		at = start;
+	}
+	return at;
+}
+
+/* A name that values of addresses go by. */
+static bool is_known_name(struct span name)
+{
+	static const char *const names[] = {"to",	"cc",	      "bcc",	     "from",
+					    "sender",	"recipient",  "recipients",  "rcpt",
+					    "rcpt_to",	"rcpt-to",    "mail_from",   "mail-from",
+					    "mail",	"mailto",     "email",	     "e-mail",
+					    "user",	"username",   "login",	     "auth",
+					    "orcpt",	"reply_to",   "reply-to",    "replyto",
+					    "address",	"addr",	      "smtp_to",     "smtp_from",
+					    "email_to", "email_from", "return_path", "return-path",
+					    "admin"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (name.len == strlen(names[i]) && strncasecmp(name.data, names[i], name.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether what stands before a '=' is the name of a value, and no part of the address behind it: bounce addresses
+ * have other addresses in them (prvs=tag=bob, list-bob=corp.example), which have a dot or another '='.
+ */
+static bool is_value_name(struct span name, struct span value, bool first)
+{
+	size_t len = 0;
+
+	if (name.len && name.data[0] == '?')
+		name = part(name, 1, name.len);
+	for (size_t i = 0; i < name.len; i++) {
+		if (!is_name_byte(name.data[i]) && !(first && name.data[0] == '-' && name.data[i] == '.'))
+			return false;
+	}
+	if (!name.len || (first && name.data[0] == '-') || is_known_name(name))
+		return true;
+	while (len < value.len && !is_doubtful(value.data[len])) {
+		if (value.data[len] == '.' || value.data[len] == '+')
+			return false;
+		len++;
+	}
+	return isalpha((unsigned char)name.data[0]) && (len == value.len || value.data[len] != '=');
+}
+
+/* Where the local part begins within a run that ends before `end`. */
+static size_t local_start(const struct rewriting *rewriting, size_t run, size_t end)
+{
+	struct span text = rewriting->text;
+	bool value = false;
+
+	for (size_t i = run, first = run; i < end && !ends_word(text.data[i], 0);
+	     i++) { /* else it is quoted */
+		struct span before = part(text, run, i);
+		char c = text.data[i];
+
+		if (!is_doubtful(c))
+			continue;
+		if (before.len && !(c == '&' && value) &&
+		    !(c == '=' && is_value_name(before, part(text, i + 1, end), run == first)))
+			break;
+		value = c == '=';
+		run = i + 1;
+	}
+	return run;
+}
+
+static bool is_path(struct span text)
+{
+	while (text.len && is_one_of(text.data[0], ".~"))
+		text = part(text, 1, text.len);
+	return text.len && text.data[0] == '/' && !memchr(text.data, '=', text.len);
+}
+
+/* What is in front of the address in an argument: "-f", as sendmail has it, or a folder. */
+static size_t argument_start(const struct rewriting *rewriting, size_t start, size_t end)
+{
+	struct span text = rewriting->text;
+
+	if (!(rewriting->kind & PRIVACY_ARGUMENT))
+		return start;
+	if (start == 0 && end > 2 && text.data[0] == '-' && is_one_of(text.data[1], "fr"))
+		return 2;
+	if (is_path(part(text, start, end))) {
+		for (size_t i = start; i < end && !ends_word(text.data[i], 0); i++)
+			start = text.data[i] == '/' ? i + 1 : start;
+	}
+	return start;
+}
+
+/* ---- Free text ------------------------------------------------------------------------------ */
+
+/* Adds text as it is, up to what fits. */
+static void add_bytes(struct rewriting *rewriting, struct span text)
+{
+	size_t room = rewriting->end - rewriting->out->len;
+
+	if (rewriting->full)
+		return;
+	if (text.len > room) {
+		rewriting->full = true;
+		text.len = room;
+		while (text.len && ((unsigned char)text.data[text.len] & 0xc0) == 0x80)
+			text.len--;
+	}
+	text_add(rewriting->out, text);
+}
+
+/* Bytes from `from` on that are marked, or not, as the first of them. */
+static size_t same_mark(const struct rewriting *rewriting, size_t from, size_t to)
+{
+	size_t at = from;
+
+	while (at < to && rewriting->marked[at + 1] == rewriting->marked[from + 1])
+		at++;
+	return at - from;
+}
+
+/* What is no address. */
+static void add_plain(struct rewriting *rewriting, size_t from, size_t to)
+{
+	if (!rewriting->marked)
+		add_bytes(rewriting, part(rewriting->text, from, to));
+	while (rewriting->marked && from < to) {
+		size_t len = same_mark(rewriting, from, to);
+
+		if (!rewriting->marked[from + 1])
+			add_bytes(rewriting, part(rewriting->text, from, from + len));
+		else if (!rewriting->marked[from])
+			add_bytes(rewriting, span_of(PRIVACY_HIDDEN));
+		from += len;
+	}
+}
+
+static void add_address(struct rewriting *rewriting, struct span address)
+{
+	struct text made = {0};
+
+	privacy_address(&made, rewriting->privacy, address);
+	rewriting->out->failed = rewriting->out->failed || made.failed;
+	if (made.len > rewriting->end - rewriting->out->len)
+		rewriting->full = true;
+	if (!rewriting->full && made.len)
+		text_add(rewriting->out, (struct span){made.data, made.len});
+	text_free(&made);
+}
+
+/* Undoes xtext or percent-encoding, of which `mark` is the first byte. */
+static void decode(struct text *out, struct span text, char mark)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.data[i];
+
+		if (c == mark && i + 2 < text.len && hex_value(text.data[i + 1]) >= 0 &&
+		    hex_value(text.data[i + 2]) >= 0) {
+			c = (char)(hex_value(text.data[i + 1]) << 4 | hex_value(text.data[i + 2]));
+			i += 2;
+		}
+		text_add(out, (struct span){&c, 1});
+	}
+}
+
+static void add_encoded(struct rewriting *rewriting, struct span address, char mark)
+{
+	text_clear(&rewriting->scratch);
+	decode(&rewriting->scratch, address, mark);
+	rewriting->out->failed = rewriting->out->failed || rewriting->scratch.failed;
+	if (!rewriting->scratch.failed)
+		add_address(rewriting, (struct span){rewriting->scratch.data, rewriting->scratch.len});
+}
+
+/* The address between two places. `mark`: of its encoding, NUL: it is in none. */
+static void tell(struct rewriting *rewriting, size_t start, size_t end, char mark)
+{
+	struct span address = part(rewriting->text, start, end);
+
+	if (rewriting->marked && rewriting->marked[start + 1] &&
+	    same_mark(rewriting, start, end) == end - start)
+		add_plain(rewriting, start, end);
+	else if (mark)
+		add_encoded(rewriting, address, mark);
+	else
+		add_address(rewriting, address);
+}
+
+/* The last label begins with a digit, and it is no address of IPv4. */
+static bool is_version(struct span domain)
+{
+	size_t labels = 1, label = 0;
+	bool numbers = true;
+
+	for (size_t i = 0; i < domain.len; i++) {
+		if (domain.data[i] == '.') {
+			labels++;
+			label = i + 1;
+		} else {
+			numbers = numbers && isdigit((unsigned char)domain.data[i]);
+		}
+	}
+	return label < domain.len && isdigit((unsigned char)domain.data[label]) && !(numbers && labels == 4);
+}
+
+/* "<...>" at this place, with an '@' in it: one path, whatever stands in it. Its length; 0: it is none. */
+static size_t path_len(struct span text, size_t at)
+{
+	size_t end = at + 1, len = text.len < at + BRACKETS_MAX ? text.len : at + BRACKETS_MAX;
+	bool any = false;
+
+	while (end < len && !is_one_of(text.data[end], "<>")) {
+		any = any || text.data[end] == '@';
+		end++;
+	}
+	return any && end < len && text.data[end] == '>' ? end + 1 - at : 0;
+}
+
+/* A quoted string at this place, with an '@' right behind it: where that stands; 0: it is none. */
+static size_t behind_quoted(const struct rewriting *rewriting, size_t at)
+{
+	struct span text = rewriting->text;
+	size_t len = text.len < at + BRACKETS_MAX ? text.len : at + BRACKETS_MAX;
+	size_t quoted = unit_len(part(text, at, len)), end = at + quoted;
+
+	return quoted && end < text.len && at_len(rewriting, end) ? end : 0;
+}
+
+/*
+ * The address whose first '@' is at `at`. `from`: the same, or where the quoted string in front of it begins. Returns where
+ * to go on; nothing before it is looked at again.
+ */
+static size_t take_address(struct rewriting *rewriting, size_t low, size_t from, size_t at)
+{
+	struct span text = rewriting->text, domain;
+	size_t len = at_len(rewriting, at), end = at + len, last = at, more, start;
+	bool literal = len == 1;
+
+	while (end < text.len && !ends_word(text.data[end], rewriting->kind) &&
+	       !is_doubtful(text.data[end])) {
+		more = at_len(rewriting, end);
+		last = more ? end : last;
+		len = more ? more : len;
+		literal = literal || more == 1;
+		end += more ? more : 1;
+	}
+	domain = domain_in_text(part(text, last + len, text.len));
+	start = run_start(rewriting, low, from);
+	start = argument_start(rewriting, local_start(rewriting, start, at), at);
+	if (start == last || (rewriting->kind & PRIVACY_PATH && is_version(domain)))
+		return end;
+	add_plain(rewriting, rewriting->told, start);
+	if (literal)
+		end = last + len + domain.len;
+	tell(rewriting, start, end, literal ? '\0' : text.data[last]);
+	rewriting->told = end;
+	return end;
+}
+
+/*
+ * Where that begins in a text that was cut which may be of a local part: the word at its end, and everything from the
+ * first quote or comment on, which may be another word of it, and from a '<' on that is not closed.
+ */
+static size_t cut_start(struct span text, size_t low)
+{
+	size_t end = text.len;
+	bool closed = false;
+
+	for (size_t at = text.len; at > low; at--) {
+		char c = text.data[at - 1];
+
+		closed = closed || c == '>';
+		if (c == '"' || c == '(' || (c == '<' && !closed))
+			end = at - 1;
+	}
+	while (end > low && !ends_word(text.data[end - 1], 0))
+		end--;
+	return end;
+}
+
+/* What is left of the text. */
+static void add_rest(struct rewriting *rewriting)
+{
+	struct span text = rewriting->text;
+
+	add_plain(rewriting, rewriting->told,
+		  rewriting->kind & PRIVACY_CUT ? cut_start(text, rewriting->told) : text.len);
+}
+
+static void rewrite(struct rewriting *rewriting)
+{
+	struct span text = rewriting->text;
+	size_t low = 0, at = 0, len, end;
+
+	if (rewriting->kind & PRIVACY_ARGUMENT && is_path(text))
+		rewriting->kind |= PRIVACY_PATH;
+	while (at < text.len) {
+		if (text.data[at] == '<' && (len = path_len(text, at))) {
+			add_plain(rewriting, rewriting->told, at + 1);
+			tell(rewriting, at + 1, at + len - 1, '\0');
+			rewriting->told = at + len - 1;
+			low = at += len;
+		} else if (text.data[at] == '"' && (end = behind_quoted(rewriting, at))) {
+			low = at = take_address(rewriting, low, at, end);
+		} else if (at_len(rewriting, at)) {
+			low = at = take_address(rewriting, low, at, at);
+		} else {
+			at++;
+		}
+	}
+	add_rest(rewriting);
+	text_free(&rewriting->scratch);
+}
+
+static void take_text(struct rewriting *rewriting)
+{
+	if (rewriting->privacy->addresses == PRIVACY_FULL)
+		add_plain(rewriting, 0, rewriting->text.len);
+	else
+		rewrite(rewriting);
+}
+
+void privacy_text(struct text *out, const struct privacy *privacy, struct span text, unsigned int kind,
+		  size_t limit)
+{
+	struct rewriting rewriting = {.privacy = privacy, .text = text, .kind = kind, .out = out};
+
+	rewriting.end = limit < SIZE_MAX - out->len ? out->len + limit : SIZE_MAX;
+	take_text(&rewriting);
+}
+
+void privacy_marked_text(struct text *out, const struct privacy *privacy, struct span text, unsigned int kind,
+			 const bool *marked)
+{
+	struct rewriting rewriting = {.privacy = privacy,
+				      .text = text,
+				      .kind = kind,
+				      .out = out,
+				      .marked = marked,
+				      .end = SIZE_MAX};
+
+	take_text(&rewriting);
+}
+
+bool privacy_may_hold_address(struct span text, unsigned int kind)
+{
+	if (!text.len)
+		return false;
+	return kind & PRIVACY_CUT || memchr(text.data, '@', text.len) ||
+	       (kind & PRIVACY_ENCODED &&
+		(memmem(text.data, text.len, "+40", 3) || memmem(text.data, text.len, "%40", 3)));
+}
+
+/* ---- Parameters of a MAIL ------------------------------------------------------------------- */
+
+static bool begins_with(struct span text, const char *keyword)
+{
+	size_t len = strlen(keyword);
+
+	return text.len >= len && strncasecmp(text.data, keyword, len) == 0;
+}
+
+/* Whether the whole value is an address; the length of what is in front of it. */
+static size_t value_start(struct span word)
+{
+	const char *type;
+
+	if (begins_with(word, "AUTH="))
+		return 5;
+	if (!begins_with(word, "ORCPT="))
+		return 0;
+	type = memchr(word.data, ';', word.len);
+	return type ? (size_t)(type - word.data) + 1 : 6;
+}
+
+/* "<>" of an AUTH= is nobody. */
+static void add_value(struct text *out, const struct privacy *privacy, struct span value)
+{
+	struct text decoded = {0};
+
+	decode(&decoded, value, '+');
+	if (span_equal(value, span_of("<>")))
+		text_add(out, value);
+	else if (decoded.len)
+		privacy_address(out, privacy, (struct span){decoded.data, decoded.len});
+	out->failed = out->failed || decoded.failed;
+	text_free(&decoded);
+}
+
+/* The word at the front: up to a blank that is not quoted. */
+static struct span parameter(struct span text)
+{
+	size_t len = 0, unit;
+
+	while (len < text.len && (unsigned char)text.data[len] > ' ') {
+		unit = text.data[len] == '"' ? unit_len(part(text, len, text.len)) : 1;
+		len = unit ? len + unit : text.len;
+	}
+	return part(text, 0, len);
+}
+
+void privacy_parameters(struct text *out, const struct privacy *privacy, struct span parameters)
+{
+	size_t told = 0, at = 0;
+
+	while (at < parameters.len && privacy->addresses != PRIVACY_FULL) {
+		struct span word = parameter(part(parameters, at, parameters.len));
+		size_t start = value_start(word);
+
+		if (start) {
+			privacy_text(out, privacy, part(parameters, told, at + start), PRIVACY_ENCODED,
+				     SIZE_MAX);
+			add_value(out, privacy, part(word, start, word.len));
+			told = at + word.len;
+		}
+		at += word.len ? word.len : 1;
+	}
+	privacy_text(out, privacy, part(parameters, told, parameters.len), PRIVACY_ENCODED, SIZE_MAX);
+}
