@@ -92,7 +92,9 @@ class Daemon:
         self.process.send_signal(signal.SIGHUP)
         if not wait:
             return []
-        wait_for(lambda: len(self.manager.times("READY=1")) > before, 10 * SLOW, "READY=1 after SIGHUP")
+        wait_for(lambda: len(self.manager.times("READY=1")) > before, 10 * SLOW,
+                 lambda: f"READY=1 after SIGHUP: {self.process.poll()} {before} {self.errors} "
+                         f"{[(s, l) for s, l in self.manager.told if not l.startswith(('WATCHDOG', 'STATUS'))]}")
         time.sleep(0.05)  # standard error comes another way
         return self.said(since=began)
 
