@@ -32,14 +32,22 @@ class Manager:
         self.path, self.told = path, []
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(path)
-        clean_up(case, self.socket.close)
-        threading.Thread(target=self.read, daemon=True).start()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        clean_up(case, self.close)
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)  # the reader wakes up, before its descriptor's number is another's
+        self.reader.join(5)
+        self.socket.close()
 
     def read(self):
         while True:
             try:
                 text = self.socket.recv(4096).decode()
             except OSError:
+                return
+            if not text:
                 return
             self.told.append((time.monotonic(), text))
 
@@ -248,14 +256,17 @@ exec /lib/systemd/systemd-journald
 """
 
     def __init__(self, case, folder):
-        self.work = tempfile.mkdtemp(prefix="journal-", dir=folder)
+        self.case, self.work = case, tempfile.mkdtemp(prefix="journal-", dir=folder)
         self.socket = os.path.join(self.work, "socket", "socket")
         for name in ("socket", "log"):
             os.mkdir(os.path.join(self.work, name))
+        self.start()
+
+    def start(self):
         self.process = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", self.SCRIPT, "sh",
                                          self.work], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
-        clean_up(case, end_process, self.process)
+        clean_up(self.case, end_process, self.process)
         wait_for(lambda: os.path.exists(self.socket) or self.process.poll() is not None, 10, "journald's socket")
 
     def entries(self, *match):

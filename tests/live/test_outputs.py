@@ -8,6 +8,7 @@ less than once. Over UDP no more may be missing than the output has told failure
 """
 
 import collections
+import hashlib
 import json
 import os
 import re
@@ -634,7 +635,7 @@ class Reload(Room):
         time.sleep(1.2)
         self.assertEqual(set(metrics.outputs("events_total")), {"reference"})
         with open(self.daemon.path, "rb") as file:
-            current = __import__("hashlib").sha256(file.read()).hexdigest()
+            current = hashlib.sha256(file.read()).hexdigest()
         self.daemon.stop()
         everything = [record for record in records(self.reference) if self.traffic.arrived.mark in record]
         for path, part in ((first, everything[:40]), (second, everything[40:80])):
@@ -710,6 +711,444 @@ class Reload(Room):
 
 for _name in [name for name in vars(Room) if name.startswith("test_")]:
     setattr(Reload, _name, None)
+
+
+# ---- Metrics --------------------------------------------------------------------------------------
+
+
+class MetricsPage(Bench):
+    """What Prometheus reads."""
+
+    CLIENT = """
+import ctypes, sys
+import client
+port, marker, recipients = int(sys.argv[1]), sys.argv[2].encode(), sys.argv[3:]
+ctypes.CDLL(None).prctl(15, marker[:15], 0, 0, 0)
+for recipient in recipients:
+    session = client.Session(port, helo=marker)
+    session.mail(marker + b"@example.org", [recipient, marker + b'"\\\\\\n@example.net'],
+                 b"Subject: " + marker + b"\\r\\n\\r\\n" + marker + b"\\r\\n")
+    session.quit()
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.metrics, self.file, self.page = Metrics(free_port()), self.path("events.json"), self.path("smtpsnoop.prom")
+        self.daemon = Daemon(self, self.work, {
+            "outputs": [json_file(self.file, 'file'), {"type": "stdout"}], "heartbeat": "1s",
+            "metrics": {"listen": f"127.0.0.1:{self.metrics.port}", "textfile": self.page},
+            "exclusions": [{"name": 'quote " slash \\ known', "accept_forgeable": True,
+                            "mail": {"sender": "known@example.org"}}]})
+        wait_for(self.metrics.text, 3 * SLOW, "the first page")
+
+    def promtool(self, text):
+        done = subprocess.run(["promtool", "check", "metrics"], input=text.encode(), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=30)
+        self.assertEqual((done.returncode, done.stdout), (0, b""))
+
+    def test_what_it_says(self):
+        server, marker, recipients = Server(self), "mArKeR" + os.urandom(4).hex(), [unique() for _ in range(5)]
+        self.run_program("client_program.py", self.CLIENT, server.port, marker, *recipients)
+        traffic = Traffic(self, self.file)
+        traffic.round(20, "known@example.org")
+        before = time.monotonic()
+        wait_for(lambda: get(self.own(), "smtpsnoop_sessions_total", 0) >= 25, 5 * SLOW, "25 sessions in the metrics", 0.3)
+        self.promtool(self.metrics.text())
+        time.sleep(1.2)
+        self.daemon.stop()
+        with open(self.page, encoding="utf-8") as file:
+            last = file.read()
+        self.promtool(last)
+        everything = events(self.file)
+        self.assertIn(marker, json.dumps(everything))
+        for text in (last, *self.pages):
+            self.assertNotIn(marker[:15].lower(), text.lower())
+            for secret in (*recipients, "example.org", "example.net", "smtp-source", "/usr"):
+                self.assertNotIn(secret, text)
+        self.assertLess(time.monotonic() - before, 60)
+        # the last page is at most a second older than the end, and nothing was sent in that second
+        values = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in last.splitlines() if line[0] != "#"}
+        stats = get(everything[-1], "smtpsnoop.stats")
+        others = [event for event in everything[-2000:]  # whose mail may have come in that second
+                  if get(event, "destination.port", server.port) not in (server.port, traffic.sink.port)]
+        for name, value in (("messages_total{verdict=\"alert\"}", stats["messages"] - stats["excluded"]),
+                            ("messages_total{verdict=\"excluded\"}", stats["excluded"]),
+                            ("alerts_total", stats["alerts"]), ("recipients_total", stats["recipients"]),
+                            ("message_bytes_total", stats["bytes"]), ("sessions_total", stats["sessions"]),
+                            ('excluded_messages_total{exclusion="quote \\" slash \\\\ known"}', 20),
+                            ("event_latency_seconds_count", stats["messages"]),
+                            ('output_lost_events_total{output="file"}', 0), ('output_up{output="stdout"}', 1)):
+            self.assertLessEqual(values["smtpsnoop_" + name], value, name)
+            if not others:
+                self.assertEqual(values["smtpsnoop_" + name], value, name)
+        sequences = [get(event, "smtpsnoop.sequence") for event in everything if action(event) == "status"]
+        self.assertLessEqual(abs(values["smtpsnoop_heartbeat_sequence"] - len(sequences)), 1)
+        if not others:
+            self.assertLessEqual(abs(values['smtpsnoop_output_events_total{output="file"}'] - len(everything)), 3)
+
+    pages = ()
+
+    def own(self):
+        text = self.metrics.text()
+        self.pages = (*self.pages, text)
+        return {line.split(" ")[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line[0] != "#"}
+
+    def request(self, method, path, body=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.metrics.port}{path}", data=body, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers, error.read()
+
+    def test_methods_and_paths(self):
+        status, headers, body = self.request("GET", "/metrics")
+        self.assertEqual(status, 200)
+        self.assertTrue(headers["Content-Type"].startswith("text/plain; version=0.0.4"))
+        self.assertIn(b"smtpsnoop_build_info", body)
+        status, headers, body = self.request("HEAD", "/metrics")
+        self.assertEqual((status, body), (200, b""))
+        self.assertGreater(int(headers["Content-Length"]), 1000)
+        for path in ("/", "/metrics/", "/metrics/../etc/passwd", "//metrics", "/metric", "/%2e/metrics", "/metrics%20"):
+            with self.subTest(path=path):
+                self.assertEqual(self.request("GET", path)[0], 404)
+        for method, body in (("POST", b"x" * 100_000), ("PUT", b"x"), ("DELETE", None), ("OPTIONS", None)):
+            with self.subTest(method=method):
+                self.assertEqual(self.request(method, "/metrics", body)[0], 405)
+        self.daemon.stop()
+        self.assertEqual(len(self.daemon.errors), 1, self.daemon.errors)
+
+    def hold_on(self, *said):
+        for text in said:
+            sock = socket.create_connection(("127.0.0.1", self.metrics.port))
+            self.addCleanup(sock.close)
+            sock.sendall(text)
+            yield sock
+
+    def answered(self, limit_s):
+        """Asks until there is an answer; the seconds that took."""
+        began = time.monotonic()
+
+        def ask():
+            try:
+                return self.metrics.text(limit_s)
+            except OSError:
+                return ""
+        self.assertIn("smtpsnoop_build_info", wait_for(ask, limit_s, "an answer", 0.5))
+        return time.monotonic() - began
+
+    def test_clients_that_hold_on(self):
+        """30 of them, who say nothing, half a request, or a byte a second, and some who say nonsense: others wait no
+        longer than they may stay, and the capture does not wait at all."""
+        server, recipient = Server(self), unique()
+        dripping = b"GET /metrics HTTP/1.1\r\nX: "
+        held = [*self.hold_on(*((b"", b"GET /metr", dripping) * 10), b"\x00\xff\r\n\r\n" * 100,
+                              b"GET /metrics HTTP/1.1\r\nA: " + b"b" * 60000, b"GET /metrics HTTP/9\r\n\r\n")]
+        end = threading.Event()
+
+        def drip():
+            while not end.wait(1):
+                for sock in held[2:30:3]:
+                    try:
+                        sock.send(b"a")
+                    except OSError:
+                        pass
+        threading.Thread(target=drip, daemon=True).start()
+        self.addCleanup(end.set)
+        self.run_program("client_program.py", self.CLIENT, server.port, "x", recipient)
+        wait_for(lambda: recipient.encode() in open(self.file, "rb").read(), 1.5 * SLOW, "the event of a mail meanwhile")
+        note(f"metrics with {len(held)} clients that hold on: {self.answered(12 * SLOW):.1f} s to an answer")
+        self.assertLess(self.daemon.stop(), 3)
+
+
+# ---- Beginning, end, and the service manager ------------------------------------------------------
+
+
+class Life(Bench):
+    def start(self, config, *options, **keywords):
+        return Daemon(self, self.work, config, *options, **keywords)
+
+    def test_what_the_manager_is_told(self):
+        daemon = self.start({"outputs": [json_file(self.path("events.json"), "file")]})
+        time.sleep(4.5)
+        daemon.hup()
+        daemon.stop()
+        told = daemon.manager.lines()
+        times = daemon.manager.times("WATCHDOG=1")
+        gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+        self.assertGreaterEqual(len(times), 4)
+        self.assertLess(max(gaps), 2 * SLOW)
+        self.assertTrue([line for line in told if line.startswith("STATUS=") and "0 of 1 outputs fail" in line], told)
+        states = [line for line in told if line in ("READY=1", "RELOADING=1", "STOPPING=1")]
+        self.assertEqual(states, ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"])
+        self.assertTrue([line for line in told if re.fullmatch(r"MONOTONIC_USEC=\d+", line)])
+
+    def refused(self, config, *words, **keywords):
+        daemon = self.start(config, ready=False, **keywords)
+        daemon.process.wait(20 * SLOW)
+        daemon.reader.join(5)
+        text = "".join(line + "\n" for _, line in daemon.errors)
+        self.assertEqual(daemon.process.returncode, 1, text)
+        self.assert_one_line(text.encode(), *words)
+
+    def test_one_on_a_host(self):
+        config = {"outputs": [json_file(self.path("events.json"), "file")]}
+        first = self.start(config)
+        self.refused({"outputs": [json_file(self.path("other.json"), "file")]}, str(first.pid), "another daemon",
+                     runtime=self.copy_runtime(first))
+        self.assertFalse(os.path.exists(self.path("other.json")))
+        first.process.kill()
+        first.process.wait(10)
+        again = self.start(config, runtime=self.copy_runtime(first))
+        again.stop()
+        with open(self.path("events.json"), encoding="utf-8") as file:
+            self.assertEqual([action(json.loads(line)) for line in file], ["started", "started", "stopped"])
+
+    def copy_runtime(self, daemon):
+        """The same runtime folder, by another name: its notify socket is taken."""
+        folder = tempfile.mkdtemp(dir=self.work)
+        subprocess.run(["ln", os.path.join(daemon.runtime, "smtpsnoop.pid"), folder], check=True)
+        return folder
+
+    def test_paths_that_are_none(self):
+        os.mkfifo(self.path("fifo"))
+        os.mkdir(self.path("folder"))
+        os.symlink(self.path("loop"), self.path("loop"))
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(self.path("socket"))
+        for path in (self.path("fifo"), self.path("folder"), self.path("missing", "x.json"), "/proc/x.json",
+                     "/sys/kernel/x.json", "/dev/null", "/dev/full", self.path("loop"), self.path("socket"),
+                     self.path("n" * 260)):
+            with self.subTest(path=path):
+                self.refused({"outputs": [json_file(self.path("good.json"), "good"), json_file(path, "bad")]}, "bad", path[:150])
+        taken = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(taken.close)
+        self.refused({"metrics": {"listen": f"127.0.0.1:{taken.getsockname()[1]}"}}, "metrics.listen", "in use")
+
+    def test_end_with_every_output_down(self):
+        """It ends within 7 s, and tells for each output what could not be written."""
+        never = socket.socket()  # takes a connection or two, and no more: others hang
+        self.addCleanup(never.close)
+        never.bind(("127.0.0.1", 0))
+        never.listen(0)
+        fill = [socket.socket() for _ in range(3)]
+        for sock in fill:
+            self.addCleanup(sock.close)
+            sock.setblocking(False)
+            sock.connect_ex(never.getsockname())
+        disk = tempfile.mkdtemp(dir=self.work)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", disk]).returncode:
+            self.skipTest("file systems cannot be mounted here")
+        self.addCleanup(subprocess.run, ["umount", "-l", disk])
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        names = ("disk", "refused", "hanging", "away", "journal", "pipe")
+        daemon = self.start({"outputs": [
+            json_file(os.path.join(disk, "events.json"), "disk"), syslog(f"tcp://127.0.0.1:{free_port()}", "refused"),
+            syslog(f"tcp://127.0.0.1:{never.getsockname()[1]}", "hanging"), syslog(self.path("away"), "away"),
+            {"type": "journald", "address": self.path("no-journal"), "name": "journal"},
+            {"type": "stdout", "name": "pipe"}, json_file(self.path("good.json"), "good")]}, stdout=writing)
+        os.close(writing)
+        traffic = Traffic(self, self.path("good.json"))
+        traffic.round(100)
+        took = daemon.stop()
+        note(f"end with {len(names)} outputs down: {took:.1f} s")
+        self.assertLess(took, 7)
+        arrived = len(events(self.path("good.json")))
+        for name in names:
+            with self.subTest(output=name):
+                lines = daemon.said(f"{name}: ", "could not be written before the end")
+                self.assertEqual(len(lines), 1, daemon.said(name))
+                told = int(re.search(r"(\d+) events? could not", lines[0])[1])
+                kept = {"disk": 1, "pipe": 20}.get(name, 0)  # some fit
+                self.assertLessEqual(told, arrived)
+                self.assertGreaterEqual(told, arrived - 1 - kept * 2)
+
+    def test_standard_output_is_closed(self):
+        good = self.path("good.json")
+        reading, writing = os.pipe()
+        daemon = self.start({"outputs": [json_file(good, "good")]}, "-o", "json", stdout=writing)
+        os.close(writing)
+        head = self.spawn(["head", "-1"], stdin=reading)
+        os.close(reading)
+        self.assertEqual(action(strict_json(self.finish(head))), "started")
+        traffic = Traffic(self, good)
+        traffic.round(50)
+        time.sleep(1.5)
+        traffic.round(50)
+        self.assertLess(daemon.stop(), 7)
+        self.assertEqual(len(daemon.said("stdout: ", "Broken pipe")), 1, daemon.errors)
+        self.assertEqual(daemon.said("stdout: ", "written to again"), [])
+
+    def test_standard_output_that_nobody_reads(self):
+        """The others do not wait for it, and whoever reads at last has all of it."""
+        good = self.path("good.json")
+        reading, writing = os.pipe()
+        daemon = self.start({"outputs": [json_file(good, "good")]}, "-o", "json", stdout=writing)
+        os.close(writing)
+        traffic = Traffic(self, good)
+        began = time.monotonic()
+        traffic.round(200)
+        self.assertLess(time.monotonic() - began, 10 * SLOW)
+        text = []
+
+        def read():
+            with open(reading, "rb") as file:
+                text.extend(file)
+        reader = threading.Thread(target=read)
+        reader.start()
+        daemon.stop()
+        reader.join(10)
+        with open(good, "rb") as file:
+            self.assertEqual(text, list(file))
+
+    def test_no_output_is_standard_output(self):
+        reading, writing = os.pipe()
+        daemon = self.start({}, stdout=writing)
+        os.close(writing)
+        daemon.stop(signal.SIGINT)
+        with open(reading, "rb") as file:
+            self.assertEqual([action(strict_json(line)) for line in file], ["started", "stopped"])
+
+    def test_signals_twice(self):
+        daemon = self.start({"outputs": [syslog(f"tcp://127.0.0.1:{free_port()}", "away"),
+                                         json_file(self.path("good.json"), "good")]})
+        daemon.hup(wait=False)
+        daemon.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.send_signal(signal.SIGHUP)
+        self.assertLess(daemon.stop(), 7)
+        self.assertEqual(action(events(self.path("good.json"))[-1]), "stopped")
+
+    def test_journal(self):
+        """journald, killed in the middle and started again."""
+        journal, good = Journal(self, self.work), self.path("good.json")
+        if journal.process.poll() is not None:
+            self.skipTest("journald cannot be run here")
+        daemon = self.start({"outputs": [json_file(good, "good"), {"type": "journald", "address": journal.socket}]})
+        traffic = Traffic(self, good)
+        for turn in range(8):
+            if turn == 3:
+                journal.process.kill()
+                journal.process.wait(10)
+            if turn == 6:
+                journal.start()
+            traffic.round(50)
+        time.sleep(2)
+        daemon.stop()
+        time.sleep(1)
+        entries = journal.entries(f"_PID={daemon.pid}")
+        expected = {get(event, "event.id") for event in events(good)}
+        seen = collections.Counter(one.get("SMTPSNOOP_EVENT_ID") for one in entries)
+        note(f"journald, killed once: {len(seen)} of {len(expected)} events, {len(entries) - len(seen)} twice")
+        self.assertLessEqual(len(expected - set(seen)), 1, "one may have been read and not written")
+        self.assertEqual(set(seen) - expected, set(), json.dumps(entries[:1])[:1500])
+
+
+# ---- Hostile mail ---------------------------------------------------------------------------------
+
+
+class HostileMail(Bench):
+    """What a sender chooses stays one message on its way through syslog, of 8 KiB at most."""
+
+    NASTY = (b"\"'\\\\ \x1b[31;1m\x1b]0;title\x07 \x7f\x9b\x85 \xff\xfe\xc3[ \xed\xa0\x80 \xf4\x90\x80\x80 "
+             b"\xe2\x80\xa8 \x01\x08\x0b\x0c \x00 %s%n ${x} <34>1 2026-01-01T00:00:00Z host su - - - forged #012")
+    LIMIT = 8192
+
+    CLIENT = """
+import ctypes, sys
+import client
+port, recipient = int(sys.argv[1]), sys.argv[2].encode()
+nasty = %r
+ctypes.CDLL(None).prctl(15, nasty[:15], 0, 0, 0)
+def send(kind, sender, recipients, helo=b"client.test", body=None):
+    session = client.Session(port, helo=helo)
+    session.mail(sender, [kind + recipient, *recipients], body)
+    session.quit()
+head = b"Subject: " + nasty + b"\\r\\nFrom: " + nasty + b"\\r\\nTo: =?utf-8?B?Gwo8MzQ+Cg==?= <x>\\r\\n\\r\\n"
+send(b"plain-", b"s@example.org", [])
+send(b"nasty-", nasty + b"@example.org", [nasty + b"@example.net", b'"a b>c\\x1b"@example.net'], nasty, head + nasty + b"\\r\\n")
+send(b"return-", b"a\\r<34>b@example.org", [b"c\\rd@example.net"], body=head)
+send(b"long-", b"a" * 3000 + b"@example.org", [b"b" * 60000 + b"@example.net"], body=b"Subject: " + b"c" * 900 + b"\\r\\n\\r\\n")
+send(b"escapes-", b"\\x1b" * 900 + b"@example.org", [b"\\x01" * 900 + b"@example.net" for _ in range(20)])
+send(b"many-", b"s@example.org", [b"recipient-%%d@example.net" %% number for number in range(1000)])
+""" % NASTY
+
+    KINDS = ("plain", "nasty", "return", "long", "escapes", "many")
+
+    def test_each_stays_one(self):
+        receiver, server, recipient, good = Rsyslog(self, self.work), Server(self), unique(), self.path("good.json")
+        cef, journal, flat = Rsyslog(self, self.work), Journal(self, self.work), self.path("flat.json")
+        others = [syslog(cef.socket, "cef-socket", format="cef"), syslog(f"tcp://127.0.0.1:{cef.tcp}", "cef-tcp", format="cef"),
+                  syslog(f"udp://127.0.0.1:{cef.udp}", "cef-udp", format="cef", protocol="rfc3164"),
+                  syslog(f"tcp://127.0.0.1:{cef.newline}", "cef-newline", format="cef", framing="newline"),
+                  json_file(flat, "flat", format="sentinel")]
+        daemon = Daemon(self, self.work, {"outputs": [
+            json_file(good, "good"), *others, {"type": "journald", "address": journal.socket}, syslog(receiver.socket, "socket"), syslog(f"tcp://127.0.0.1:{receiver.tcp}", "tcp"),
+            syslog(f"tcp://127.0.0.1:{receiver.newline}", "newline", framing="newline"),
+            syslog(f"udp://127.0.0.1:{receiver.udp}", "udp")]})
+        self.run_program("client_program.py", self.CLIENT, server.port, recipient, *("x" * 5000 for _ in range(20)))
+        mine = lambda event: get(event, "destination.port") == server.port
+        wait_for(lambda: sum(mine(event) for event in events(good)) >= 12, 8 * SLOW,
+                 lambda: f"12 events: {[action(event) for event in events(good)]}")
+        time.sleep(1.5)
+        daemon.stop()
+        for one in (receiver, cef):
+            one.end()
+        whole = events(good)
+        validate(whole)
+        self.assertEqual(len(daemon.errors), 1, daemon.errors)
+        by_id = {get(event, "event.id"): event for event in whole}
+        for name in ("socket", "tcp", "newline", "udp"):
+            with self.subTest(output=name):
+                self.compare(receiver.file(name + ".log"), by_id, recipient)
+                self.count(cef.file(name + ".log"), rb"^<\d+>[^{]*smtpsnoop[^{]*CEF:0\|", len(by_id))
+        self.count(flat, rb"^\{.*\}$", len(by_id), limit=1 << 20)
+        time.sleep(1)
+        ids = [one.get("SMTPSNOOP_EVENT_ID") for one in journal.entries(f"_PID={daemon.pid}")]
+        self.assertEqual(ids, list(by_id))
+
+    def count(self, path, form, number, limit=LIMIT):
+        """A line an event, of this form, without a control character."""
+        with open(path, "rb") as file:
+            lines = file.read().split(b"\n")[:-1]
+        self.assertEqual(len(lines), number)
+        for line in lines:
+            self.assertRegex(line, form)
+            self.assertLess(len(line), limit, line[:300])
+            self.assertEqual([one for one in line if one < 0x20 or one == 0x7f], [], line[:600])
+            line.decode("utf-8")
+
+    def compare(self, path, by_id, recipient):
+        with open(path, "rb") as file:
+            lines = file.read().split(b"\n")[:-1]
+        arrived, longest = [], 0
+        for line in lines:
+            self.assertLess(len(line), self.LIMIT, line[:300])
+            longest = max(longest, len(line))
+            self.assertRegex(line, rb"^<\d+>[^{]*smtpsnoop[^{]*\{")
+            for control in (*range(0x20), 0x7f):
+                self.assertNotIn(bytes([control]), line)
+            arrived.append(strict_json(line[line.index(b"{"):]))
+        validate(arrived)
+        self.assertEqual([get(event, "event.id") for event in arrived], list(by_id))
+        for event in arrived:
+            original, shortened = by_id[get(event, "event.id")], get(event, "smtpsnoop.truncated")
+            if not shortened:
+                self.assertEqual(event, original)
+            else:
+                for field in ("event.action", "event.kind", "@timestamp", "process.pid", "process.executable", "user.id",
+                              "destination.port", "smtpsnoop.verdict"):
+                    self.assertEqual(get(event, field), get(original, field), field)
+        first = {get(event, "smtp.rcpt_to", [""])[0]: event for event in arrived if action(event) == "smtp-message"}
+        for kind in self.KINDS:
+            self.assertIn(f"{kind}-{recipient}", first)
+        self.assertTrue(get(first[f"many-{recipient}"], "smtpsnoop.truncated"))
+        note(f"hostile mail, {os.path.basename(path)}: {len(arrived)} messages, the longest {longest} bytes, "
+             f"{sum(bool(get(event, 'smtpsnoop.truncated')) for event in arrived)} shortened")
 
 
 if __name__ == "__main__":
