@@ -42,20 +42,18 @@ static void add_label(struct text *out, const char *label, const char *value)
 	text_add_string(out, "\"}");
 }
 
-/* `label` NULL: none. */
 static void sample_of(struct text *out, const char *name, const char *label, const char *value,
 		      uint64_t number)
 {
 	text_add_format(out, "smtpsnoop_%s", name);
-	if (label)
-		add_label(out, label, value);
+	add_label(out, label, value);
 	text_add_format(out, " %llu\n", (unsigned long long)number);
 }
 
 static void single(struct text *out, const char *name, const char *type, const char *help, uint64_t number)
 {
 	family(out, name, type, help);
-	sample_of(out, name, NULL, NULL, number);
+	text_add_format(out, "smtpsnoop_%s %llu\n", name, (unsigned long long)number);
 }
 
 static void single_real(struct text *out, const char *name, const char *type, const char *help, double number)

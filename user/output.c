@@ -145,7 +145,7 @@ static void sent(struct output *output, int count)
 {
 	uint64_t time_ns = now_ns();
 
-	for (int i = 0; i < count; i++) {
+	for (int i = 0; i < count && output->waiting; i++) {
 		struct entry *entry = first_off(&output->waiting, &output->waiting_end);
 
 		if (output->again) {

@@ -164,6 +164,15 @@ static void event_take_surplus(struct event *event, uint32_t surplus)
 	event_reason(event, "replies_unmatched");
 }
 
+/* Likewise for all events of a flow that wait. */
+static void held_take_surplus(struct pipeline *pipeline, uint64_t flow, uint32_t surplus)
+{
+	for (struct held_event *held = pipeline->held_first; held; held = held->next) {
+		if (held->event->has_flow && held->event->flow == flow && held->event->session)
+			event_take_surplus(held->event, surplus);
+	}
+}
+
 static void decide_event(struct pipeline *pipeline, struct event *event)
 {
 	const struct flow *flow = event->has_flow ? flow_find(pipeline->flows, event->flow) : NULL;
@@ -327,7 +336,7 @@ static void event_hold(struct pipeline *pipeline, struct event *event)
 	}
 	held->event = event;
 	held->deadline_ns = pipeline->now_ns + EVENT_HOLD_NS;
-	if (pipeline->decider && event->transaction)
+	if (pipeline->decider && decider_config(pipeline->decider)->exclusion_count && event->transaction)
 		held->settle_ns = pipeline->now_ns + EVENT_SETTLE_NS;
 	*(pipeline->held_last ? &pipeline->held_last->next : &pipeline->held_first) = held;
 	pipeline->held_last = held;
@@ -471,10 +480,8 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow)
 	struct event *event;
 
 	pipeline->stats.quoted += facts->quoted;
-	for (struct held_event *held = pipeline->held_first; held; held = held->next) {
-		if (held->event->has_flow && held->event->flow == flow->id.cookie && held->event->session)
-			event_take_surplus(held->event, facts->replies_surplus);
-	}
+	if (facts->replies_surplus)
+		held_take_surplus(pipeline, flow->id.cookie, facts->replies_surplus);
 	if (!is_session(flow, facts))
 		return;
 	event = event_of_flow(pipeline, EVENT_SESSION, flow, flow->start_ns, pipeline->now_ns);

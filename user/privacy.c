@@ -10,7 +10,8 @@
  *		       email.{subject,x_mailer}, email.attachments[].file.{name,mime_type}, tls.client.server_name,
  *		       and of every sender process.{args,command_line} and the name it gave itself
  *   a path	       of every sender and ancestor the executable and its name, the script, and the working directory
- *   a subject	       email.subject, and those arguments in which it stands, be it over several of them
+ *   a subject	       email.subject, and those arguments in which it stands, be it over several of them; where the subject is
+ *		       not known (a session's totals, an encrypted session, a header not seen whole), all arguments but the first
  *
  * Left as they are: email.message_id, whose left side is no address but a number that a program made up, and by which a
  * mail is found in a server's log; names of users (smtpsnoop.origin.user too), groups, units, cgroups and containers,
@@ -40,6 +41,7 @@ struct exchange {
 struct hiding {
 	const struct privacy *privacy;
 	struct span subject; /* to be looked for in arguments; empty: it is not */
+	bool args_hidden;    /* a subject may stand in the arguments, and which one is not known */
 	struct exchange images[IMAGES_MAX];
 	size_t image_count;
 	struct text scratch;
@@ -248,7 +250,9 @@ static bool mark_subject(const struct hiding *hiding, struct span args, bool *ma
 /* Arguments over which the subject stands become one. */
 static bool add_args(const struct hiding *hiding, struct text *out, const struct image *image)
 {
-	struct span args = {image->args, image->args_len};
+	struct span args = {image->args, hiding->args_hidden && image->args_len
+						 ? strnlen(image->args, image->args_len - 1) + 1
+						 : image->args_len};
 	bool *marked = calloc(args.len + 1, sizeof(*marked)); /* from the byte before the first */
 	bool done = marked && mark_subject(hiding, args, marked + 1);
 
@@ -280,11 +284,18 @@ static bool has_subject(const struct hiding *hiding, const struct image *image)
 	       memmem(image->args, image->args_len, subject.data, subject.len);
 }
 
+/* More than the first argument, which are not told. */
+static bool has_hidden_args(const struct hiding *hiding, const struct image *image)
+{
+	return hiding->args_hidden && image->args_len &&
+	       strnlen(image->args, image->args_len) + 1 < image->args_len;
+}
+
 static bool is_to_change(const struct hiding *hiding, const struct image *image)
 {
 	unsigned int kind = PRIVACY_ENCODED | (image->flags & EXEC_ARGS_TRUNCATED ? PRIVACY_CUT : 0U);
 
-	if (has_subject(hiding, image))
+	if (has_subject(hiding, image) || has_hidden_args(hiding, image))
 		return true;
 	if (hiding->privacy->addresses == PRIVACY_FULL)
 		return false;
@@ -423,15 +434,29 @@ static struct span subject_of(const struct privacy *privacy, const struct event 
 	return mail_span(mail, mail->subject);
 }
 
+/* Whether a subject could stand in the arguments that cannot be looked for there. */
+static bool is_subject_unknown(const struct privacy *privacy, const struct event *event)
+{
+	const struct mail *mail = event->transaction ? event->transaction->mail : NULL;
+
+	if (!privacy->subject_hidden)
+		return false;
+	if (!mail || !mail->headers_end || mail->truncated || mail->repeated)
+		return true;
+	return mail->subject.len && mail->subject.len < SUBJECT_MIN;
+}
+
 bool privacy_apply(const struct privacy *privacy, struct event *event)
 {
-	struct hiding hiding = {.privacy = privacy, .subject = subject_of(privacy, event)};
+	struct hiding hiding = {.privacy = privacy,
+				.subject = subject_of(privacy, event),
+				.args_hidden = is_subject_unknown(privacy, event)};
 	bool done;
 
 	if (privacy->addresses == PRIVACY_FULL && !privacy->subject_hidden)
 		return true;
-	done = hide_senders(&hiding, event); /* first: the subject is the mail's */
-	hiding.subject = (struct span){"", 0};
+	done = hide_senders(&hiding, event);   /* first: the subject is the mail's */
+	hiding.subject = (struct span){"", 0}; /* it goes */
 	done = done && hide_session(&hiding, event->session) &&
 	       hide_transaction(&hiding, event->transaction) &&
 	       (privacy->addresses == PRIVACY_FULL ||

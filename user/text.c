@@ -102,17 +102,44 @@ size_t utf8_front(struct span bytes, uint32_t *code)
 	return len;
 }
 
+static size_t backslashes(struct span bytes)
+{
+	size_t count = 0;
+
+	while (count < bytes.len && bytes.data[count] == '\\')
+		count++;
+	return count;
+}
+
+/* Whether the byte at the front is no character that may stay. */
+static bool is_escaped(struct span bytes, size_t len, uint32_t code)
+{
+	return bytes.len && (!len || code == 0x7f || (code >= 0x80 && code < 0xa0));
+}
+
+/* Whether the backslashes in front of this must be doubled: an 'x', or an escape, follows them. */
+static bool doubles(struct span rest)
+{
+	uint32_t code = 0;
+	size_t len = rest.len ? utf8_front(rest, &code) : 0;
+
+	return rest.len && (rest.data[0] == 'x' || is_escaped(rest, len, code));
+}
+
 void text_add_utf8(struct text *text, struct span bytes)
 {
 	while (bytes.len) {
 		uint32_t code = 0;
-		size_t len = utf8_front(bytes, &code);
+		size_t len = utf8_front(bytes, &code), row = backslashes(bytes);
 
-		if (!len || code == 0x7f || (code >= 0x80 && code < 0xa0)) {
+		if (is_escaped(bytes, len, code)) {
 			text_add_format(text, "\\x%02x", (unsigned char)bytes.data[0]);
 			len = 1;
-		} else if (code == '\\' && bytes.len > 1 && bytes.data[1] == 'x') {
-			text_add_string(text, "\\\\");
+		} else if (row) {
+			len = row;
+			text_add(text, (struct span){bytes.data, row});
+			if (doubles((struct span){bytes.data + row, bytes.len - row}))
+				text_add(text, (struct span){bytes.data, row});
 		} else {
 			size_t run = len;
 
@@ -144,18 +171,27 @@ static size_t json_plain(struct span bytes)
 }
 
 /* One ASCII character that JSON wants escaped. */
-static void add_json_escape(struct text *text, unsigned char c, bool x_follows)
+static void add_json_escape(struct text *text, unsigned char c)
 {
 	static const char letters[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
 
-	if (c == '\\')
-		text_add_string(text, x_follows ? "\\\\\\\\" : "\\\\");
-	else if (c == '"')
+	if (c == '"')
 		text_add_string(text, "\\\"");
 	else if (c < sizeof(letters) && letters[c])
 		text_add_format(text, "\\%c", letters[c]);
 	else
 		text_add_format(text, "\\u%04x", c);
+}
+
+/* The backslashes at the front; how many bytes that were. */
+static size_t add_json_backslashes(struct text *text, struct span bytes)
+{
+	size_t row = backslashes(bytes);
+	bool doubled = doubles((struct span){bytes.data + row, bytes.len - row});
+
+	for (size_t i = 0; i < row; i++)
+		text_add_string(text, doubled ? "\\\\\\\\" : "\\\\");
+	return row;
 }
 
 void text_add_json(struct text *text, struct span bytes)
@@ -166,14 +202,15 @@ void text_add_json(struct text *text, struct span bytes)
 
 		if (len) {
 			text_add(text, (struct span){bytes.data, len});
+		} else if (bytes.data[0] == '\\') {
+			len = add_json_backslashes(text, bytes);
 		} else {
 			len = utf8_front(bytes, &code);
-			if (!len || code == 0x7f || (code >= 0x80 && code < 0xa0)) {
+			if (is_escaped(bytes, len, code)) {
 				text_add_format(text, "\\\\x%02x", (unsigned char)bytes.data[0]);
 				len = 1;
 			} else if (len == 1) {
-				add_json_escape(text, (unsigned char)code,
-						bytes.len > 1 && bytes.data[1] == 'x');
+				add_json_escape(text, (unsigned char)code);
 			} else {
 				text_add(text, (struct span){bytes.data, len});
 			}
@@ -209,15 +246,6 @@ static bool line_escapes(struct span bytes, unsigned int flags, size_t *len)
 	case ',': return flags & TEXT_LISTED;
 	default: return code < ' ' || breaks_line(code);
 	}
-}
-
-static size_t backslashes(struct span bytes)
-{
-	size_t count = 0;
-
-	while (count < bytes.len && bytes.data[count] == '\\')
-		count++;
-	return count;
 }
 
 /* The backslashes at the front; how many bytes that were. */

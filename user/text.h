@@ -27,8 +27,8 @@ void text_free(struct text *text);
 
 /*
  * Adds bytes as valid UTF-8: what is valid stays as it is (control characters below a blank too: JSON
- * escapes them), DEL, C1 controls and every other byte become "\xNN". A backslash that was there is doubled only before an 'x', so that
- * the two can be told apart and the bytes got back.
+ * escapes them), DEL, C1 controls and every other byte become "\xNN". Backslashes that were there are doubled only
+ * before an 'x' or such a byte, all of a row, so that the two can be told apart and the bytes got back.
  */
 void text_add_utf8(struct text *text, struct span bytes);
 

@@ -119,8 +119,6 @@ class Cef(unittest.TestCase):
             self.assertIn(there, (None, "<>"), key)
             return 0
         self.assertIsNotNone(there, key)
-        if isinstance(wanted, str) and re.search(r"\\{3}x", wanted):
-            return 0
         if there.endswith("...") and not str(wanted).endswith("..."):
             self.assertTrue(plain(wanted).startswith(plain(there[:-3])), key)
         elif isinstance(wanted, int):
@@ -130,7 +128,6 @@ class Cef(unittest.TestCase):
         return 1
 
     def test_values(self):
-        """JSON doubles the last backslash alone of a row before an x, so that of a longer row it cannot be told which it was."""
         pairs = {"externalId": "event.id", "cat": "event.kind", "dvchost": "host.name", "act": "smtpsnoop.verdict",
                  "outcome": "event.outcome", "suser": "user.name", "suid": "user.id", "spid": "process.pid",
                  "fileHash": "process.hash.sha256", "dpt": "destination.port", "spt": "source.port", "cs5": "smtp.session_id",

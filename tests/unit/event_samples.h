@@ -146,6 +146,7 @@ static struct mail *mail_of(struct span text)
 	mail->subject = mail_add(mail, text);
 	mail->message_id = mail_add(mail, text);
 	mail->x_mailer = mail_add(mail, text);
+	mail->headers_end = true;
 	mail->has_date = true;
 	mail->date_s = 1700000000;
 	return mail;

@@ -614,6 +614,35 @@ static void expect_args(const struct privacy *privacy, const char *subject, cons
 	event_free(event);
 }
 
+/* Where the subject is not known, it may stand in any argument. */
+static void test_subject_unknown(void **state)
+{
+	const struct privacy full = {.subject_hidden = true};
+	static const enum event_action actions[] = {EVENT_SESSION, EVENT_ENCRYPTED, EVENT_MESSAGE,
+						    EVENT_MESSAGE};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+		struct event *event = hostile_event(actions[i]);
+		const struct image *before = image_ref(event->senders[0]->image), *image;
+
+		if (i == 2) { /* it may be still to come */
+			event->transaction->mail->headers_end = false;
+			event->transaction->mail->subject.len = 0;
+		}
+		if (i == 3) /* too short to be looked for */
+			event->transaction->mail->subject.len = 3;
+		assert_true(strlen(before->args) + 1 < before->args_len);
+		assert_true(privacy_apply(&full, event));
+		image = event->senders[0]->image;
+		assert_int_equal(image->args_len, strlen(before->args) + 1);
+		assert_string_equal(image->args, before->args);
+		assert_string_equal(image->executable, before->executable);
+		image_unref((struct image *)before);
+		event_free(event);
+	}
+}
+
 static void test_subject(void **state)
 {
 	const struct privacy full = {.subject_hidden = true};
@@ -624,7 +653,7 @@ static void test_subject(void **state)
 	expect_args(&full, "Hidden thing", "x|-sHidden thing!|y", "x|-s[subject]!|y");
 	expect_args(&full, "Hidden thing", "x|Hidden|thing|y|Hidden thing", "x|[subject]|y|[subject]");
 	expect_args(&full, "Hidden thing", "Hidden thingHidden thing", "[subject]");
-	expect_args(&full, "abc", "x|abc", "x|abc");
+	expect_args(&full, "abc", "x|abc", "x"); /* too short to be looked for */
 	expect_args(&full, "abcd", "abc|abcde|ab", "abc|[subject]e|ab");
 	expect_args(&domains, "Hidden thing", "x|Hidden thing for bob@corp.example",
 		    "x|[subject] for @corp.example");
@@ -791,15 +820,25 @@ static void test_key(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_domains),	    cmocka_unit_test(test_hashes),
-		cmocka_unit_test(test_text),	    cmocka_unit_test(test_arguments),
-		cmocka_unit_test(test_parameters),  cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_linear),	    cmocka_unit_test(test_every_field),
-		cmocka_unit_test(test_values),	    cmocka_unit_test(test_full),
-		cmocka_unit_test(test_same_hash),   cmocka_unit_test(test_others_untouched),
-		cmocka_unit_test(test_kept),	    cmocka_unit_test(test_subject),
-		cmocka_unit_test(test_hostile),	    cmocka_unit_test(test_long),
-		cmocka_unit_test(test_null_sender), cmocka_unit_test(test_key),
+		cmocka_unit_test(test_domains),
+		cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_arguments),
+		cmocka_unit_test(test_parameters),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_linear),
+		cmocka_unit_test(test_every_field),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_same_hash),
+		cmocka_unit_test(test_others_untouched),
+		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_subject),
+		cmocka_unit_test(test_subject_unknown),
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_null_sender),
+		cmocka_unit_test(test_key),
 	};
 
 	setlocale(LC_ALL, "C.UTF-8");

@@ -39,7 +39,9 @@ static void test_utf8(void **state)
 	UTF8("\xc2\x80\xc2\x9f\xc2\xa0", "\\xc2\\x80\\xc2\\x9f\xc2\xa0");
 	UTF8("\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80");
 	UTF8("\\x41 \\n \\", "\\\\x41 \\n \\");
-	UTF8("\\\\x", "\\\\\\x");
+	UTF8("\\\\x", "\\\\\\\\x");
+	UTF8("\\\x7f", "\\\\\\x7f"); /* not as "\x7f" written out */
+	UTF8("\\x7f", "\\\\x7f");
 }
 
 static void test_utf8_invalid(void **state)
@@ -68,7 +70,7 @@ static void test_utf8_invalid(void **state)
 /* Every two bytes there are become something that is valid, and that nothing else becomes. */
 static void test_utf8_pairs(void **state)
 {
-	struct text text = {0}, again = {0};
+	struct text text = {0}, again = {0}, back = {0};
 
 	(void)state;
 	for (unsigned int pair = 0; pair < 0x10000; pair++) {
@@ -79,6 +81,10 @@ static void test_utf8_pairs(void **state)
 		text_clear(&again);
 		text_add_utf8(&text, copy);
 		assert_null(memchr(text.data, 0x7f, text.len));
+		clean_decode(&back, (struct span){text.data, text.len});
+		assert_int_equal(back.len, 2);
+		assert_memory_equal(back.data, bytes, 2);
+		text_free(&back);
 		/* Once valid, only the doubling of backslashes is left to do. */
 		if (!memchr(text.data, '\\', text.len)) {
 			text_add_utf8(&again, (struct span){text.data, text.len});
