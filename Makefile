@@ -272,7 +272,7 @@ install: all ## install program, manual pages, unit and examples below PREFIX (/
 	install -D -m 0644 docs/smtpsnoop.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/smtpsnoop.yaml.5
 	install -D -m 0644 docs/event.schema.json $(DESTDIR)$(PREFIX)/share/smtpsnoop/event.schema.json
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/smtpsnoop/examples
-	sed 's|/usr/local/sbin|$(PREFIX)/sbin|' deploy/systemd/smtpsnoop.service \
+	sed 's|/usr/local/sbin|$(PREFIX)/sbin|g' deploy/systemd/smtpsnoop.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/smtpsnoop.service
 	install -D -m 0644 deploy/logrotate/smtpsnoop $(DESTDIR)$(PREFIX)/share/smtpsnoop/logrotate
 	install -m 0644 deploy/examples/*.yaml $(DESTDIR)$(PREFIX)/share/smtpsnoop/examples

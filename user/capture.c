@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -32,6 +33,8 @@
 #define BTF_PATH	  "/sys/kernel/btf/vmlinux"
 #define RING_SIZE_DEFAULT (8U << 20)
 #define LINKS_MAX	  32
+#define DRAIN_NS	  100000000ULL
+#define DRAIN_LOOK	  32U /* records between two looks at the clock */
 
 struct capture {
 	struct smtpsnoop_bpf *skeleton;
@@ -44,6 +47,9 @@ struct capture {
 	char wire_why[CAPTURE_WHY_MAX];
 	capture_record_fn on_record; /* during a drain */
 	void *context;
+	size_t drained;
+	uint64_t drain_until_ns;
+	bool more; /* the last drain was cut short */
 };
 
 /* ---- What libbpf says ----------------------------------------------------------------------- */
@@ -245,6 +251,14 @@ static int capture_attach(struct capture *capture, bool *wire_failed)
 	return 0;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
 static int on_sample(void *context, void *sample, size_t size)
 {
 	struct capture *capture = context;
@@ -252,7 +266,9 @@ static int on_sample(void *context, void *sample, size_t size)
 
 	if (size >= sizeof(*record) && record->len <= size)
 		capture->on_record(capture->context, record);
-	return 0;
+	capture->drained++;
+	capture->more = capture->drained % DRAIN_LOOK == 0 && now_ns() >= capture->drain_until_ns;
+	return capture->more ? -EAGAIN : 0; /* the record is taken all the same */
 }
 
 void capture_close(struct capture *capture)
@@ -412,13 +428,19 @@ int capture_fd(const struct capture *capture)
 
 size_t capture_drain(struct capture *capture, capture_record_fn on_record, void *context)
 {
-	int n;
-
 	__atomic_store_n(&capture->skeleton->bss->reader_asleep, 0, __ATOMIC_RELEASE);
 	capture->on_record = on_record;
 	capture->context = context;
-	n = ring_buffer__consume(capture->ring);
-	return n > 0 ? (size_t)n : 0;
+	capture->drained = 0;
+	capture->more = false;
+	capture->drain_until_ns = now_ns() + DRAIN_NS;
+	ring_buffer__consume(capture->ring);
+	return capture->drained;
+}
+
+bool capture_has_more(const struct capture *capture)
+{
+	return capture->more;
 }
 
 void capture_sleep(struct capture *capture)

@@ -57,8 +57,14 @@ const char *capture_wire_why(const struct capture *capture);
 /* To be polled: readable when the kernel side could not wait for the timer. Owned by the capture. */
 int capture_fd(const struct capture *capture);
 
-/* Passes on every record that waits. Returns their number. */
+/*
+ * Passes on the records that wait, for DRAIN_NS at most: who makes them as fast as they are read cannot keep the caller from all
+ * else. Returns their number.
+ */
 size_t capture_drain(struct capture *capture, capture_record_fn on_record, void *context);
+
+/* Whether the last drain left some. */
+bool capture_has_more(const struct capture *capture);
 
 /* Says that the reader is about to sleep: a filling ring wakes it from now on. */
 void capture_sleep(struct capture *capture);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ static void on_advice(void *context, const struct exclusion *exclusion, const ch
 static size_t advise_whole(const struct config *config, const char *path)
 {
 	size_t warnings = 0;
+	struct stat info;
 
 	if (config->tls) {
 		printf("%s: warning: capture.tls: this version does not read what TLS libraries encrypt\n",
@@ -40,6 +42,14 @@ static size_t advise_whole(const struct config *config, const char *path)
 		if (folder && access(folder[0] ? folder : "/", F_OK)) {
 			printf("%s: warning: output %s: there is no folder %s on this host\n", path,
 			       output->name, folder);
+			warnings++;
+		}
+		if (folder && stat(folder[0] ? folder : "/", &info) == 0 &&
+		    (info.st_uid != 0 || info.st_mode & (S_IWGRP | S_IWOTH))) {
+			printf("%s: warning: output %s: others than root can write to the folder %s: they "
+			       "can put another "
+			       "file in the place of this one\n",
+			       path, output->name, folder);
 			warnings++;
 		}
 		free(folder);

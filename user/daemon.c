@@ -7,6 +7,7 @@
  * opened anew at every SIGHUP, whatever the configuration says: that is what a rotation asks for.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 #define CONFIG_PATH "/etc/smtpsnoop/smtpsnoop.yaml"
 #define LAST_NS	    5000000000ULL /* outputs may write that long at the end */
 #define MAPS_S	    15		  /* tables are counted this often */
+#define LOSS_S	    60.0
 
 struct daemon {
 	const struct options *options;
@@ -38,7 +40,8 @@ struct daemon {
 	struct capture_map maps[CAPTURE_MAPS_MAX];
 	time_t maps_s; /* when they were counted */
 	struct text page;
-	uint64_t messages_told;
+	uint64_t lost; /* by outputs, and not yet told in an event */
+	double lost_told_s;
 };
 
 static double monotonic_s(void)
@@ -70,8 +73,6 @@ static bool add_stdout(struct config *config, const struct options *options)
 			return true;
 		}
 	}
-	if (config->output_count == OUTPUTS_MAX)
-		return true;
 	grown = realloc(config->outputs, (config->output_count + 1) * sizeof(*grown));
 	output.name = strdup("stdout");
 	if (!grown || !output.name) {
@@ -93,6 +94,11 @@ static struct decider *read_config(const struct daemon *daemon, const char *othe
 
 	if (!config) {
 		fprintf(stderr, "smtpsnoop: %s%s\n", error, otherwise);
+		return NULL;
+	}
+	if (daemon->options->output_given && config->output_count == OUTPUTS_MAX) {
+		report("-o", "the configuration has %u outputs already%s", OUTPUTS_MAX, otherwise);
+		config_free(config);
 		return NULL;
 	}
 	decider = add_stdout(config, daemon->options) ? decider_new(config) : NULL;
@@ -237,9 +243,23 @@ static void tell_manager(struct daemon *daemon, const struct event_stats *stats)
 	for (size_t i = 0; i < outputs_count(daemon->outputs); i++)
 		down += !output_stats(outputs_at(daemon->outputs, i)).up;
 	notify_watchdog();
-	notify_status("%llu messages, %llu alerts, %llu events lost; %zu of %zu outputs fail",
+	notify_status("%llu messages, %llu alerts, %llu events lost; %zu of %zu outputs fail%s",
 		      (unsigned long long)stats->messages, (unsigned long long)stats->alerts,
-		      (unsigned long long)stats->events_lost, down, outputs_count(daemon->outputs));
+		      (unsigned long long)stats->events_lost, down, outputs_count(daemon->outputs),
+		      daemon->sample.reload_good ? "" : "; the configuration could not be read again");
+}
+
+/* At once, and then at most every LOSS_S: an output that is away for long is not to fill the others. */
+static void tell_lost(struct daemon *daemon, struct pipeline *pipeline, bool last)
+{
+	double now_s = monotonic_s();
+
+	daemon->lost += outputs_take_lost(daemon->outputs);
+	if (!daemon->lost || (!last && daemon->lost_told_s > 0 && now_s - daemon->lost_told_s < LOSS_S))
+		return;
+	pipeline_lost(pipeline, daemon->lost);
+	daemon->lost = 0;
+	daemon->lost_told_s = now_s;
 }
 
 static void on_round(void *context, struct pipeline *pipeline, struct capture *capture)
@@ -247,7 +267,7 @@ static void on_round(void *context, struct pipeline *pipeline, struct capture *c
 	struct daemon *daemon = context;
 
 	outputs_look(daemon->outputs);
-	pipeline_lost(pipeline, outputs_take_lost(daemon->outputs));
+	tell_lost(daemon, pipeline, false);
 	publish(daemon, pipeline, capture);
 	tell_manager(daemon, pipeline_stats(pipeline));
 }
@@ -263,10 +283,10 @@ static void on_ready(void *context, const struct capture *capture)
 	notify_ready();
 }
 
-static void on_end(void *context)
+static void on_end(void *context, struct pipeline *pipeline)
 {
-	(void)context;
 	notify_stopping();
+	tell_lost(context, pipeline, true);
 }
 
 /* ---- The command ------------------------------------------------------------------------------------ */
@@ -326,8 +346,15 @@ static int start(struct daemon *daemon)
 int command_run(const struct options *options)
 {
 	struct daemon daemon = {.options = options, .path = options->config};
+	sigset_t signals;
 	int status;
 
+	/* One that comes before the watch is there waits for it: SIGHUP would end the process. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 	if (!daemon.path && access(CONFIG_PATH, F_OK) == 0)
 		daemon.path = CONFIG_PATH;
 	daemon.decider = read_config(&daemon, "");

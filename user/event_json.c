@@ -125,6 +125,7 @@ static void write_recipients(struct text *out, const struct smtp_transaction *tr
 {
 	uint32_t refused = 0;
 
+	json_number(out, "rcpt_count", transaction->recipient_count + transaction->recipients_dropped);
 	json_open_list(out, "rcpt_to");
 	for (uint32_t i = 0; i < transaction->recipient_count; i++) {
 		json_bytes(out, NULL, smtp_transaction_recipient(transaction, i));

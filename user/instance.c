@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FOLDER "/run/smtpsnoop"
+#define FOLDER "/run"
 
 static int fail(char *why, const char *path, int error)
 {
@@ -32,30 +33,48 @@ static int taken(int fd, const char *path, char *why)
 	return -EBUSY;
 }
 
+/* Whether the path still leads to the file: else somebody may hold another one of that name. */
+static bool is_there(int fd, const char *path)
+{
+	struct stat here, there;
+
+	return fstat(fd, &here) == 0 && stat(path, &there) == 0 && here.st_dev == there.st_dev &&
+	       here.st_ino == there.st_ino;
+}
+
+static int write_pid(int fd, const char *path, char *why)
+{
+	char pid[16];
+	int len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+
+	if (fchmod(fd, 0600) || ftruncate(fd, 0) || pwrite(fd, pid, (size_t)len, 0) != len)
+		return fail(why, path, errno);
+	return 0;
+}
+
 int instance_lock(char why[INSTANCE_WHY_MAX])
 {
 	const char *folder = getenv("RUNTIME_DIRECTORY");
-	char path[512], pid[16];
-	int fd, len, error;
+	char path[512];
+	int fd, error;
 
 	if (!folder || folder[0] != '/' || strlen(folder) > 400)
 		folder = FOLDER;
 	if (mkdir(folder, 0755) && errno != EEXIST)
 		return fail(why, folder, errno);
 	snprintf(path, sizeof(path), "%s/smtpsnoop.pid", folder);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0)
-		return fail(why, path, errno);
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		error = errno == EWOULDBLOCK ? taken(fd, path, why) : fail(why, path, errno);
-		close(fd);
-		return error;
-	}
-	len = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-	if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)len, 0) != len) {
-		error = fail(why, path, errno);
-		close(fd);
-		return error;
-	}
-	return 0; /* the descriptor holds the lock until the process ends */
+	do {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+			  0600); /* who can open it can lock it */
+		if (fd < 0)
+			return fail(why, path, errno);
+		error = flock(fd, LOCK_EX | LOCK_NB) ? errno : 0;
+		error = error == EWOULDBLOCK ? taken(fd, path, why)
+			: error		     ? fail(why, path, error)
+			: is_there(fd, path) ? write_pid(fd, path, why)
+					     : -EAGAIN;
+		if (error)
+			close(fd);
+	} while (error == -EAGAIN);
+	return error; /* the descriptor holds the lock until the process ends */
 }

@@ -13,16 +13,27 @@
 
 #define DEPTH_MAX 64U /* of objects and lists within each other; an event's is below 10 */
 
-struct step {
+struct bound {
 	size_t string_max; /* bytes */
 	size_t list_max;   /* items */
-	bool bare; /* the last resort: bytes as they are written, and without what is told elsewhere */
+	bool written;	   /* bytes as they are written, escapes and all */
+};
+
+/* Whom the mail went to is kept longest: the rest is what its sender could have blown up. */
+struct step {
+	struct bound rest;
+	struct bound smtp; /* of what stands below `smtp` */
+	bool spare;	   /* without what is told elsewhere */
 };
 
 /* Each event of this program fits 7,500 bytes after the last one, whatever its strings hold (the test has the worst). */
-static const struct step steps[] = {{1024, 64, false}, {256, 16, false}, {64, 4, false}, {64, 2, true}};
+static const struct step steps[] = {
+	{{1024, 64, false}, {1024, 256, false}, false}, {{256, 16, false}, {1024, 128, false}, false},
+	{{64, 4, false}, {256, 64, false}, true},	{{64, 2, true}, {128, 24, true}, true},
+	{{64, 2, true}, {64, 4, true}, true},
+};
 
-/* What the last step leaves out: other senders, and what an executable and a command line say already. */
+/* What is left out then: other senders, and what an executable and a command line say already. */
 static const char *const spare[][2] = {{"smtpsnoop", "senders"}, {"smtpsnoop", "exclusions"},
 				       {"smtpsnoop", "origin"},	 {"process", "args"},
 				       {"process", "parent"},	 {"email", "attachments"},
@@ -59,15 +70,16 @@ static struct span cut_written(struct span whole, size_t max)
 }
 
 /* False if there was no memory. */
-static bool shrink_string(json_t *string, const struct step *step)
+static bool shrink_string(json_t *string, const struct bound *bound)
 {
 	struct span whole = {json_string_value(string), json_string_length(string)}, part;
 	struct text shorter = {0};
 	bool good;
 
-	if ((step->bare ? written_len(whole) : whole.len) <= step->string_max)
+	if ((bound->written ? written_len(whole) : whole.len) <= bound->string_max)
 		return true;
-	part = step->bare ? cut_written(whole, step->string_max - 3) : text_cut(whole, step->string_max - 3);
+	part = bound->written ? cut_written(whole, bound->string_max - 3)
+			      : text_cut(whole, bound->string_max - 3);
 	text_add(&shorter, part);
 	text_add_string(&shorter, "...");
 	good = !shorter.failed && json_string_setn(string, shorter.data, shorter.len) == 0;
@@ -75,7 +87,7 @@ static bool shrink_string(json_t *string, const struct step *step)
 	return good;
 }
 
-static bool shrink(json_t *value, const struct step *step, unsigned int depth)
+static bool shrink(json_t *value, const struct bound *bound, unsigned int depth)
 {
 	const char *key;
 	json_t *item;
@@ -84,19 +96,32 @@ static bool shrink(json_t *value, const struct step *step, unsigned int depth)
 	if (depth > DEPTH_MAX)
 		return false;
 	if (json_is_string(value))
-		return shrink_string(value, step);
-	while (json_is_array(value) && json_array_size(value) > step->list_max) {
+		return shrink_string(value, bound);
+	while (json_is_array(value) && json_array_size(value) > bound->list_max) {
 		if (json_array_remove(value, json_array_size(value) - 1))
 			return false;
 	}
 	json_array_foreach(value, i, item)
 	{
-		if (!shrink(item, step, depth + 1))
+		if (!shrink(item, bound, depth + 1))
 			return false;
 	}
 	json_object_foreach(value, key, item)
 	{
-		if (!shrink(item, step, depth + 1))
+		if (!shrink(item, bound, depth + 1))
+			return false;
+	}
+	return true;
+}
+
+static bool shrink_event(json_t *event, const struct step *step)
+{
+	const char *key;
+	json_t *item;
+
+	json_object_foreach(event, key, item)
+	{
+		if (!shrink(item, strcmp(key, "smtp") == 0 ? &step->smtp : &step->rest, 1))
 			return false;
 	}
 	return true;
@@ -148,9 +173,9 @@ bool json_shrink(struct text *line, size_t max)
 	for (size_t i = 0; good && !fits && i < sizeof(steps) / sizeof(steps[0]); i++) {
 		char *shorter;
 
-		if (steps[i].bare)
+		if (steps[i].spare)
 			drop_spare(event);
-		if (!shrink(event, &steps[i], 0))
+		if (!shrink_event(event, &steps[i]))
 			break;
 		shorter = json_dumps(event, JSON_COMPACT);
 		if (!shorter)

@@ -27,11 +27,12 @@
 #include "report.h"
 #include "snapshot.h"
 
-#define SLEEP_MIN_MS   2
-#define SLEEP_MAX_MS   100
-#define LOOK_ROUND_NS  1000000000ULL /* losses and the clock are looked at this often */
-#define CLOCK_STEP_NS  1000000LL     /* a change of the wall clock smaller than this is not told */
-#define FINISH_WAIT_NS 500000000ULL  /* at the end, names and hashes are waited for this long */
+#define SLEEP_MIN_MS	2
+#define SLEEP_MAX_MS	100
+#define LOOK_ROUND_NS	1000000000ULL /* losses and the clock are looked at this often */
+#define RELOAD_ROUND_NS 1000000000ULL /* between two reloads */
+#define CLOCK_STEP_NS	1000000LL     /* a change of the wall clock smaller than this is not told */
+#define FINISH_WAIT_NS	500000000ULL  /* at the end, names and hashes are waited for this long */
 
 struct live {
 	const struct live_options *options;
@@ -40,6 +41,8 @@ struct live {
 	struct pipeline *pipeline;
 	struct sink *sink;
 	int signals;
+	bool reload_wanted;
+	uint64_t reloaded_ns;
 	int64_t realtime_offset_ns;
 	uint64_t counters[COUNTER_MAX];
 	int recording_error;
@@ -253,17 +256,29 @@ static void reload(struct live *live)
 		pipeline_status(live->pipeline); /* it tells of the new configuration */
 }
 
-/* Whether one came that ends the watch. */
+/*
+ * Whether one came that ends the watch. All that wait are read first: who sends SIGHUP faster than a reload takes must not hold
+ * up the end, nor the capture.
+ */
 static bool signalled(struct live *live)
 {
+	uint64_t now_ns = clock_ns(CLOCK_BOOTTIME);
 	struct signalfd_siginfo info;
+	bool end = false;
 
 	while (read(live->signals, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo != SIGHUP)
-			return true;
-		reload(live);
+		if (info.ssi_signo == SIGHUP)
+			live->reload_wanted = true;
+		else
+			end = true;
 	}
-	return false;
+	if (!end && live->reload_wanted &&
+	    (!live->reloaded_ns || now_ns - live->reloaded_ns >= RELOAD_ROUND_NS)) {
+		live->reload_wanted = false;
+		reload(live);
+		live->reloaded_ns = clock_ns(CLOCK_BOOTTIME);
+	}
+	return end;
 }
 
 static bool live_ended(struct live *live, uint64_t deadline_ns, enum live_end *end)
@@ -306,7 +321,7 @@ static enum live_end live_loop(struct live *live)
 				live->options->on_round(live->options->context, live->pipeline,
 							live->capture);
 		}
-		live_wait(live, sleep_ms);
+		live_wait(live, capture_has_more(live->capture) ? 0 : sleep_ms);
 	}
 }
 
@@ -322,7 +337,9 @@ static void live_finish(struct live *live, enum live_end end)
 	};
 	uint64_t until_ns = clock_ns(CLOCK_BOOTTIME) + FINISH_WAIT_NS;
 
-	live_turn(live);
+	do {
+		live_turn(live);
+	} while (capture_has_more(live->capture) && clock_ns(CLOCK_BOOTTIME) < until_ns);
 	while (pipeline_load(live->pipeline).held && clock_ns(CLOCK_BOOTTIME) < until_ns) {
 		live_wait(live, SLEEP_MIN_MS);
 		live_turn(live);
@@ -405,7 +422,7 @@ int live_run(const struct live_options *options, struct sink *sink, enum live_en
 			options->on_ready(options->context, live.capture);
 		*end = live_loop(&live);
 		if (options->on_end)
-			options->on_end(options->context);
+			options->on_end(options->context, live.pipeline);
 		live_finish(&live, *end);
 		*error = *end == LIVE_RECORDING ? live.recording_error : pipeline_error(live.pipeline);
 	}

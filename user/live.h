@@ -22,7 +22,7 @@ struct live_options {
 	void (*on_ready)(void *context, const struct capture *capture); /* capture is on; NULL: none */
 	void (*on_round)(void *context, struct pipeline *pipeline,
 			 struct capture *capture);		  /* every second; NULL: none */
-	void (*on_end)(void *context);				  /* the end has begun; NULL: none */
+	void (*on_end)(void *context, struct pipeline *pipeline); /* the end has begun; NULL: none */
 	void (*want_outputs)(void *context, struct event *event); /* as of pipeline_hooks */
 	uint64_t heartbeat_ns;					  /* 0: no status events */
 	void *context;

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -31,27 +32,37 @@
 #define DOUBT_BYTES   (8U << 20) /* kept to be sent again: more than a receive buffer holds by default */
 #define DOUBT_RECORDS 100000U
 #define FREE_WAIT_NS  500000000ULL
+#define PLACE_MAX     300U
 
 struct output {
-	struct output_config config;
+	struct output_config
+		config;	       /* of it, the thread knows the name and the place alone: they never change */
+	char place[PLACE_MAX]; /* for people */
 	struct transport *transport;
 	struct queue *queue;
 	pthread_t thread;
 	bool started;
+	uint64_t news; /* bytes that were added since it was last woken; the adder's */
 	_Atomic uint64_t written, repeated, lost, failures;
 	_Atomic uint64_t doubt_count; /* changed by the thread alone */
-	_Atomic bool up, reopen, ended;
-	bool news;		  /* the adder's */
+	_Atomic uint64_t
+		progress_ns; /* when something was written last, or nothing waited (CLOCK_MONOTONIC) */
+	_Atomic bool up, reopen, abandoned;
 	_Atomic uint64_t stop_ns; /* CLOCK_MONOTONIC; 0: it is not to end */
+
+	/* Set before stop_ns; NULL: somebody waits for the end. */
+	struct output_leavers *leavers;
+	uint64_t lost_told; /* of `lost`, as it left */
 
 	/* The thread's. */
 	struct entry *waiting, **waiting_end;
 	struct entry *doubt, **doubt_end;
 	uint64_t doubt_bytes;
 	uint64_t again; /* of `waiting`, the first ones: were sent before */
-	uint64_t retry_ns;
-	uint64_t lost_before; /* the failure under way */
+	uint64_t retry_ns, reopen_ns, failed_ns;
+	uint64_t lost_before, repeated_before; /* the failure under way */
 	bool open;
+	bool reopen_due; /* it is open, and is to be opened anew */
 };
 
 static uint64_t now_ns(void)
@@ -77,38 +88,64 @@ static struct transport *transport_of(const struct output_config *config)
 
 /* ---- Telling ---------------------------------------------------------------------------------------- */
 
-/* The place it writes to, for people. */
-static const char *place_of(const struct output_config *config)
+static void name_place(struct output *output)
 {
-	return config->path ? config->path : config->host ? config->host : "standard output";
+	const struct output_config *config = &output->config;
+
+	if (config->path)
+		snprintf(output->place, PLACE_MAX, "%.250s", config->path);
+	else if (config->host)
+		snprintf(output->place, PLACE_MAX, "%s://%.250s port %s",
+			 config->transport == SYSLOG_UDP ? "udp" : "tcp", config->host, config->service);
+	else
+		snprintf(output->place, PLACE_MAX, "standard output");
 }
 
-static void failed(struct output *output, int error)
+static const char *why(int error)
+{
+	return error == -EINVAL	 ? "no regular file"
+	       : error == -ENXIO ? "the name cannot be resolved"
+				 : strerror(-error);
+}
+
+/* True at the beginning of a failure: it is told once. */
+static bool failed(struct output *output)
 {
 	output->failures++;
-	if (!output->up)
-		return;
+	output->failed_ns = now_ns();
+	if (!output->up || output->abandoned)
+		return false;
 	output->up = false;
 	output->lost_before = output->lost;
-	report(output->config.name, "%s: %s: events wait in memory, %llu MiB at most",
-	       place_of(&output->config), error == -EINVAL ? "no regular file" : strerror(-error),
-	       (unsigned long long)(output->config.queue_bytes >> 20));
+	output->repeated_before = output->repeated;
+	return true;
+}
+
+static void failed_to_write(struct output *output, int error)
+{
+	if (failed(output))
+		report(output->config.name, "%s: %s: events wait in memory, up to the queue's bound",
+		       output->place, why(error));
+}
+
+static void failed_to_reopen(struct output *output, int error)
+{
+	if (failed(output))
+		report(output->config.name,
+		       "%s: %s: it cannot be opened anew, and events go on into what was opened before",
+		       output->place, why(error));
 }
 
 static void worked(struct output *output)
 {
-	uint64_t lost = output->lost - output->lost_before;
+	uint64_t lost = output->lost - output->lost_before,
+		 repeated = output->repeated + output->again - output->repeated_before;
 
-	if (output->up)
+	if (output->up || output->reopen_due || now_ns() - output->failed_ns < output->transport->quiet_ns)
 		return;
 	output->up = true;
-	if (lost)
-		report(output->config.name,
-		       "%s: it is written to again; %llu event%s found no room in between",
-		       place_of(&output->config), (unsigned long long)lost, lost == 1 ? "" : "s");
-	else
-		report(output->config.name, "%s: it is written to again; nothing was lost",
-		       place_of(&output->config));
+	report(output->config.name, "%s: it is written to again; %llu events were dropped, %llu sent again",
+	       output->place, (unsigned long long)lost, (unsigned long long)repeated);
 }
 
 /* ---- Records ---------------------------------------------------------------------------------------- */
@@ -140,11 +177,21 @@ static void doubt_release(struct output *output)
 	queue_release(output->queue, entry);
 }
 
+/* A small queue is there for what waits. */
+static uint64_t doubt_max(const struct output *output)
+{
+	uint64_t share = queue_limit(output->queue) / 4;
+
+	return share < DOUBT_BYTES ? share : DOUBT_BYTES;
+}
+
 /* The first `count` that wait were sent. */
 static void sent(struct output *output, int count)
 {
 	uint64_t time_ns = now_ns();
 
+	if (count)
+		output->progress_ns = time_ns;
 	for (int i = 0; i < count && output->waiting; i++) {
 		struct entry *entry = first_off(&output->waiting, &output->waiting_end);
 
@@ -163,7 +210,7 @@ static void sent(struct output *output, int count)
 		append(&output->doubt_end, entry);
 		output->doubt_count++;
 		output->doubt_bytes += entry->len;
-		if (output->doubt_bytes > DOUBT_BYTES || output->doubt_count > DOUBT_RECORDS)
+		while (output->doubt_bytes > doubt_max(output) || output->doubt_count > DOUBT_RECORDS)
 			doubt_release(output);
 	}
 }
@@ -188,7 +235,9 @@ static void rewind_doubt(struct output *output)
 
 static void broken(struct output *output, int error)
 {
-	failed(output, error);
+	if (output->transport->loses)
+		output->lost++;
+	failed_to_write(output, error);
 	output->retry_ns = now_ns() + RETRY_NS;
 	if (!output->transport->is_broken(output->transport, error))
 		return;
@@ -196,13 +245,21 @@ static void broken(struct output *output, int error)
 	rewind_doubt(output);
 }
 
+/* What is open stays so until the new one is. */
 static void try_open(struct output *output)
 {
 	int error = output->transport->open(output->transport);
 
-	output->open = output->open || !error; /* what was open stays so */
-	if (error) {
-		failed(output, error);
+	if (!error) {
+		output->open = true;
+		output->reopen_due = false;
+		return;
+	}
+	if (output->reopen_due) {
+		failed_to_reopen(output, error);
+		output->reopen_ns = now_ns() + RETRY_NS;
+	} else {
+		failed_to_write(output, error);
 		output->retry_ns = now_ns() + RETRY_NS;
 	}
 }
@@ -229,9 +286,9 @@ static void send_waiting(struct output *output)
 	} else if (taken < 0) {
 		broken(output, taken);
 	} else {
+		sent(output, taken);
 		if (taken)
 			worked(output);
-		sent(output, taken);
 		if (taken < count && output->transport->wait)
 			output->transport->wait(output->transport, ROOM_WAIT_MS);
 	}
@@ -254,12 +311,16 @@ static void look_at_doubt(struct output *output)
 		doubt_release(output);
 }
 
-static void look_at_file(struct output *output)
+static void look_at_place(struct output *output)
 {
 	const struct transport *transport = output->transport;
+	bool asked = atomic_exchange(&output->reopen, false);
 
-	if (atomic_exchange(&output->reopen, false) ||
-	    (output->open && transport->is_stale && transport->is_stale(transport)))
+	if (!output->open)
+		return;
+	if (asked || (transport->is_stale && transport->is_stale(transport)))
+		output->reopen_due = true;
+	if (output->reopen_due && (asked || now_ns() >= output->reopen_ns))
 		try_open(output);
 }
 
@@ -298,42 +359,6 @@ static void try_to_send(struct output *output)
 		try_open(output);
 	if (output->open && output->waiting)
 		send_waiting(output);
-	else if (output->open)
-		worked(output);
-}
-
-static void *output_run(void *context)
-{
-	struct output *output = context;
-
-	while (!is_over(output)) {
-		struct entry *taken = queue_take(output->queue, rest_ns(output));
-
-		if (taken)
-			append(&output->waiting_end, taken);
-		look_at_file(output);
-		look_at_doubt(output);
-		if (has_to_try(output) && now_ns() >= output->retry_ns)
-			try_to_send(output);
-	}
-	output->ended = true;
-	return NULL;
-}
-
-/* ---- The other threads' ----------------------------------------------------------------------------- */
-
-/* Signals are the main thread's. */
-static int start(struct output *output)
-{
-	sigset_t all, before;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&output->thread, NULL, output_run, output);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	output->started = !error;
-	return -error;
 }
 
 static void destroy(struct output *output)
@@ -355,6 +380,94 @@ static void destroy(struct output *output)
 	free(output);
 }
 
+/* What was added, and neither written nor sent. */
+static uint64_t unwritten(const struct output *output)
+{
+	uint64_t records = queue_records(output->queue), doubt = output->doubt_count;
+
+	return records > doubt ? records - doubt : 0;
+}
+
+static void tell_unwritten(const struct output *output)
+{
+	uint64_t left = unwritten(output);
+
+	if (left)
+		report(output->config.name, "%s: %llu event%s could not be written before the end",
+		       output->place, (unsigned long long)left, left == 1 ? "" : "s");
+}
+
+static void *output_run(void *context)
+{
+	struct output *output = context;
+	struct output_leavers *leavers;
+
+	while (!is_over(output)) {
+		struct entry *taken = queue_take(output->queue, rest_ns(output));
+
+		if (taken)
+			append(&output->waiting_end, taken);
+		if (!output->waiting)
+			output->progress_ns = now_ns();
+		look_at_place(output);
+		look_at_doubt(output);
+		if (has_to_try(output) && now_ns() >= output->retry_ns)
+			try_to_send(output);
+		if (output->open && !output->waiting)
+			worked(output);
+	}
+	leavers = output->leavers;
+	if (!leavers)
+		return NULL;
+	tell_unwritten(output);
+	leavers->lost += output->lost - output->lost_told + unwritten(output);
+	destroy(output);
+	leavers->count--;
+	return NULL;
+}
+
+/* ---- The other threads' ----------------------------------------------------------------------------- */
+
+/* Signals are the main thread's. */
+static int start(struct output *output)
+{
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&output->thread, NULL, output_run, output);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	output->started = !error;
+	return -error;
+}
+
+/* What is wrong with the path itself: waiting does not help. */
+static bool is_lasting(int error)
+{
+	static const int lasting[] = {ENOENT, ENOTDIR,	    EISDIR, EINVAL, EACCES,
+				      EPERM,  ENAMETOOLONG, ELOOP,  ENOMEM};
+
+	for (size_t i = 0; i < sizeof(lasting) / sizeof(lasting[0]); i++) {
+		if (error == -lasting[i])
+			return true;
+	}
+	return false;
+}
+
+/* A file is opened at once: its path may be wrong. */
+static int open_file(struct output *output)
+{
+	int error = output->config.type == OUTPUT_FILE ? output->transport->open(output->transport) : 0;
+
+	if (is_lasting(error))
+		return error;
+	if (error)
+		failed_to_write(output, error);
+	output->open = output->config.type == OUTPUT_FILE && !error;
+	return 0;
+}
+
 int output_new(struct output **result, const struct output_config *config)
 {
 	struct output *output = calloc(1, sizeof(*output));
@@ -365,11 +478,12 @@ int output_new(struct output **result, const struct output_config *config)
 	output->waiting_end = &output->waiting;
 	output->doubt_end = &output->doubt;
 	output->up = true;
+	output->progress_ns = now_ns();
 	output->queue = queue_new(config->queue_bytes);
 	output->transport = transport_of(config);
 	if (output->queue && output->transport && output_config_copy(&output->config, config)) {
-		error = config->type == OUTPUT_FILE ? output->transport->open(output->transport) : 0;
-		output->open = config->type == OUTPUT_FILE && !error;
+		name_place(output);
+		error = open_file(output);
 	}
 	if (!error)
 		error = start(output);
@@ -386,12 +500,26 @@ const struct output_config *output_config_of(const struct output *output)
 	return &output->config;
 }
 
-void output_add(struct output *output, struct span head, struct span body, bool urgent)
+void output_change(struct output *output, const struct output_config *config)
 {
-	if (queue_add(output->queue, head, body, urgent))
-		output->news = true;
-	else
-		output->lost++;
+	output->config.format = config->format;
+	output->config.protocol = config->protocol;
+	output->config.facility = config->facility;
+	output->config.alerts_only = config->alerts_only;
+	output->config.queue_bytes = config->queue_bytes;
+	queue_bound(output->queue, config->queue_bytes);
+}
+
+bool output_add(struct output *output, struct span head, struct span body, bool urgent, bool counted)
+{
+	if (!queue_add(output->queue, head, body, urgent)) {
+		output->lost += counted;
+		return false;
+	}
+	output->news += head.len + body.len;
+	if (output->news > output->config.queue_bytes / 8) /* do not wait for the end of the turn */
+		output_wake(output);
+	return true;
 }
 
 void output_lose(struct output *output)
@@ -401,26 +529,31 @@ void output_lose(struct output *output)
 
 bool output_has_news(const struct output *output)
 {
-	return output->news;
-}
-
-bool output_has_ended(const struct output *output)
-{
-	return output->ended;
+	return output->news > 0;
 }
 
 void output_wake(struct output *output)
 {
-	output->news = false;
+	output->news = 0;
 	queue_wake(output->queue);
 }
 
 void output_reopen(struct output *output)
 {
-	if (output->config.type != OUTPUT_FILE)
+	if (output->config.type != OUTPUT_FILE && output->config.transport != SYSLOG_UDP)
 		return;
 	output->reopen = true;
 	queue_wake(output->queue);
+}
+
+void output_leave(struct output *output, uint64_t limit_ns, struct output_leavers *leavers)
+{
+	leavers->count++;
+	output->lost_told = output->lost;
+	output->leavers = leavers;
+	pthread_detach(output->thread);
+	output->stop_ns =
+		now_ns() + limit_ns; /* from here on it may be gone at any time: it looks by itself */
 }
 
 void output_stop(struct output *output, uint64_t limit_ns)
@@ -431,41 +564,40 @@ void output_stop(struct output *output, uint64_t limit_ns)
 
 void output_free(struct output *output)
 {
-	uint64_t stop_ns, left;
 	struct timespec until;
+	uint64_t until_ns;
 
 	if (!output)
 		return;
-	clock_gettime(CLOCK_REALTIME, &until);
-	stop_ns = output->stop_ns + FREE_WAIT_NS;
-	left = stop_ns > now_ns() ? stop_ns - now_ns() : 0;
-	until.tv_sec += (time_t)((left + (uint64_t)until.tv_nsec) / 1000000000ULL);
-	until.tv_nsec = (long)((left + (uint64_t)until.tv_nsec) % 1000000000ULL);
-	if (output->started && pthread_timedjoin_np(output->thread, NULL, &until)) {
-		report(output->config.name, "%s: it hangs: %llu events are lost", place_of(&output->config),
-		       (unsigned long long)queue_records(output->queue));
-		pthread_detach(output->thread); /* what it uses stays */
+	until_ns = output->stop_ns + FREE_WAIT_NS;
+	until.tv_sec = (time_t)(until_ns / 1000000000ULL);
+	until.tv_nsec = (long)(until_ns % 1000000000ULL);
+	if (output->started && pthread_clockjoin_np(output->thread, NULL, CLOCK_MONOTONIC, &until)) {
+		output->abandoned = true; /* what it uses stays */
+		report(output->config.name, "%s: it hangs: %llu events could not be written before the end",
+		       output->place, (unsigned long long)unwritten(output));
+		pthread_detach(output->thread);
 		return;
 	}
-	left = queue_records(output->queue) - output->doubt_count;
-	if (left)
-		report(output->config.name, "%s: %llu event%s could not be written before the end",
-		       place_of(&output->config), (unsigned long long)left, left == 1 ? "" : "s");
+	tell_unwritten(output);
 	destroy(output);
 }
 
 struct output_stats output_stats(const struct output *output)
 {
-	uint64_t doubt = output->doubt_count, records = queue_records(output->queue);
-
-	return (struct output_stats){
+	struct output_stats stats = {
 		.written = output->written,
 		.repeated = output->repeated,
 		.lost = output->lost,
 		.failures = output->failures,
-		.waiting = records > doubt ? records - doubt : 0,
-		.doubt = doubt,
+		.waiting = unwritten(output),
+		.doubt = output->doubt_count,
 		.bytes = queue_bytes(output->queue),
 		.up = output->up,
 	};
+
+	stats.stalled =
+		stats.up && stats.waiting && now_ns() - output->progress_ns > OUTPUT_STALL_S * 1000000000ULL;
+	stats.up = stats.up && !stats.stalled;
+	return stats;
 }

@@ -9,13 +9,11 @@ static bool same(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-bool output_config_same(const struct output_config *a, const struct output_config *b)
+bool output_config_same_place(const struct output_config *a, const struct output_config *b)
 {
-	return same(a->name, b->name) && a->type == b->type && a->format == b->format &&
-	       same(a->path, b->path) && same(a->host, b->host) && same(a->service, b->service) &&
-	       a->transport == b->transport && a->protocol == b->protocol && a->framing == b->framing &&
-	       a->facility == b->facility && a->alerts_only == b->alerts_only &&
-	       a->queue_bytes == b->queue_bytes;
+	return same(a->name, b->name) && a->type == b->type && same(a->path, b->path) &&
+	       same(a->host, b->host) && same(a->service, b->service) && a->transport == b->transport &&
+	       a->framing == b->framing;
 }
 
 static bool copy(char **to, const char *from)

@@ -60,8 +60,8 @@ struct output_config {
 	uint64_t queue_bytes; /* at most, that wait in memory */
 };
 
-/* Whether both have the same name, and write the same to the same place. */
-bool output_config_same(const struct output_config *a, const struct output_config *b);
+/* Whether both have the same name, and write to the same place in the same framing. */
+bool output_config_same_place(const struct output_config *a, const struct output_config *b);
 
 /* A copy that the caller owns; false if there is no memory. */
 bool output_config_copy(struct output_config *to, const struct output_config *from);

@@ -6,9 +6,11 @@
 #include "outputs.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "format.h"
@@ -22,31 +24,18 @@ struct slot {
 	struct output *output;
 	uint64_t lost_told, lost_taken; /* of output_stats.lost */
 	time_t told_s;
-};
-
-struct leaving {
-	struct output *output;
-	uint64_t until_ns;
+	bool stall_told;
 };
 
 struct outputs {
 	struct sink sink;
 	struct slot slots[OUTPUTS_MAX];
 	size_t count;
-	struct leaving leaving[OUTPUTS_MAX];
-	size_t leaving_count;
-	uint64_t lost_by_left;		   /* events lost by outputs that are gone, and not yet taken */
+	struct output_leavers leavers;
+	uint64_t lost_by_left;		   /* what they had lost before they left, and is not yet taken */
 	struct text records[FORMAT_COUNT]; /* of the event under way */
 	struct text line;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
 
 /* ---- Writing ---------------------------------------------------------------------------------------- */
 
@@ -81,6 +70,8 @@ static void add(struct outputs *outputs, struct output *output, const struct eve
 	const struct output_config *config = output_config_of(output);
 	struct span record = record_of(outputs, config->format, event);
 	bool urgent = !event->has_flow || event->verdict == VERDICT_ALERT;
+	bool counted =
+		event->action != EVENT_LOSS; /* a loss that is told to a full queue would make the next one */
 	struct text *line = &outputs->line;
 
 	if (!record.len) {
@@ -88,15 +79,16 @@ static void add(struct outputs *outputs, struct output *output, const struct eve
 		return;
 	}
 	if (config->type == OUTPUT_FILE || config->type == OUTPUT_STDOUT) {
-		output_add(output, record, (struct span){"\n", 1}, urgent);
+		output_add(output, record, (struct span){"\n", 1}, urgent, counted);
 		return;
 	}
 	text_clear(line);
 	if (config->type == OUTPUT_JOURNALD) {
 		text_add_format(line, "SYSLOG_FACILITY=%d\n", config->facility);
-		output_add(output, (struct span){line->data, line->len}, record, urgent);
+		output_add(output, (struct span){line->data, line->len}, record, urgent, counted);
 	} else if (syslog_add(line, config, event, record)) {
-		output_add(output, (struct span){line->data, line->len}, (struct span){"", 0}, urgent);
+		output_add(output, (struct span){line->data, line->len}, (struct span){"", 0}, urgent,
+			   counted);
 	} else {
 		output_lose(output);
 	}
@@ -153,29 +145,62 @@ const struct output *outputs_at(const struct outputs *outputs, size_t index)
 	return outputs->slots[index].output;
 }
 
-/* The slot that has just this configuration; NULL: none. */
+/* The slot that writes to the same place; NULL: none. */
 static struct slot *slot_of(struct outputs *outputs, const struct output_config *config)
 {
 	for (size_t i = 0; i < outputs->count; i++) {
-		if (output_config_same(output_config_of(outputs->slots[i].output), config))
+		if (output_config_same_place(output_config_of(outputs->slots[i].output), config))
 			return &outputs->slots[i];
 	}
 	return NULL;
 }
 
-/* The thread of an output that is no longer wanted goes on for a while. With too many of them, the oldest is waited for. */
 static void leave(struct outputs *outputs, const struct slot *slot)
 {
-	if (outputs->leaving_count == OUTPUTS_MAX) {
-		output_free(outputs->leaving[0].output);
-		outputs->leaving_count--;
-		memmove(&outputs->leaving[0], &outputs->leaving[1],
-			outputs->leaving_count * sizeof(outputs->leaving[0]));
-	}
 	outputs->lost_by_left += output_stats(slot->output).lost - slot->lost_taken;
-	output_stop(slot->output, LEAVING_NS);
-	outputs->leaving[outputs->leaving_count++] =
-		(struct leaving){.output = slot->output, .until_ns = now_ns() + LEAVING_NS};
+	output_leave(slot->output, LEAVING_NS, &outputs->leavers);
+}
+
+/* Whether two paths lead to one file: each would break the other's lines where the disk is full. */
+static bool is_same_file(const struct output_config *a, const struct output_config *b)
+{
+	struct stat first, second;
+
+	return a->type == OUTPUT_FILE && b->type == OUTPUT_FILE && stat(a->path, &first) == 0 &&
+	       stat(b->path, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+/* Starts what is not there yet. 0, or a negative errno: then `slots` has what was started so far, up to *count. */
+static int start_missing(struct outputs *outputs, const struct output_config *configs, size_t *count,
+			 struct slot *slots, char why[OUTPUTS_WHY_MAX])
+{
+	size_t all = *count;
+
+	for (*count = 0; *count < all; ++*count) {
+		const struct output_config *config = &configs[*count];
+		const struct slot *slot = slot_of(outputs, config);
+		int error = slot ? 0 : output_new(&slots[*count].output, config);
+
+		if (slot)
+			slots[*count] = *slot;
+		if (error) {
+			snprintf(why, OUTPUTS_WHY_MAX, "output %s: %.200s: %s", config->name,
+				 config->path ? config->path : "it cannot be started",
+				 error == -EINVAL ? "no regular file" : strerror(-error));
+			return error;
+		}
+	}
+	for (size_t i = 0; i < all; i++) {
+		for (size_t j = 0; j < i; j++) {
+			if (is_same_file(&configs[i], &configs[j])) {
+				snprintf(why, OUTPUTS_WHY_MAX,
+					 "output %s: %.200s: it is the file of output %s", configs[i].name,
+					 configs[i].path, configs[j].name);
+				return -EEXIST;
+			}
+		}
+	}
+	return 0;
 }
 
 int outputs_configure(struct outputs *outputs, const struct output_config *configs, size_t count,
@@ -183,30 +208,20 @@ int outputs_configure(struct outputs *outputs, const struct output_config *confi
 {
 	struct slot slots[OUTPUTS_MAX] = {0};
 	bool kept[OUTPUTS_MAX] = {false};
+	int error = start_missing(outputs, configs, &count, slots, why);
 
 	for (size_t i = 0; i < count; i++) {
-		const struct slot *slot = slot_of(outputs, &configs[i]);
-		int error = slot ? 0 : output_new(&slots[i].output, &configs[i]);
+		const struct slot *old = slot_of(outputs, &configs[i]);
 
-		if (slot)
-			slots[i] = *slot;
-		if (!error)
-			continue;
-		snprintf(why, OUTPUTS_WHY_MAX, "output %s: %.200s: %s", configs[i].name,
-			 configs[i].path ? configs[i].path : "it cannot be started",
-			 error == -EINVAL ? "no regular file" : strerror(-error));
-		while (i-- > 0) {
-			if (!slot_of(outputs, &configs[i])) {
-				output_stop(slots[i].output, 0);
-				output_free(slots[i].output);
-			}
-		}
-		return error;
-	}
-	for (size_t i = 0; i < count; i++) {
+		if (error && !old)
+			output_leave(slots[i].output, 0, &outputs->leavers);
+		else if (!error && old)
+			output_change(slots[i].output, &configs[i]);
 		for (size_t j = 0; j < outputs->count; j++)
-			kept[j] = kept[j] || outputs->slots[j].output == slots[i].output;
+			kept[j] = kept[j] || &outputs->slots[j] == old;
 	}
+	if (error)
+		return error;
 	for (size_t j = 0; j < outputs->count; j++) {
 		if (!kept[j])
 			leave(outputs, &outputs->slots[j]);
@@ -222,40 +237,43 @@ void outputs_reopen(struct outputs *outputs)
 		output_reopen(outputs->slots[i].output);
 }
 
-static void tell_loss(struct slot *slot)
+static void tell_loss(struct slot *slot, const struct output_stats *stats)
 {
-	struct output_stats stats = output_stats(slot->output);
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (stats.lost == slot->lost_told || (slot->told_s && now.tv_sec - slot->told_s < TELL_LOSS_S))
+	if (stats->lost == slot->lost_told || (slot->told_s && now.tv_sec - slot->told_s < TELL_LOSS_S))
 		return;
-	report(output_config_of(slot->output)->name, "%llu more events found no room in its queue",
-	       (unsigned long long)(stats.lost - slot->lost_told));
-	slot->lost_told = stats.lost;
+	report(output_config_of(slot->output)->name, "%llu more events could not be kept",
+	       (unsigned long long)(stats->lost - slot->lost_told));
+	slot->lost_told = stats->lost;
 	slot->told_s = now.tv_sec;
+}
+
+static void tell_stall(struct slot *slot, const struct output_stats *stats)
+{
+	if (stats->stalled && !slot->stall_told)
+		report(output_config_of(slot->output)->name,
+		       "nothing could be written for %u s: %llu events wait", OUTPUT_STALL_S,
+		       (unsigned long long)stats->waiting);
+	if (!stats->stalled && slot->stall_told)
+		report(output_config_of(slot->output)->name, "it is written to again");
+	slot->stall_told = stats->stalled;
 }
 
 void outputs_look(struct outputs *outputs)
 {
-	size_t left = 0;
+	for (size_t i = 0; i < outputs->count; i++) {
+		struct output_stats stats = output_stats(outputs->slots[i].output);
 
-	for (size_t i = 0; i < outputs->count; i++)
-		tell_loss(&outputs->slots[i]);
-	for (size_t i = 0; i < outputs->leaving_count; i++) {
-		struct leaving *leaving = &outputs->leaving[i];
-
-		if (output_has_ended(leaving->output) || now_ns() >= leaving->until_ns)
-			output_free(leaving->output);
-		else
-			outputs->leaving[left++] = *leaving;
+		tell_loss(&outputs->slots[i], &stats);
+		tell_stall(&outputs->slots[i], &stats);
 	}
-	outputs->leaving_count = left;
 }
 
 uint64_t outputs_take_lost(struct outputs *outputs)
 {
-	uint64_t lost = outputs->lost_by_left;
+	uint64_t lost = outputs->lost_by_left + atomic_exchange(&outputs->leavers.lost, 0);
 
 	outputs->lost_by_left = 0;
 	for (size_t i = 0; i < outputs->count; i++) {
@@ -274,14 +292,11 @@ void outputs_free(struct outputs *outputs, uint64_t limit_ns)
 		return;
 	for (size_t i = 0; i < outputs->count; i++)
 		output_stop(outputs->slots[i].output, limit_ns);
-	for (size_t i = 0; i < outputs->leaving_count; i++)
-		output_stop(outputs->leaving[i].output, limit_ns);
 	for (size_t i = 0; i < outputs->count; i++)
 		output_free(outputs->slots[i].output);
-	for (size_t i = 0; i < outputs->leaving_count; i++)
-		output_free(outputs->leaving[i].output);
 	for (size_t i = 0; i < FORMAT_COUNT; i++)
 		text_free(&outputs->records[i]);
 	text_free(&outputs->line);
-	free(outputs);
+	if (!outputs->leavers.count) /* whoever is still leaving has an eye on it; the process ends */
+		free(outputs);
 }

@@ -17,8 +17,8 @@ struct outputs *outputs_new(void);
 void outputs_free(struct outputs *outputs, uint64_t limit_ns);
 
 /*
- * Takes on what the configuration says: outputs that it has as before go on with what waits in them, new ones start, others
- * end once they have written what they have. All or none: a negative errno, with one clause in `why`, leaves all as it was.
+ * Takes on what the configuration says: an output of the same name and place goes on with what waits in it, new ones start,
+ * others end once they have written what they have. All or none: a negative errno, with one clause in `why`, leaves all as it was.
  */
 int outputs_configure(struct outputs *outputs, const struct output_config *configs, size_t count,
 		      char why[OUTPUTS_WHY_MAX]);
@@ -26,7 +26,7 @@ int outputs_configure(struct outputs *outputs, const struct output_config *confi
 /* Opens files anew. */
 void outputs_reopen(struct outputs *outputs);
 
-/* To be called every second or so: frees outputs that have ended, tells of losses. */
+/* To be called every second or so: tells of losses, and of outputs that hang. */
 void outputs_look(struct outputs *outputs);
 
 /* Events that outputs lost since the last call, all outputs together. */

@@ -8,7 +8,7 @@
 #include <time.h>
 
 struct queue {
-	uint64_t limit; /* bytes */
+	_Atomic uint64_t limit; /* bytes */
 	_Atomic uint64_t bytes;
 	_Atomic uint64_t records;
 	pthread_mutex_t lock; /* of what follows */
@@ -33,6 +33,16 @@ struct queue *queue_new(uint64_t limit)
 	pthread_cond_init(&queue->more, &clock);
 	pthread_condattr_destroy(&clock);
 	return queue;
+}
+
+void queue_bound(struct queue *queue, uint64_t limit)
+{
+	queue->limit = limit;
+}
+
+uint64_t queue_limit(const struct queue *queue)
+{
+	return queue->limit;
 }
 
 void queue_free(struct queue *queue)

@@ -24,6 +24,10 @@ struct queue;
 /* `limit`: bytes. NULL if there is no memory. */
 struct queue *queue_new(uint64_t limit);
 
+/* Another bound; what is in it stays. */
+void queue_bound(struct queue *queue, uint64_t limit);
+uint64_t queue_limit(const struct queue *queue);
+
 /* Frees what is in it; entries that were taken are the taker's. NULL is allowed. */
 void queue_free(struct queue *queue);
 

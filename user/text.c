@@ -155,6 +155,12 @@ void text_add_utf8(struct text *text, struct span bytes)
 	}
 }
 
+/* Ends a line (NEL is a C1 control), or turns the direction of what follows. */
+static bool breaks_line(uint32_t code)
+{
+	return (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
 /* The length of what stands at the front and needs no escape in JSON: printable ASCII but for " and \\. */
 static size_t json_plain(struct span bytes)
 {
@@ -211,6 +217,8 @@ void text_add_json(struct text *text, struct span bytes)
 				len = 1;
 			} else if (len == 1) {
 				add_json_escape(text, (unsigned char)code);
+			} else if (breaks_line(code)) {
+				text_add_format(text, "\\u%04x", code);
 			} else {
 				text_add(text, (struct span){bytes.data, len});
 			}
@@ -221,12 +229,6 @@ void text_add_json(struct text *text, struct span bytes)
 }
 
 /* ---- One line ------------------------------------------------------------------------------- */
-
-/* Ends a line (NEL is a C1 control), or turns the direction of what follows. */
-static bool breaks_line(uint32_t code)
-{
-	return (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
-}
 
 /* Whether the first byte is to be escaped; else the bytes of the character that stays. */
 static bool line_escapes(struct span bytes, unsigned int flags, size_t *len)

@@ -41,10 +41,16 @@ struct transport {
 	int (*unsure)(struct transport *transport, size_t sent);
 	uint64_t doubt_ns;
 
+	/* After an error: so long without another one before it counts as good again. */
+	uint64_t quiet_ns;
+
+	/* An error is that of a record which was taken before, and is lost. */
+	bool loses;
+
 	/* Whether the other end has all that was sent, as far as can be told. NULL: always. */
 	bool (*is_settled)(const struct transport *transport);
 
-	/* Whether what was written goes nowhere any more, so that it should be opened anew. NULL: never. */
+	/* Whether it should be opened anew: what is written goes nowhere any more, or may go elsewhere by now. NULL: never. */
 	bool (*is_stale)(const struct transport *transport);
 
 	void (*free)(struct transport *transport);

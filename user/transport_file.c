@@ -26,6 +26,7 @@ struct file {
 	char *path;	/* NULL: standard output */
 	int fd;		/* -1: not open */
 	size_t written; /* of the first record to come */
+	bool torn;	/* it ends in the middle of a line: that is to be ended first */
 };
 
 /* ---- Records of which a part was written ------------------------------------------------------------ */
@@ -47,6 +48,9 @@ static int file_send(struct transport *transport, const struct iovec *records, i
 	struct iovec rest[TRANSPORT_BATCH];
 	ssize_t len;
 
+	if (file->torn && write(file->fd, "\n", 1) != 1)
+		return errno == EINTR ? 0 : -errno;
+	file->torn = false;
 	memcpy(rest, records, (size_t)count * sizeof(rest[0]));
 	rest[0].iov_base = (char *)rest[0].iov_base + file->written;
 	rest[0].iov_len -= file->written;
@@ -58,39 +62,52 @@ static int file_send(struct transport *transport, const struct iovec *records, i
 
 /* ---- Files ------------------------------------------------------------------------------------------ */
 
-/* Ends a line that an earlier run began. */
-static int end_line(int fd)
+/* Whether an earlier run did not end its last line. */
+static bool is_torn(int fd, const struct stat *info)
 {
-	struct stat info;
 	char last = '\n';
 
-	if (fstat(fd, &info))
-		return -errno;
-	if (S_ISREG(info.st_mode) && info.st_size && pread(fd, &last, 1, info.st_size - 1) == 1 &&
-	    last != '\n' && write(fd, "\n", 1) != 1)
-		return errno ? -errno : -EIO;
-	return 0;
+	return info->st_size && pread(fd, &last, 1, info->st_size - 1) == 1 && last != '\n';
 }
 
-/* A FIFO or a device that blocks would hold up the thread for good: a regular file is wanted. */
+/* A record of which a part was written goes whole into the next file. */
+static void take_back(struct file *file)
+{
+	struct stat info;
+
+	if (file->written && fstat(file->fd, &info) == 0 && info.st_size >= (off_t)file->written &&
+	    ftruncate(file->fd, info.st_size - (off_t)file->written))
+		return; /* the line stays torn: it was told that the disk is full */
+	file->written = 0;
+}
+
+/*
+ * A FIFO or a device that blocks would hold up the thread for good: a regular file is wanted. No symbolic link: whoever may
+ * write to the folder could have it point at another file of root's.
+ */
 static int file_open(struct transport *transport)
 {
 	struct file *file = (struct file *)transport;
-	int fd = open(file->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, FILE_MODE),
+	int fd = open(file->path,
+		      O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW,
+		      FILE_MODE),
 	    error;
 	struct stat info;
 
 	if (fd < 0)
 		return -errno;
-	error = fstat(fd, &info) ? -errno : S_ISREG(info.st_mode) ? end_line(fd) : -EINVAL;
+	error = fstat(fd, &info) ? -errno : S_ISREG(info.st_mode) ? 0 : -EINVAL;
 	if (error) {
 		close(fd);
 		return error;
 	}
-	if (file->fd >= 0)
+	if (file->fd >= 0) {
+		take_back(file);
 		close(file->fd);
+	}
 	file->fd = fd;
 	file->written = 0;
+	file->torn = is_torn(fd, &info);
 	return 0;
 }
 

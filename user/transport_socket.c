@@ -25,15 +25,19 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/sockios.h>
 
 #define CONNECT_MS	5000
-#define DOUBT_NS	10000000000ULL
+#define DOUBT_NS	60000000000ULL
 #define SEND_BUFFER	262144
 #define USER_TIMEOUT_MS 120000 /* data that is not acknowledged for so long ends the connection */
 #define KEEPALIVE_S	60
+#define ROOM_MS		100 /* a datagram to this host waits so long for room */
+#define QUIET_NS	3000000000ULL
+#define UDP_STALE_NS	600000000000ULL /* a name may have another address by then */
 
 struct channel {
 	struct transport transport;
@@ -43,7 +47,18 @@ struct channel {
 	bool stalled;	/* TCP: there was no room at the last attempt */
 	uint64_t sent;	/* datagrams to a socket of this host, on this connection */
 	uint64_t read;	/* of them, the first ones: were certainly read */
+	size_t turn;	/* UDP: of the name's addresses, which one is taken */
+	int refusal; /* UDP: a negative errno that send() told of an earlier datagram, and is to be told on */
+	uint64_t opened_ns;
 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
 
 static void channel_close(struct channel *channel)
 {
@@ -52,6 +67,7 @@ static void channel_close(struct channel *channel)
 	channel->fd = -1;
 	channel->written = 0;
 	channel->stalled = false;
+	channel->refusal = 0;
 	channel->sent = channel->read = 0;
 }
 
@@ -103,14 +119,16 @@ static int local_open(struct transport *transport)
 {
 	struct channel *channel = (struct channel *)transport;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct timeval room = {.tv_usec = ROOM_MS * 1000L};
 	int size = SEND_BUFFER * 4, error;
 
 	channel_close(channel);
 	memcpy(address.sun_path, channel->path, strnlen(channel->path, sizeof(address.sun_path) - 1));
-	channel->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	channel->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (channel->fd < 0)
 		return -errno;
 	setsockopt(channel->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	setsockopt(channel->fd, SOL_SOCKET, SO_SNDTIMEO, &room, sizeof(room));
 	if (connect(channel->fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
 		return 0;
 	error = -errno;
@@ -118,6 +136,10 @@ static int local_open(struct transport *transport)
 	return error;
 }
 
+/*
+ * The first one waits for room within the kernel: who sleeps there has his turn, while who only asks whether there is room
+ * finds that others took it.
+ */
 static int local_send(struct transport *transport, const struct iovec *records, int count)
 {
 	struct channel *channel = (struct channel *)transport;
@@ -126,7 +148,8 @@ static int local_send(struct transport *transport, const struct iovec *records, 
 	for (i = 0; i < count; i++) {
 		uint64_t read = outstanding(channel) ? channel->read : channel->sent;
 
-		if (send(channel->fd, records[i].iov_base, records[i].iov_len, MSG_NOSIGNAL) < 0)
+		if (send(channel->fd, records[i].iov_base, records[i].iov_len,
+			 MSG_NOSIGNAL | (i ? MSG_DONTWAIT : 0)) < 0)
 			break;
 		channel->read = read; /* the receiver was there still */
 		channel->sent++;
@@ -152,7 +175,6 @@ struct transport *transport_local_new(const char *path)
 	channel->transport = (struct transport){.open = local_open,
 						.send = local_send,
 						.is_broken = always_broken,
-						.wait = channel_wait,
 						.unsure = local_unsure,
 						.is_settled = channel_is_settled,
 						.free = channel_free};
@@ -192,7 +214,19 @@ static int connect_to(const struct addrinfo *address)
 
 static int lookup_error(int error)
 {
-	return error == EAI_SYSTEM ? -errno : error == EAI_MEMORY ? -ENOMEM : -EHOSTUNREACH;
+	return error == EAI_SYSTEM ? -errno : error == EAI_MEMORY ? -ENOMEM : -ENXIO;
+}
+
+/* Whether one can be reached over UDP shows only later: they take turns. */
+static const struct addrinfo *by_turn(const struct addrinfo *addresses, size_t turn)
+{
+	size_t count = 0;
+
+	for (const struct addrinfo *address = addresses; address; address = address->ai_next)
+		count++;
+	for (turn %= count; turn; turn--)
+		addresses = addresses->ai_next;
+	return addresses;
 }
 
 static int net_open(struct channel *channel, int type)
@@ -203,15 +237,17 @@ static int net_open(struct channel *channel, int type)
 	struct addrinfo *addresses = NULL;
 	int error = getaddrinfo(channel->host, channel->service, &hints, &addresses), fd = -EHOSTUNREACH;
 
-	channel_close(channel);
 	if (error)
 		return lookup_error(error);
-	for (const struct addrinfo *address = addresses; address && fd < 0; address = address->ai_next)
+	for (const struct addrinfo *address = by_turn(addresses, channel->turn); address && fd < 0;
+	     address = address->ai_next)
 		fd = connect_to(address);
 	freeaddrinfo(addresses);
 	if (fd < 0)
 		return fd;
+	channel_close(channel);
 	channel->fd = fd;
+	channel->opened_ns = now_ns();
 	return 0;
 }
 
@@ -236,16 +272,31 @@ static int udp_open(struct transport *transport)
 	return net_open((struct channel *)transport, SOCK_DGRAM);
 }
 
+/* An error is that of an earlier datagram: send() tells it once, and the records before this one were sent. */
 static int udp_send(struct transport *transport, const struct iovec *records, int count)
 {
-	const struct channel *channel = (const struct channel *)transport;
-	int i;
+	struct channel *channel = (struct channel *)transport;
+	int error = channel->refusal, i = 0;
 
-	for (i = 0; i < count; i++) {
+	channel->refusal = 0;
+	for (; !error && i < count; i++) {
 		if (send(channel->fd, records[i].iov_base, records[i].iov_len, MSG_NOSIGNAL) < 0)
 			break;
 	}
-	return i || is_full(errno) ? i : -errno;
+	if (!error && i < count && !is_full(errno))
+		error = -errno;
+	if (!error)
+		return i;
+	channel->turn += error == -ECONNREFUSED;
+	if (!i)
+		return error;
+	channel->refusal = error;
+	return i;
+}
+
+static bool udp_is_stale(const struct transport *transport)
+{
+	return now_ns() - ((const struct channel *)transport)->opened_ns > UDP_STALE_NS;
 }
 
 struct transport *transport_udp_new(const char *host, const char *service)
@@ -255,6 +306,9 @@ struct transport *transport_udp_new(const char *host, const char *service)
 					  .send = udp_send,
 					  .is_broken = always_broken,
 					  .wait = channel_wait,
+					  .quiet_ns = QUIET_NS,
+					  .loses = true,
+					  .is_stale = udp_is_stale,
 					  .free = channel_free});
 }
 
@@ -327,5 +381,6 @@ struct transport *transport_tcp_new(const char *host, const char *service)
 					  .unsure = tcp_unsure,
 					  .is_settled = channel_is_settled,
 					  .doubt_ns = DOUBT_NS,
+					  .quiet_ns = QUIET_NS,
 					  .free = channel_free});
 }

@@ -368,9 +368,9 @@ static void test_outputs(void **state)
 	assert_int_equal(output[5].format, FORMAT_JOURNAL);
 	assert_string_equal(output[5].path, "/run/systemd/journal/socket");
 	assert_string_equal(output[6].name, "out");
-	assert_true(output_config_same(&output[0], &output[0]));
+	assert_true(output_config_same_place(&output[0], &output[0]));
 	for (size_t i = 1; i < config->output_count; i++)
-		assert_false(output_config_same(&output[0], &output[i]));
+		assert_false(output_config_same_place(&output[0], &output[i]));
 	config_free(config);
 }
 

@@ -58,7 +58,7 @@ static void add(struct output *output, int number)
 	char record[128];
 	int len = snprintf(record, sizeof(record), RECORD, number, STUFFING);
 
-	output_add(output, (struct span){record, 7}, (struct span){record + 7, (size_t)len - 7}, false);
+	output_add(output, (struct span){record, 7}, (struct span){record + 7, (size_t)len - 7}, false, true);
 	output_wake(output);
 }
 
@@ -343,7 +343,7 @@ static void test_too_large(void **state)
 	snprintf(path, sizeof(path), "%s", path_of("large"));
 	fd = listen_local(path);
 	output = started(&config);
-	output_add(output, (struct span){large, sizeof(large)}, (struct span){"", 0}, true);
+	output_add(output, (struct span){large, sizeof(large)}, (struct span){"", 0}, true, true);
 	add(output, 0);
 	assert_int_equal(read_local(fd, &tally, 1), 1);
 	assert_all(&tally, 0, 1, true);
