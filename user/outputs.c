@@ -18,6 +18,7 @@
 #include "syslog_message.h"
 
 #define LEAVING_NS  30000000000ULL /* an output that is no longer wanted may write that long */
+#define LOOK_NS	    10000000L	   /* at the end, whether those that leave have gone */
 #define TELL_LOSS_S 60		   /* a slow output's losses are told this often */
 
 struct slot {
@@ -294,6 +295,8 @@ void outputs_free(struct outputs *outputs, uint64_t limit_ns)
 		output_stop(outputs->slots[i].output, limit_ns);
 	for (size_t i = 0; i < outputs->count; i++)
 		output_free(outputs->slots[i].output);
+	for (uint64_t waited_ns = 0; outputs->leavers.count && waited_ns < limit_ns; waited_ns += LOOK_NS)
+		nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 	for (size_t i = 0; i < FORMAT_COUNT; i++)
 		text_free(&outputs->records[i]);
 	text_free(&outputs->line);
