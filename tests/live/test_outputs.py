@@ -207,6 +207,7 @@ class Everything(Bench):
                 cls.stopped.end(signal.SIGTERM)
                 back_s = began + cls.AWAY_S
                 cls.frozen.tell(signal.SIGSTOP)
+            if turn == 16:
                 cls.killed.tell(signal.SIGSTOP)  # so that much is unread when it is killed
             if turn == 20:
                 cls.frozen.tell(signal.SIGCONT)
@@ -452,8 +453,10 @@ class Room(Bench):
         kinds = collections.Counter((action(event), get(event, "smtpsnoop.verdict")) for event in missing)
         note(f"full disk, queue 1MiB: {lost['hasty']} told lost, {len(missing)} missing: {dict(kinds)}")
         self.assertEqual(lost, {"reference": 0, "patient": 0, "hasty": len(missing)})
-        self.assertEqual(kinds["smtp-message", "alert"], 0, "an alert gave way to what is none")
         everything = events(self.reference)
+        if not any(get(event, "destination.port", self.traffic.sink.port) != self.traffic.sink.port for event in everything):
+            # others' alerts on this host may have taken the room
+            self.assertEqual(kinds["smtp-message", "alert"], 0, "an alert gave way to what is none")
         losses = [get(event, "smtpsnoop.stats.lost.events") for event in everything if action(event) == "capture-loss"]
         self.assertTrue(losses, "no capture-loss event tells of it")
         self.assertEqual(sum(losses), len(missing))  # each tells what is new
@@ -543,6 +546,28 @@ class Room(Bench):
         self.assertEqual(lost, {"reference": 0, "tcp": 0, "socket": 0})
         self.assertEqual(self.missing(receiver.file("tcp.log")), [])
         self.assertEqual(self.missing(receiver.file("socket.log")), [])
+
+    def test_frozen_for_12_s_and_killed(self):
+        """A receiver that does not read for longer than sent records are in doubt, and then dies with them unread."""
+        receiver = Rsyslog(self, self.work)
+        self.start(syslog(f"tcp://127.0.0.1:{receiver.tcp}", "tcp"), syslog(receiver.socket, "socket"))
+        self.traffic.round(5)
+        time.sleep(0.5)
+        receiver.tell(signal.SIGSTOP)
+        self.traffic.round(10)
+        time.sleep(12)
+        receiver.end(signal.SIGKILL)
+        receiver.start()
+        wait_for(lambda: all(self.metrics.outputs("up").values()), 5 * SLOW, "connections to the new one", 0.2)
+        time.sleep(2)
+        self.daemon.stop()
+        receiver.end()
+        expected = {ID.search(record)[1] for record in records(self.reference)}
+        missing = {name: len(expected - {ID.search(record)[1] for record in records(receiver.file(f"{name}.log"))})
+                   for name in ("socket", "tcp")}
+        note(f"frozen for 12 s and killed: {missing} of {len(expected)} missing")
+        self.assertLessEqual(missing["socket"], 1, "one may have been read and not written")
+        self.assertEqual(missing["tcp"], 0)
 
     def test_receiver_that_hangs_up_at_once(self):
         """A relay whose back end is away takes connections and closes them: told once, nothing lost."""
@@ -687,12 +712,9 @@ class Reload(Room):
         done = threading.Event()
 
         def flow():
-            try:
-                for _ in range(16):
-                    self.traffic.round(100)
-                    time.sleep(0.1)
-            finally:
-                done.set()
+            while not done.is_set():
+                self.traffic.round(100)
+                time.sleep(0.1)
         flowing = threading.Thread(target=flow)
         flowing.start()
         for turn in range(20):
@@ -701,7 +723,7 @@ class Reload(Room):
                                               exclusions=[self.KNOWN] if turn % 2 else []))
             self.assertEqual(len(self.daemon.hup()), 1)
             time.sleep(0.15)
-        during = not done.is_set()
+        done.set()
         flowing.join(60)
         self.traffic.wait()
         wait_for(lambda: not any(count for name, count in self.metrics.outputs("waiting_events").items()
@@ -709,12 +731,12 @@ class Reload(Room):
         time.sleep(1)
         self.daemon.stop()
         receiver.end()
-        self.assertTrue(during, "the mails were over before the reloads: this proves nothing")
         for one in (path, receiver.file("tcp.log"), receiver.file("socket.log")):
             self.assertEqual(self.missing(one), [])
         kinds = collections.Counter(action(event) for event in events(self.reference)
                                     if get(event, "destination.port") == self.traffic.sink.port)
-        self.assertEqual(kinds, {"smtp-message": 1600, "smtp-session": 1600})
+        self.assertEqual(kinds, {"smtp-message": self.traffic.mails, "smtp-session": self.traffic.mails})
+        self.assertGreaterEqual(self.traffic.mails, 500)
         self.assertEqual(lost(events(self.reference)), {})
 
 for _name in [name for name in vars(Room) if name.startswith("test_")]:
@@ -741,12 +763,13 @@ for recipient in recipients:
 
     def setUp(self):
         super().setUp()
+        self.known = unique("known")
         self.metrics, self.file, self.page = Metrics(free_port()), self.path("events.json"), self.path("smtpsnoop.prom")
         self.daemon = Daemon(self, self.work, {
             "outputs": [json_file(self.file, 'file'), {"type": "stdout"}], "heartbeat": "1s",
             "metrics": {"listen": f"127.0.0.1:{self.metrics.port}", "textfile": self.page},
             "exclusions": [{"name": 'quote " slash \\ known', "accept_forgeable": True,
-                            "mail": {"sender": "known@example.org"}}]})
+                            "mail": {"sender": self.known}}]})
         wait_for(self.metrics.text, 10 * SLOW, "the first page")
 
     def promtool(self, text):
@@ -758,7 +781,7 @@ for recipient in recipients:
         server, marker, recipients = Server(self), "mArKeR" + os.urandom(4).hex(), [unique() for _ in range(5)]
         self.run_program("client_program.py", self.CLIENT, server.port, marker, *recipients)
         traffic = Traffic(self, self.file)
-        traffic.round(20, "known@example.org")
+        traffic.round(20, self.known)
         before = time.monotonic()
         wait_for(lambda: get(self.own(), "smtpsnoop_sessions_total", 0) >= 25, 5 * SLOW, "25 sessions in the metrics", 0.3)
         self.promtool(self.metrics.text())
