@@ -881,13 +881,13 @@ for recipient in recipients:
         longer than they may stay, and the capture does not wait at all."""
         server, recipient = Server(self), unique()
         dripping = b"GET /metrics HTTP/1.1\r\nX: "
-        held = [*self.hold_on(*((b"", b"GET /metr", dripping) * 10), b"\x00\xff\r\n\r\n" * 100,
+        held = [*self.hold_on(*(dripping,) * 16, *(b"", b"GET /metr") * 7, b"\x00\xff\r\n\r\n" * 100,
                               b"GET /metrics HTTP/1.1\r\nA: " + b"b" * 60000, b"GET /metrics HTTP/9\r\n\r\n")]
         end = threading.Event()
 
         def drip():
             while not end.wait(1):
-                for sock in held[2:30:3]:
+                for sock in held[:16]:
                     try:
                         sock.send(b"a")
                     except OSError:
