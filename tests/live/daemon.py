@@ -69,7 +69,8 @@ class Daemon:
         self.configure(config)
         self.manager = Manager(case, os.path.join(self.runtime, "notify"))
         self.errors = []
-        environment = {**os.environ, "RUNTIME_DIRECTORY": self.runtime, "NOTIFY_SOCKET": self.manager.path, **(env or {})}
+        environment = {**os.environ, "RUNTIME_DIRECTORY": self.runtime, "NOTIFY_SOCKET": self.manager.path,
+                       **(env or {})}
         argv = [PROGRAM, "run", "-c", self.path, *(("--hook", HOOK) if HOOK else ()), *options]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
                                         env=environment, pass_fds=pass_fds)
@@ -166,8 +167,8 @@ def events(*paths):
 
 
 class Rsyslog:
-    """rsyslogd with a socket, a TCP and a UDP port of its own, each written to a file as it came. It writes what it reads
-    at once: what it has read, it has."""
+    """rsyslogd with a socket, TCP ports and a UDP port of its own, each written to a file as it came. It writes what it
+    reads at once: what it has read, it has."""
 
     CONFIGURATION = """
 global(workDirectory="{work}")
@@ -250,7 +251,8 @@ class Journal:
     SCRIPT = """
 mount -t tmpfs tmpfs /run || exit 9
 mkdir -p /run/systemd/journal /run/systemd/journald.conf.d /run/log/journal
-printf '[Journal]\\nRateLimitBurst=0\\nRuntimeMaxUse=200M\\nReadKMsg=no\\nAudit=no\\n' >/run/systemd/journald.conf.d/test.conf
+printf '[Journal]\\nRateLimitBurst=0\\nRuntimeMaxUse=200M\\nReadKMsg=no\\nAudit=no\\n' \\
+	>/run/systemd/journald.conf.d/test.conf
 mount --bind "$1/socket" /run/systemd/journal && mount --bind "$1/log" /run/log/journal || exit 9
 exec /lib/systemd/systemd-journald
 """

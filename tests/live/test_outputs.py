@@ -25,7 +25,7 @@ import urllib.request
 
 import mta
 from daemon import ID, Daemon, Journal, Metrics, Rsyslog, SyslogNg, events, records
-from harness import (LiveCase, PROGRAM, ROOT, SLOW, Server, Sink, action, end_process, free_port, get, short, strict_json,
+from harness import (LiveCase, ROOT, SLOW, Server, Sink, action, end_process, free_port, get, short, strict_json,
                      unique, validate, wait_for)
 
 REPORT = os.path.join(ROOT, "build", "bench", "live-outputs.txt")
@@ -207,6 +207,7 @@ class Everything(Bench):
                 cls.stopped.end(signal.SIGTERM)
                 back_s = began + cls.AWAY_S
                 cls.frozen.tell(signal.SIGSTOP)
+            if turn == 16:
                 cls.killed.tell(signal.SIGSTOP)  # so that much is unread when it is killed
             if turn == 20:
                 cls.frozen.tell(signal.SIGCONT)
@@ -244,7 +245,7 @@ class Everything(Bench):
         return int(self.values[f'smtpsnoop_output_{name}{{output="{output}"}}'])
 
     def arrived(self, output, *paths, missing=0, twice=False, receivers_own=0):
-        """Every event of the traffic is in these files: none missing, none changed; twice only where that is allowed."""
+        """Every event of the traffic is in these files: none missing, none changed; twice only where it is allowed."""
         mark, seen, broken = self.traffic.arrived.mark, collections.Counter(), []
         for record in records(*paths):
             if mark not in record and record.endswith(b"}"):
@@ -257,10 +258,10 @@ class Everything(Bench):
                 broken.append(record)
         absent = len(self.expected) - len(seen)
         again = sum(seen.values()) - len(seen)
-        note(f"{output}: {len(seen)} of {len(self.expected)} events, {absent} missing, {again} twice, {len(broken)} broken "
-             f"lines; told: written {self.figure('events_total', output)}, sent again "
-             f"{self.figure('repeated_events_total', output)}, lost {self.figure('lost_events_total', output)}, failures "
-             f"{self.figure('failures_total', output)}")
+        told = {name: self.figure(name, output)
+                for name in ("events_total", "repeated_events_total", "lost_events_total", "failures_total")}
+        note(f"{output}: {len(seen)} of {len(self.expected)} events, {absent} missing, {again} twice, {len(broken)} "
+             f"broken lines; told: {told}")
         self.assertEqual(broken[:2], [], f"{len(broken)} broken lines")
         self.assertLessEqual(absent, missing + receivers_own, f"{absent} of {len(self.expected)} events are missing")
         if not twice:
@@ -411,8 +412,10 @@ class Room(Bench):
         self.traffic = Traffic(self, self.reference)
 
     def at_rest(self):
-        wait_for(lambda: all(self.metrics.outputs("up").values()) and not any(self.metrics.outputs("waiting_events").values()),
-                 20 * SLOW, lambda: f"empty queues: {self.metrics.outputs('waiting_events')}", 0.2)
+        def empty():
+            waiting, up = self.metrics.outputs("waiting_events"), self.metrics.outputs("up")
+            return all(up.values()) and not any(waiting.values())
+        wait_for(empty, 20 * SLOW, lambda: f"empty queues: {self.metrics.outputs('waiting_events')}", 0.2)
 
     def missing(self, *paths):
         """What the reference has and these files have not; every line of them is whole, and stands once."""
@@ -452,8 +455,10 @@ class Room(Bench):
         kinds = collections.Counter((action(event), get(event, "smtpsnoop.verdict")) for event in missing)
         note(f"full disk, queue 1MiB: {lost['hasty']} told lost, {len(missing)} missing: {dict(kinds)}")
         self.assertEqual(lost, {"reference": 0, "patient": 0, "hasty": len(missing)})
-        self.assertEqual(kinds["smtp-message", "alert"], 0, "an alert gave way to what is none")
         everything = events(self.reference)
+        ports = {get(event, "destination.port") for event in everything}
+        if ports <= {None, self.traffic.sink.port}:  # else others' alerts on this host may have taken the room
+            self.assertEqual(kinds["smtp-message", "alert"], 0, "an alert gave way to what is none")
         losses = [get(event, "smtpsnoop.stats.lost.events") for event in everything if action(event) == "capture-loss"]
         self.assertTrue(losses, "no capture-loss event tells of it")
         self.assertEqual(sum(losses), len(missing))  # each tells what is new
@@ -463,7 +468,10 @@ class Room(Bench):
             began = self.daemon.said(f"{name}: ", "No space left", "events wait in memory")
             over = self.daemon.said(f"{name}: ", "is written to again")
             self.assertEqual((len(began), len(over)), (1, 1), self.daemon.said(name))
-            self.assertIn(f" {count} event" if count else "nothing was lost", over[0])
+            told = re.search(r"(\d+) events? found no room", over[0])
+            self.assertEqual(bool(told), count > 0, over[0])
+            if told:  # some may have been lost before the disk was found to be full
+                self.assertLessEqual(int(told[1]), count)
 
     def cut_and(self, rename):
         """SIGHUP while a record is half written to a full disk: whole lines all the same."""
@@ -544,6 +552,28 @@ class Room(Bench):
         self.assertEqual(self.missing(receiver.file("tcp.log")), [])
         self.assertEqual(self.missing(receiver.file("socket.log")), [])
 
+    def test_frozen_for_12_s_and_killed(self):
+        """A receiver that does not read for longer than sent records are in doubt, and then dies with them unread."""
+        receiver = Rsyslog(self, self.work)
+        self.start(syslog(f"tcp://127.0.0.1:{receiver.tcp}", "tcp"), syslog(receiver.socket, "socket"))
+        self.traffic.round(5)
+        time.sleep(0.5)
+        receiver.tell(signal.SIGSTOP)
+        self.traffic.round(10)
+        time.sleep(12)
+        receiver.end(signal.SIGKILL)
+        receiver.start()
+        wait_for(lambda: all(self.metrics.outputs("up").values()), 5 * SLOW, "connections to the new one", 0.2)
+        time.sleep(2)
+        self.daemon.stop()
+        receiver.end()
+        expected = {ID.search(record)[1] for record in records(self.reference)}
+        missing = {name: len(expected - {ID.search(record)[1] for record in records(receiver.file(f"{name}.log"))})
+                   for name in ("socket", "tcp")}
+        note(f"frozen for 12 s and killed: {missing} of {len(expected)} missing")
+        self.assertLessEqual(missing["socket"], 1, "one may have been read and not written")
+        self.assertEqual(missing["tcp"], 0)
+
     def test_receiver_that_hangs_up_at_once(self):
         """A relay whose back end is away takes connections and closes them: told once, nothing lost."""
         listener = socket.create_server(("127.0.0.1", 0))
@@ -560,7 +590,7 @@ class Room(Bench):
         self.start(syslog(f"tcp://127.0.0.1:{port}", "relay"), syslog(f"udp://127.0.0.1:{free_port()}", "nobody"))
         self.traffic.round(20)
         time.sleep(6)
-        figures = {name: self.metrics.outputs(name) for name in ("events_total", "repeated_events_total", "failures_total")}
+        figures = {name: self.metrics.outputs(name + "_total") for name in ("events", "repeated_events", "failures")}
         self.daemon.stop()
         note(f"a receiver that hangs up, and none over UDP: {figures}")
         for name in ("relay", "nobody"):
@@ -578,6 +608,11 @@ class Reload(Room):
     def status_hashes(self):
         return [get(event, "smtpsnoop.config.sha256") for event in events(self.reference)
                 if action(event) in ("started", "status")]
+
+    def verdicts(self):
+        """On the messages of the traffic, in their order."""
+        return [get(event, "smtpsnoop.verdict") for event in events(self.reference)
+                if action(event) == "smtp-message" and get(event, "destination.port") == self.traffic.sink.port]
 
     def config(self, **changes):
         config = {"outputs": [json_file(self.reference, "reference", queue="256MiB")],
@@ -604,7 +639,8 @@ class Reload(Room):
         other = self.path("other.json")
         self.start()
         wrong = self.config(outputs=[json_file(other, "other")])
-        self.refused("outputs:\n  - { type: json, path: /x }\n  - { type: jsno, path: /y }\n", "smtpsnoop.yaml:3:", "jsno")
+        self.refused("outputs:\n  - { type: json, path: /x }\n  - { type: jsno, path: /y }\n", "smtpsnoop.yaml:3:",
+                     "jsno")
         self.refused("metrics: { listen: 0.0.0.0:9099 }\n", "smtpsnoop.yaml:1:")
         self.refused("outputs: [\n", "smtpsnoop.yaml:")
         self.refused("heartbeat: 5m\nheartbaet: 5m\n", "smtpsnoop.yaml:2:1", "heartbaet")
@@ -621,9 +657,7 @@ class Reload(Room):
         lines = self.daemon.hup()
         self.assertEqual(len(lines), 1, lines)
         self.daemon.stop()
-        verdicts = {get(event, "smtpsnoop.verdict") for event in events(self.reference) if action(event) == "smtp-message"
-                    and get(event, "destination.port") == self.traffic.sink.port}
-        self.assertEqual(verdicts, {"alert"}, "an exclusion of a refused configuration is in force")
+        self.assertEqual(set(self.verdicts()), {"alert"}, "an exclusion of a refused configuration is in force")
         self.assertFalse(os.path.exists(other) and os.path.getsize(other))
 
     def test_outputs_come_and_go(self):
@@ -660,9 +694,7 @@ class Reload(Room):
             self.daemon.hup()
             self.traffic.round(5, "known@example.org")
         self.daemon.stop()
-        verdicts = [get(event, "smtpsnoop.verdict") for event in events(self.reference) if action(event) == "smtp-message"
-                    and get(event, "destination.port") == self.traffic.sink.port]
-        self.assertEqual(verdicts, ["alert"] * 5 + ["excluded"] * 5 + ["alert"] * 5)
+        self.assertEqual(self.verdicts(), ["alert"] * 5 + ["excluded"] * 5 + ["alert"] * 5)
 
     def test_alerts_only(self):
         path = self.path("alerts.json")
@@ -687,12 +719,9 @@ class Reload(Room):
         done = threading.Event()
 
         def flow():
-            try:
-                for _ in range(16):
-                    self.traffic.round(100)
-                    time.sleep(0.1)
-            finally:
-                done.set()
+            while not done.is_set():
+                self.traffic.round(100)
+                time.sleep(0.1)
         flowing = threading.Thread(target=flow)
         flowing.start()
         for turn in range(20):
@@ -701,7 +730,7 @@ class Reload(Room):
                                               exclusions=[self.KNOWN] if turn % 2 else []))
             self.assertEqual(len(self.daemon.hup()), 1)
             time.sleep(0.15)
-        during = not done.is_set()
+        done.set()
         flowing.join(60)
         self.traffic.wait()
         wait_for(lambda: not any(count for name, count in self.metrics.outputs("waiting_events").items()
@@ -709,12 +738,12 @@ class Reload(Room):
         time.sleep(1)
         self.daemon.stop()
         receiver.end()
-        self.assertTrue(during, "the mails were over before the reloads: this proves nothing")
         for one in (path, receiver.file("tcp.log"), receiver.file("socket.log")):
             self.assertEqual(self.missing(one), [])
         kinds = collections.Counter(action(event) for event in events(self.reference)
                                     if get(event, "destination.port") == self.traffic.sink.port)
-        self.assertEqual(kinds, {"smtp-message": 1600, "smtp-session": 1600})
+        self.assertEqual(kinds, {"smtp-message": self.traffic.mails, "smtp-session": self.traffic.mails})
+        self.assertGreaterEqual(self.traffic.mails, 500)
         self.assertEqual(lost(events(self.reference)), {})
 
 for _name in [name for name in vars(Room) if name.startswith("test_")]:
@@ -741,12 +770,13 @@ for recipient in recipients:
 
     def setUp(self):
         super().setUp()
+        self.known = unique("known")
         self.metrics, self.file, self.page = Metrics(free_port()), self.path("events.json"), self.path("smtpsnoop.prom")
         self.daemon = Daemon(self, self.work, {
             "outputs": [json_file(self.file, 'file'), {"type": "stdout"}], "heartbeat": "1s",
             "metrics": {"listen": f"127.0.0.1:{self.metrics.port}", "textfile": self.page},
             "exclusions": [{"name": 'quote " slash \\ known', "accept_forgeable": True,
-                            "mail": {"sender": "known@example.org"}}]})
+                            "mail": {"sender": self.known}}]})
         wait_for(self.metrics.text, 10 * SLOW, "the first page")
 
     def promtool(self, text):
@@ -758,9 +788,9 @@ for recipient in recipients:
         server, marker, recipients = Server(self), "mArKeR" + os.urandom(4).hex(), [unique() for _ in range(5)]
         self.run_program("client_program.py", self.CLIENT, server.port, marker, *recipients)
         traffic = Traffic(self, self.file)
-        traffic.round(20, "known@example.org")
+        traffic.round(20, self.known)
         before = time.monotonic()
-        wait_for(lambda: get(self.own(), "smtpsnoop_sessions_total", 0) >= 25, 5 * SLOW, "25 sessions in the metrics", 0.3)
+        wait_for(lambda: self.own()["smtpsnoop_sessions_total"] >= 25, 5 * SLOW, "25 sessions in the metrics", 0.3)
         self.promtool(self.metrics.text())
         time.sleep(1.2)
         self.daemon.stop()
@@ -851,13 +881,13 @@ for recipient in recipients:
         longer than they may stay, and the capture does not wait at all."""
         server, recipient = Server(self), unique()
         dripping = b"GET /metrics HTTP/1.1\r\nX: "
-        held = [*self.hold_on(*((b"", b"GET /metr", dripping) * 10), b"\x00\xff\r\n\r\n" * 100,
+        held = [*self.hold_on(*(dripping,) * 16, *(b"", b"GET /metr") * 7, b"\x00\xff\r\n\r\n" * 100,
                               b"GET /metrics HTTP/1.1\r\nA: " + b"b" * 60000, b"GET /metrics HTTP/9\r\n\r\n")]
         end = threading.Event()
 
         def drip():
             while not end.wait(1):
-                for sock in held[2:30:3]:
+                for sock in held[:16]:
                     try:
                         sock.send(b"a")
                     except OSError:
@@ -865,7 +895,8 @@ for recipient in recipients:
         threading.Thread(target=drip, daemon=True).start()
         self.addCleanup(end.set)
         self.run_program("client_program.py", self.CLIENT, server.port, "x", recipient)
-        wait_for(lambda: recipient.encode() in open(self.file, "rb").read(), 1.5 * SLOW, "the event of a mail meanwhile")
+        arrived = Arrived(self.file, server.port)
+        wait_for(lambda: arrived.look() >= 2, 1.5 * SLOW, "the events of a mail meanwhile")
         note(f"metrics with {len(held)} clients that hold on: {self.answered(12 * SLOW):.1f} s to an answer")
         self.assertLess(self.daemon.stop(), 3)
 
@@ -930,7 +961,8 @@ class Life(Bench):
                      "/sys/kernel/x.json", "/dev/null", "/dev/full", self.path("loop"), self.path("socket"),
                      self.path("n" * 260)):
             with self.subTest(path=path):
-                self.refused({"outputs": [json_file(self.path("good.json"), "good"), json_file(path, "bad")]}, "bad", path[:150])
+                self.refused({"outputs": [json_file(self.path("good.json"), "good"), json_file(path, "bad")]}, "bad",
+                             path[:150])
         taken = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(taken.close)
         self.refused({"metrics": {"listen": f"127.0.0.1:{taken.getsockname()[1]}"}}, "metrics.listen", "in use")
@@ -1078,9 +1110,11 @@ def send(kind, sender, recipients, helo=b"client.test", body=None):
     session.quit()
 head = b"Subject: " + nasty + b"\\r\\nFrom: " + nasty + b"\\r\\nTo: =?utf-8?B?Gwo8MzQ+Cg==?= <x>\\r\\n\\r\\n"
 send(b"plain-", b"s@example.org", [])
-send(b"nasty-", nasty + b"@example.org", [nasty + b"@example.net", b'"a b>c\\x1b"@example.net'], nasty, head + nasty + b"\\r\\n")
+send(b"nasty-", nasty + b"@example.org", [nasty + b"@example.net", b'"a b>c\\x1b"@example.net'], nasty,
+     head + nasty + b"\\r\\n")
 send(b"return-", b"a\\r<34>b@example.org", [b"c\\rd@example.net"], body=head)
-send(b"long-", b"a" * 3000 + b"@example.org", [b"b" * 60000 + b"@example.net"], body=b"Subject: " + b"c" * 900 + b"\\r\\n\\r\\n")
+send(b"long-", b"a" * 3000 + b"@example.org", [b"b" * 60000 + b"@example.net"],
+     body=b"Subject: " + b"c" * 900 + b"\\r\\n\\r\\n")
 send(b"escapes-", b"\\x1b" * 900 + b"@example.org", [b"\\x01" * 900 + b"@example.net" for _ in range(20)])
 send(b"many-", b"s@example.org", [b"recipient-%%d@example.net" %% number for number in range(1000)])
 """ % NASTY
@@ -1090,12 +1124,14 @@ send(b"many-", b"s@example.org", [b"recipient-%%d@example.net" %% number for num
     def test_each_stays_one(self):
         receiver, server, recipient, good = Rsyslog(self, self.work), Server(self), unique(), self.path("good.json")
         cef, journal, flat = Rsyslog(self, self.work), Journal(self, self.work), self.path("flat.json")
-        others = [syslog(cef.socket, "cef-socket", format="cef"), syslog(f"tcp://127.0.0.1:{cef.tcp}", "cef-tcp", format="cef"),
+        others = [syslog(cef.socket, "cef-socket", format="cef"),
+                  syslog(f"tcp://127.0.0.1:{cef.tcp}", "cef-tcp", format="cef"),
                   syslog(f"udp://127.0.0.1:{cef.udp}", "cef-udp", format="cef", protocol="rfc3164"),
                   syslog(f"tcp://127.0.0.1:{cef.newline}", "cef-newline", format="cef", framing="newline"),
                   json_file(flat, "flat", format="sentinel")]
         daemon = Daemon(self, self.work, {"outputs": [
-            json_file(good, "good"), *others, {"type": "journald", "address": journal.socket}, syslog(receiver.socket, "socket"), syslog(f"tcp://127.0.0.1:{receiver.tcp}", "tcp"),
+            json_file(good, "good"), *others, {"type": "journald", "address": journal.socket},
+            syslog(receiver.socket, "socket"), syslog(f"tcp://127.0.0.1:{receiver.tcp}", "tcp"),
             syslog(f"tcp://127.0.0.1:{receiver.newline}", "newline", framing="newline"),
             syslog(f"udp://127.0.0.1:{receiver.udp}", "udp")]})
         self.run_program("client_program.py", self.CLIENT, server.port, recipient, *("x" * 5000 for _ in range(20)))
@@ -1147,8 +1183,8 @@ send(b"many-", b"s@example.org", [b"recipient-%%d@example.net" %% number for num
             if not shortened:
                 self.assertEqual(event, original)
             else:
-                for field in ("event.action", "event.kind", "@timestamp", "process.pid", "process.executable", "user.id",
-                              "destination.port", "smtpsnoop.verdict"):
+                for field in ("event.action", "event.kind", "@timestamp", "process.pid", "process.executable",
+                              "user.id", "destination.port", "smtpsnoop.verdict"):
                     self.assertEqual(get(event, field), get(original, field), field)
         first = {get(event, "smtp.rcpt_to", [""])[0]: event for event in arrived if action(event) == "smtp-message"}
         for kind in self.KINDS:
