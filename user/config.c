@@ -5,10 +5,12 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -218,11 +220,25 @@ static bool read_whole(struct reader *reader, FILE *file, size_t size)
 	return good;
 }
 
+/* Opening waits for nobody: what is no file, as a FIFO, is told then. NULL: errno says why. */
+static FILE *open_file(const char *path, struct stat *info)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error;
+	FILE *file = fd >= 0 && fstat(fd, info) == 0 ? fdopen(fd, "r") : NULL;
+
+	if (!file && fd >= 0) {
+		error = errno;
+		close(fd);
+		errno = error;
+	}
+	return file;
+}
+
 static bool read_file(struct reader *reader, const char *path)
 {
 	struct strings *files = &reader->config->files;
-	FILE *file = fopen(path, "re");
 	struct stat info;
+	FILE *file = open_file(path, &info);
 	char **name;
 	bool good;
 
@@ -236,7 +252,7 @@ static bool read_file(struct reader *reader, const char *path)
 		*name = strdup(path);
 	if (name && *name)
 		reader->file = *name;
-	if (fstat(fileno(file), &info) || !S_ISREG(info.st_mode) || info.st_size > (off_t)CONFIG_FILE_MAX)
+	if (!S_ISREG(info.st_mode) || info.st_size > (off_t)CONFIG_FILE_MAX)
 		good = reader_fail(reader, NULL, "no file of at most %u bytes", CONFIG_FILE_MAX);
 	else
 		good = name && *name ? read_whole(reader, file, (size_t)info.st_size)
