@@ -459,6 +459,40 @@ static void test_fifo(void **state)
 	drop_file("smtpsnoop.yaml");
 }
 
+/* Lists are one list; of all else one would be in force, and the other not. */
+static void test_once(void **state)
+{
+	static const char *const texts[] = {"capture: { body_bytes: 1KiB }", "decision: { deadline: 5s }",
+					    "privacy: { subject: false }", "heartbeat: 5s",
+					    "metrics: { textfile: /run/a.prom }"};
+	char why[200];
+	struct config *config;
+
+	(void)state;
+	make_folder();
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		snprintf(why, sizeof(why),
+			 "%s/conf.d/b.yaml:1:1: %.*s: it stands in %s already: once is allowed", folder,
+			 (int)strcspn(texts[i], ":"), texts[i], path);
+		write_file("conf.d/b.yaml", texts[i]);
+		assert_refused(texts[i], why);
+		config_free(load("exclusions: []\n"));
+	}
+	snprintf(why, sizeof(why), "b.yaml:1:1: metrics: it stands in %s/conf.d/a.yaml already", folder);
+	write_file("conf.d/a.yaml", "metrics: { listen: 127.0.0.1:9099 }");
+	assert_refused("", why);
+	write_file("conf.d/a.yaml", ONE("a") "outputs: { type: json, path: /run/a }\n");
+	write_file("conf.d/b.yaml", ONE("b") "outputs: { type: json, path: /run/b }\n");
+	config = load("heartbeat: 5s\n");
+	assert_int_equal(config->exclusion_count, 2);
+	assert_int_equal(config->output_count, 2);
+	config_free(config);
+	assert_refused("heartbeat: 5s\nheartbeat: 5s\n", "2:1: heartbeat stands twice");
+	drop_file("conf.d/a.yaml");
+	drop_file("conf.d/b.yaml");
+	drop_file("conf.d");
+}
+
 #ifdef HAVE_LIBYARA
 
 #define RULE(name) "rule " name " { condition: true }\n"
@@ -517,6 +551,7 @@ int main(void)
 		cmocka_unit_test(test_folder),	   cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_outputs),	   cmocka_unit_test(test_files),
 		cmocka_unit_test(test_damaged),	   cmocka_unit_test(test_fifo),
+		cmocka_unit_test(test_once),
 #ifdef HAVE_LIBYARA
 		cmocka_unit_test(test_rules_fifo), cmocka_unit_test(test_rules_include),
 #endif
