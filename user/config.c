@@ -5,10 +5,12 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -146,6 +148,49 @@ static bool read_rules(struct reader *reader, const yaml_node_t *node, void *tar
 
 /* ---- Files ------------------------------------------------------------------------------------------ */
 
+#define KEYS_MAX 16U
+
+/* All files are read by it: what stands in them together. */
+struct loading {
+	struct reader reader;
+	const char *first[KEYS_MAX]; /* of each key the file where it was read; NULL: not yet */
+};
+
+/* Lists of all files are one list. */
+static bool is_list(const struct key *key)
+{
+	return key->read == config_read_exclusions || key->read == config_read_outputs ||
+	       key->read == read_rules;
+}
+
+/* Any other key stands in one file: else one would be in force, and the other silently not. */
+static bool stand_once(struct reader *reader, const yaml_node_t *root, const struct key *keys)
+{
+	const char **first =
+		((struct loading *)(void *)((char *)reader - offsetof(struct loading, reader)))->first;
+
+	if (root->type != YAML_MAPPING_NODE)
+		return true; /* that is told later */
+	for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
+	     pair < root->data.mapping.pairs.top; pair++) {
+		const yaml_node_t *name = reader_node(reader, pair->key);
+
+		for (size_t i = 0; keys[i].name && name->type == YAML_SCALAR_NODE; i++) {
+			struct span text = reader_scalar(name);
+
+			if (text.len != strlen(keys[i].name) ||
+			    memcmp(text.data, keys[i].name, text.len) != 0 || is_list(&keys[i]))
+				continue;
+			if (first[i] && first[i] != reader->file)
+				return reader_fail(reader, name,
+						   "%s: it stands in %.200s already: once is allowed",
+						   keys[i].name, first[i]);
+			first[i] = reader->file;
+		}
+	}
+	return true;
+}
+
 static bool read_document(struct reader *reader)
 {
 	static const struct key keys[] = {{"capture", read_capture, 0},
@@ -160,9 +205,10 @@ static bool read_document(struct reader *reader)
 					  {NULL, NULL, 0}};
 	yaml_node_t *root = yaml_document_get_root_node(&reader->document);
 
+	_Static_assert(sizeof(keys) / sizeof(keys[0]) <= KEYS_MAX, "each key has its file");
 	if (!root || (root->type == YAML_SCALAR_NODE && !root->data.scalar.length))
 		return true; /* comments, or nothing */
-	return reader_mapping(reader, root, keys, reader->config);
+	return stand_once(reader, root, keys) && reader_mapping(reader, root, keys, reader->config);
 }
 
 /* The next document of a file is read. False if there is none. */
@@ -218,11 +264,25 @@ static bool read_whole(struct reader *reader, FILE *file, size_t size)
 	return good;
 }
 
+/* Opening waits for nobody: what is no file, as a FIFO, is told then. NULL: errno says why. */
+static FILE *open_file(const char *path, struct stat *info)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error;
+	FILE *file = fd >= 0 && fstat(fd, info) == 0 ? fdopen(fd, "r") : NULL;
+
+	if (!file && fd >= 0) {
+		error = errno;
+		close(fd);
+		errno = error;
+	}
+	return file;
+}
+
 static bool read_file(struct reader *reader, const char *path)
 {
 	struct strings *files = &reader->config->files;
-	FILE *file = fopen(path, "re");
 	struct stat info;
+	FILE *file = open_file(path, &info);
 	char **name;
 	bool good;
 
@@ -236,7 +296,7 @@ static bool read_file(struct reader *reader, const char *path)
 		*name = strdup(path);
 	if (name && *name)
 		reader->file = *name;
-	if (fstat(fileno(file), &info) || !S_ISREG(info.st_mode) || info.st_size > (off_t)CONFIG_FILE_MAX)
+	if (!S_ISREG(info.st_mode) || info.st_size > (off_t)CONFIG_FILE_MAX)
 		good = reader_fail(reader, NULL, "no file of at most %u bytes", CONFIG_FILE_MAX);
 	else
 		good = name && *name ? read_whole(reader, file, (size_t)info.st_size)
@@ -300,7 +360,8 @@ static bool keep_hash(struct reader *reader)
 struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX])
 {
 	struct config *config = calloc(1, sizeof(*config));
-	struct reader reader = {.config = config, .file = path, .error = error};
+	struct loading loading = {.reader = {.config = config, .file = path, .error = error}};
+	struct reader *reader = &loading.reader;
 	bool good;
 
 	snprintf(error, CONFIG_ERROR_MAX, "%.400s: no memory", path ? path : "configuration");
@@ -309,11 +370,11 @@ struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX])
 	config->deadline_s = DEADLINE_S;
 	config->body_bytes = BODY_BYTES;
 	config->heartbeat_s = HEARTBEAT_S;
-	reader.digest = EVP_MD_CTX_new();
-	good = reader.digest && EVP_DigestInit_ex(reader.digest, EVP_sha256(), NULL) == 1 &&
-	       (!path || (read_file(&reader, path) && read_folder(&reader, path))) &&
-	       (!config->rules || rules_ready(config->rules, error) == 0) && (!path || keep_hash(&reader));
-	EVP_MD_CTX_free(reader.digest);
+	reader->digest = EVP_MD_CTX_new();
+	good = reader->digest && EVP_DigestInit_ex(reader->digest, EVP_sha256(), NULL) == 1 &&
+	       (!path || (read_file(reader, path) && read_folder(reader, path))) &&
+	       (!config->rules || rules_ready(config->rules, error) == 0) && (!path || keep_hash(reader));
+	EVP_MD_CTX_free(reader->digest);
 	if (good)
 		return config;
 	config_free(config);

@@ -490,10 +490,10 @@ static void finish(struct enricher *enricher, int started)
 	for (int i = 0; i < started; i++)
 		pthread_cond_signal(&enricher->workers[i].wanted);
 	pthread_mutex_unlock(&enricher->lock);
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until); /* the wall clock may be set meanwhile */
 	until.tv_sec += END_WAIT_S;
 	for (int i = 0; i < started; i++) {
-		if (pthread_timedjoin_np(enricher->workers[i].thread, NULL, &until))
+		if (pthread_clockjoin_np(enricher->workers[i].thread, NULL, CLOCK_MONOTONIC, &until))
 			pthread_detach(enricher->workers[i].thread);
 	}
 	leave(enricher);

@@ -1,16 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* smtpsnoop: which process sends mail from this host. */
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "options.h"
+
+/*
+ * Where a standard descriptor is closed, the next file that is opened would become it, and what is meant for standard error be
+ * written into a recording. /dev/null takes its place, open the wrong way round: whoever uses it still gets EBADF.
+ */
+static bool keep_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			return false;
+	}
+	return true;
+}
 
 int main(int argc, char **argv)
 {
 	struct options options;
 
+	if (!keep_standard_descriptors())
+		return STATUS_FAILED;
 	setlocale(LC_CTYPE, "");
 	if (options_parse(&options, argc, argv))
 		return STATUS_USAGE;

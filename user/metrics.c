@@ -2,6 +2,12 @@
 /*
  * Theory of operation: the capture loop writes a page once a second, if anybody may read it; libmicrohttpd's thread and the
  * file's thread give out the last one. So a reader costs the loop nothing, and a page is never half of two moments.
+ *
+ * Any user of the host may connect. A connection is for one request, and has 10 s in all: a byte now and then keeps it no longer.
+ * Where all are in use, the oldest goes, so that a reader, who needs milliseconds, finds a place among many who hold theirs.
+ *
+ * The file's thread can hang in the disk. It has an object of its own, and the page is shared: whoever leaves last frees. To stop
+ * it is to tell it; the end waits a second, for the file to be gone.
  */
 #include "metrics.h"
 
@@ -10,7 +16,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,33 +32,129 @@ struct MHD_Daemon;
 #endif
 
 #define FILE_S		15 /* the text file is written this often */
-#define CONNECTIONS_MAX 16U
-#define TIMEOUT_S	10U
+#define NS_PER_S	1000000000LL
+#define FIRST_S		1 /* as long as there is no page */
+#define CONNECTIONS_MAX 64U
+#define SLOTS		128 /* connections of two listeners, while one takes over */
+#define CONNECTION_S	10  /* of a connection, from its beginning to its end */
+#define RETRY_S		10  /* a listener that there is none of is tried again this often */
+#define END_WAIT_S	1   /* for a file's thread that hangs */
 
-struct metrics {
-	pthread_mutex_t lock; /* of the page */
+/* What the threads give out, and count. */
+struct board {
+	pthread_mutex_t lock;
+	pthread_cond_t left; /* somebody has */
+	unsigned int users;
 	struct text page;
-	struct metrics_config config; /* in force; textfile is owned */
-	struct MHD_Daemon *listener;  /* NULL: none */
-
-	/* The text file's thread. */
-	pthread_t writer;
-	bool writing;
-	pthread_mutex_t rest_lock;
-	pthread_cond_t rest;
-	bool stop;
-	bool failed; /* that was told */
-	_Atomic uint64_t failures;
+	uint64_t failures; /* to write a file */
 };
 
+/* A text file and its thread; both the thread and who started it hold it. */
+struct writer {
+	pthread_mutex_t lock;
+	pthread_cond_t rest;
+	unsigned int users;
+	bool stop;
+	bool failed; /* that was told */
+	struct board *board;
+	char path[];
+};
+
+struct connection {
+	bool used, ended;
+	int fd; /* libmicrohttpd's: as long as the connection is in use */
+	int64_t since_ns;
+};
+
+struct metrics {
+	struct board *board;
+	struct metrics_config place; /* to listen at; textfile is not used */
+	struct MHD_Daemon *listener; /* NULL: none */
+	struct writer *writer;	     /* NULL: none */
+	int64_t retry_ns;
+	bool told; /* that there is no listener */
+
+	pthread_mutex_t connections_lock;
+	struct connection connections[SLOTS];
+};
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static void init_condition(pthread_cond_t *condition)
+{
+	pthread_condattr_t clock;
+
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(condition, &clock);
+	pthread_condattr_destroy(&clock);
+}
+
+/* ---- The board -------------------------------------------------------------------------------------- */
+
+static struct board *board_new(void)
+{
+	struct board *board = calloc(1, sizeof(*board));
+
+	if (!board)
+		return NULL;
+	pthread_mutex_init(&board->lock, NULL);
+	init_condition(&board->left);
+	board->users = 1;
+	return board;
+}
+
+static struct board *board_use(struct board *board)
+{
+	pthread_mutex_lock(&board->lock);
+	board->users++;
+	pthread_mutex_unlock(&board->lock);
+	return board;
+}
+
+static void board_leave(struct board *board)
+{
+	bool last;
+
+	pthread_mutex_lock(&board->lock);
+	last = --board->users == 0;
+	pthread_cond_signal(&board->left);
+	pthread_mutex_unlock(&board->lock);
+	if (!last)
+		return;
+	pthread_cond_destroy(&board->left);
+	pthread_mutex_destroy(&board->lock);
+	text_free(&board->page);
+	free(board);
+}
+
+/* Until the others have left, or a second has passed. */
+static void board_wait(struct board *board)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += END_WAIT_S;
+	pthread_mutex_lock(&board->lock);
+	while (board->users > 1 && pthread_cond_timedwait(&board->left, &board->lock, &until) == 0)
+		;
+	pthread_mutex_unlock(&board->lock);
+}
+
 /* A copy of the page, which the caller frees. */
-static struct text page_copy(struct metrics *metrics)
+static struct text page_copy(struct board *board)
 {
 	struct text copy = {0};
 
-	pthread_mutex_lock(&metrics->lock);
-	text_add(&copy, (struct span){metrics->page.data ? metrics->page.data : "", metrics->page.len});
-	pthread_mutex_unlock(&metrics->lock);
+	pthread_mutex_lock(&board->lock);
+	text_add(&copy, (struct span){board->page.data ? board->page.data : "", board->page.len});
+	pthread_mutex_unlock(&board->lock);
 	return copy;
 }
 
@@ -68,6 +169,7 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned int st
 	enum MHD_Result result = MHD_NO;
 
 	if (response) {
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
 					status == MHD_HTTP_OK ? "text/plain; version=0.0.4; charset=utf-8"
 							      : "text/plain; charset=utf-8");
@@ -97,11 +199,82 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, &body);
 	}
 	if (strcmp(url, "/metrics") == 0) {
-		body = page_copy(context);
+		body = page_copy(((struct metrics *)context)->board);
 		return answer(connection, MHD_HTTP_OK, &body);
 	}
 	text_add_string(&body, "smtpsnoop: see /metrics\n");
 	return answer(connection, MHD_HTTP_NOT_FOUND, &body);
+}
+
+/* The socket stays libmicrohttpd's, which sees its end and closes it. */
+static void end_connection(struct connection *connection)
+{
+	connection->ended = true;
+	shutdown(connection->fd, SHUT_RDWR);
+}
+
+/* Ends the oldest if no more are taken. */
+static void make_room(struct metrics *metrics)
+{
+	struct connection *oldest = NULL;
+	size_t used = 0;
+
+	for (size_t i = 0; i < SLOTS; i++) {
+		struct connection *connection = &metrics->connections[i];
+
+		used += connection->used;
+		if (connection->used && !connection->ended &&
+		    (!oldest || connection->since_ns < oldest->since_ns))
+			oldest = connection;
+	}
+	if (used >= CONNECTIONS_MAX && oldest)
+		end_connection(oldest);
+}
+
+static void begin_connection(struct metrics *metrics, int fd, void **slot)
+{
+	struct connection *connection = NULL;
+
+	for (size_t i = 0; i < SLOTS && !connection; i++) {
+		if (!metrics->connections[i].used)
+			connection = &metrics->connections[i];
+	}
+	*slot = connection;
+	if (connection)
+		*connection = (struct connection){.used = true, .fd = fd, .since_ns = now_ns()};
+	else
+		shutdown(fd, SHUT_RDWR);
+	make_room(metrics);
+}
+
+/* libmicrohttpd closes the socket when it has told that the connection ends. */
+static void on_connection(void *context, struct MHD_Connection *connection, void **slot,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct metrics *metrics = context;
+
+	pthread_mutex_lock(&metrics->connections_lock);
+	if (what == MHD_CONNECTION_NOTIFY_STARTED && info)
+		begin_connection(metrics, info->connect_fd, slot);
+	else if (what == MHD_CONNECTION_NOTIFY_CLOSED && *slot)
+		((struct connection *)*slot)->used = false;
+	pthread_mutex_unlock(&metrics->connections_lock);
+}
+
+static void end_old_connections(struct metrics *metrics)
+{
+	int64_t before_ns = now_ns() - CONNECTION_S * NS_PER_S;
+
+	pthread_mutex_lock(&metrics->connections_lock);
+	for (size_t i = 0; i < SLOTS; i++) {
+		struct connection *connection = &metrics->connections[i];
+
+		if (connection->used && !connection->ended && connection->since_ns < before_ns)
+			end_connection(connection);
+	}
+	pthread_mutex_unlock(&metrics->connections_lock);
 }
 
 static int listen_on(struct metrics *metrics, const struct metrics_config *config,
@@ -117,10 +290,11 @@ static int listen_on(struct metrics *metrics, const struct metrics_config *confi
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before); /* its thread inherits this */
 	errno = 0;
-	*listener = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | (config->ipv6 ? MHD_USE_IPv6 : 0),
+	*listener = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | (config->ipv6 ? MHD_USE_IPv6 : 0),
 				     config->port, NULL, NULL, on_request, metrics, MHD_OPTION_SOCK_ADDR,
 				     address, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-				     MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_S, MHD_OPTION_END);
+				     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)CONNECTION_S,
+				     MHD_OPTION_NOTIFY_CONNECTION, on_connection, metrics, MHD_OPTION_END);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (*listener)
 		return 0;
@@ -134,6 +308,11 @@ static void stop_listening(struct MHD_Daemon *listener)
 }
 
 #else
+
+static void end_old_connections(struct metrics *metrics)
+{
+	(void)metrics;
+}
 
 static int listen_on(struct metrics *metrics, const struct metrics_config *config,
 		     struct MHD_Daemon **listener)
@@ -153,9 +332,20 @@ static void stop_listening(struct MHD_Daemon *listener)
 
 /* ---- The text file ---------------------------------------------------------------------------------- */
 
-/* Beside the file first, and then in its place: the node exporter never reads half of one. */
-static int write_file(const char *path, struct span page)
+static bool is_stopped(struct writer *writer)
 {
+	bool stop;
+
+	pthread_mutex_lock(&writer->lock);
+	stop = writer->stop;
+	pthread_mutex_unlock(&writer->lock);
+	return stop;
+}
+
+/* Beside the file first, and then in its place: the node exporter never reads half of one. */
+static int write_file(struct writer *writer, struct span page)
+{
+	const char *path = writer->path;
 	char beside[4096];
 	int fd, error = 0;
 
@@ -171,71 +361,127 @@ static int write_file(const char *path, struct span page)
 		error = errno ? -errno : -ENOSPC;
 	if (close(fd) && !error)
 		error = -errno;
-	if (!error && rename(beside, path))
+	if (!error && !is_stopped(writer) && rename(beside, path))
 		error = -errno;
-	if (error)
+	if (error || is_stopped(writer))
 		unlink(beside);
 	return error;
 }
 
-static void write_page(struct metrics *metrics)
+/* Whether there was one. */
+static bool write_page(struct writer *writer)
 {
-	struct text page = page_copy(metrics);
-	int error = page.len ? write_file(metrics->config.textfile, (struct span){page.data, page.len}) : 0;
+	struct text page = page_copy(writer->board);
+	bool any = page.len;
+	int error = any ? write_file(writer, (struct span){page.data, page.len}) : 0;
 
 	text_free(&page);
-	if (error)
-		metrics->failures++;
-	if (error && !metrics->failed)
-		report("metrics.textfile", "%s: %s", metrics->config.textfile, strerror(-error));
-	metrics->failed = error;
+	if (error) {
+		pthread_mutex_lock(&writer->board->lock);
+		writer->board->failures++;
+		pthread_mutex_unlock(&writer->board->lock);
+	}
+	if (error && !writer->failed)
+		report("metrics.textfile", "%s: %s", writer->path, strerror(-error));
+	writer->failed = error;
+	return any;
 }
 
+/* False: it is to stop. */
+static bool rest(struct writer *writer, int seconds)
+{
+	struct timespec until;
+	bool stop;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += seconds;
+	pthread_mutex_lock(&writer->lock);
+	while (!writer->stop && pthread_cond_timedwait(&writer->rest, &writer->lock, &until) == 0)
+		;
+	stop = writer->stop;
+	pthread_mutex_unlock(&writer->lock);
+	return !stop;
+}
+
+static void writer_leave(struct writer *writer)
+{
+	bool last;
+
+	pthread_mutex_lock(&writer->lock);
+	last = --writer->users == 0;
+	pthread_mutex_unlock(&writer->lock);
+	if (!last)
+		return;
+	pthread_cond_destroy(&writer->rest);
+	pthread_mutex_destroy(&writer->lock);
+	free(writer);
+}
+
+/* Numbers that no longer hold do not stay behind. */
 static void *write_pages(void *context)
 {
-	struct metrics *metrics = context;
-	struct timespec until;
-	bool stop = false;
+	struct writer *writer = context;
+	struct board *board = writer->board;
+	bool any = false;
 
-	while (!stop) {
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec += FILE_S;
-		pthread_mutex_lock(&metrics->rest_lock);
-		while (!metrics->stop &&
-		       pthread_cond_timedwait(&metrics->rest, &metrics->rest_lock, &until) == 0)
-			;
-		stop = metrics->stop;
-		pthread_mutex_unlock(&metrics->rest_lock);
-		write_page(metrics);
-	}
+	while (rest(writer, any ? FILE_S : FIRST_S))
+		any = write_page(writer);
+	unlink(writer->path);
+	writer_leave(writer);
+	board_leave(board);
 	return NULL;
 }
 
-static void stop_writing(struct metrics *metrics)
+/* Tells it to stop, and waits for nothing: it frees itself. NULL is allowed. */
+static void writer_stop(struct writer *writer)
 {
-	if (!metrics->writing)
+	if (!writer)
 		return;
-	pthread_mutex_lock(&metrics->rest_lock);
-	metrics->stop = true;
-	pthread_cond_signal(&metrics->rest);
-	pthread_mutex_unlock(&metrics->rest_lock);
-	pthread_join(metrics->writer, NULL);
-	metrics->writing = metrics->stop = false;
+	pthread_mutex_lock(&writer->lock);
+	writer->stop = true;
+	pthread_cond_signal(&writer->rest);
+	pthread_mutex_unlock(&writer->lock);
+	writer_leave(writer);
 }
 
-static int start_writing(struct metrics *metrics)
+static int start_thread(struct writer *writer)
 {
+	pthread_attr_t detached;
 	sigset_t all, before;
+	pthread_t thread;
 	int error;
 
-	if (!metrics->config.textfile)
-		return 0;
+	pthread_attr_init(&detached);
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&metrics->writer, NULL, write_pages, metrics);
+	error = pthread_create(&thread, &detached, write_pages, writer);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	metrics->writing = !error;
+	pthread_attr_destroy(&detached);
 	return -error;
+}
+
+static int writer_start(struct writer **started, struct board *board, const char *path)
+{
+	struct writer *writer = calloc(1, sizeof(*writer) + strlen(path) + 1);
+	int error;
+
+	if (!writer)
+		return -ENOMEM;
+	pthread_mutex_init(&writer->lock, NULL);
+	init_condition(&writer->rest);
+	memcpy(writer->path, path, strlen(path) + 1);
+	writer->users = 2;
+	writer->board = board_use(board);
+	error = start_thread(writer);
+	if (error) {
+		board_leave(board);
+		writer->users = 1;
+		writer_leave(writer);
+		return error;
+	}
+	*started = writer;
+	return 0;
 }
 
 /* ---- The whole -------------------------------------------------------------------------------------- */
@@ -243,16 +489,15 @@ static int start_writing(struct metrics *metrics)
 struct metrics *metrics_new(void)
 {
 	struct metrics *metrics = calloc(1, sizeof(*metrics));
-	pthread_condattr_t clock;
 
 	if (!metrics)
 		return NULL;
-	pthread_mutex_init(&metrics->lock, NULL);
-	pthread_mutex_init(&metrics->rest_lock, NULL);
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&metrics->rest, &clock);
-	pthread_condattr_destroy(&clock);
+	metrics->board = board_new();
+	if (!metrics->board) {
+		free(metrics);
+		return NULL;
+	}
+	pthread_mutex_init(&metrics->connections_lock, NULL);
 	return metrics;
 }
 
@@ -260,70 +505,147 @@ void metrics_free(struct metrics *metrics)
 {
 	if (!metrics)
 		return;
+	writer_stop(metrics->writer);
 	stop_listening(metrics->listener);
-	stop_writing(metrics);
-	free(metrics->config.textfile);
-	text_free(&metrics->page);
+	board_wait(metrics->board);
+	board_leave(metrics->board);
+	pthread_mutex_destroy(&metrics->connections_lock);
 	free(metrics);
 }
 
-static bool same_text(const char *a, const char *b)
+static bool same_place(const struct metrics *metrics, const struct metrics_config *config)
 {
-	return a && b ? strcmp(a, b) == 0 : a == b;
+	return config->port == metrics->place.port && strcmp(config->address, metrics->place.address) == 0;
+}
+
+static bool same_file(const struct metrics *metrics, const struct metrics_config *config)
+{
+	const char *path = metrics->writer ? metrics->writer->path : NULL;
+
+	return config->textfile && path ? strcmp(config->textfile, path) == 0 : config->textfile == path;
+}
+
+/* `listener` may be NULL. */
+static void take_place(struct metrics *metrics, const struct metrics_config *config,
+		       struct MHD_Daemon *listener)
+{
+	stop_listening(metrics->listener);
+	metrics->listener = listener;
+	metrics->place = *config;
+	metrics->place.textfile = NULL;
+	metrics->retry_ns = 0;
+	metrics->told = false;
+}
+
+/* `writer` may be NULL. */
+static void take_file(struct metrics *metrics, struct writer *writer)
+{
+	writer_stop(metrics->writer);
+	metrics->writer = writer;
+}
+
+static const char *listen_why(int error)
+{
+	return error == -ENOSYS ? "this build has no libmicrohttpd: use metrics.textfile" : strerror(-error);
 }
 
 int metrics_configure(struct metrics *metrics, const struct metrics_config *config, char why[METRICS_WHY_MAX])
 {
-	bool same_file = same_text(config->textfile, metrics->config.textfile),
-	     same_place = config->port == metrics->config.port &&
-			  strcmp(config->address, metrics->config.address) == 0;
-	char *textfile = config->textfile ? strdup(config->textfile) : NULL;
+	bool file_stays = same_file(metrics, config), place_stays = same_place(metrics, config);
 	struct MHD_Daemon *listener = NULL;
-	int error = config->textfile && !textfile ? -ENOMEM : 0;
+	struct writer *writer = NULL;
+	int error = 0;
 
-	if (!error && !same_place && config->port)
+	if (!place_stays && config->port)
 		error = listen_on(metrics, config, &listener);
 	if (error) {
 		snprintf(why, METRICS_WHY_MAX, "metrics.listen: %s port %u: %s", config->address,
-			 config->port,
-			 error == -ENOSYS ? "this build has no libmicrohttpd: use metrics.textfile"
-					  : strerror(-error));
-		free(textfile);
+			 config->port, listen_why(error));
 		return error;
 	}
-	if (!same_place) {
-		stop_listening(metrics->listener);
-		metrics->listener = listener;
+	if (!file_stays && config->textfile)
+		error = writer_start(&writer, metrics->board, config->textfile);
+	if (error) {
+		snprintf(why, METRICS_WHY_MAX, "metrics.textfile: no thread for it: %s", strerror(-error));
+		stop_listening(listener);
+		return error;
 	}
-	if (!same_file)
-		stop_writing(metrics);
-	if (same_file) {
-		free(textfile);
-		textfile = metrics->config.textfile; /* its thread reads it */
-	} else {
-		free(metrics->config.textfile);
-	}
-	metrics->config = *config;
-	metrics->config.textfile = textfile;
-	if (!same_file && start_writing(metrics))
-		report("metrics.textfile", "%s: no thread for it", config->textfile);
+	if (!place_stays)
+		take_place(metrics, config, listener);
+	if (!file_stays)
+		take_file(metrics, writer);
 	return 0;
+}
+
+/* The file, if it is another one. */
+static int retry_file(struct metrics *metrics, const struct metrics_config *config)
+{
+	struct writer *writer = NULL;
+	int error = 0;
+
+	if (same_file(metrics, config))
+		return 0;
+	if (config->textfile)
+		error = writer_start(&writer, metrics->board, config->textfile);
+	if (!error)
+		take_file(metrics, writer);
+	else if (!metrics->told)
+		report("metrics.textfile", "%s: no thread for it: %s", config->textfile, strerror(-error));
+	return error;
+}
+
+static int retry_listener(struct metrics *metrics, const struct metrics_config *config)
+{
+	int error = 0;
+
+	if (!config->port || metrics->listener)
+		return 0;
+	error = listen_on(metrics, config, &metrics->listener);
+	if (error && !metrics->told)
+		report("metrics.listen", "%s port %u: %s; it is tried again every %d s", config->address,
+		       config->port, listen_why(error), RETRY_S);
+	else if (!error && metrics->told)
+		report("metrics.listen", "%s port %u: served now", config->address, config->port);
+	return error;
+}
+
+bool metrics_retry(struct metrics *metrics, const struct metrics_config *config)
+{
+	int file_error, listen_error;
+
+	if (!same_place(metrics, config))
+		take_place(metrics, config, NULL);
+	if (same_file(metrics, config) && (metrics->listener || !config->port))
+		return true;
+	if (now_ns() < metrics->retry_ns)
+		return false;
+	file_error = retry_file(metrics, config);
+	listen_error = retry_listener(metrics, config);
+	metrics->told = file_error || listen_error;
+	metrics->retry_ns = metrics->told ? now_ns() + RETRY_S * NS_PER_S : 0;
+	return !metrics->told;
 }
 
 bool metrics_wanted(const struct metrics *metrics)
 {
-	return metrics->listener || metrics->writing;
+	return metrics->listener || metrics->writer;
 }
 
 void metrics_publish(struct metrics *metrics, struct span page)
 {
-	pthread_mutex_lock(&metrics->lock);
-	text_clear(&metrics->page);
-	text_add(&metrics->page, page);
-	pthread_mutex_unlock(&metrics->lock);
+	pthread_mutex_lock(&metrics->board->lock);
+	text_clear(&metrics->board->page);
+	text_add(&metrics->board->page, page);
+	pthread_mutex_unlock(&metrics->board->lock);
+	end_old_connections(metrics);
 }
 
 uint64_t metrics_file_failures(const struct metrics *metrics)
 {
-	return metrics->failures;
+	uint64_t failures;
+
+	pthread_mutex_lock(&metrics->board->lock);
+	failures = metrics->board->failures;
+	pthread_mutex_unlock(&metrics->board->lock);
+	return failures;
 }

@@ -35,6 +35,55 @@ static void on_mistake(int level, const char *file, int line, const YR_RULE *rul
 		snprintf(rules->error, RULES_ERROR_MAX, "line %d: %s", line, message);
 }
 
+/* Opening waits for nobody: what is no file, as a FIFO, is told then. */
+static FILE *open_file(const char *path, char error[RULES_ERROR_MAX])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat info = {.st_mode = 0};
+	FILE *file = NULL;
+
+	if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
+		file = fdopen(fd, "r");
+	if (!file)
+		snprintf(error, RULES_ERROR_MAX, "%s",
+			 info.st_mode && !S_ISREG(info.st_mode) ? "no file" : strerror(errno));
+	if (fd >= 0 && !file)
+		close(fd);
+	return file;
+}
+
+/* What a file includes: a path from the root, or from the folder of the file that names it. Owned by YARA. */
+static const char *read_included(const char *name, const char *by, const char *space, void *data)
+{
+	const char *slash = by && name[0] != '/' ? strrchr(by, '/') : NULL;
+	char path[4096], why[RULES_ERROR_MAX], *text = NULL;
+	FILE *file = NULL;
+	size_t size = 0;
+	ssize_t len = -1;
+
+	(void)space;
+	(void)data;
+	if (snprintf(path, sizeof(path), "%.*s%s", slash ? (int)(slash - by) + 1 : 0, slash ? by : "", name) <
+	    (int)sizeof(path))
+		file = open_file(path, why);
+	if (!file)
+		return NULL;
+	len = getdelim(&text, &size, '\0', file); /* rules have no NUL */
+	if (len < 0 && !ferror(file))
+		len = 0;
+	fclose(file);
+	if (len > 0)
+		return text;
+	free(text);
+	return len ? NULL : strdup("");
+}
+
+static void free_included(const char *text, void *data)
+{
+	(void)data;
+	free((char *)text);
+}
+
 struct rules *rules_new(char error[RULES_ERROR_MAX])
 {
 	struct rules *rules = calloc(1, sizeof(*rules));
@@ -44,6 +93,7 @@ struct rules *rules_new(char error[RULES_ERROR_MAX])
 		return NULL;
 	if (yr_initialize() == ERROR_SUCCESS && yr_compiler_create(&rules->compiler) == ERROR_SUCCESS) {
 		yr_compiler_set_callback(rules->compiler, on_mistake, rules);
+		yr_compiler_set_include_callback(rules->compiler, read_included, free_included, NULL);
 		return rules;
 	}
 	free(rules);
@@ -52,24 +102,14 @@ struct rules *rules_new(char error[RULES_ERROR_MAX])
 
 int rules_add(struct rules *rules, const char *path, char error[RULES_ERROR_MAX])
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
-	struct stat info;
+	FILE *file;
 	int mistakes;
 
 	error[0] = '\0';
 	rules->error = error;
-	if (!file) {
-		snprintf(error, RULES_ERROR_MAX, "%s", strerror(errno));
-		if (fd >= 0)
-			close(fd);
+	file = open_file(path, error);
+	if (!file)
 		return -1;
-	}
-	if (fstat(fd, &info) || !S_ISREG(info.st_mode)) {
-		snprintf(error, RULES_ERROR_MAX, "no file");
-		fclose(file);
-		return -1;
-	}
 	mistakes = yr_compiler_add_file(rules->compiler, file, NULL, path);
 	fclose(file);
 	return mistakes ? -1 : 0;

@@ -406,13 +406,155 @@ static void test_damaged(void **state)
 	}
 }
 
+static void write_fifo(const char *name)
+{
+	char full[200];
+
+	snprintf(full, sizeof(full), "%s/%s", folder, name);
+	assert_int_equal(mkfifo(full, 0600), 0);
+}
+
+static void drop_file(const char *name)
+{
+	char full[200];
+
+	snprintf(full, sizeof(full), "%s/%s", folder, name);
+	assert_int_equal(remove(full), 0);
+}
+
+static void assert_refused(const char *text, const char *why)
+{
+	char error[CONFIG_ERROR_MAX];
+
+	write_file("smtpsnoop.yaml", text);
+	alarm(10); /* where it hangs */
+	assert_null(config_load(path, error));
+	alarm(0);
+	if (!strstr(error, why))
+		fail_msg("%s: not in: %s", why, error);
+}
+
+static void make_folder(void)
+{
+	char full[200];
+
+	snprintf(full, sizeof(full), "%s/conf.d", folder);
+	assert_int_equal(mkdir(full, 0755), 0);
+}
+
+/* Nobody will ever write into it: whoever waits for that waits for ever. */
+static void test_fifo(void **state)
+{
+	(void)state;
+	make_folder();
+	write_fifo("conf.d/x.yaml");
+	assert_refused("", "x.yaml:1:1: no file of at most");
+	drop_file("conf.d/x.yaml");
+	drop_file("conf.d");
+	drop_file("smtpsnoop.yaml");
+	write_fifo("smtpsnoop.yaml");
+	alarm(10);
+	assert_null(config_load(path, (char[CONFIG_ERROR_MAX]){""}));
+	alarm(0);
+	drop_file("smtpsnoop.yaml");
+}
+
+/* Lists are one list; of all else one would be in force, and the other not. */
+static void test_once(void **state)
+{
+	static const char *const texts[] = {"capture: { body_bytes: 1KiB }", "decision: { deadline: 5s }",
+					    "privacy: { subject: false }", "heartbeat: 5s",
+					    "metrics: { textfile: /run/a.prom }"};
+	char why[200];
+	struct config *config;
+
+	(void)state;
+	make_folder();
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		snprintf(why, sizeof(why),
+			 "%s/conf.d/b.yaml:1:1: %.*s: it stands in %s already: once is allowed", folder,
+			 (int)strcspn(texts[i], ":"), texts[i], path);
+		write_file("conf.d/b.yaml", texts[i]);
+		assert_refused(texts[i], why);
+		config_free(load("exclusions: []\n"));
+	}
+	snprintf(why, sizeof(why), "b.yaml:1:1: metrics: it stands in %s/conf.d/a.yaml already", folder);
+	write_file("conf.d/a.yaml", "metrics: { listen: 127.0.0.1:9099 }");
+	assert_refused("", why);
+	write_file("conf.d/a.yaml", ONE("a") "outputs: { type: json, path: /run/a }\n");
+	write_file("conf.d/b.yaml", ONE("b") "outputs: { type: json, path: /run/b }\n");
+	config = load("heartbeat: 5s\n");
+	assert_int_equal(config->exclusion_count, 2);
+	assert_int_equal(config->output_count, 2);
+	config_free(config);
+	assert_refused("heartbeat: 5s\nheartbeat: 5s\n", "2:1: heartbeat stands twice");
+	drop_file("conf.d/a.yaml");
+	drop_file("conf.d/b.yaml");
+	drop_file("conf.d");
+}
+
+#ifdef HAVE_LIBYARA
+
+#define RULE(name) "rule " name " { condition: true }\n"
+
+static void test_rules_fifo(void **state)
+{
+	char text[200];
+
+	(void)state;
+	snprintf(text, sizeof(text), "rules: %s/x.yar\n", folder);
+	write_fifo("x.yar");
+	assert_refused(text, "x.yar: no file");
+	drop_file("x.yar");
+	write_file("x.yar", "include \"y.yar\"\n" RULE("x"));
+	write_fifo("y.yar");
+	assert_refused(text, "x.yar: line 1: ");
+	drop_file("y.yar");
+	assert_refused(text, "x.yar: line 1: ");
+	drop_file("x.yar");
+}
+
+static void test_rules_include(void **state)
+{
+	struct rule_match matches[4];
+	char text[200], include[200];
+	struct config *config;
+
+	(void)state;
+	assert_int_equal(chdir("/"), 0);
+	snprintf(text, sizeof(text), "rules: %s/x.yar\n", folder);
+	snprintf(include, sizeof(include), "include \"y.yar\"\ninclude \"%s/z.yar\"\n" RULE("x"), folder);
+	write_file("x.yar", include);
+	write_file("y.yar", RULE("y"));
+	write_file("z.yar", RULE("z"));
+	config = load(text);
+	assert_int_equal(rules_scan(config->rules, (struct span){"a", 1}, matches, 4), 3);
+	assert_string_equal(matches[0].name, "y");
+	assert_string_equal(matches[1].name, "z");
+	assert_string_equal(matches[2].name, "x");
+	config_free(config);
+	write_file("z.yar", "");
+	config = load(text);
+	assert_int_equal(rules_scan(config->rules, (struct span){"a", 1}, matches, 4), 2);
+	config_free(config);
+	drop_file("x.yar");
+	drop_file("y.yar");
+	drop_file("z.yar");
+}
+
+#endif
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole),	cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_folder),	cmocka_unit_test(test_mistakes),
-		cmocka_unit_test(test_outputs), cmocka_unit_test(test_files),
-		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_whole),	   cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_folder),	   cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_outputs),	   cmocka_unit_test(test_files),
+		cmocka_unit_test(test_damaged),	   cmocka_unit_test(test_fifo),
+		cmocka_unit_test(test_once),
+#ifdef HAVE_LIBYARA
+		cmocka_unit_test(test_rules_fifo), cmocka_unit_test(test_rules_include),
+#endif
 	};
 	int failed;
 
