@@ -113,8 +113,7 @@ static struct decider *read_config(const struct daemon *daemon, const char *othe
 static bool apply(struct daemon *daemon, const struct config *config, const char *otherwise)
 {
 	char why[OUTPUTS_WHY_MAX] = "";
-	struct metrics_config before = daemon->decider ? decider_config(daemon->decider)->metrics
-						       : (struct metrics_config){.port = 0};
+	struct metrics_config before = decider_config(daemon->decider)->metrics;
 
 	if (metrics_configure(daemon->metrics, &config->metrics, why)) {
 		report("run", "%s%s", why, otherwise);
@@ -122,7 +121,8 @@ static bool apply(struct daemon *daemon, const struct config *config, const char
 	}
 	if (outputs_configure(daemon->outputs, config->outputs, config->output_count, why)) {
 		report("run", "%s%s", why, otherwise);
-		metrics_configure(daemon->metrics, &before, why);
+		if (metrics_configure(daemon->metrics, &before, why))
+			report("run", "%s", why); /* it is tried again */
 		return false;
 	}
 	return true;
@@ -220,6 +220,7 @@ static void publish(struct daemon *daemon, struct pipeline *pipeline, struct cap
 	struct metrics_sample *sample = &daemon->sample;
 	time_t now = (time_t)monotonic_s();
 
+	metrics_retry(daemon->metrics, &decider_config(daemon->decider)->metrics);
 	if (!metrics_wanted(daemon->metrics))
 		return;
 	if (!daemon->maps_s || now - daemon->maps_s >= MAPS_S) {
@@ -322,7 +323,8 @@ static int watch(struct daemon *daemon)
 
 static int start(struct daemon *daemon)
 {
-	char why[INSTANCE_WHY_MAX];
+	const struct config *config = decider_config(daemon->decider);
+	char why[INSTANCE_WHY_MAX], refused[OUTPUTS_WHY_MAX];
 
 	if (instance_lock(why)) {
 		report("run", "%s", why);
@@ -340,7 +342,13 @@ static int start(struct daemon *daemon)
 						 .maps = daemon->maps,
 						 .reloaded_s = time(NULL),
 						 .reload_good = true};
-	return apply(daemon, decider_config(daemon->decider), "") ? watch(daemon) : STATUS_FAILED;
+	if (outputs_configure(daemon->outputs, config->outputs, config->output_count, refused)) {
+		report("run", "%s", refused);
+		return STATUS_FAILED;
+	}
+	metrics_retry(daemon->metrics,
+		      &config->metrics); /* who holds its port does not keep the watch from starting */
+	return watch(daemon);
 }
 
 int command_run(const struct options *options)

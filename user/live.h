@@ -18,8 +18,9 @@ struct live_options {
 	struct recording *recording; /* borrowed; NULL: none */
 	/* SIGHUP: true if the decider has another configuration. NULL: it ends the watch. */
 	bool (*on_reload)(void *context, struct pipeline *pipeline);
-	void (*on_event)(void *context, const struct event *event);	/* NULL: none */
-	void (*on_ready)(void *context, const struct capture *capture); /* capture is on; NULL: none */
+	void (*on_event)(void *context, const struct event *event); /* NULL: none */
+	/* Capture is on. NULL: none. */
+	void (*on_ready)(void *context, const struct capture *capture);
 	void (*on_round)(void *context, struct pipeline *pipeline,
 			 struct capture *capture);		  /* every second; NULL: none */
 	void (*on_end)(void *context, struct pipeline *pipeline); /* the end has begun; NULL: none */

@@ -193,14 +193,20 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		*request = &begun;
 		return MHD_YES;
 	}
-	*upload_len = 0;
+	if (*upload_len) { /* an answer is heard once all was said */
+		*upload_len = 0;
+		return MHD_YES;
+	}
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
 		text_add_string(&body, "GET is wanted\n");
 		return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, &body);
 	}
 	if (strcmp(url, "/metrics") == 0) {
 		body = page_copy(((struct metrics *)context)->board);
-		return answer(connection, MHD_HTTP_OK, &body);
+		if (body.len)
+			return answer(connection, MHD_HTTP_OK, &body);
+		text_add_string(&body, "not yet: try again in a second\n");
+		return answer(connection, MHD_HTTP_SERVICE_UNAVAILABLE, &body);
 	}
 	text_add_string(&body, "smtpsnoop: see /metrics\n");
 	return answer(connection, MHD_HTTP_NOT_FOUND, &body);

@@ -103,9 +103,9 @@ static void name_place(struct output *output)
 
 static const char *why(int error)
 {
-	return error == -EINVAL	 ? "no regular file"
-	       : error == -ENXIO ? "the name cannot be resolved"
-				 : strerror(-error);
+	return error == -EINVAL		 ? "no regular file"
+	       : error == -EADDRNOTAVAIL ? "the name cannot be resolved"
+					 : strerror(-error);
 }
 
 /* True at the beginning of a failure: it is told once. */
@@ -318,6 +318,12 @@ static void look_at_place(struct output *output)
 
 	if (!output->open)
 		return;
+	if (transport->is_gone && transport->is_gone(transport)) {
+		output->open = output->reopen_due = false;
+		output->retry_ns = 0;
+		try_open(output);
+		return;
+	}
 	if (asked || (transport->is_stale && transport->is_stale(transport)))
 		output->reopen_due = true;
 	if (output->reopen_due && (asked || now_ns() >= output->reopen_ns))
@@ -446,7 +452,7 @@ static int start(struct output *output)
 static bool is_lasting(int error)
 {
 	static const int lasting[] = {ENOENT, ENOTDIR,	    EISDIR, EINVAL, EACCES,
-				      EPERM,  ENAMETOOLONG, ELOOP,  ENOMEM};
+				      EPERM,  ENAMETOOLONG, ENXIO,  ELOOP,  ENOMEM};
 
 	for (size_t i = 0; i < sizeof(lasting) / sizeof(lasting[0]); i++) {
 		if (error == -lasting[i])

@@ -50,7 +50,10 @@ struct transport {
 	/* Whether the other end has all that was sent, as far as can be told. NULL: always. */
 	bool (*is_settled)(const struct transport *transport);
 
-	/* Whether it should be opened anew: what is written goes nowhere any more, or may go elsewhere by now. NULL: never. */
+	/* Whether what is written goes nowhere any more: it must be opened anew first. NULL: never. */
+	bool (*is_gone)(const struct transport *transport);
+
+	/* Whether it should be opened anew, and may be used until then. NULL: never. */
 	bool (*is_stale)(const struct transport *transport);
 
 	void (*free)(struct transport *transport);

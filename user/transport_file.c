@@ -118,7 +118,7 @@ static bool file_is_broken(const struct transport *transport, int error)
 }
 
 /* Its last name is gone: what is written would be lost with it. */
-static bool file_is_stale(const struct transport *transport)
+static bool file_is_gone(const struct transport *transport)
 {
 	struct stat info;
 
@@ -144,7 +144,7 @@ struct transport *transport_file_new(const char *path)
 	file->transport = (struct transport){.open = file_open,
 					     .send = file_send,
 					     .is_broken = file_is_broken,
-					     .is_stale = file_is_stale,
+					     .is_gone = file_is_gone,
 					     .free = file_free};
 	file->fd = -1;
 	file->path = strdup(path);

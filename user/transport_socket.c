@@ -35,7 +35,9 @@
 #define SEND_BUFFER	262144
 #define USER_TIMEOUT_MS 120000 /* data that is not acknowledged for so long ends the connection */
 #define KEEPALIVE_S	60
-#define ROOM_MS		100 /* a datagram to this host waits so long for room */
+#define UDP_BATCH	32
+#define UDP_PAUSE_NS	2000000L /* between two batches: 16,000 datagrams a second at most */
+#define ROOM_MS		100	 /* a datagram to this host waits so long for room */
 #define QUIET_NS	3000000000ULL
 #define UDP_STALE_NS	600000000000ULL /* a name may have another address by then */
 
@@ -214,7 +216,7 @@ static int connect_to(const struct addrinfo *address)
 
 static int lookup_error(int error)
 {
-	return error == EAI_SYSTEM ? -errno : error == EAI_MEMORY ? -ENOMEM : -ENXIO;
+	return error == EAI_SYSTEM ? -errno : error == EAI_MEMORY ? -ENOMEM : -EADDRNOTAVAIL;
 }
 
 /* Whether one can be reached over UDP shows only later: they take turns. */
@@ -272,6 +274,13 @@ static int udp_open(struct transport *transport)
 	return net_open((struct channel *)transport, SOCK_DGRAM);
 }
 
+/* What waited for long is not poured into a receive buffer all at once: it has room for a few hundred. */
+static void udp_wait(struct transport *transport, int timeout_ms)
+{
+	channel_wait(transport, timeout_ms);
+	nanosleep(&(struct timespec){.tv_nsec = UDP_PAUSE_NS}, NULL);
+}
+
 /* An error is that of an earlier datagram: send() tells it once, and the records before this one were sent. */
 static int udp_send(struct transport *transport, const struct iovec *records, int count)
 {
@@ -279,11 +288,11 @@ static int udp_send(struct transport *transport, const struct iovec *records, in
 	int error = channel->refusal, i = 0;
 
 	channel->refusal = 0;
-	for (; !error && i < count; i++) {
+	for (; !error && i < count && i < UDP_BATCH; i++) {
 		if (send(channel->fd, records[i].iov_base, records[i].iov_len, MSG_NOSIGNAL) < 0)
 			break;
 	}
-	if (!error && i < count && !is_full(errno))
+	if (!error && i < count && i < UDP_BATCH && !is_full(errno))
 		error = -errno;
 	if (!error)
 		return i;
@@ -305,7 +314,7 @@ struct transport *transport_udp_new(const char *host, const char *service)
 		       (struct transport){.open = udp_open,
 					  .send = udp_send,
 					  .is_broken = always_broken,
-					  .wait = channel_wait,
+					  .wait = udp_wait,
 					  .quiet_ns = QUIET_NS,
 					  .loses = true,
 					  .is_stale = udp_is_stale,

@@ -118,6 +118,16 @@ def settled(metrics, but=(), timeout_s=20):
 # ---- Everything at once ---------------------------------------------------------------------------
 
 
+UNREAD = 300  # datagrams that a receive buffer holds as its owner is ended
+
+
+def overflows():
+    """Datagrams that found a receive buffer of this host full: that they are lost only the receiver's host can tell."""
+    with open("/proc/net/snmp", encoding="ascii") as file:
+        names, values = (line.split() for line in file if line.startswith("Udp:"))
+    return int(values[names.index("RcvbufErrors")])
+
+
 class Everything(Bench):
     """One daemon with sixteen outputs, 10,000 mails, and what goes wrong around it."""
 
@@ -141,6 +151,7 @@ class Everything(Bench):
         ng = {}
         installing = threading.Thread(target=cls.install, args=(ng,), daemon=True)
         installing.start()
+        cls.overflows = overflows()
         cls.steady, cls.stopped, cls.frozen, cls.killed = (Rsyslog(cls, cls.folder) for _ in range(4))
         installing.join(mta.INSTALL_S)
         if "error" in ng:
@@ -266,7 +277,8 @@ class Everything(Bench):
         self.assertLessEqual(absent, missing + receivers_own, f"{absent} of {len(self.expected)} events are missing")
         if not twice:
             self.assertEqual(again, 0, f"{again} events arrived twice")
-        self.assertEqual(self.figure("lost_events_total", output), 0)
+        if not told["failures_total"] or "udp" not in output:
+            self.assertEqual(told["lost_events_total"], 0)
         return absent, again
 
     def test_reference(self):
@@ -276,7 +288,8 @@ class Everything(Bench):
                                     if get(event, "destination.port") == self.traffic.sink.port)
         self.assertEqual(kinds, {"smtp-message": self.traffic.mails, "smtp-session": self.traffic.mails})
         self.assertEqual(len(self.expected), 2 * self.traffic.mails)
-        self.assertEqual(lost(everything), {})
+        refused = self.figure("lost_events_total", "stopped-udp")  # datagrams are the only ones
+        self.assertEqual(lost(everything), {"events": refused} if refused else {})
 
     def test_all_came_to_rest(self):
         self.assertIsNone(self.unsettled)
@@ -342,7 +355,7 @@ class Everything(Bench):
 
     def test_stopped_for_30_s_udp(self):
         # what was sent before its host said that nobody listens: an attempt each second
-        self.arrived("stopped-udp", self.stopped.file("udp.log"), missing=self.figure("failures_total", "stopped-udp"))
+        self.arrived("stopped-udp", self.stopped.file("udp.log"), missing=self.figure("lost_events_total", "stopped-udp") + overflows() - self.overflows + UNREAD)
 
     def test_frozen_socket(self):
         self.arrived("frozen-socket", self.frozen.file("socket.log"))
@@ -360,10 +373,12 @@ class Everything(Bench):
     def test_told_once(self):
         """A failure is one line when it begins and one when it is over."""
         outages = {"stopped-socket": 1, "stopped-tcp": 1, "stopped-udp": 1, "killed-socket": 2, "killed-tcp": 2}
+        for output in ("frozen-socket", "frozen-tcp"):  # told if they stood still for ten seconds
+            outages[output] = len(self.daemon.said(f"smtpsnoop: {output}: ", "nothing could be written"))
         for output in ("stopped-socket", "stopped-tcp", "stopped-udp", "killed-socket", "killed-tcp", "frozen-socket",
                        "frozen-tcp", "rsyslog-tcp", "syslog-ng-tcp"):
             with self.subTest(output=output):
-                began = self.daemon.said(f"smtpsnoop: {output}: ", "events wait in memory")
+                began = self.daemon.said(f"smtpsnoop: {output}: ", "events wait")
                 over = self.daemon.said(f"smtpsnoop: {output}: ", "is written to again")
                 self.assertEqual((len(began), len(over)), (outages.get(output, 0),) * 2, self.daemon.said(output)[:6])
 
@@ -468,8 +483,8 @@ class Room(Bench):
             began = self.daemon.said(f"{name}: ", "No space left", "events wait in memory")
             over = self.daemon.said(f"{name}: ", "is written to again")
             self.assertEqual((len(began), len(over)), (1, 1), self.daemon.said(name))
-            told = re.search(r"(\d+) events? found no room", over[0])
-            self.assertEqual(bool(told), count > 0, over[0])
+            told = re.search(r"(\d+) events were dropped", over[0])
+            self.assertEqual(int(told[1]) > 0, count > 0, over[0])
             if told:  # some may have been lost before the disk was found to be full
                 self.assertLessEqual(int(told[1]), count)
 
@@ -793,9 +808,12 @@ for recipient in recipients:
         wait_for(lambda: self.own()["smtpsnoop_sessions_total"] >= 25, 5 * SLOW, "25 sessions in the metrics", 0.3)
         self.promtool(self.metrics.text())
         time.sleep(1.2)
-        self.daemon.stop()
+        last = self.metrics.text()
+        wait_for(lambda: os.path.exists(self.page), 20 * SLOW, "the text file", 0.2)
         with open(self.page, encoding="utf-8") as file:
-            last = file.read()
+            self.promtool(file.read())
+        self.daemon.stop()
+        self.assertFalse(os.path.exists(self.page), "old figures stay behind")
         self.promtool(last)
         everything = events(self.file)
         self.assertIn(marker, json.dumps(everything))
@@ -965,7 +983,11 @@ class Life(Bench):
                              path[:150])
         taken = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(taken.close)
-        self.refused({"metrics": {"listen": f"127.0.0.1:{taken.getsockname()[1]}"}}, "metrics.listen", "in use")
+        # whoever holds the port of the metrics does not keep the daemon from its work
+        daemon = self.start({"outputs": [json_file(self.path("good.json"), "good")],
+                             "metrics": {"listen": f"127.0.0.1:{taken.getsockname()[1]}"}})
+        self.assertEqual(len(daemon.said("metrics.listen", "in use")), 1, daemon.errors)
+        daemon.stop()
 
     def test_end_with_every_output_down(self):
         """It ends within 7 s, and tells for each output what could not be written."""
