@@ -329,30 +329,47 @@ static void write_network(struct text *out, const struct event *event)
 
 /* ---- process.*, user.* ---------------------------------------------------------------------- */
 
-static void write_args(struct text *out, const struct image *image)
+/*
+ * How long strings of a process may be as they are written: what the kernel side keeps of one fits, unless it was blown up with
+ * characters that are escaped. An attacker gets an event of his process for a few bytes that he sends.
+ */
+struct reach {
+	size_t path, args, ancestor;
+};
+
+static const struct reach first_reach = {.path = 4096, .args = 8192, .ancestor = 1024},
+			  other_reach = {.path = 1024, .args = 2048, .ancestor = 256};
+
+static void write_args(struct text *out, const struct image *image, const struct reach *reach)
 {
 	struct text line = {0};
+	size_t start;
 
 	json_open_list(out, "args");
+	start = out->len;
 	for (size_t at = 0; at < image->args_len;) {
 		struct span arg = {image->args + at, strnlen(image->args + at, image->args_len - at)};
 
-		json_bytes(out, NULL, arg);
+		if (out->len - start >= reach->args) {
+			out->cut = true;
+			break;
+		}
+		json_bytes_max(out, NULL, arg, reach->args - (out->len - start));
 		at += arg.len + 1;
 	}
 	json_close_list(out);
 	image_command_line(image, &line);
 	if (line.len)
-		json_bytes(out, "command_line", (struct span){line.data, line.len});
+		json_bytes_max(out, "command_line", (struct span){line.data, line.len}, reach->args);
 	text_free(&line);
 }
 
-static void write_image(struct text *out, const struct image *image)
+static void write_image(struct text *out, const struct image *image, size_t max)
 {
 	if (!image)
 		return;
-	json_bytes(out, "name", text_basename(span_of(image->executable)));
-	json_bytes(out, "executable", span_of(image->executable));
+	json_bytes_max(out, "name", text_basename(span_of(image->executable)), max);
+	json_bytes_max(out, "executable", span_of(image->executable), max);
 }
 
 static void write_process_id(struct text *out, uint32_t pid, uint64_t start_ns, int64_t boot_to_real_ns)
@@ -365,13 +382,13 @@ static void write_process_id(struct text *out, uint32_t pid, uint64_t start_ns, 
 	json_string(out, "entity_id", entity);
 }
 
-static void write_parent(struct text *out, const struct sender *sender)
+static void write_parent(struct text *out, const struct sender *sender, const struct reach *reach)
 {
 	if (!sender->ancestor_count)
 		return;
 	json_open(out, "parent");
 	json_number(out, "pid", sender->ancestors[0].pid);
-	write_image(out, sender->ancestors[0].image);
+	write_image(out, sender->ancestors[0].image, reach->path);
 	json_close(out);
 }
 
@@ -390,7 +407,8 @@ static void write_tty(struct text *out, const struct sender *sender)
 	json_close(out);
 }
 
-static void write_process(struct text *out, const struct sender *sender, int64_t boot_to_real_ns)
+static void write_process(struct text *out, const struct sender *sender, int64_t boot_to_real_ns,
+			  const struct reach *reach)
 {
 	const struct image *image = sender->image;
 
@@ -401,10 +419,10 @@ static void write_process(struct text *out, const struct sender *sender, int64_t
 	json_close(out);
 	if (!image)
 		json_bytes(out, "name", sender_comm(sender));
-	write_image(out, image);
+	write_image(out, image, reach->path);
 	if (image) {
-		write_args(out, image);
-		json_bytes(out, "working_directory", span_of(image->directory));
+		write_args(out, image, reach);
+		json_bytes_max(out, "working_directory", span_of(image->directory), reach->path);
 	}
 	if (sender->sha256[0]) {
 		json_open(out, "hash");
@@ -415,7 +433,7 @@ static void write_process(struct text *out, const struct sender *sender, int64_t
 		id_object(out, "real_user", sender->task.uid);
 	if (sender->task.gid != sender->task.egid)
 		id_object(out, "real_group", sender->task.gid);
-	write_parent(out, sender);
+	write_parent(out, sender, reach);
 	write_tty(out, sender);
 	json_close(out);
 }
@@ -453,16 +471,17 @@ static void write_units(struct text *out, const struct sender *sender)
 	}
 }
 
-static void write_sender(struct text *out, const struct sender *sender, int64_t boot_to_real_ns)
+static void write_sender(struct text *out, const struct sender *sender, int64_t boot_to_real_ns,
+			 const struct reach *reach)
 {
-	write_process(out, sender, boot_to_real_ns);
+	write_process(out, sender, boot_to_real_ns, reach);
 	write_user(out, sender);
 	write_units(out, sender);
 }
 
 /* ---- smtpsnoop.* ---------------------------------------------------------------------------- */
 
-static void write_ancestry(struct text *out, const struct sender *sender)
+static void write_ancestry(struct text *out, const struct sender *sender, const struct reach *reach)
 {
 	if (!sender->full)
 		return;
@@ -471,7 +490,7 @@ static void write_ancestry(struct text *out, const struct sender *sender)
 		json_open(out, NULL);
 		json_number(out, "pid", sender->ancestors[i].pid);
 		id_object(out, "user", sender->ancestors[i].uid);
-		write_image(out, sender->ancestors[i].image);
+		write_image(out, sender->ancestors[i].image, reach->ancestor);
 		json_bool(out, "exe_verified",
 			  image_is_verified(sender->ancestors[i].image, !sender->ancestors[i].uid));
 		json_close(out);
@@ -480,17 +499,18 @@ static void write_ancestry(struct text *out, const struct sender *sender)
 }
 
 /* What ECS has no name for. */
-static void write_own_process(struct text *out, const struct sender *sender)
+static void write_own_process(struct text *out, const struct sender *sender, const struct reach *reach)
 {
 	const struct image *image = sender->image;
 
 	json_open(out, "process");
 	json_bytes(out, "comm", sender_comm(sender));
-	write_ancestry(out, sender);
+	write_ancestry(out, sender, reach);
 	known(out, "cgroup", sender->cgroup);
 	if (image) {
 		json_string(out, "exe_source", image->flags & EXEC_SNAPSHOT ? "snapshot" : "exec");
-		known(out, "script", image->script);
+		if (is_known(image->script))
+			json_bytes_max(out, "script", span_of(image->script), reach->path);
 		json_bool(out, "exe_deleted", sender->exe_deleted);
 		json_bool(out, "exe_memfd", image->flags & EXEC_MEMFD);
 		json_bool(out, "exe_verified",
@@ -564,15 +584,15 @@ static void write_capture(struct text *out, const struct event *event)
 static void write_senders(struct text *out, const struct event *event)
 {
 	if (event->sender_count)
-		write_own_process(out, event->senders[0]);
+		write_own_process(out, event->senders[0], &first_reach);
 	if (event->sender_count < 2)
 		return;
 	json_open_list(out, "senders");
 	for (uint32_t i = 0; i < event->sender_count; i++) {
 		json_open(out, NULL);
-		write_sender(out, event->senders[i], event->boot_to_real_ns);
+		write_sender(out, event->senders[i], event->boot_to_real_ns, &other_reach);
 		json_open(out, "smtpsnoop");
-		write_own_process(out, event->senders[i]);
+		write_own_process(out, event->senders[i], &other_reach);
 		json_close(out);
 		json_close(out);
 	}
@@ -702,6 +722,8 @@ static void write_own(struct text *out, const struct event *event)
 		if (event->session && event->session->proxy.hops)
 			write_proxy(out, &event->session->proxy);
 	}
+	if (out->cut)
+		json_bool(out, "truncated", true);
 	json_close(out);
 }
 
@@ -718,7 +740,7 @@ void event_json(struct text *out, const struct event *event)
 		write_rule(out, event);
 		write_network(out, event);
 		if (event->sender_count)
-			write_sender(out, event->senders[0], event->boot_to_real_ns);
+			write_sender(out, event->senders[0], event->boot_to_real_ns, &first_reach);
 	}
 	write_own(out, event);
 	json_close(out);

@@ -31,53 +31,14 @@
 
 struct row {
 	struct text *out;
-	bool truncated;
 };
 
 /* ---- Columns -------------------------------------------------------------------------------- */
 
-/* The bytes of the character or the escape at the front of a JSON string; "\\xNN" stays whole. */
-static size_t json_front(const char *json, size_t len)
-{
-	unsigned char c = (unsigned char)json[0];
-
-	if (c == '\\' && len > 1)
-		return json[1] == 'u' ? 6 : json[1] == '\\' && len > 2 && json[2] == 'x' ? 5 : 2;
-	return c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
-}
-
-/* Cuts what was added since `start` to `max` bytes, at the end of a character. */
-static void cut(struct row *row, size_t start, size_t max)
-{
-	struct text *out = row->out;
-	size_t kept = start, next = start;
-
-	if (out->failed || out->len - start <= max)
-		return;
-	while (next - start <= max) {
-		kept = next;
-		next += json_front(out->data + next, out->len - next);
-	}
-	out->len = kept;
-	out->data[kept] = '\0';
-	row->truncated = true;
-}
-
-/* Bytes that others chose, `max` at most as they stand in the line. A byte takes one or more: no need to look at all. */
+/* Bytes that others chose, `max` at most as they stand in the line. */
 static void bounded(struct row *row, const char *name, struct span bytes, size_t max)
 {
-	size_t start;
-
-	if (bytes.len > max + 4) /* one character more, so that it is not its end that is cut here */
-		bytes.len = max + 4;
-	json_string(row->out, name, "");
-	if (row->out->failed)
-		return;
-	row->out->len--; /* the closing quote */
-	start = row->out->len;
-	text_add_json(row->out, bytes);
-	cut(row, start, max);
-	text_add_string(row->out, "\"");
+	json_bytes_max(row->out, name, bytes, max);
 }
 
 /* The same, left out if it is empty. */
@@ -151,7 +112,7 @@ static void list_added(struct list *list, size_t before)
 	out->len = before;
 	out->data[before] = '\0';
 	list->full = true;
-	list->row->truncated = true;
+	out->cut = true;
 }
 
 static void list_add(struct list *list, struct span bytes)
@@ -675,6 +636,6 @@ void event_sentinel(struct text *out, const struct event *event)
 		left = out->len + RECORD_END < RECORD_MAX ? RECORD_MAX - RECORD_END - out->len : 0;
 		write_recipients(&row, "RcptTo", event->transaction, false, left);
 	}
-	boolean(&row, "Truncated", row.truncated);
+	boolean(&row, "Truncated", out->cut);
 	json_close(out);
 }

@@ -53,6 +53,47 @@ void json_bytes(struct text *out, const char *name, struct span bytes)
 	text_add(out, (struct span){"\"", 1});
 }
 
+/* The bytes of the character or the escape at the front of a JSON string; "\\xNN" stays whole. */
+static size_t json_front(const char *json, size_t len)
+{
+	unsigned char c = (unsigned char)json[0];
+
+	if (c == '\\' && len > 1)
+		return json[1] == 'u' ? 6 : json[1] == '\\' && len > 2 && json[2] == 'x' ? 5 : 2;
+	return c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+}
+
+/* Cuts what was added since `start`. */
+static void cut(struct text *out, size_t start, size_t max)
+{
+	size_t kept = start, next = start;
+
+	if (out->failed || out->len - start <= max)
+		return;
+	while (next - start <= max) {
+		kept = next;
+		next += json_front(out->data + next, out->len - next);
+	}
+	out->len = kept;
+	out->data[kept] = '\0';
+	out->cut = true;
+}
+
+void json_bytes_max(struct text *out, const char *name, struct span bytes, size_t max)
+{
+	size_t start;
+
+	if (bytes.len >
+	    max + 4) /* a byte takes one or more; one character more, so that it is not its end that is cut here */
+		bytes.len = max + 4;
+	begin(out, name);
+	text_add(out, (struct span){"\"", 1});
+	start = out->len;
+	text_add_json(out, bytes);
+	cut(out, start, max);
+	text_add(out, (struct span){"\"", 1});
+}
+
 void json_number(struct text *out, const char *name, uint64_t number)
 {
 	char digits[20];

@@ -22,6 +22,12 @@ void json_string(struct text *out, const char *name, const char *string);
 /* Bytes that others chose: by the rules of text_add_json(). */
 void json_bytes(struct text *out, const char *name, struct span bytes);
 
+/*
+ * The same in `max` bytes at most, as they stand between the quotes. What is longer is cut at the end of a character or an
+ * escape, and out->cut says so.
+ */
+void json_bytes_max(struct text *out, const char *name, struct span bytes, size_t max);
+
 void json_number(struct text *out, const char *name, uint64_t number);
 void json_bool(struct text *out, const char *name, bool value);
 

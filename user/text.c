@@ -69,6 +69,7 @@ void text_add_format(struct text *text, const char *format, ...)
 void text_clear(struct text *text)
 {
 	text->len = 0;
+	text->cut = false;
 	if (text->data)
 		text->data[0] = '\0';
 }

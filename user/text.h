@@ -17,6 +17,7 @@ struct text {
 	size_t len;
 	size_t size;
 	bool failed; /* there was no memory: what is missing is missing at the end */
+	bool cut;    /* something was added by halves, for it was too long */
 };
 
 void text_add(struct text *text, struct span bytes);

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 
 from harness import HOOK, PROGRAM, SLOW, START_S, end_process, free_port, is_listening, strict_json, wait_for
@@ -130,7 +131,14 @@ class Metrics:
         self.port = port
 
     def text(self, timeout_s=20):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=timeout_s) as answer:
+        try:
+            answer = urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=timeout_s)
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 503:  # in the first second
+                    return ""
+            raise
+        with answer:
             return answer.read().decode()
 
     def values(self):
