@@ -40,6 +40,7 @@ struct exchange {
 
 struct hiding {
 	const struct privacy *privacy;
+	struct teller teller;
 	struct span subject; /* to be looked for in arguments; empty: it is not */
 	bool args_hidden;    /* a subject may stand in the arguments, and which one is not known */
 	struct exchange images[IMAGES_MAX];
@@ -55,7 +56,7 @@ static bool hide_field(struct hiding *hiding, char *field, uint16_t *len, size_t
 	struct text *out = &hiding->scratch;
 
 	text_clear(out);
-	privacy_text(out, hiding->privacy, (struct span){field, *len},
+	privacy_text(out, &hiding->teller, (struct span){field, *len},
 		     *len == size ? PRIVACY_CUT : PRIVACY_TEXT, size);
 	if (out->failed)
 		return false;
@@ -70,7 +71,7 @@ static bool hide_auth_user(struct hiding *hiding, struct smtp_facts *session)
 	struct text *out = &hiding->scratch;
 
 	text_clear(out);
-	privacy_name(out, hiding->privacy, (struct span){session->auth_user, session->auth_user_len});
+	privacy_name(out, &hiding->teller, (struct span){session->auth_user, session->auth_user_len});
 	if (out->failed)
 		return false;
 	if (out->len > sizeof(session->auth_user)) /* never: a domain and a hash are shorter */
@@ -89,7 +90,7 @@ static bool hide_string(struct hiding *hiding, char **string, unsigned int kind)
 	if (!*string || !privacy_may_hold_address(span_of(*string), kind))
 		return true;
 	text_clear(out);
-	privacy_text(out, hiding->privacy, span_of(*string), kind, SIZE_MAX);
+	privacy_text(out, &hiding->teller, span_of(*string), kind, SIZE_MAX);
 	copy = out->failed ? NULL : strdup(out->data ? out->data : "");
 	if (!copy)
 		return false;
@@ -114,7 +115,7 @@ static uint32_t add_address(struct hiding *hiding, struct text *out, struct span
 {
 	size_t before = out->len;
 
-	privacy_address(out, hiding->privacy, address);
+	privacy_address(out, &hiding->teller, address);
 	return (uint32_t)(out->len - before);
 }
 
@@ -144,7 +145,7 @@ static bool hide_envelope(struct hiding *hiding, struct smtp_transaction *transa
 	if (!recipients)
 		return false;
 	from_len = add_address(hiding, &out, smtp_transaction_from(transaction));
-	privacy_parameters(&out, hiding->privacy, smtp_transaction_parameters(transaction));
+	privacy_parameters(&out, &hiding->teller, smtp_transaction_parameters(transaction));
 	parameters_len = (uint32_t)out.len - from_len;
 	for (uint32_t i = 0; i < transaction->recipient_count && !out.failed; i++) {
 		recipients[i] = (struct smtp_recipient){.offset = (uint32_t)out.len,
@@ -167,7 +168,7 @@ static struct mail_string add_text(struct hiding *hiding, struct text *out, cons
 {
 	uint32_t before = (uint32_t)out->len;
 
-	privacy_text(out, hiding->privacy, mail_span(mail, string), PRIVACY_TEXT, SIZE_MAX);
+	privacy_text(out, &hiding->teller, mail_span(mail, string), PRIVACY_TEXT, SIZE_MAX);
 	return (struct mail_string){before, (uint32_t)out->len - before};
 }
 
@@ -248,7 +249,7 @@ static bool mark_subject(const struct hiding *hiding, struct span args, bool *ma
 }
 
 /* Arguments over which the subject stands become one. */
-static bool add_args(const struct hiding *hiding, struct text *out, const struct image *image)
+static bool add_args(struct hiding *hiding, struct text *out, const struct image *image)
 {
 	struct span args = {image->args, hiding->args_hidden && image->args_len
 						 ? strnlen(image->args, image->args_len - 1) + 1
@@ -262,7 +263,7 @@ static bool add_args(const struct hiding *hiding, struct text *out, const struct
 
 		if (at + arg.len + 1 >= args.len && image->flags & EXEC_ARGS_TRUNCATED)
 			kind |= PRIVACY_CUT;
-		privacy_marked_text(out, hiding->privacy, arg, kind, marked + at);
+		privacy_marked_text(out, &hiding->teller, arg, kind, marked + at);
 		at += arg.len + 1;
 		if (at > args.len || !marked[at])
 			text_add(out, (struct span){"", 1});
@@ -367,7 +368,7 @@ static bool hide_comm(struct hiding *hiding, char comm[COMM_LEN])
 	struct text *out = &hiding->scratch;
 
 	text_clear(out);
-	privacy_text(out, hiding->privacy, (struct span){comm, strnlen(comm, COMM_LEN)}, PRIVACY_TEXT,
+	privacy_text(out, &hiding->teller, (struct span){comm, strnlen(comm, COMM_LEN)}, PRIVACY_TEXT,
 		     COMM_LEN - 1);
 	if (out->failed)
 		return false;
@@ -449,6 +450,7 @@ static bool is_subject_unknown(const struct privacy *privacy, const struct event
 bool privacy_apply(const struct privacy *privacy, struct event *event)
 {
 	struct hiding hiding = {.privacy = privacy,
+				.teller = {.privacy = privacy},
 				.subject = subject_of(privacy, event),
 				.args_hidden = is_subject_unknown(privacy, event)};
 	bool done;
@@ -465,6 +467,7 @@ bool privacy_apply(const struct privacy *privacy, struct event *event)
 		image_unref(hiding.images[i].from);
 		image_unref(hiding.images[i].to);
 	}
+	teller_end(&hiding.teller);
 	text_free(&hiding.scratch);
 	return done;
 }

@@ -17,15 +17,18 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/sha.h>
 
 #define DOMAIN_MAX   253U  /* bytes told of a domain (RFC 1035, 2.3.4) */
 #define BRACKETS_MAX 1024U /* bytes between angle brackets that may be one path */
+#define HASH_NAME    "hmac-sha256:"
 #define HASH_BYTES   16U
+#define LOWER_BYTES  256U /* made small at a time */
 
 struct rewriting {
-	const struct privacy *privacy;
+	struct teller *teller;
 	struct span text;
 	unsigned int kind;
 	const bool *marked; /* by byte, from the one before the text; NULL: none is */
@@ -161,33 +164,96 @@ static struct span bare(struct span address)
 	return address;
 }
 
-static void add_hash(struct text *out, const struct privacy *privacy, struct span address)
+/* What is hashed begins with the key, filled up with zeros, each byte changed by `pad` (RFC 2104). NULL: there is none. */
+static EVP_MD_CTX *begun(const struct privacy *privacy, unsigned char pad)
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	struct text lower = {0};
+	unsigned char block[SHA256_CBLOCK] = {0};
+	EVP_MD_CTX *hash = EVP_MD_CTX_new();
 
-	text_add(&lower, address);
-	for (size_t i = 0; i < lower.len; i++) {
-		if (lower.data[i] >= 'A' && lower.data[i] <= 'Z')
-			lower.data[i] = (char)(lower.data[i] - 'A' + 'a');
+	_Static_assert(sizeof(privacy->key) <= sizeof(block), "the key fits one block");
+	memcpy(block, privacy->key, sizeof(privacy->key));
+	for (size_t i = 0; i < sizeof(block); i++)
+		block[i] ^= pad;
+	if (hash && (EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1 ||
+		     EVP_DigestUpdate(hash, block, sizeof(block)) != 1)) {
+		EVP_MD_CTX_free(hash);
+		hash = NULL;
 	}
-	if (lower.failed || !HMAC(EVP_sha256(), privacy->key, sizeof(privacy->key),
-				  (const unsigned char *)lower.data, lower.len, digest, NULL)) {
-		out->failed = true;
-	} else {
-		text_add_string(out, "hmac-sha256:");
-		for (size_t i = 0; i < HASH_BYTES; i++)
-			text_add_format(out, "%02x", digest[i]);
-	}
-	text_free(&lower);
+	OPENSSL_cleanse(block, sizeof(block));
+	return hash;
 }
 
-void privacy_address(struct text *out, const struct privacy *privacy, struct span address)
+static bool teller_begin(struct teller *teller)
+{
+	if (teller->work)
+		return true;
+	teller->inner = begun(teller->privacy, 0x36);
+	teller->outer = begun(teller->privacy, 0x5c);
+	teller->work = teller->inner && teller->outer ? EVP_MD_CTX_new() : NULL;
+	if (!teller->work)
+		teller_end(teller);
+	return teller->work;
+}
+
+void teller_end(struct teller *teller)
+{
+	EVP_MD_CTX_free(teller->inner);
+	EVP_MD_CTX_free(teller->outer);
+	EVP_MD_CTX_free(teller->work);
+	teller->inner = teller->outer = teller->work = NULL;
+}
+
+static bool hash_lower(EVP_MD_CTX *hash, struct span address)
+{
+	unsigned char lower[LOWER_BYTES];
+	size_t len;
+
+	for (; address.len; address = part(address, len, address.len)) {
+		len = address.len < sizeof(lower) ? address.len : sizeof(lower);
+		for (size_t i = 0; i < len; i++) {
+			char c = address.data[i];
+
+			lower[i] = (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+		}
+		if (EVP_DigestUpdate(hash, lower, len) != 1)
+			return false;
+	}
+	return true;
+}
+
+/* HMAC-SHA256 of the address in small letters. */
+static bool hash_address(struct teller *teller, struct span address, unsigned char digest[EVP_MAX_MD_SIZE])
+{
+	return teller_begin(teller) && EVP_MD_CTX_copy_ex(teller->work, teller->inner) == 1 &&
+	       hash_lower(teller->work, address) && EVP_DigestFinal_ex(teller->work, digest, NULL) == 1 &&
+	       EVP_MD_CTX_copy_ex(teller->work, teller->outer) == 1 &&
+	       EVP_DigestUpdate(teller->work, digest, SHA256_DIGEST_LENGTH) == 1 &&
+	       EVP_DigestFinal_ex(teller->work, digest, NULL) == 1;
+}
+
+static void add_hash(struct text *out, struct teller *teller, struct span address)
+{
+	static const char digits[] = "0123456789abcdef";
+	char told[] = HASH_NAME "0123456789abcdef0123456789abcdef", *at = told + sizeof(HASH_NAME) - 1;
+	unsigned char digest[EVP_MAX_MD_SIZE];
+
+	if (!hash_address(teller, address, digest)) {
+		out->failed = true;
+		return;
+	}
+	for (size_t i = 0; i < HASH_BYTES; i++) {
+		*at++ = digits[digest[i] >> 4];
+		*at++ = digits[digest[i] & 0xf];
+	}
+	text_add(out, (struct span){told, sizeof(told) - 1});
+}
+
+void privacy_address(struct text *out, struct teller *teller, struct span address)
 {
 	struct span domain;
 	size_t at;
 
-	if (privacy->addresses == PRIVACY_FULL) {
+	if (teller->privacy->addresses == PRIVACY_FULL) {
 		text_add(out, address);
 		return;
 	}
@@ -197,20 +263,20 @@ void privacy_address(struct text *out, const struct privacy *privacy, struct spa
 	at = last_at(address);
 	domain = at < address.len ? domain_of(part(address, at + 1, address.len), true)
 				  : part(address, at, at);
-	if (privacy->addresses == PRIVACY_HASH) {
-		add_hash(out, privacy, domain.len ? part(address, 0, at + 1 + domain.len) : address);
+	if (teller->privacy->addresses == PRIVACY_HASH) {
+		add_hash(out, teller, domain.len ? part(address, 0, at + 1 + domain.len) : address);
 	} else {
 		text_add_string(out, "@");
 		text_add(out, domain);
 	}
 }
 
-void privacy_name(struct text *out, const struct privacy *privacy, struct span name)
+void privacy_name(struct text *out, struct teller *teller, struct span name)
 {
 	size_t before = out->len;
 
-	privacy_address(out, privacy, name);
-	if (privacy->addresses == PRIVACY_DOMAIN && out->len == before + 1)
+	privacy_address(out, teller, name);
+	if (teller->privacy->addresses == PRIVACY_DOMAIN && out->len == before + 1)
 		out->data[--out->len] = '\0';
 }
 
@@ -397,15 +463,17 @@ static void add_plain(struct rewriting *rewriting, size_t from, size_t to)
 
 static void add_address(struct rewriting *rewriting, struct span address)
 {
-	struct text made = {0};
+	struct text *out = rewriting->out;
+	size_t before = out->len;
 
-	privacy_address(&made, rewriting->privacy, address);
-	rewriting->out->failed = rewriting->out->failed || made.failed;
-	if (made.len > rewriting->end - rewriting->out->len)
+	if (rewriting->full)
+		return;
+	privacy_address(out, rewriting->teller, address);
+	if (out->len > rewriting->end) {
 		rewriting->full = true;
-	if (!rewriting->full && made.len)
-		text_add(rewriting->out, (struct span){made.data, made.len});
-	text_free(&made);
+		out->len = before;
+		out->data[before] = '\0';
+	}
 }
 
 /* Undoes xtext or percent-encoding, of which `mark` is the first byte. */
@@ -574,30 +642,25 @@ static void rewrite(struct rewriting *rewriting)
 
 static void take_text(struct rewriting *rewriting)
 {
-	if (rewriting->privacy->addresses == PRIVACY_FULL)
+	if (rewriting->teller->privacy->addresses == PRIVACY_FULL)
 		add_plain(rewriting, 0, rewriting->text.len);
 	else
 		rewrite(rewriting);
 }
 
-void privacy_text(struct text *out, const struct privacy *privacy, struct span text, unsigned int kind,
-		  size_t limit)
+void privacy_text(struct text *out, struct teller *teller, struct span text, unsigned int kind, size_t limit)
 {
-	struct rewriting rewriting = {.privacy = privacy, .text = text, .kind = kind, .out = out};
+	struct rewriting rewriting = {.teller = teller, .text = text, .kind = kind, .out = out};
 
 	rewriting.end = limit < SIZE_MAX - out->len ? out->len + limit : SIZE_MAX;
 	take_text(&rewriting);
 }
 
-void privacy_marked_text(struct text *out, const struct privacy *privacy, struct span text, unsigned int kind,
+void privacy_marked_text(struct text *out, struct teller *teller, struct span text, unsigned int kind,
 			 const bool *marked)
 {
-	struct rewriting rewriting = {.privacy = privacy,
-				      .text = text,
-				      .kind = kind,
-				      .out = out,
-				      .marked = marked,
-				      .end = SIZE_MAX};
+	struct rewriting rewriting = {
+		.teller = teller, .text = text, .kind = kind, .out = out, .marked = marked, .end = SIZE_MAX};
 
 	take_text(&rewriting);
 }
@@ -634,7 +697,7 @@ static size_t value_start(struct span word)
 }
 
 /* "<>" of an AUTH= is nobody. */
-static void add_value(struct text *out, const struct privacy *privacy, struct span value)
+static void add_value(struct text *out, struct teller *teller, struct span value)
 {
 	struct text decoded = {0};
 
@@ -642,7 +705,7 @@ static void add_value(struct text *out, const struct privacy *privacy, struct sp
 	if (span_equal(value, span_of("<>")))
 		text_add(out, value);
 	else if (decoded.len)
-		privacy_address(out, privacy, (struct span){decoded.data, decoded.len});
+		privacy_address(out, teller, (struct span){decoded.data, decoded.len});
 	out->failed = out->failed || decoded.failed;
 	text_free(&decoded);
 }
@@ -659,21 +722,21 @@ static struct span parameter(struct span text)
 	return part(text, 0, len);
 }
 
-void privacy_parameters(struct text *out, const struct privacy *privacy, struct span parameters)
+void privacy_parameters(struct text *out, struct teller *teller, struct span parameters)
 {
 	size_t told = 0, at = 0;
 
-	while (at < parameters.len && privacy->addresses != PRIVACY_FULL) {
+	while (at < parameters.len && teller->privacy->addresses != PRIVACY_FULL) {
 		struct span word = parameter(part(parameters, at, parameters.len));
 		size_t start = value_start(word);
 
 		if (start) {
-			privacy_text(out, privacy, part(parameters, told, at + start), PRIVACY_ENCODED,
+			privacy_text(out, teller, part(parameters, told, at + start), PRIVACY_ENCODED,
 				     SIZE_MAX);
-			add_value(out, privacy, part(word, start, word.len));
+			add_value(out, teller, part(word, start, word.len));
 			told = at + word.len;
 		}
 		at += word.len ? word.len : 1;
 	}
-	privacy_text(out, privacy, part(parameters, told, parameters.len), PRIVACY_ENCODED, SIZE_MAX);
+	privacy_text(out, teller, part(parameters, told, parameters.len), PRIVACY_ENCODED, SIZE_MAX);
 }
