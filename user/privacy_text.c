@@ -10,7 +10,8 @@
  * from what is in front (--to=bob, 'bob). They part where what is in front of them is empty or the name of a value;
  * else they are of the local part. A doubt that is left hides more, not less.
  *
- * Each '@' looks back no further than the end of the one before, so that the time is linear.
+ * Each '@' looks back no further than the end of the one before, so that the time is linear. What costs most is an
+ * address: of what a process chose (arguments, paths), no more than a number of them is looked at.
  */
 #include "privacy_text.h"
 
@@ -33,9 +34,11 @@ struct rewriting {
 	unsigned int kind;
 	const bool *marked; /* by byte, from the one before the text; NULL: none is */
 	struct text *out;
-	size_t end;  /* out->len may not exceed it */
-	bool full;   /* something did not fit: nothing more is added */
-	size_t told; /* bytes of the text that are dealt with */
+	size_t end;	/* out->len may not exceed it */
+	bool full;	/* something did not fit: nothing more is added */
+	size_t *places; /* where an address could be, that may still be looked at; NULL: any number */
+	size_t quoted; /* up to here a quoted string that begins before, or a quote quoted in it, has no end */
+	size_t told;   /* bytes of the text that are dealt with */
 	struct text scratch;
 };
 
@@ -51,16 +54,25 @@ static bool is_one_of(char c, const char *bytes)
 	return c && strchr(bytes, c);
 }
 
+enum { ENDS_WORD = 1, DOUBTFUL = 2 };
+
+/* Every byte of a text may be asked several times. */
+static const unsigned char classes[256] = {
+	[0 ... ' '] = ENDS_WORD, [0x7f] = ENDS_WORD, ['<'] = ENDS_WORD, ['>'] = ENDS_WORD, ['('] = ENDS_WORD,
+	[')'] = ENDS_WORD,	 ['['] = ENDS_WORD,  [']'] = ENDS_WORD, [','] = ENDS_WORD, [';'] = ENDS_WORD,
+	[':'] = ENDS_WORD,	 ['"'] = ENDS_WORD,  ['\''] = DOUBTFUL, ['`'] = DOUBTFUL,  ['='] = DOUBTFUL,
+	['|'] = DOUBTFUL,	 ['&'] = DOUBTFUL,
+};
+
 /* What an address cannot have without quotes. */
 static bool ends_word(char c, unsigned int kind)
 {
-	return (unsigned char)c <= ' ' || c == 0x7f || is_one_of(c, "<>()[],;:\"") ||
-	       (kind & PRIVACY_PATH && c == '/');
+	return classes[(unsigned char)c] == ENDS_WORD || (kind & PRIVACY_PATH && c == '/');
 }
 
 static bool is_doubtful(char c)
 {
-	return is_one_of(c, "'`=|&");
+	return classes[(unsigned char)c] == DOUBTFUL;
 }
 
 static bool is_name_byte(char c)
@@ -328,21 +340,25 @@ static size_t run_start(const struct rewriting *rewriting, size_t low, size_t en
 	return at;
 }
 
+#define NAME(name) ((struct span){name, sizeof(name) - 1})
+
 /* A name that values of addresses go by. */
 static bool is_known_name(struct span name)
 {
-	static const char *const names[] = {"to",	"cc",	      "bcc",	     "from",
-					    "sender",	"recipient",  "recipients",  "rcpt",
-					    "rcpt_to",	"rcpt-to",    "mail_from",   "mail-from",
-					    "mail",	"mailto",     "email",	     "e-mail",
-					    "user",	"username",   "login",	     "auth",
-					    "orcpt",	"reply_to",   "reply-to",    "replyto",
-					    "address",	"addr",	      "smtp_to",     "smtp_from",
-					    "email_to", "email_from", "return_path", "return-path",
-					    "admin"};
+	static const struct span names[] = {NAME("to"),		 NAME("cc"),	      NAME("bcc"),
+					    NAME("from"),	 NAME("sender"),      NAME("recipient"),
+					    NAME("recipients"),	 NAME("rcpt"),	      NAME("rcpt_to"),
+					    NAME("rcpt-to"),	 NAME("mail_from"),   NAME("mail-from"),
+					    NAME("mail"),	 NAME("mailto"),      NAME("email"),
+					    NAME("e-mail"),	 NAME("user"),	      NAME("username"),
+					    NAME("login"),	 NAME("auth"),	      NAME("orcpt"),
+					    NAME("reply_to"),	 NAME("reply-to"),    NAME("replyto"),
+					    NAME("address"),	 NAME("addr"),	      NAME("smtp_to"),
+					    NAME("smtp_from"),	 NAME("email_to"),    NAME("email_from"),
+					    NAME("return_path"), NAME("return-path"), NAME("admin")};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (name.len == strlen(names[i]) && strncasecmp(name.data, names[i], name.len) == 0)
+		if (name.len == names[i].len && strncasecmp(name.data, names[i].data, name.len) == 0)
 			return true;
 	}
 	return false;
@@ -396,7 +412,7 @@ static size_t local_start(const struct rewriting *rewriting, size_t run, size_t 
 
 static bool is_path(struct span text)
 {
-	while (text.len && is_one_of(text.data[0], ".~"))
+	while (text.len && (text.data[0] == '.' || text.data[0] == '~'))
 		text = part(text, 1, text.len);
 	return text.len && text.data[0] == '/' && !memchr(text.data, '=', text.len);
 }
@@ -544,14 +560,20 @@ static size_t path_len(struct span text, size_t at)
 	return any && end < len && text.data[end] == '>' ? end + 1 - at : 0;
 }
 
-/* A quoted string at this place, with an '@' right behind it: where that stands; 0: it is none. */
-static size_t behind_quoted(const struct rewriting *rewriting, size_t at)
+/*
+ * A quoted string at this place, with an '@' right behind it: where that stands; 0: it is none. A quote that is quoted
+ * in a string looked through before would end where that does: the bytes are not looked at again.
+ */
+static size_t behind_quoted(struct rewriting *rewriting, size_t at)
 {
 	struct span text = rewriting->text;
 	size_t len = text.len < at + BRACKETS_MAX ? text.len : at + BRACKETS_MAX;
-	size_t quoted = unit_len(part(text, at, len)), end = at + quoted;
+	size_t end = rewriting->quoted > at ? rewriting->quoted : at + 1;
 
-	return quoted && end < text.len && at_len(rewriting, end) ? end : 0;
+	while (end < len && text.data[end] != '"')
+		end += text.data[end] == '\\' ? 2 : 1;
+	rewriting->quoted = end;
+	return end < len && end + 1 < text.len && at_len(rewriting, end + 1) ? end + 1 : 0;
 }
 
 /*
@@ -615,37 +637,64 @@ static void add_rest(struct rewriting *rewriting)
 		  rewriting->kind & PRIVACY_CUT ? cut_start(text, rewriting->told) : text.len);
 }
 
-static void rewrite(struct rewriting *rewriting)
+/* Whether one more place may be looked at. */
+static bool take_place(struct rewriting *rewriting)
 {
-	struct span text = rewriting->text;
-	size_t low = 0, at = 0, len, end;
-
-	if (rewriting->kind & PRIVACY_ARGUMENT && is_path(text))
-		rewriting->kind |= PRIVACY_PATH;
-	while (at < text.len) {
-		if (text.data[at] == '<' && (len = path_len(text, at))) {
-			add_plain(rewriting, rewriting->told, at + 1);
-			tell(rewriting, at + 1, at + len - 1, '\0');
-			rewriting->told = at + len - 1;
-			low = at += len;
-		} else if (text.data[at] == '"' && (end = behind_quoted(rewriting, at))) {
-			low = at = take_address(rewriting, low, at, end);
-		} else if (at_len(rewriting, at)) {
-			low = at = take_address(rewriting, low, at, at);
-		} else {
-			at++;
-		}
-	}
-	add_rest(rewriting);
-	text_free(&rewriting->scratch);
+	if (!rewriting->places)
+		return true;
+	if (!*rewriting->places)
+		return false;
+	--*rewriting->places;
+	return true;
 }
 
-static void take_text(struct rewriting *rewriting)
+/* The address that could begin, or have its '@', at this place: how far it was dealt with; `at`: there is none. */
+static size_t rewrite_at(struct rewriting *rewriting, size_t low, size_t at, bool *cut)
 {
-	if (rewriting->teller->privacy->addresses == PRIVACY_FULL)
-		add_plain(rewriting, 0, rewriting->text.len);
+	struct span text = rewriting->text;
+	size_t path = text.data[at] == '<' ? path_len(text, at) : 0;
+	size_t quoted = text.data[at] == '"' ? behind_quoted(rewriting, at) : 0;
+
+	if (!path && !quoted && !at_len(rewriting, at))
+		return at;
+	*cut = !take_place(rewriting);
+	if (*cut)
+		return at;
+	if (!path)
+		return take_address(rewriting, low, at, quoted ? quoted : at);
+	add_plain(rewriting, rewriting->told, at + 1);
+	tell(rewriting, at + 1, at + path - 1, '\0');
+	rewriting->told = at + path - 1;
+	return at + path;
+}
+
+/* False: it was cut. */
+static bool rewrite(struct rewriting *rewriting)
+{
+	size_t low = 0, at = 0, end;
+	bool cut = false;
+
+	if (rewriting->kind & PRIVACY_ARGUMENT && is_path(rewriting->text))
+		rewriting->kind |= PRIVACY_PATH;
+	while (at < rewriting->text.len && !cut) {
+		end = rewrite_at(rewriting, low, at, &cut);
+		low = end > at ? end : low;
+		at = end > at ? end : at + 1;
+	}
+	if (cut)
+		add_bytes(rewriting, span_of(PRIVACY_LEFT_OUT));
 	else
-		rewrite(rewriting);
+		add_rest(rewriting);
+	text_free(&rewriting->scratch);
+	return !cut;
+}
+
+static bool take_text(struct rewriting *rewriting)
+{
+	if (rewriting->teller->privacy->addresses != PRIVACY_FULL)
+		return rewrite(rewriting);
+	add_plain(rewriting, 0, rewriting->text.len);
+	return true;
 }
 
 void privacy_text(struct text *out, struct teller *teller, struct span text, unsigned int kind, size_t limit)
@@ -656,13 +705,18 @@ void privacy_text(struct text *out, struct teller *teller, struct span text, uns
 	take_text(&rewriting);
 }
 
-void privacy_marked_text(struct text *out, struct teller *teller, struct span text, unsigned int kind,
-			 const bool *marked)
+bool privacy_bounded_text(struct text *out, struct teller *teller, struct span text, unsigned int kind,
+			  const bool *marked, size_t *places)
 {
-	struct rewriting rewriting = {
-		.teller = teller, .text = text, .kind = kind, .out = out, .marked = marked, .end = SIZE_MAX};
+	struct rewriting rewriting = {.teller = teller,
+				      .text = text,
+				      .kind = kind,
+				      .out = out,
+				      .marked = marked,
+				      .end = SIZE_MAX,
+				      .places = places};
 
-	take_text(&rewriting);
+	return take_text(&rewriting);
 }
 
 bool privacy_may_hold_address(struct span text, unsigned int kind)

@@ -38,15 +38,17 @@ void privacy_name(struct text *out, struct teller *teller, struct span name);
  */
 void privacy_text(struct text *out, struct teller *teller, struct span text, unsigned int kind, size_t limit);
 
-#define PRIVACY_HIDDEN "[subject]"
+#define PRIVACY_HIDDEN	 "[subject]"
+#define PRIVACY_LEFT_OUT "..."
 
 /*
- * The same, and in the place of each run of bytes that are marked stands PRIVACY_HIDDEN. `marked` has a flag for each
- * byte, and one for the byte before the first: a run that began before was told there. An address of which a part alone is
- * marked stays one.
+ * The same of what a process chose. In the place of each run of bytes that are marked stands PRIVACY_HIDDEN. `marked` has
+ * a flag for each byte, and one for the byte before the first: a run that began before was told there; NULL: none is
+ * marked. An address of which a part alone is marked stays one. `places` counts down the places where an address could
+ * be; where there is one too many, PRIVACY_LEFT_OUT takes the place of all behind the last address. False: so it was.
  */
-void privacy_marked_text(struct text *out, struct teller *teller, struct span text, unsigned int kind,
-			 const bool *marked);
+bool privacy_bounded_text(struct text *out, struct teller *teller, struct span text, unsigned int kind,
+			  const bool *marked, size_t *places);
 
 /* Likewise the parameters of a MAIL: the whole of ORCPT= and AUTH= is an address (RFC 3461, 4954). */
 void privacy_parameters(struct text *out, struct teller *teller, struct span parameters);
