@@ -248,11 +248,23 @@ static bool is_blank(char c)
 	return !c || c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* What parts two arguments counts for a blank. */
+/*
+ * What a program may have changed of a subject counts for nothing: letters are small (ASCII), blanks of any kind and number
+ * are one, and so is what parts two arguments.
+ */
 static void loosen(struct text *line)
 {
-	for (size_t i = 0; i < line->len; i++)
-		line->data[i] = line->data[i] ? line->data[i] : ' ';
+	size_t len = 0;
+
+	for (size_t i = 0; i < line->len; i++) {
+		char c = is_blank(line->data[i]) ? ' ' : line->data[i];
+
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
+		if (c != ' ' || !len || line->data[len - 1] != ' ')
+			line->data[len++] = c;
+	}
+	line->len = len;
 }
 
 /* Marks in the loosened arguments where the subject stands. False: nowhere. */
@@ -286,7 +298,8 @@ static bool mark_subject(const struct hiding *hiding, struct span args, bool *ma
 	if (done && mark_loosened(hiding, &line, marked)) {
 		for (size_t at = args.len, loosened = line.len; at-- > 0;) {
 			marked[at] = marked[loosened - 1];
-			loosened--;
+			if (!at || !is_blank(args.data[at]) || !is_blank(args.data[at - 1]))
+				loosened--;
 		}
 	}
 	text_free(&line);

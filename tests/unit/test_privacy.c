@@ -721,6 +721,35 @@ static void test_subject(void **state)
 	expect_args(&hashes, "test", "mail|-s|test|test@corp.example", expected);
 }
 
+/* What a program changes of a subject on its way from the command line. */
+static void test_subject_loose(void **state)
+{
+	const struct privacy full = {.subject_hidden = true};
+	struct text long_one = {0};
+
+	(void)state;
+	expect_args(&full, "Hidden thing", "x|-s|HIDDEN THING|y", "x|-s|[subject]|y");
+	expect_args(&full, "HIDDEN thing", "x|-s|hiDDen Thing|y", "x|-s|[subject]|y");
+	expect_args(&full, "Hidden thing", "x|Hidden  thing|y  z", "x|[subject]|y  z");
+	expect_args(&full, "Hidden thing", "x|a \t Hidden\t\t thing \tb", "x|a \t [subject] \tb");
+	expect_args(&full, "Hidden \t thing", "x|Hidden thing", "x|[subject]");
+	expect_args(&full, "  Hidden thing\t", "x|-sHidden thing", "x|-s[subject]");
+	expect_args(&full, "Hidden thing", "x|Subject: Hidden\r\n thing\r\n", "x|Subject: [subject]\r\n");
+	expect_args(&full, "Hidden thing", "x|Hidden |||thing|y", "x|[subject]|y");
+	expect_args(&full, "Hidden thing", "x|HIDDEN thinghidden\tthing", "x|[subject]");
+	expect_args(&full, "Hidden thing", "x|Hiddenthing|Hidden-thing", "x|Hiddenthing|Hidden-thing");
+	expect_args(&full, "\xc3\x84rger im Haus", "x|\xc3\x84RGER IM HAUS", "x|[subject]");
+	/* Blanks do not make it long enough to be looked for. */
+	expect_args(&full, "a   b", "x|a b c", "x");
+	expect_args(&full, "a     ", "x|a bad day", "x");
+	expect_args(&full, "     ", "x|a     b", "x");
+	/* As much as arguments can be. */
+	for (size_t i = 0; i < 4U << 20; i++)
+		text_add_string(&long_one, i % 3 ? " " : "A");
+	expect_args(&full, "a a a a b", long_one.data, long_one.data);
+	text_free(&long_one);
+}
+
 /* ---- More addresses than are looked at ------------------------------------------------------- */
 
 #define ARGS_MOST  64U
@@ -1038,6 +1067,7 @@ int main(void)
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_subject),
 		cmocka_unit_test(test_subject_unknown),
+		cmocka_unit_test(test_subject_loose),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_many_kinds),
 		cmocka_unit_test(test_many_in_paths),
