@@ -603,9 +603,12 @@ static void test_ancestor_kept(void **state)
 	struct image *parent = event->senders[0]->ancestors[0].image;
 
 	(void)state;
-	strcpy(parent->executable, "/bin/sh");
-	strcpy(parent->script, "");
-	strcpy(parent->directory, "/");
+	free(parent->executable);
+	free(parent->script);
+	free(parent->directory);
+	parent->executable = copy_of("/bin/sh");
+	parent->script = copy_of("");
+	parent->directory = copy_of("/");
 	image_ref(parent);
 	assert_true(privacy_apply(&domains, event));
 	assert_ptr_equal(event->senders[0]->ancestors[0].image, parent);
