@@ -20,6 +20,10 @@
  *
  * The transaction, its mail, the session and the origin are the event's own and are changed in place. Senders and images
  * are shared with the flow, the process table and other events: one in which something is to be changed is replaced by a copy.
+ * No format writes the arguments of an ancestor: they are left out of its copy.
+ *
+ * Who sends chooses his arguments and paths, and those of his ancestors, and causes an event by some bytes: what is looked at
+ * of an image for one event is bounded (ARGS_PLACES_MAX, PATHS_PLACES_MAX), and told of in smtpsnoop.yaml(5).
  */
 #include "privacy.h"
 
@@ -30,8 +34,10 @@
 #include "privacy_text.h"
 #include "text.h"
 
-#define SUBJECT_MIN 4U /* bytes; a shorter one is found everywhere */
-#define IMAGES_MAX  (EVENT_SENDERS_MAX * (ANCESTORS_MAX + 1))
+#define SUBJECT_MIN	 4U  /* bytes; a shorter one is found everywhere */
+#define ARGS_PLACES_MAX	 64U /* of addresses in the arguments of an image; what is behind is left out */
+#define PATHS_PLACES_MAX 16U /* likewise in its executable, script and working directory together */
+#define IMAGES_MAX	 (EVENT_SENDERS_MAX * (ANCESTORS_MAX + 1))
 
 /* An image of the event, and what takes its place: itself, where nothing is to be changed. Both are references. */
 struct exchange {
@@ -40,7 +46,8 @@ struct exchange {
 
 struct hiding {
 	const struct privacy *privacy;
-	struct span subject; /* to be looked for in arguments; empty: it is not */
+	struct teller teller;
+	struct text subject; /* to be looked for in arguments, loosened; empty: it is not */
 	bool args_hidden;    /* a subject may stand in the arguments, and which one is not known */
 	struct exchange images[IMAGES_MAX];
 	size_t image_count;
@@ -55,7 +62,7 @@ static bool hide_field(struct hiding *hiding, char *field, uint16_t *len, size_t
 	struct text *out = &hiding->scratch;
 
 	text_clear(out);
-	privacy_text(out, hiding->privacy, (struct span){field, *len},
+	privacy_text(out, &hiding->teller, (struct span){field, *len},
 		     *len == size ? PRIVACY_CUT : PRIVACY_TEXT, size);
 	if (out->failed)
 		return false;
@@ -70,7 +77,7 @@ static bool hide_auth_user(struct hiding *hiding, struct smtp_facts *session)
 	struct text *out = &hiding->scratch;
 
 	text_clear(out);
-	privacy_name(out, hiding->privacy, (struct span){session->auth_user, session->auth_user_len});
+	privacy_name(out, &hiding->teller, (struct span){session->auth_user, session->auth_user_len});
 	if (out->failed)
 		return false;
 	if (out->len > sizeof(session->auth_user)) /* never: a domain and a hash are shorter */
@@ -81,21 +88,35 @@ static bool hide_auth_user(struct hiding *hiding, struct smtp_facts *session)
 	return true;
 }
 
-static bool hide_string(struct hiding *hiding, char **string, unsigned int kind)
+/* False: there was no memory. */
+static bool take_string(struct hiding *hiding, char **string)
 {
-	struct text *out = &hiding->scratch;
-	char *copy;
+	const struct text *out = &hiding->scratch;
+	char *copy = out->failed ? NULL : strdup(out->data ? out->data : "");
 
-	if (!*string || !privacy_may_hold_address(span_of(*string), kind))
-		return true;
-	text_clear(out);
-	privacy_text(out, hiding->privacy, span_of(*string), kind, SIZE_MAX);
-	copy = out->failed ? NULL : strdup(out->data ? out->data : "");
 	if (!copy)
 		return false;
 	free(*string);
 	*string = copy;
 	return true;
+}
+
+static bool hide_name(struct hiding *hiding, char **name)
+{
+	if (!*name || !strchr(*name, '@'))
+		return true;
+	text_clear(&hiding->scratch);
+	privacy_text(&hiding->scratch, &hiding->teller, span_of(*name), PRIVACY_TEXT, SIZE_MAX);
+	return take_string(hiding, name);
+}
+
+static bool hide_path(struct hiding *hiding, char **path, size_t *places)
+{
+	if (!strchr(*path, '@'))
+		return true;
+	text_clear(&hiding->scratch);
+	privacy_bounded_text(&hiding->scratch, &hiding->teller, span_of(*path), PRIVACY_PATH, NULL, places);
+	return take_string(hiding, path);
 }
 
 static bool hide_session(struct hiding *hiding, struct smtp_facts *session)
@@ -114,7 +135,7 @@ static uint32_t add_address(struct hiding *hiding, struct text *out, struct span
 {
 	size_t before = out->len;
 
-	privacy_address(out, hiding->privacy, address);
+	privacy_address(out, &hiding->teller, address);
 	return (uint32_t)(out->len - before);
 }
 
@@ -144,7 +165,7 @@ static bool hide_envelope(struct hiding *hiding, struct smtp_transaction *transa
 	if (!recipients)
 		return false;
 	from_len = add_address(hiding, &out, smtp_transaction_from(transaction));
-	privacy_parameters(&out, hiding->privacy, smtp_transaction_parameters(transaction));
+	privacy_parameters(&out, &hiding->teller, smtp_transaction_parameters(transaction));
 	parameters_len = (uint32_t)out.len - from_len;
 	for (uint32_t i = 0; i < transaction->recipient_count && !out.failed; i++) {
 		recipients[i] = (struct smtp_recipient){.offset = (uint32_t)out.len,
@@ -167,7 +188,7 @@ static struct mail_string add_text(struct hiding *hiding, struct text *out, cons
 {
 	uint32_t before = (uint32_t)out->len;
 
-	privacy_text(out, hiding->privacy, mail_span(mail, string), PRIVACY_TEXT, SIZE_MAX);
+	privacy_text(out, &hiding->teller, mail_span(mail, string), PRIVACY_TEXT, SIZE_MAX);
 	return (struct mail_string){before, (uint32_t)out->len - before};
 }
 
@@ -222,49 +243,88 @@ static bool hide_transaction(struct hiding *hiding, struct smtp_transaction *tra
 
 /* ---- Arguments ------------------------------------------------------------------------------ */
 
-/*
- * Marks where the subject stands in the arguments. It may have been put together of several: a NUL counts for a blank. False:
- * there was no memory.
- */
-static bool mark_subject(const struct hiding *hiding, struct span args, bool *marked)
+static bool is_blank(char c)
 {
-	const struct span subject = hiding->subject;
+	return !c || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/*
+ * What a program may have changed of a subject counts for nothing: letters are small (ASCII), blanks of any kind and number
+ * are one, and so is what parts two arguments.
+ */
+static void loosen(struct text *line)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < line->len; i++) {
+		char c = is_blank(line->data[i]) ? ' ' : line->data[i];
+
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
+		if (c != ' ' || !len || line->data[len - 1] != ' ')
+			line->data[len++] = c;
+	}
+	line->len = len;
+}
+
+/* Marks in the loosened arguments where the subject stands. False: nowhere. */
+static bool mark_loosened(const struct hiding *hiding, const struct text *line, bool *marked)
+{
+	const struct text *subject = &hiding->subject;
 	const char *found;
-	struct text line = {0};
 	size_t at = 0;
 
-	text_add(&line, args);
-	for (size_t i = 0; i < line.len; i++)
-		line.data[i] = line.data[i] ? line.data[i] : ' ';
-	while (subject.len && at < line.len &&
-	       (found = memmem(line.data + at, line.len - at, subject.data, subject.len))) {
-		at = (size_t)(found - line.data);
-		memset(marked + at, true, subject.len);
-		at += subject.len;
+	while (at < line->len &&
+	       (found = memmem(line->data + at, line->len - at, subject->data, subject->len))) {
+		at = (size_t)(found - line->data);
+		memset(marked + at, true, subject->len);
+		at += subject->len;
 	}
-	at = line.failed;
+	return at;
+}
+
+/* The same in the arguments as they are. False: there was no memory. */
+static bool mark_subject(const struct hiding *hiding, struct span args, bool *marked)
+{
+	struct text line = {0};
+	bool done;
+
+	if (!hiding->subject.len)
+		return true;
+	text_add(&line, args);
+	done = !line.failed;
+	loosen(&line);
+	/* From the end, for a byte is never before its loosened one. */
+	if (done && mark_loosened(hiding, &line, marked)) {
+		for (size_t at = args.len, loosened = line.len; at-- > 0;) {
+			marked[at] = marked[loosened - 1];
+			if (!at || !is_blank(args.data[at]) || !is_blank(args.data[at - 1]))
+				loosened--;
+		}
+	}
 	text_free(&line);
-	return !at;
+	return done;
 }
 
 /* Arguments over which the subject stands become one. */
-static bool add_args(const struct hiding *hiding, struct text *out, const struct image *image)
+static bool add_args(struct hiding *hiding, struct text *out, const struct image *image)
 {
 	struct span args = {image->args, hiding->args_hidden && image->args_len
 						 ? strnlen(image->args, image->args_len - 1) + 1
 						 : image->args_len};
 	bool *marked = calloc(args.len + 1, sizeof(*marked)); /* from the byte before the first */
-	bool done = marked && mark_subject(hiding, args, marked + 1);
+	bool done = marked && mark_subject(hiding, args, marked + 1), more = true;
+	size_t places = ARGS_PLACES_MAX;
 
-	for (size_t at = 0; done && at < args.len;) {
+	for (size_t at = 0; done && more && at < args.len;) {
 		struct span arg = {args.data + at, strnlen(args.data + at, args.len - at)};
 		unsigned int kind = PRIVACY_ENCODED | PRIVACY_ARGUMENT;
 
 		if (at + arg.len + 1 >= args.len && image->flags & EXEC_ARGS_TRUNCATED)
 			kind |= PRIVACY_CUT;
-		privacy_marked_text(out, hiding->privacy, arg, kind, marked + at);
+		more = privacy_bounded_text(out, &hiding->teller, arg, kind, marked + at, &places);
 		at += arg.len + 1;
-		if (at > args.len || !marked[at])
+		if (!more || at > args.len || !marked[at])
 			text_add(out, (struct span){"", 1});
 	}
 	free(marked);
@@ -273,15 +333,17 @@ static bool add_args(const struct hiding *hiding, struct text *out, const struct
 
 /* ---- Images --------------------------------------------------------------------------------- */
 
-static bool has_subject(const struct hiding *hiding, const struct image *image)
+/* Where there is no memory, it may have. */
+static bool has_subject(struct hiding *hiding, const struct image *image)
 {
-	struct span subject = hiding->subject;
-	const char *blank = subject.len ? memchr(subject.data, ' ', subject.len) : NULL;
+	struct text *line = &hiding->scratch;
 
-	if (blank) /* the rest may be in other arguments */
-		subject.len = (size_t)(blank - subject.data);
-	return hiding->subject.len && image->args_len &&
-	       memmem(image->args, image->args_len, subject.data, subject.len);
+	if (!hiding->subject.len || !image->args_len)
+		return false;
+	text_clear(line);
+	text_add(line, (struct span){image->args, image->args_len});
+	loosen(line);
+	return line->failed || memmem(line->data, line->len, hiding->subject.data, hiding->subject.len);
 }
 
 /* More than the first argument, which are not told. */
@@ -291,56 +353,67 @@ static bool has_hidden_args(const struct hiding *hiding, const struct image *ima
 	       strnlen(image->args, image->args_len) + 1 < image->args_len;
 }
 
-static bool is_to_change(const struct hiding *hiding, const struct image *image)
+static bool are_args_to_change(struct hiding *hiding, const struct image *image)
 {
 	unsigned int kind = PRIVACY_ENCODED | (image->flags & EXEC_ARGS_TRUNCATED ? PRIVACY_CUT : 0U);
 
 	if (has_subject(hiding, image) || has_hidden_args(hiding, image))
 		return true;
-	if (hiding->privacy->addresses == PRIVACY_FULL)
-		return false;
-	return privacy_may_hold_address((struct span){image->args, image->args_len}, kind) ||
-	       strchr(image->executable, '@') || strchr(image->script, '@') || strchr(image->directory, '@');
+	return hiding->privacy->addresses != PRIVACY_FULL &&
+	       privacy_may_hold_address((struct span){image->args, image->args_len}, kind);
+}
+
+static bool are_paths_to_change(const struct hiding *hiding, const struct image *image)
+{
+	return hiding->privacy->addresses != PRIVACY_FULL &&
+	       (strchr(image->executable, '@') || strchr(image->script, '@') ||
+		strchr(image->directory, '@'));
 }
 
 /* A copy with the same bytes, but for the arguments. NULL if there is no memory. */
-static struct image *copy_of(struct hiding *hiding, const struct image *image)
+static struct image *copy_of(struct hiding *hiding, const struct image *image, bool with_args)
 {
 	struct image *copy = malloc(sizeof(*copy));
 	struct text args = {0};
+	size_t places = PATHS_PLACES_MAX;
 	bool done;
 
 	if (!copy)
 		return NULL;
 	*copy = *image;
 	copy->refs = 1;
-	done = add_args(hiding, &args, image);
+	done = !with_args || add_args(hiding, &args, image);
 	copy->executable = strdup(image->executable);
 	copy->script = strdup(image->script);
 	copy->directory = strdup(image->directory);
 	copy->args = args.data ? args.data : strdup("");
 	copy->args_len = args.len;
 	if (!done || !copy->executable || !copy->script || !copy->directory || !copy->args ||
-	    !hide_string(hiding, &copy->executable, PRIVACY_PATH) ||
-	    !hide_string(hiding, &copy->script, PRIVACY_PATH) ||
-	    !hide_string(hiding, &copy->directory, PRIVACY_PATH)) {
+	    (hiding->privacy->addresses != PRIVACY_FULL &&
+	     (!hide_path(hiding, &copy->executable, &places) || !hide_path(hiding, &copy->script, &places) ||
+	      !hide_path(hiding, &copy->directory, &places)))) {
 		image_unref(copy);
 		return NULL;
 	}
 	return copy;
 }
 
-/* What is written in the place of an image: borrowed of `hiding`. NULL if there is no memory. */
-static struct image *exchanged(struct hiding *hiding, struct image *image)
+/*
+ * What is written in the place of an image: borrowed of `hiding`. NULL if there is no memory. Of an ancestor no arguments are
+ * written: they are left out of a copy, unless the image was a sender's before.
+ */
+static struct image *exchanged(struct hiding *hiding, struct image *image, bool with_args)
 {
 	struct exchange *exchange = hiding->images;
 	struct image *to;
+	bool change;
 
 	for (size_t i = 0; i < hiding->image_count; i++, exchange++) {
 		if (exchange->from == image)
 			return exchange->to;
 	}
-	to = is_to_change(hiding, image) ? copy_of(hiding, image) : image_ref(image);
+	change = are_paths_to_change(hiding, image) || (with_args && are_args_to_change(hiding, image));
+	to = change ? copy_of(hiding, image, with_args) : image_ref(image);
 	if (to)
 		hiding->images[hiding->image_count++] = (struct exchange){image_ref(image), to};
 	return to;
@@ -351,7 +424,7 @@ static struct image *exchanged(struct hiding *hiding, struct image *image)
 /* False: there was no memory. */
 static bool exchange_image(struct hiding *hiding, struct image **image)
 {
-	struct image *to = *image ? exchanged(hiding, *image) : NULL;
+	struct image *to = *image ? exchanged(hiding, *image, false) : NULL;
 
 	if (*image && !to)
 		return false;
@@ -367,7 +440,7 @@ static bool hide_comm(struct hiding *hiding, char comm[COMM_LEN])
 	struct text *out = &hiding->scratch;
 
 	text_clear(out);
-	privacy_text(out, hiding->privacy, (struct span){comm, strnlen(comm, COMM_LEN)}, PRIVACY_TEXT,
+	privacy_text(out, &hiding->teller, (struct span){comm, strnlen(comm, COMM_LEN)}, PRIVACY_TEXT,
 		     COMM_LEN - 1);
 	if (out->failed)
 		return false;
@@ -384,13 +457,17 @@ static bool is_comm_to_change(const struct hiding *hiding, const struct sender *
 	return hiding->privacy->addresses != PRIVACY_FULL && memchr(sender->task.comm, '@', COMM_LEN);
 }
 
-static bool is_sender_to_change(const struct hiding *hiding, const struct sender *sender)
+/* Where there was no memory for an image, it is as well: then there is none in its copy. */
+static bool is_sender_to_change(struct hiding *hiding, const struct sender *sender)
 {
-	bool change =
-		is_comm_to_change(hiding, sender) || (sender->image && is_to_change(hiding, sender->image));
+	bool change = is_comm_to_change(hiding, sender) ||
+		      (sender->image && exchanged(hiding, sender->image, false) != sender->image);
 
-	for (uint32_t i = 0; i < sender->ancestor_count && !change; i++)
-		change = sender->ancestors[i].image && is_to_change(hiding, sender->ancestors[i].image);
+	for (uint32_t i = 0; i < sender->ancestor_count && !change; i++) {
+		struct image *image = sender->ancestors[i].image;
+
+		change = image && exchanged(hiding, image, false) != image;
+	}
 	return change;
 }
 
@@ -414,8 +491,15 @@ static bool hide_sender(struct hiding *hiding, struct sender **sender)
 	return !is_comm_to_change(hiding, copy) || hide_comm(hiding, copy->task.comm);
 }
 
+/* The senders' own images first, with their arguments: one may be an ancestor's as well. */
 static bool hide_senders(struct hiding *hiding, struct event *event)
 {
+	for (uint32_t i = 0; i < event->sender_count; i++) {
+		struct image *image = event->senders[i]->image;
+
+		if (image && !exchanged(hiding, image, true))
+			return false;
+	}
 	for (uint32_t i = 0; i < event->sender_count; i++) {
 		if (!hide_sender(hiding, &event->senders[i]))
 			return false;
@@ -425,46 +509,54 @@ static bool hide_senders(struct hiding *hiding, struct event *event)
 
 /* ---- The whole ------------------------------------------------------------------------------ */
 
-static struct span subject_of(const struct privacy *privacy, const struct event *event)
+/* Whether a subject could stand in the arguments that cannot be looked for there: `subject` is what is to be looked for. */
+static bool is_subject_unknown(const struct text *subject, const struct mail *mail)
 {
-	const struct mail *mail = event->transaction ? event->transaction->mail : NULL;
-
-	if (!privacy->subject_hidden || !mail || mail->subject.len < SUBJECT_MIN)
-		return (struct span){"", 0};
-	return mail_span(mail, mail->subject);
-}
-
-/* Whether a subject could stand in the arguments that cannot be looked for there. */
-static bool is_subject_unknown(const struct privacy *privacy, const struct event *event)
-{
-	const struct mail *mail = event->transaction ? event->transaction->mail : NULL;
-
-	if (!privacy->subject_hidden)
-		return false;
 	if (!mail || !mail->headers_end || mail->truncated || mail->repeated)
 		return true;
-	return mail->subject.len && mail->subject.len < SUBJECT_MIN;
+	return mail->subject.len && subject->len < SUBJECT_MIN;
+}
+
+/* False: there was no memory. */
+static bool take_subject(struct hiding *hiding, const struct event *event)
+{
+	const struct mail *mail = event->transaction ? event->transaction->mail : NULL;
+	struct text *subject = &hiding->subject;
+
+	if (!hiding->privacy->subject_hidden)
+		return true;
+	if (mail) {
+		struct span whole = mail_span(mail, mail->subject);
+
+		while (whole.len && is_blank(whole.data[0]))
+			whole = (struct span){whole.data + 1, whole.len - 1};
+		while (whole.len && is_blank(whole.data[whole.len - 1]))
+			whole.len--;
+		text_add(subject, whole);
+		loosen(subject);
+	}
+	hiding->args_hidden = is_subject_unknown(subject, mail);
+	if (subject->len < SUBJECT_MIN)
+		subject->len = 0;
+	return !subject->failed;
 }
 
 bool privacy_apply(const struct privacy *privacy, struct event *event)
 {
-	struct hiding hiding = {.privacy = privacy,
-				.subject = subject_of(privacy, event),
-				.args_hidden = is_subject_unknown(privacy, event)};
+	struct hiding hiding = {.privacy = privacy, .teller = {.privacy = privacy}};
 	bool done;
 
 	if (privacy->addresses == PRIVACY_FULL && !privacy->subject_hidden)
 		return true;
-	done = hide_senders(&hiding, event);   /* first: the subject is the mail's */
-	hiding.subject = (struct span){"", 0}; /* it goes */
-	done = done && hide_session(&hiding, event->session) &&
-	       hide_transaction(&hiding, event->transaction) &&
-	       (privacy->addresses == PRIVACY_FULL ||
-		hide_string(&hiding, &event->server_name, PRIVACY_TEXT));
+	done = take_subject(&hiding, event) && hide_senders(&hiding, event) &&
+	       hide_session(&hiding, event->session) && hide_transaction(&hiding, event->transaction) &&
+	       (privacy->addresses == PRIVACY_FULL || hide_name(&hiding, &event->server_name));
 	for (size_t i = 0; i < hiding.image_count; i++) {
 		image_unref(hiding.images[i].from);
 		image_unref(hiding.images[i].to);
 	}
+	teller_end(&hiding.teller);
+	text_free(&hiding.subject);
 	text_free(&hiding.scratch);
 	return done;
 }

@@ -10,29 +10,35 @@
  * from what is in front (--to=bob, 'bob). They part where what is in front of them is empty or the name of a value;
  * else they are of the local part. A doubt that is left hides more, not less.
  *
- * Each '@' looks back no further than the end of the one before, so that the time is linear.
+ * Each '@' looks back no further than the end of the one before, so that the time is linear. What costs most is an
+ * address: of what a process chose (arguments, paths), no more than a number of them is looked at.
  */
 #include "privacy_text.h"
 
 #include <ctype.h>
 #include <strings.h>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/sha.h>
 
 #define DOMAIN_MAX   253U  /* bytes told of a domain (RFC 1035, 2.3.4) */
 #define BRACKETS_MAX 1024U /* bytes between angle brackets that may be one path */
+#define HASH_NAME    "hmac-sha256:"
 #define HASH_BYTES   16U
+#define LOWER_BYTES  256U /* made small at a time */
 
 struct rewriting {
-	const struct privacy *privacy;
+	struct teller *teller;
 	struct span text;
 	unsigned int kind;
 	const bool *marked; /* by byte, from the one before the text; NULL: none is */
 	struct text *out;
-	size_t end;  /* out->len may not exceed it */
-	bool full;   /* something did not fit: nothing more is added */
-	size_t told; /* bytes of the text that are dealt with */
+	size_t end;	/* out->len may not exceed it */
+	bool full;	/* something did not fit: nothing more is added */
+	size_t *places; /* where an address could be, that may still be looked at; NULL: any number */
+	size_t quoted; /* up to here a quoted string that begins before, or a quote quoted in it, has no end */
+	size_t told;   /* bytes of the text that are dealt with */
 	struct text scratch;
 };
 
@@ -48,16 +54,25 @@ static bool is_one_of(char c, const char *bytes)
 	return c && strchr(bytes, c);
 }
 
+enum { ENDS_WORD = 1, DOUBTFUL = 2 };
+
+/* Every byte of a text may be asked several times. */
+static const unsigned char classes[256] = {
+	[0 ... ' '] = ENDS_WORD, [0x7f] = ENDS_WORD, ['<'] = ENDS_WORD, ['>'] = ENDS_WORD, ['('] = ENDS_WORD,
+	[')'] = ENDS_WORD,	 ['['] = ENDS_WORD,  [']'] = ENDS_WORD, [','] = ENDS_WORD, [';'] = ENDS_WORD,
+	[':'] = ENDS_WORD,	 ['"'] = ENDS_WORD,  ['\''] = DOUBTFUL, ['`'] = DOUBTFUL,  ['='] = DOUBTFUL,
+	['|'] = DOUBTFUL,	 ['&'] = DOUBTFUL,
+};
+
 /* What an address cannot have without quotes. */
 static bool ends_word(char c, unsigned int kind)
 {
-	return (unsigned char)c <= ' ' || c == 0x7f || is_one_of(c, "<>()[],;:\"") ||
-	       (kind & PRIVACY_PATH && c == '/');
+	return classes[(unsigned char)c] == ENDS_WORD || (kind & PRIVACY_PATH && c == '/');
 }
 
 static bool is_doubtful(char c)
 {
-	return is_one_of(c, "'`=|&");
+	return classes[(unsigned char)c] == DOUBTFUL;
 }
 
 static bool is_name_byte(char c)
@@ -161,33 +176,96 @@ static struct span bare(struct span address)
 	return address;
 }
 
-static void add_hash(struct text *out, const struct privacy *privacy, struct span address)
+/* What is hashed begins with the key, filled up with zeros, each byte changed by `pad` (RFC 2104). NULL: there is none. */
+static EVP_MD_CTX *begun(const struct privacy *privacy, unsigned char pad)
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	struct text lower = {0};
+	unsigned char block[SHA256_CBLOCK] = {0};
+	EVP_MD_CTX *hash = EVP_MD_CTX_new();
 
-	text_add(&lower, address);
-	for (size_t i = 0; i < lower.len; i++) {
-		if (lower.data[i] >= 'A' && lower.data[i] <= 'Z')
-			lower.data[i] = (char)(lower.data[i] - 'A' + 'a');
+	_Static_assert(sizeof(privacy->key) <= sizeof(block), "the key fits one block");
+	memcpy(block, privacy->key, sizeof(privacy->key));
+	for (size_t i = 0; i < sizeof(block); i++)
+		block[i] ^= pad;
+	if (hash && (EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1 ||
+		     EVP_DigestUpdate(hash, block, sizeof(block)) != 1)) {
+		EVP_MD_CTX_free(hash);
+		hash = NULL;
 	}
-	if (lower.failed || !HMAC(EVP_sha256(), privacy->key, sizeof(privacy->key),
-				  (const unsigned char *)lower.data, lower.len, digest, NULL)) {
-		out->failed = true;
-	} else {
-		text_add_string(out, "hmac-sha256:");
-		for (size_t i = 0; i < HASH_BYTES; i++)
-			text_add_format(out, "%02x", digest[i]);
-	}
-	text_free(&lower);
+	OPENSSL_cleanse(block, sizeof(block));
+	return hash;
 }
 
-void privacy_address(struct text *out, const struct privacy *privacy, struct span address)
+static bool teller_begin(struct teller *teller)
+{
+	if (teller->work)
+		return true;
+	teller->inner = begun(teller->privacy, 0x36);
+	teller->outer = begun(teller->privacy, 0x5c);
+	teller->work = teller->inner && teller->outer ? EVP_MD_CTX_new() : NULL;
+	if (!teller->work)
+		teller_end(teller);
+	return teller->work;
+}
+
+void teller_end(struct teller *teller)
+{
+	EVP_MD_CTX_free(teller->inner);
+	EVP_MD_CTX_free(teller->outer);
+	EVP_MD_CTX_free(teller->work);
+	teller->inner = teller->outer = teller->work = NULL;
+}
+
+static bool hash_lower(EVP_MD_CTX *hash, struct span address)
+{
+	unsigned char lower[LOWER_BYTES];
+	size_t len;
+
+	for (; address.len; address = part(address, len, address.len)) {
+		len = address.len < sizeof(lower) ? address.len : sizeof(lower);
+		for (size_t i = 0; i < len; i++) {
+			char c = address.data[i];
+
+			lower[i] = (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+		}
+		if (EVP_DigestUpdate(hash, lower, len) != 1)
+			return false;
+	}
+	return true;
+}
+
+/* HMAC-SHA256 of the address in small letters. */
+static bool hash_address(struct teller *teller, struct span address, unsigned char digest[EVP_MAX_MD_SIZE])
+{
+	return teller_begin(teller) && EVP_MD_CTX_copy_ex(teller->work, teller->inner) == 1 &&
+	       hash_lower(teller->work, address) && EVP_DigestFinal_ex(teller->work, digest, NULL) == 1 &&
+	       EVP_MD_CTX_copy_ex(teller->work, teller->outer) == 1 &&
+	       EVP_DigestUpdate(teller->work, digest, SHA256_DIGEST_LENGTH) == 1 &&
+	       EVP_DigestFinal_ex(teller->work, digest, NULL) == 1;
+}
+
+static void add_hash(struct text *out, struct teller *teller, struct span address)
+{
+	static const char digits[] = "0123456789abcdef";
+	char told[] = HASH_NAME "0123456789abcdef0123456789abcdef", *at = told + sizeof(HASH_NAME) - 1;
+	unsigned char digest[EVP_MAX_MD_SIZE];
+
+	if (!hash_address(teller, address, digest)) {
+		out->failed = true;
+		return;
+	}
+	for (size_t i = 0; i < HASH_BYTES; i++) {
+		*at++ = digits[digest[i] >> 4];
+		*at++ = digits[digest[i] & 0xf];
+	}
+	text_add(out, (struct span){told, sizeof(told) - 1});
+}
+
+void privacy_address(struct text *out, struct teller *teller, struct span address)
 {
 	struct span domain;
 	size_t at;
 
-	if (privacy->addresses == PRIVACY_FULL) {
+	if (teller->privacy->addresses == PRIVACY_FULL) {
 		text_add(out, address);
 		return;
 	}
@@ -197,20 +275,20 @@ void privacy_address(struct text *out, const struct privacy *privacy, struct spa
 	at = last_at(address);
 	domain = at < address.len ? domain_of(part(address, at + 1, address.len), true)
 				  : part(address, at, at);
-	if (privacy->addresses == PRIVACY_HASH) {
-		add_hash(out, privacy, domain.len ? part(address, 0, at + 1 + domain.len) : address);
+	if (teller->privacy->addresses == PRIVACY_HASH) {
+		add_hash(out, teller, domain.len ? part(address, 0, at + 1 + domain.len) : address);
 	} else {
 		text_add_string(out, "@");
 		text_add(out, domain);
 	}
 }
 
-void privacy_name(struct text *out, const struct privacy *privacy, struct span name)
+void privacy_name(struct text *out, struct teller *teller, struct span name)
 {
 	size_t before = out->len;
 
-	privacy_address(out, privacy, name);
-	if (privacy->addresses == PRIVACY_DOMAIN && out->len == before + 1)
+	privacy_address(out, teller, name);
+	if (teller->privacy->addresses == PRIVACY_DOMAIN && out->len == before + 1)
 		out->data[--out->len] = '\0';
 }
 
@@ -262,21 +340,25 @@ static size_t run_start(const struct rewriting *rewriting, size_t low, size_t en
 	return at;
 }
 
+#define NAME(name) ((struct span){name, sizeof(name) - 1})
+
 /* A name that values of addresses go by. */
 static bool is_known_name(struct span name)
 {
-	static const char *const names[] = {"to",	"cc",	      "bcc",	     "from",
-					    "sender",	"recipient",  "recipients",  "rcpt",
-					    "rcpt_to",	"rcpt-to",    "mail_from",   "mail-from",
-					    "mail",	"mailto",     "email",	     "e-mail",
-					    "user",	"username",   "login",	     "auth",
-					    "orcpt",	"reply_to",   "reply-to",    "replyto",
-					    "address",	"addr",	      "smtp_to",     "smtp_from",
-					    "email_to", "email_from", "return_path", "return-path",
-					    "admin"};
+	static const struct span names[] = {NAME("to"),		 NAME("cc"),	      NAME("bcc"),
+					    NAME("from"),	 NAME("sender"),      NAME("recipient"),
+					    NAME("recipients"),	 NAME("rcpt"),	      NAME("rcpt_to"),
+					    NAME("rcpt-to"),	 NAME("mail_from"),   NAME("mail-from"),
+					    NAME("mail"),	 NAME("mailto"),      NAME("email"),
+					    NAME("e-mail"),	 NAME("user"),	      NAME("username"),
+					    NAME("login"),	 NAME("auth"),	      NAME("orcpt"),
+					    NAME("reply_to"),	 NAME("reply-to"),    NAME("replyto"),
+					    NAME("address"),	 NAME("addr"),	      NAME("smtp_to"),
+					    NAME("smtp_from"),	 NAME("email_to"),    NAME("email_from"),
+					    NAME("return_path"), NAME("return-path"), NAME("admin")};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (name.len == strlen(names[i]) && strncasecmp(name.data, names[i], name.len) == 0)
+		if (name.len == names[i].len && strncasecmp(name.data, names[i].data, name.len) == 0)
 			return true;
 	}
 	return false;
@@ -330,7 +412,7 @@ static size_t local_start(const struct rewriting *rewriting, size_t run, size_t 
 
 static bool is_path(struct span text)
 {
-	while (text.len && is_one_of(text.data[0], ".~"))
+	while (text.len && (text.data[0] == '.' || text.data[0] == '~'))
 		text = part(text, 1, text.len);
 	return text.len && text.data[0] == '/' && !memchr(text.data, '=', text.len);
 }
@@ -397,15 +479,17 @@ static void add_plain(struct rewriting *rewriting, size_t from, size_t to)
 
 static void add_address(struct rewriting *rewriting, struct span address)
 {
-	struct text made = {0};
+	struct text *out = rewriting->out;
+	size_t before = out->len;
 
-	privacy_address(&made, rewriting->privacy, address);
-	rewriting->out->failed = rewriting->out->failed || made.failed;
-	if (made.len > rewriting->end - rewriting->out->len)
+	if (rewriting->full)
+		return;
+	privacy_address(out, rewriting->teller, address);
+	if (out->len > rewriting->end) {
 		rewriting->full = true;
-	if (!rewriting->full && made.len)
-		text_add(rewriting->out, (struct span){made.data, made.len});
-	text_free(&made);
+		out->len = before;
+		out->data[before] = '\0';
+	}
 }
 
 /* Undoes xtext or percent-encoding, of which `mark` is the first byte. */
@@ -476,14 +560,20 @@ static size_t path_len(struct span text, size_t at)
 	return any && end < len && text.data[end] == '>' ? end + 1 - at : 0;
 }
 
-/* A quoted string at this place, with an '@' right behind it: where that stands; 0: it is none. */
-static size_t behind_quoted(const struct rewriting *rewriting, size_t at)
+/*
+ * A quoted string at this place, with an '@' right behind it: where that stands; 0: it is none. A quote that is quoted
+ * in a string looked through before would end where that does: the bytes are not looked at again.
+ */
+static size_t behind_quoted(struct rewriting *rewriting, size_t at)
 {
 	struct span text = rewriting->text;
 	size_t len = text.len < at + BRACKETS_MAX ? text.len : at + BRACKETS_MAX;
-	size_t quoted = unit_len(part(text, at, len)), end = at + quoted;
+	size_t end = rewriting->quoted > at ? rewriting->quoted : at + 1;
 
-	return quoted && end < text.len && at_len(rewriting, end) ? end : 0;
+	while (end < len && text.data[end] != '"')
+		end += text.data[end] == '\\' ? 2 : 1;
+	rewriting->quoted = end;
+	return end < len && end + 1 < text.len && at_len(rewriting, end + 1) ? end + 1 : 0;
 }
 
 /*
@@ -547,59 +637,86 @@ static void add_rest(struct rewriting *rewriting)
 		  rewriting->kind & PRIVACY_CUT ? cut_start(text, rewriting->told) : text.len);
 }
 
-static void rewrite(struct rewriting *rewriting)
+/* Whether one more place may be looked at. */
+static bool take_place(struct rewriting *rewriting)
+{
+	if (!rewriting->places)
+		return true;
+	if (!*rewriting->places)
+		return false;
+	--*rewriting->places;
+	return true;
+}
+
+/* The address that could begin, or have its '@', at this place: how far it was dealt with; `at`: there is none. */
+static size_t rewrite_at(struct rewriting *rewriting, size_t low, size_t at, bool *cut)
 {
 	struct span text = rewriting->text;
-	size_t low = 0, at = 0, len, end;
+	size_t path = text.data[at] == '<' ? path_len(text, at) : 0;
+	size_t quoted = text.data[at] == '"' ? behind_quoted(rewriting, at) : 0;
 
-	if (rewriting->kind & PRIVACY_ARGUMENT && is_path(text))
+	if (!path && !quoted && !at_len(rewriting, at))
+		return at;
+	*cut = !take_place(rewriting);
+	if (*cut)
+		return at;
+	if (!path)
+		return take_address(rewriting, low, at, quoted ? quoted : at);
+	add_plain(rewriting, rewriting->told, at + 1);
+	tell(rewriting, at + 1, at + path - 1, '\0');
+	rewriting->told = at + path - 1;
+	return at + path;
+}
+
+/* False: it was cut. */
+static bool rewrite(struct rewriting *rewriting)
+{
+	size_t low = 0, at = 0, end;
+	bool cut = false;
+
+	if (rewriting->kind & PRIVACY_ARGUMENT && is_path(rewriting->text))
 		rewriting->kind |= PRIVACY_PATH;
-	while (at < text.len) {
-		if (text.data[at] == '<' && (len = path_len(text, at))) {
-			add_plain(rewriting, rewriting->told, at + 1);
-			tell(rewriting, at + 1, at + len - 1, '\0');
-			rewriting->told = at + len - 1;
-			low = at += len;
-		} else if (text.data[at] == '"' && (end = behind_quoted(rewriting, at))) {
-			low = at = take_address(rewriting, low, at, end);
-		} else if (at_len(rewriting, at)) {
-			low = at = take_address(rewriting, low, at, at);
-		} else {
-			at++;
-		}
+	while (at < rewriting->text.len && !cut) {
+		end = rewrite_at(rewriting, low, at, &cut);
+		low = end > at ? end : low;
+		at = end > at ? end : at + 1;
 	}
-	add_rest(rewriting);
-	text_free(&rewriting->scratch);
-}
-
-static void take_text(struct rewriting *rewriting)
-{
-	if (rewriting->privacy->addresses == PRIVACY_FULL)
-		add_plain(rewriting, 0, rewriting->text.len);
+	if (cut)
+		add_bytes(rewriting, span_of(PRIVACY_LEFT_OUT));
 	else
-		rewrite(rewriting);
+		add_rest(rewriting);
+	text_free(&rewriting->scratch);
+	return !cut;
 }
 
-void privacy_text(struct text *out, const struct privacy *privacy, struct span text, unsigned int kind,
-		  size_t limit)
+static bool take_text(struct rewriting *rewriting)
 {
-	struct rewriting rewriting = {.privacy = privacy, .text = text, .kind = kind, .out = out};
+	if (rewriting->teller->privacy->addresses != PRIVACY_FULL)
+		return rewrite(rewriting);
+	add_plain(rewriting, 0, rewriting->text.len);
+	return true;
+}
+
+void privacy_text(struct text *out, struct teller *teller, struct span text, unsigned int kind, size_t limit)
+{
+	struct rewriting rewriting = {.teller = teller, .text = text, .kind = kind, .out = out};
 
 	rewriting.end = limit < SIZE_MAX - out->len ? out->len + limit : SIZE_MAX;
 	take_text(&rewriting);
 }
 
-void privacy_marked_text(struct text *out, const struct privacy *privacy, struct span text, unsigned int kind,
-			 const bool *marked)
+bool privacy_bounded_text(struct text *out, struct teller *teller, struct span text, unsigned int kind,
+			  const bool *marked, size_t *places)
 {
-	struct rewriting rewriting = {.privacy = privacy,
+	struct rewriting rewriting = {.teller = teller,
 				      .text = text,
 				      .kind = kind,
 				      .out = out,
 				      .marked = marked,
-				      .end = SIZE_MAX};
+				      .end = SIZE_MAX,
+				      .places = places};
 
-	take_text(&rewriting);
+	return take_text(&rewriting);
 }
 
 bool privacy_may_hold_address(struct span text, unsigned int kind)
@@ -634,7 +751,7 @@ static size_t value_start(struct span word)
 }
 
 /* "<>" of an AUTH= is nobody. */
-static void add_value(struct text *out, const struct privacy *privacy, struct span value)
+static void add_value(struct text *out, struct teller *teller, struct span value)
 {
 	struct text decoded = {0};
 
@@ -642,7 +759,7 @@ static void add_value(struct text *out, const struct privacy *privacy, struct sp
 	if (span_equal(value, span_of("<>")))
 		text_add(out, value);
 	else if (decoded.len)
-		privacy_address(out, privacy, (struct span){decoded.data, decoded.len});
+		privacy_address(out, teller, (struct span){decoded.data, decoded.len});
 	out->failed = out->failed || decoded.failed;
 	text_free(&decoded);
 }
@@ -659,21 +776,21 @@ static struct span parameter(struct span text)
 	return part(text, 0, len);
 }
 
-void privacy_parameters(struct text *out, const struct privacy *privacy, struct span parameters)
+void privacy_parameters(struct text *out, struct teller *teller, struct span parameters)
 {
 	size_t told = 0, at = 0;
 
-	while (at < parameters.len && privacy->addresses != PRIVACY_FULL) {
+	while (at < parameters.len && teller->privacy->addresses != PRIVACY_FULL) {
 		struct span word = parameter(part(parameters, at, parameters.len));
 		size_t start = value_start(word);
 
 		if (start) {
-			privacy_text(out, privacy, part(parameters, told, at + start), PRIVACY_ENCODED,
+			privacy_text(out, teller, part(parameters, told, at + start), PRIVACY_ENCODED,
 				     SIZE_MAX);
-			add_value(out, privacy, part(word, start, word.len));
+			add_value(out, teller, part(word, start, word.len));
 			told = at + word.len;
 		}
 		at += word.len ? word.len : 1;
 	}
-	privacy_text(out, privacy, part(parameters, told, parameters.len), PRIVACY_ENCODED, SIZE_MAX);
+	privacy_text(out, teller, part(parameters, told, parameters.len), PRIVACY_ENCODED, SIZE_MAX);
 }

@@ -127,7 +127,8 @@ static struct event *event_of(struct span rest)
 	sender->refs = 1;
 	sender->image = image_of(&rest);
 	sender->ancestors[0].image = image_ref(sender->image);
-	sender->ancestor_count = 1;
+	sender->ancestors[1].image = image_of(&rest);
+	sender->ancestor_count = 2;
 	event->senders[event->sender_count++] = sender;
 	return event;
 }
