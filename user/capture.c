@@ -34,7 +34,8 @@
 #define RING_SIZE_DEFAULT (8U << 20)
 #define LINKS_MAX	  32
 #define DRAIN_NS	  100000000ULL
-#define DRAIN_LOOK	  32U /* records between two looks at the clock */
+#define DRAIN_LOOK	  32U	/* records between two looks at the clock, */
+#define DRAIN_LOOK_LEN	  2048U /* and after each of these bytes: it may hold dozens of mails */
 
 struct capture {
 	struct smtpsnoop_bpf *skeleton;
@@ -267,7 +268,8 @@ static int on_sample(void *context, void *sample, size_t size)
 	if (size >= sizeof(*record) && record->len <= size)
 		capture->on_record(capture->context, record);
 	capture->drained++;
-	capture->more = capture->drained % DRAIN_LOOK == 0 && now_ns() >= capture->drain_until_ns;
+	capture->more = (capture->drained % DRAIN_LOOK == 0 || size >= DRAIN_LOOK_LEN) &&
+			now_ns() >= capture->drain_until_ns;
 	return capture->more ? -EAGAIN : 0; /* the record is taken all the same */
 }
 

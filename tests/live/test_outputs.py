@@ -941,6 +941,39 @@ class Life(Bench):
         self.assertEqual(states, ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"])
         self.assertTrue([line for line in told if re.fullmatch(r"MONOTONIC_USEC=\d+", line)])
 
+    FLOOD = """
+import sys, threading
+import client
+client.signal.alarm(120)
+sock = client.connect(int(sys.argv[1]))
+threading.Thread(target=client.drain, args=(sock,), daemon=True).start()
+sock.sendall(b"EHLO flood\\r\\n" + b"MAIL FROM:<a@example.org>\\r\\nRCPT TO:<b@example.net>\\r\\nRSET\\r\\n" * int(sys.argv[2]))
+sock.shutdown(1)
+"""
+
+    def test_flood(self):
+        """One process that makes events as fast as it can, each as long as it can: the daemon keeps telling that it runs, and ends
+        when it is told to."""
+        sink = Sink(self)
+        daemon = self.start({"outputs": [json_file(self.path("events.json"), "file"),
+                                         syslog(f"udp://127.0.0.1:{free_port()}", "udp")]})
+        flood = (sink.port, 30000, *(["\x01" * 1300] * 3))
+        began = time.monotonic()
+        process = self.program("flood.py", self.FLOOD, *flood)
+        time.sleep(8 * SLOW)
+        times = [began, *(stamp for stamp in daemon.manager.times("WATCHDOG=1") if stamp > began), time.monotonic()]
+        gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+        note(f"flood of 30,000 transactions: at most {max(gaps):.1f} s between two signs of life")
+        self.assertLess(max(gaps), 4 * SLOW)
+        end_process(process)
+        process = self.program("flood.py", self.FLOOD, *flood)
+        time.sleep(1)
+        began = time.monotonic()
+        daemon.stop()
+        note(f"SIGTERM during the flood: {time.monotonic() - began:.1f} s to the end")
+        self.assertLess(time.monotonic() - began, 15 * SLOW)
+        end_process(process)
+
     def refused(self, config, *words, **keywords):
         daemon = self.start(config, ready=False, **keywords)
         daemon.process.wait(20 * SLOW)
