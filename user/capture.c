@@ -28,6 +28,8 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include "clock.h"
+
 #include "smtpsnoop.skel.h"
 
 #define BTF_PATH	  "/sys/kernel/btf/vmlinux"
@@ -252,14 +254,6 @@ static int capture_attach(struct capture *capture, bool *wire_failed)
 	return 0;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
-
 static int on_sample(void *context, void *sample, size_t size)
 {
 	struct capture *capture = context;
@@ -269,7 +263,7 @@ static int on_sample(void *context, void *sample, size_t size)
 		capture->on_record(capture->context, record);
 	capture->drained++;
 	capture->more = (capture->drained % DRAIN_LOOK == 0 || size >= DRAIN_LOOK_LEN) &&
-			now_ns() >= capture->drain_until_ns;
+			clock_ns(CLOCK_MONOTONIC) >= capture->drain_until_ns;
 	return capture->more ? -EAGAIN : 0; /* the record is taken all the same */
 }
 
@@ -435,7 +429,7 @@ size_t capture_drain(struct capture *capture, capture_record_fn on_record, void 
 	capture->context = context;
 	capture->drained = 0;
 	capture->more = false;
-	capture->drain_until_ns = now_ns() + DRAIN_NS;
+	capture->drain_until_ns = clock_ns(CLOCK_MONOTONIC) + DRAIN_NS;
 	ring_buffer__consume(capture->ring);
 	return capture->drained;
 }

@@ -39,6 +39,7 @@
 #include <openssl/evp.h>
 
 #include "activation.h"
+#include "clock.h"
 #include "procfs.h"
 #include "records.h"
 #include "resolve.h"
@@ -257,14 +258,6 @@ static bool hash_file(struct enricher *enricher, int fd, unsigned char *sha256)
 	free(buffer);
 	EVP_MD_CTX_free(context);
 	return good;
-}
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 /* Whether the file could have been written after the exec and have kept the ctime from before it. */

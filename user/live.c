@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "enrich.h"
 #include "recording.h"
 #include "report.h"
@@ -53,14 +54,6 @@ static bool stop_requested;
 void live_stop(void)
 {
 	stop_requested = true;
-}
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
 }
 
 /* ---- What the pipeline asks for ------------------------------------------------------------- */

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "queue.h"
 #include "report.h"
 #include "transport.h"
@@ -65,14 +66,6 @@ struct output {
 	bool reopen_due; /* it is open, and is to be opened anew */
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
-
 static struct transport *transport_of(const struct output_config *config)
 {
 	switch (config->type) {
@@ -112,7 +105,7 @@ static const char *why(int error)
 static bool failed(struct output *output)
 {
 	output->failures++;
-	output->failed_ns = now_ns();
+	output->failed_ns = clock_ns(CLOCK_MONOTONIC);
 	if (!output->up || output->abandoned)
 		return false;
 	output->up = false;
@@ -141,7 +134,8 @@ static void worked(struct output *output)
 	uint64_t lost = output->lost - output->lost_before,
 		 repeated = output->repeated + output->again - output->repeated_before;
 
-	if (output->up || output->reopen_due || now_ns() - output->failed_ns < output->transport->quiet_ns)
+	if (output->up || output->reopen_due ||
+	    clock_ns(CLOCK_MONOTONIC) - output->failed_ns < output->transport->quiet_ns)
 		return;
 	output->up = true;
 	report(output->config.name, "%s: it is written to again; %llu events were dropped, %llu sent again",
@@ -188,7 +182,7 @@ static uint64_t doubt_max(const struct output *output)
 /* The first `count` that wait were sent. */
 static void sent(struct output *output, int count)
 {
-	uint64_t time_ns = now_ns();
+	uint64_t time_ns = clock_ns(CLOCK_MONOTONIC);
 
 	if (count)
 		output->progress_ns = time_ns;
@@ -210,7 +204,8 @@ static void sent(struct output *output, int count)
 		append(&output->doubt_end, entry);
 		output->doubt_count++;
 		output->doubt_bytes += entry->len;
-		while (output->doubt_bytes > doubt_max(output) || output->doubt_count > DOUBT_RECORDS)
+		while (output->doubt &&
+		       (output->doubt_bytes > doubt_max(output) || output->doubt_count > DOUBT_RECORDS))
 			doubt_release(output);
 	}
 }
@@ -238,7 +233,7 @@ static void broken(struct output *output, int error)
 	if (output->transport->loses)
 		output->lost++;
 	failed_to_write(output, error);
-	output->retry_ns = now_ns() + RETRY_NS;
+	output->retry_ns = clock_ns(CLOCK_MONOTONIC) + RETRY_NS;
 	if (!output->transport->is_broken(output->transport, error))
 		return;
 	output->open = false;
@@ -257,10 +252,10 @@ static void try_open(struct output *output)
 	}
 	if (output->reopen_due) {
 		failed_to_reopen(output, error);
-		output->reopen_ns = now_ns() + RETRY_NS;
+		output->reopen_ns = clock_ns(CLOCK_MONOTONIC) + RETRY_NS;
 	} else {
 		failed_to_write(output, error);
-		output->retry_ns = now_ns() + RETRY_NS;
+		output->retry_ns = clock_ns(CLOCK_MONOTONIC) + RETRY_NS;
 	}
 }
 
@@ -296,7 +291,7 @@ static void send_waiting(struct output *output)
 
 static void look_at_doubt(struct output *output)
 {
-	uint64_t time_ns = now_ns();
+	uint64_t time_ns = clock_ns(CLOCK_MONOTONIC);
 	int unsure;
 
 	if (!output->open || !output->doubt)
@@ -306,7 +301,7 @@ static void look_at_doubt(struct output *output)
 		broken(output, unsure);
 		return;
 	}
-	while (output->doubt_count > (uint64_t)unsure &&
+	while (output->doubt && output->doubt_count > (uint64_t)unsure &&
 	       time_ns - output->doubt->sent_ns >= output->transport->doubt_ns)
 		doubt_release(output);
 }
@@ -326,7 +321,7 @@ static void look_at_place(struct output *output)
 	}
 	if (asked || (transport->is_stale && transport->is_stale(transport)))
 		output->reopen_due = true;
-	if (output->reopen_due && (asked || now_ns() >= output->reopen_ns))
+	if (output->reopen_due && (asked || clock_ns(CLOCK_MONOTONIC) >= output->reopen_ns))
 		try_open(output);
 }
 
@@ -339,7 +334,7 @@ static bool has_to_try(const struct output *output)
 /* How long nothing needs to be done if nothing is added. */
 static uint64_t rest_ns(const struct output *output)
 {
-	uint64_t time_ns = now_ns(), rest = output->stop_ns ? STOP_LOOK_NS : IDLE_NS;
+	uint64_t time_ns = clock_ns(CLOCK_MONOTONIC), rest = output->stop_ns ? STOP_LOOK_NS : IDLE_NS;
 
 	if (!has_to_try(output))
 		return rest;
@@ -353,7 +348,7 @@ static bool is_over(const struct output *output)
 {
 	const struct transport *transport = output->transport;
 
-	if (!output->stop_ns || now_ns() >= output->stop_ns)
+	if (!output->stop_ns || clock_ns(CLOCK_MONOTONIC) >= output->stop_ns)
 		return output->stop_ns;
 	return !output->waiting && queue_records(output->queue) == output->doubt_count &&
 	       (!output->doubt || (output->open && transport->is_settled(transport)));
@@ -414,10 +409,10 @@ static void *output_run(void *context)
 		if (taken)
 			append(&output->waiting_end, taken);
 		if (!output->waiting)
-			output->progress_ns = now_ns();
+			output->progress_ns = clock_ns(CLOCK_MONOTONIC);
 		look_at_place(output);
 		look_at_doubt(output);
-		if (has_to_try(output) && now_ns() >= output->retry_ns)
+		if (has_to_try(output) && clock_ns(CLOCK_MONOTONIC) >= output->retry_ns)
 			try_to_send(output);
 		if (output->open && !output->waiting)
 			worked(output);
@@ -484,7 +479,7 @@ int output_new(struct output **result, const struct output_config *config)
 	output->waiting_end = &output->waiting;
 	output->doubt_end = &output->doubt;
 	output->up = true;
-	output->progress_ns = now_ns();
+	output->progress_ns = clock_ns(CLOCK_MONOTONIC);
 	output->queue = queue_new(config->queue_bytes);
 	output->transport = transport_of(config);
 	if (output->queue && output->transport && output_config_copy(&output->config, config)) {
@@ -558,13 +553,13 @@ void output_leave(struct output *output, uint64_t limit_ns, struct output_leaver
 	output->lost_told = output->lost;
 	output->leavers = leavers;
 	pthread_detach(output->thread);
-	output->stop_ns =
-		now_ns() + limit_ns; /* from here on it may be gone at any time: it looks by itself */
+	output->stop_ns = clock_ns(CLOCK_MONOTONIC) +
+			  limit_ns; /* from here on it may be gone at any time: it looks by itself */
 }
 
 void output_stop(struct output *output, uint64_t limit_ns)
 {
-	output->stop_ns = now_ns() + limit_ns;
+	output->stop_ns = clock_ns(CLOCK_MONOTONIC) + limit_ns;
 	queue_wake(output->queue);
 }
 
@@ -602,8 +597,8 @@ struct output_stats output_stats(const struct output *output)
 		.up = output->up,
 	};
 
-	stats.stalled =
-		stats.up && stats.waiting && now_ns() - output->progress_ns > OUTPUT_STALL_S * 1000000000ULL;
+	stats.stalled = stats.up && stats.waiting &&
+			clock_ns(CLOCK_MONOTONIC) - output->progress_ns > OUTPUT_STALL_S * 1000000000ULL;
 	stats.up = stats.up && !stats.stalled;
 	return stats;
 }

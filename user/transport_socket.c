@@ -30,6 +30,8 @@
 
 #include <linux/sockios.h>
 
+#include "clock.h"
+
 #define CONNECT_MS	5000
 #define DOUBT_NS	60000000000ULL
 #define SEND_BUFFER	262144
@@ -53,14 +55,6 @@ struct channel {
 	int refusal; /* UDP: a negative errno that send() told of an earlier datagram, and is to be told on */
 	uint64_t opened_ns;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
 
 static void channel_close(struct channel *channel)
 {
@@ -226,7 +220,7 @@ static const struct addrinfo *by_turn(const struct addrinfo *addresses, size_t t
 
 	for (const struct addrinfo *address = addresses; address; address = address->ai_next)
 		count++;
-	for (turn %= count; turn; turn--)
+	for (turn = count ? turn % count : 0; turn; turn--)
 		addresses = addresses->ai_next;
 	return addresses;
 }
@@ -249,7 +243,7 @@ static int net_open(struct channel *channel, int type)
 		return fd;
 	channel_close(channel);
 	channel->fd = fd;
-	channel->opened_ns = now_ns();
+	channel->opened_ns = clock_ns(CLOCK_MONOTONIC);
 	return 0;
 }
 
@@ -305,7 +299,7 @@ static int udp_send(struct transport *transport, const struct iovec *records, in
 
 static bool udp_is_stale(const struct transport *transport)
 {
-	return now_ns() - ((const struct channel *)transport)->opened_ns > UDP_STALE_NS;
+	return clock_ns(CLOCK_MONOTONIC) - ((const struct channel *)transport)->opened_ns > UDP_STALE_NS;
 }
 
 struct transport *transport_udp_new(const char *host, const char *service)
