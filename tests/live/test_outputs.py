@@ -355,7 +355,8 @@ class Everything(Bench):
 
     def test_stopped_for_30_s_udp(self):
         # what was sent before its host said that nobody listens: an attempt each second
-        self.arrived("stopped-udp", self.stopped.file("udp.log"), missing=self.figure("lost_events_total", "stopped-udp") + overflows() - self.overflows + UNREAD)
+        refused = self.figure("lost_events_total", "stopped-udp")
+        self.arrived("stopped-udp", self.stopped.file("udp.log"), missing=refused + overflows() - self.overflows + UNREAD)
 
     def test_frozen_socket(self):
         self.arrived("frozen-socket", self.frozen.file("socket.log"))
@@ -941,19 +942,77 @@ class Life(Bench):
         self.assertEqual(states, ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"])
         self.assertTrue([line for line in told if re.fullmatch(r"MONOTONIC_USEC=\d+", line)])
 
+    PARSED = """
+global(workDirectory="{work}")
+main_queue(queue.type="Direct")
+module(load="imuxsock" SysSock.Use="off")
+module(load="imtcp")
+module(load="imudp")
+template(name="parsed" type="string"
+    string="%app-name% %procid% %msgid% %syslogfacility-text% %syslogseverity-text% %hostname% %msg%\\n")
+ruleset(name="socket") {{ action(type="omfile" file="{work}/socket.log" template="parsed") }}
+ruleset(name="tcp") {{ action(type="omfile" file="{work}/tcp.log" template="parsed") }}
+ruleset(name="newline") {{ action(type="omfile" file="{work}/newline.log" template="parsed") }}
+ruleset(name="udp") {{ action(type="omfile" file="{work}/udp.log" template="parsed") }}
+input(type="imuxsock" Socket="{work}/log" ruleset="socket")
+input(type="imuxsock" Socket="{work}/log5424" UseSpecialParser="off" ruleset="newline")
+input(type="imtcp" address="127.0.0.1" port="{tcp}" ruleset="tcp")
+input(type="imtcp" address="127.0.0.1" port="{newline}" ruleset="newline")
+input(type="imudp" address="127.0.0.1" port="{udp}" ruleset="udp")
+"""
+
+    def test_headers(self):
+        """Each form of the header, as rsyslog's parsers read it."""
+        class Parsing(Rsyslog):
+            CONFIGURATION = self.PARSED
+
+        receiver, sink, path = Parsing(self, self.work), Sink(self), self.path("events.json")
+        other = os.path.join(receiver.work, "log5424")
+        wait_for(lambda: os.path.exists(other), 5 * SLOW, "the second socket")
+        facility = {"facility": "local4", "format": "cef"}
+        daemon = self.start({"outputs": [
+            json_file(path, "file"), syslog(receiver.socket, "local", **facility),
+            syslog(other, "rfc5424", protocol="rfc5424", **facility),
+            syslog(f"tcp://127.0.0.1:{receiver.tcp}", "tcp", **facility),
+            syslog(f"udp://127.0.0.1:{receiver.udp}", "rfc3164", protocol="rfc3164", **facility)]})
+        self.run_program("client_program.py", "import sys, client\nsession = client.Session(int(sys.argv[1]))\n"
+                         "session.mail('a@example.org', ['b@example.net'])\n", sink.port)
+        arrived = Arrived(path, sink.port)
+        wait_for(lambda: arrived.look() >= 2, 8 * SLOW, "two events")
+        time.sleep(1)
+        daemon.stop()
+        receiver.end()
+        whole = events(path)
+        host = socket.gethostname()
+        for name, message_id in (("socket", False), ("newline", True), ("tcp", True), ("udp", False)):
+            with open(receiver.file(name + ".log"), encoding="utf-8") as file:
+                lines = file.read().splitlines()
+            with self.subTest(form=name):
+                self.assertEqual(len(lines), len(whole), lines)
+                for line, event in zip(lines, whole):
+                    words = line.split(" ", 6)
+                    self.assertEqual(words[:2], ["smtpsnoop", str(daemon.pid)], line)
+                    self.assertEqual(words[2], action(event) if message_id else "-", line)
+                    self.assertEqual(words[3], "local4", line)
+                    self.assertEqual(words[4], "warning" if get(event, "event.kind") == "alert" else "info", line)
+                    self.assertEqual(words[5], host, line)
+                    self.assertRegex(words[6].strip(), rf"^CEF:0\|smtpsnoop\|smtpsnoop\|[^|]*\|{action(event)}\|")
+                    self.assertIn("externalId=" + get(event, "event.id"), words[6])
+
     FLOOD = """
 import sys, threading
 import client
 client.signal.alarm(120)
 sock = client.connect(int(sys.argv[1]))
 threading.Thread(target=client.drain, args=(sock,), daemon=True).start()
-sock.sendall(b"EHLO flood\\r\\n" + b"MAIL FROM:<a@example.org>\\r\\nRCPT TO:<b@example.net>\\r\\nRSET\\r\\n" * int(sys.argv[2]))
+mail = b"MAIL FROM:<a@example.org>\\r\\nRCPT TO:<b@example.net>\\r\\nRSET\\r\\n"
+sock.sendall(b"EHLO flood\\r\\n" + mail * int(sys.argv[2]))
 sock.shutdown(1)
 """
 
     def test_flood(self):
-        """One process that makes events as fast as it can, each as long as it can: the daemon keeps telling that it runs, and ends
-        when it is told to."""
+        """One process that makes events as fast as it can, each as long as it can: the daemon keeps telling that it
+        runs, and ends when it is told to."""
         sink = Sink(self)
         daemon = self.start({"outputs": [json_file(self.path("events.json"), "file"),
                                          syslog(f"udp://127.0.0.1:{free_port()}", "udp")]})
