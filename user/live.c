@@ -28,12 +28,12 @@
 #include "report.h"
 #include "snapshot.h"
 
-#define SLEEP_MIN_MS	2
-#define SLEEP_MAX_MS	100
-#define LOOK_ROUND_NS	1000000000ULL /* losses and the clock are looked at this often */
-#define RELOAD_ROUND_NS 1000000000ULL /* between two reloads */
-#define CLOCK_STEP_NS	1000000LL     /* a change of the wall clock smaller than this is not told */
-#define FINISH_WAIT_NS	500000000ULL  /* at the end, names and hashes are waited for this long */
+#define SLEEP_MIN_MS   2
+#define SLEEP_MAX_MS   100
+#define LOOK_ROUND_NS  1000000000ULL /* losses and the clock are looked at this often */
+#define RELOAD_REST    4U	     /* times as long as a reload took, there is no other */
+#define CLOCK_STEP_NS  1000000LL     /* a change of the wall clock smaller than this is not told */
+#define FINISH_WAIT_NS 500000000ULL  /* at the end, names and hashes are waited for this long */
 
 struct live {
 	const struct live_options *options;
@@ -43,7 +43,7 @@ struct live {
 	struct sink *sink;
 	int signals;
 	bool reload_wanted;
-	uint64_t reloaded_ns;
+	uint64_t reload_ns; /* not before: another reload */
 	int64_t realtime_offset_ns;
 	uint64_t counters[COUNTER_MAX];
 	int recording_error;
@@ -265,11 +265,11 @@ static bool signalled(struct live *live)
 		else
 			end = true;
 	}
-	if (!end && live->reload_wanted &&
-	    (!live->reloaded_ns || now_ns - live->reloaded_ns >= RELOAD_ROUND_NS)) {
+	if (!end && live->reload_wanted && now_ns >= live->reload_ns) {
 		live->reload_wanted = false;
 		reload(live);
-		live->reloaded_ns = clock_ns(CLOCK_BOOTTIME);
+		live->reload_ns =
+			clock_ns(CLOCK_BOOTTIME) + RELOAD_REST * (clock_ns(CLOCK_BOOTTIME) - now_ns);
 	}
 	return end;
 }
