@@ -884,11 +884,6 @@ void pipeline_lost(struct pipeline *pipeline, uint64_t events)
 	pipeline->outputs_lost += events;
 }
 
-const struct decider *pipeline_decider(const struct pipeline *pipeline)
-{
-	return pipeline->decider;
-}
-
 void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 {
 	if (now_ns > pipeline->now_ns)

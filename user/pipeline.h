@@ -63,9 +63,6 @@ void pipeline_status(struct pipeline *pipeline);
 /* So many events were lost behind the sink: a capture-loss event tells. */
 void pipeline_lost(struct pipeline *pipeline, uint64_t events);
 
-/* What is passed over to exclusions: by name, of the decider's configuration. NULL: there is none. */
-const struct decider *pipeline_decider(const struct pipeline *pipeline);
-
 /* Time has come this far (CLOCK_BOOTTIME): held events, holes in streams, exited processes. */
 void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns);
 
