@@ -23,6 +23,7 @@ client.signal.alarm(600)
 count = int(sys.argv[1])
 listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
 address = listener.getsockname()
+print(address[1], flush=True)
 
 def accept():
     while True:
@@ -51,8 +52,9 @@ os._exit(0)
 class Churn(LiveCase):
     limit_s = 400
 
-    def entries(self, watch):
-        """{map: entries} of the watch's own maps, which are those that its file descriptors name."""
+    def left(self, watch, ports):
+        """{map: its entries} of the watch's own maps, which are those that its file descriptors name; of flows only those that
+        have one of these ports, or none yet: a host has other connections too."""
         numbers = set()
         for name in os.listdir(f"/proc/{watch.pid}/fdinfo"):
             try:
@@ -60,15 +62,17 @@ class Churn(LiveCase):
                     numbers.update(int(line.split()[1]) for line in file if line.startswith("map_id:"))
             except FileNotFoundError:
                 pass
-        counts = {}
+        left = {}
         for number in numbers:
             shown = json.loads(subprocess.run([BPFTOOL, "-j", "map", "show", "id", str(number)], check=True,
                                               stdout=subprocess.PIPE).stdout)
             if shown.get("name") in MAPS:
                 dump = subprocess.run([BPFTOOL, "-j", "map", "dump", "id", str(number)], check=True,
                                       stdout=subprocess.PIPE).stdout
-                counts[shown["name"]] = len(json.loads(dump))
-        return counts
+                left[shown["name"]] = [entry["formatted"] for entry in json.loads(dump)]
+        left["flow_hash"] = [flow for flow in left["flow_hash"]
+                             if {flow["value"]["id"]["local_port"], flow["value"]["id"]["remote_port"]} & {0, *ports}]
+        return left
 
     @staticmethod
     def resident(watch):
@@ -76,19 +80,23 @@ class Churn(LiveCase):
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss_Anon:"))
 
     def churn(self, count):
-        self.finish(self.program("churn.py", CHURN, count), timeout_s=380)
+        """Opens and closes connections; the port that they went to."""
+        program = self.program("churn.py", CHURN, count)
+        port = int(program.stdout.readline())
+        self.finish(program, timeout_s=380)
+        return port
 
     def check(self, *options):
         watch = Watch(self, "--all", *options, spool=self.path("events.json"))
-        self.churn(CONNECTIONS // 20)  # what is kept for good is there after these
+        ports = {self.churn(CONNECTIONS // 20)}  # what is kept for good is there after these
         before = self.resident(watch)
-        self.churn(CONNECTIONS)
+        ports.add(self.churn(CONNECTIONS))
 
         def empty():
-            return not any(self.entries(watch).values())
+            return not any(self.left(watch, ports).values())
 
-        wait_for(empty, 90, lambda: f"the maps to be empty: {self.entries(watch)}", 1.0)
-        self.assertEqual(set(self.entries(watch)) - {"calls"}, set(MAPS) - {"calls"})
+        wait_for(empty, 90, lambda: f"the maps to be empty: {self.left(watch, ports)}"[:4000], 1.0)
+        self.assertEqual(set(self.left(watch, ports)) - {"calls"}, set(MAPS) - {"calls"})
         grown = self.resident(watch) - before
         self.assertLess(grown, GROWTH_MAX, f"{grown} bytes more than before {CONNECTIONS} connections")
         watch.stop()
