@@ -3,22 +3,38 @@
 
 #include <string.h>
 
-/* A comma where something stands before, and the name. */
-static void begin(struct text *out, const char *name)
+/* Whether what stands at the end wants no comma behind it. */
+static bool is_opening(const struct text *out)
 {
-	if (out->len && !strchr("{[:", out->data[out->len - 1]))
-		text_add(out, (struct span){",", 1});
-	if (!name)
+	char last = out->len ? out->data[out->len - 1] : '{';
+
+	return last == '{' || last == '[' || last == ':';
+}
+
+/* A comma where something stands before, the name, and `first`, with which the value begins. In one piece: most of an event is this. */
+static void begin(struct text *out, const char *name, struct span first)
+{
+	size_t len = name ? strlen(name) : 0;
+	bool comma = !is_opening(out);
+	char *at = text_extend(out, comma + (name ? len + 3 : 0) + first.len);
+
+	if (!at)
 		return;
-	text_add(out, (struct span){"\"", 1});
-	text_add_string(out, name);
-	text_add(out, (struct span){"\":", 2});
+	if (comma)
+		*at++ = ',';
+	if (name) {
+		*at++ = '"';
+		memcpy(at, name, len);
+		at += len;
+		*at++ = '"';
+		*at++ = ':';
+	}
+	memcpy(at, first.data, first.len);
 }
 
 void json_open(struct text *out, const char *name)
 {
-	begin(out, name);
-	text_add(out, (struct span){"{", 1});
+	begin(out, name, span_of("{"));
 }
 
 void json_close(struct text *out)
@@ -28,8 +44,7 @@ void json_close(struct text *out)
 
 void json_open_list(struct text *out, const char *name)
 {
-	begin(out, name);
-	text_add(out, (struct span){"[", 1});
+	begin(out, name, span_of("["));
 }
 
 void json_close_list(struct text *out)
@@ -39,16 +54,14 @@ void json_close_list(struct text *out)
 
 void json_string(struct text *out, const char *name, const char *string)
 {
-	begin(out, name);
-	text_add(out, (struct span){"\"", 1});
+	begin(out, name, span_of("\""));
 	text_add_string(out, string);
 	text_add(out, (struct span){"\"", 1});
 }
 
 void json_bytes(struct text *out, const char *name, struct span bytes)
 {
-	begin(out, name);
-	text_add(out, (struct span){"\"", 1});
+	begin(out, name, span_of("\""));
 	text_add_json(out, bytes);
 	text_add(out, (struct span){"\"", 1});
 }
@@ -86,8 +99,7 @@ void json_bytes_max(struct text *out, const char *name, struct span bytes, size_
 	if (bytes.len >
 	    max + 4) /* a byte takes one or more; one character more, so that it is not its end that is cut here */
 		bytes.len = max + 4;
-	begin(out, name);
-	text_add(out, (struct span){"\"", 1});
+	begin(out, name, span_of("\""));
 	start = out->len;
 	text_add_json(out, bytes);
 	cut(out, start, max);
@@ -103,12 +115,10 @@ void json_number(struct text *out, const char *name, uint64_t number)
 		digits[--at] = (char)('0' + number % 10);
 		number /= 10;
 	} while (number);
-	begin(out, name);
-	text_add(out, (struct span){digits + at, sizeof(digits) - at});
+	begin(out, name, (struct span){digits + at, sizeof(digits) - at});
 }
 
 void json_bool(struct text *out, const char *name, bool value)
 {
-	begin(out, name);
-	text_add_string(out, value ? "true" : "false");
+	begin(out, name, value ? span_of("true") : span_of("false"));
 }

@@ -42,6 +42,7 @@ struct process {
 	uint64_t parent_start_ns;
 	uint64_t exit_ns;     /* if ended */
 	uint64_t snapshot_ns; /* when /proc was read, if `snapshot` */
+	uint64_t asked_ns;    /* when /proc was to be read, for nothing was known; 0: never */
 	uint32_t pid;
 	uint32_t parent_pid;
 	bool rough; /* start_ns is rounded down to a tick */
@@ -365,6 +366,18 @@ struct image *process_image_at(struct process_table *table, uint32_t pid, uint64
 	const struct run *run = process ? run_at(process, at_ns) : NULL;
 
 	return run ? image_ref(run->image) : NULL;
+}
+
+bool process_ask(struct process_table *table, uint32_t pid, uint64_t start_ns, uint64_t at_ns)
+{
+	struct process *process = process_find(table, pid, start_ns);
+
+	if (process && process->asked_ns && at_ns - process->asked_ns < PROCESS_ASK_NS)
+		return false;
+	process = process_get(table, pid, start_ns, false, at_ns);
+	if (process)
+		process->asked_ns = at_ns;
+	return true;
 }
 
 bool process_parent(const struct process_table *table, uint32_t pid, uint64_t start_ns, uint32_t *parent_pid,

@@ -11,6 +11,7 @@
 #define PROCESS_LINGER_NS                                                                                    \
 	30000000000ULL /* an exited process is kept this long: its bytes may still be on their way */
 #define PROCESS_BYTES_MAX  (24UL << 20) /* bytes of memory for all of them with their images, likewise */
+#define PROCESS_ASK_NS	   60000000000ULL
 #define PROCESS_IMAGES_MAX 4U /* images kept of one process: execs between a send and its processing */
 
 struct process_table;
@@ -31,6 +32,12 @@ int process_table_record(struct process_table *table, const struct record *recor
  * process from /proc is only exact to a clock tick: it matches within one.
  */
 struct image *process_image_at(struct process_table *table, uint32_t pid, uint64_t start_ns, uint64_t at_ns);
+
+/*
+ * Whether /proc is to be read for a process whose image is not known: for one that cannot be read (it has ended, or is kept
+ * from us), not again before PROCESS_ASK_NS have passed. True notes that it was.
+ */
+bool process_ask(struct process_table *table, uint32_t pid, uint64_t start_ns, uint64_t at_ns);
 
 /* The parent by the records seen; false if not known. */
 bool process_parent(const struct process_table *table, uint32_t pid, uint64_t start_ns, uint32_t *parent_pid,

@@ -12,7 +12,7 @@ static struct image *image_of(struct process_table *processes, const struct pipe
 {
 	struct image *image = process_image_at(processes, pid, start_ns, at_ns);
 
-	if (image || !hooks->want_process)
+	if (image || !hooks->want_process || !process_ask(processes, pid, start_ns, at_ns))
 		return image;
 	hooks->want_process(hooks->context, pid, start_ns);
 	return process_image_at(processes, pid, start_ns, at_ns);

@@ -38,14 +38,24 @@ static bool text_reserve(struct text *text, size_t more)
 	return true;
 }
 
+char *text_extend(struct text *text, size_t more)
+{
+	char *added;
+
+	if (!text_reserve(text, more))
+		return NULL;
+	added = text->data + text->len;
+	text->len += more;
+	text->data[text->len] = '\0';
+	return added;
+}
+
 void text_add(struct text *text, struct span bytes)
 {
-	if (!text_reserve(text, bytes.len))
-		return;
-	if (bytes.len)
-		memcpy(text->data + text->len, bytes.data, bytes.len);
-	text->len += bytes.len;
-	text->data[text->len] = '\0';
+	char *added = text_extend(text, bytes.len);
+
+	if (added && bytes.len)
+		memcpy(added, bytes.data, bytes.len);
 }
 
 void text_add_string(struct text *text, const char *string)
@@ -466,20 +476,35 @@ void text_add_column(struct text *text, struct span visible, size_t width, bool 
 
 /* ---- Numbers -------------------------------------------------------------------------------- */
 
+/* The last `width` digits of a number. */
+static void put_digits(char *out, unsigned int number, int width)
+{
+	while (width--) {
+		out[width] = (char)('0' + number % 10);
+		number /= 10;
+	}
+}
+
+/* Without printf and strftime: an event has four of them or more. */
 void text_time(char *out, int64_t realtime_ns)
 {
 	int64_t ns = realtime_ns % 1000000000;
 	time_t seconds = (time_t)(realtime_ns / 1000000000);
-	char date[24];
 	struct tm tm;
 
 	if (ns < 0) { /* before 1970: division rounds towards zero */
 		ns += 1000000000;
 		seconds--;
 	}
-	gmtime_r(&seconds, &tm);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out, TIME_LEN, "%s.%06uZ", date, (unsigned int)(ns / 1000) % 1000000U);
+	gmtime_r(&seconds, &tm); /* 64 bits of nanoseconds are the years 1677 to 2262 */
+	memcpy(out, "YYYY-MM-DDThh:mm:ss.ffffffZ", sizeof("YYYY-MM-DDThh:mm:ss.ffffffZ"));
+	put_digits(out, (unsigned int)tm.tm_year + 1900, 4);
+	put_digits(out + 5, (unsigned int)tm.tm_mon + 1, 2);
+	put_digits(out + 8, (unsigned int)tm.tm_mday, 2);
+	put_digits(out + 11, (unsigned int)tm.tm_hour, 2);
+	put_digits(out + 14, (unsigned int)tm.tm_min, 2);
+	put_digits(out + 17, (unsigned int)tm.tm_sec, 2);
+	put_digits(out + 20, (unsigned int)(ns / 1000), 6);
 }
 
 bool address_is_ipv4(const uint8_t *addr)

@@ -21,6 +21,10 @@ struct text {
 };
 
 void text_add(struct text *text, struct span bytes);
+
+/* Makes it longer: where the new bytes are to be written, all of them; NULL: there was no memory. */
+char *text_extend(struct text *text, size_t more);
+
 void text_add_string(struct text *text, const char *string);
 __attribute__((format(printf, 2, 3))) void text_add_format(struct text *text, const char *format, ...);
 void text_clear(struct text *text); /* empty again; the memory stays */

@@ -587,9 +587,28 @@ static void test_any_order(void **state)
 		case 4: tell_fork(table, pid, start, (random / 3) % 50, time); break;
 		case 5: tell_exit(table, pid, start, time); break;
 		case 6: process_table_expire(table, time); break;
+		case 7: process_ask(table, pid, start, time); break;
 		default: image_unref(process_image_at(table, pid, start, time - random % (1000 * MS))); break;
 		}
 	}
+	process_table_free(table);
+}
+
+/* /proc is not asked for each send of a process that cannot be read there; what tells of it later counts. */
+static void test_asked_once_a_minute(void **state)
+{
+	struct process_table *table = process_table_new();
+
+	(void)state;
+	assert_true(process_ask(table, 7, 101, 1000));
+	assert_false(process_ask(table, 7, 101, 1000));
+	assert_false(process_ask(table, 7, 101, 999 + PROCESS_ASK_NS));
+	assert_true(process_ask(table, 7, 102, 1001));
+	assert_true(process_ask(table, 7, 101, 1000 + PROCESS_ASK_NS));
+	assert_false(process_ask(table, 7, 101, 1000 + PROCESS_ASK_NS));
+	check(table, 7, 102, 2000, NULL);
+	EXEC(table, .pid = 7, .start_ns = 102, .exec_ns = 1500, .exe = A);
+	check(table, 7, 102, 2000, "/bin/a");
 	process_table_free(table);
 }
 
@@ -619,6 +638,7 @@ int main(void)
 		cmocka_unit_test(test_ended_leave_first),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_any_order),
+		cmocka_unit_test(test_asked_once_a_minute),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
