@@ -116,6 +116,27 @@ size_t event_techniques(const struct event *event, const char *techniques[EVENT_
 	return event->has_flow && event->verdict == VERDICT_ALERT ? EVENT_TECHNIQUES_MAX : 0;
 }
 
+void event_entity_id(char entity[EVENT_ENTITY_LEN], uint32_t pid, uint64_t start_ns)
+{
+	text_hex(entity, pid, 8);
+	entity[8] = '-';
+	text_hex(entity + 9, start_ns, 16);
+}
+
+/* The algorithm is looked up once: that takes as long as twenty bytes of it. Formats are written by one thread. */
+static bool digest_sha1(const unsigned char *bytes, size_t len, unsigned char *sha1, unsigned int *sha1_len)
+{
+	static EVP_MD *algorithm;
+	static EVP_MD_CTX *context;
+
+	if (!algorithm)
+		algorithm = EVP_MD_fetch(NULL, "SHA1", NULL);
+	if (!context)
+		context = EVP_MD_CTX_new();
+	return algorithm && context && EVP_DigestInit_ex(context, algorithm, NULL) == 1 &&
+	       EVP_DigestUpdate(context, bytes, len) == 1 && EVP_DigestFinal_ex(context, sha1, sha1_len) == 1;
+}
+
 /*
  * For a TCP flow: the ends in order of address and port, so that both directions give the same
  * (https://github.com/corelight/community-id-spec).
@@ -141,7 +162,7 @@ bool event_community_id(const struct event *event, char community[EVENT_COMMUNIT
 		input[at++] = (unsigned char)(ends[i]->port >> 8);
 		input[at++] = (unsigned char)ends[i]->port;
 	}
-	if (EVP_Digest(input, at, sha1, &sha1_len, EVP_sha1(), NULL) != 1)
+	if (!digest_sha1(input, at, sha1, &sha1_len))
 		return false;
 	EVP_EncodeBlock(base64, sha1, (int)sha1_len);
 	snprintf(community, EVENT_COMMUNITY_LEN, "1:%s", (const char *)base64);

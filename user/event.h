@@ -174,6 +174,10 @@ const char *event_rule(const struct event *event);
 #define EVENT_TECHNIQUES_MAX 2U
 size_t event_techniques(const struct event *event, const char *techniques[EVENT_TECHNIQUES_MAX]);
 
+/* A process's id over all events: its pid and its start. */
+#define EVENT_ENTITY_LEN 26U
+void event_entity_id(char entity[EVENT_ENTITY_LEN], uint32_t pid, uint64_t start_ns);
+
 /* Community ID version 1 of its flow, with seed 0. False if there is no memory. */
 #define EVENT_COMMUNITY_LEN 48U
 bool event_community_id(const struct event *event, char community[EVENT_COMMUNITY_LEN]);

@@ -42,10 +42,7 @@ static void time_at(struct text *out, const char *name, int64_t realtime_ns)
 /* ECS keeps ids as strings: "id":"1000". */
 static void id(struct text *out, uint32_t number)
 {
-	char string[16];
-
-	snprintf(string, sizeof(string), "%u", number);
-	json_string(out, "id", string);
+	json_number_string(out, "id", number);
 }
 
 /* An object that holds an id and nothing else. */
@@ -374,11 +371,11 @@ static void write_image(struct text *out, const struct image *image, size_t max)
 
 static void write_process_id(struct text *out, uint32_t pid, uint64_t start_ns, int64_t boot_to_real_ns)
 {
-	char entity[32];
+	char entity[EVENT_ENTITY_LEN];
 
 	json_number(out, "pid", pid);
 	time_at(out, "start", (int64_t)(start_ns + (uint64_t)boot_to_real_ns));
-	snprintf(entity, sizeof(entity), "%08x-%016llx", pid, (unsigned long long)start_ns);
+	event_entity_id(entity, pid, start_ns);
 	json_string(out, "entity_id", entity);
 }
 
@@ -601,13 +598,9 @@ static void write_senders(struct text *out, const struct event *event)
 
 static void write_origin(struct text *out, const struct origin *origin)
 {
-	char uid[16];
-
 	json_open(out, "origin");
-	if (origin->has_uid) {
-		snprintf(uid, sizeof(uid), "%u", origin->uid);
-		json_string(out, "uid", uid);
-	}
+	if (origin->has_uid)
+		json_number_string(out, "uid", origin->uid);
 	if (origin->user[0])
 		json_bytes(out, "user", span_of(origin->user));
 	json_string(out, "mta", origin->mta);

@@ -395,12 +395,12 @@ static void write_image(struct text *out, const struct image *image)
 
 static void write_process_id(struct text *out, const struct event *event, const struct task_id *task)
 {
-	char entity[32];
+	char entity[EVENT_ENTITY_LEN];
 
 	number(out, "ProcessId", task->pid);
 	number(out, "ThreadId", task->tid);
 	time_at(out, "ProcessStartTime", (int64_t)(task->start_ns + (uint64_t)event->boot_to_real_ns));
-	snprintf(entity, sizeof(entity), "%08x-%016llx", task->pid, (unsigned long long)task->start_ns);
+	event_entity_id(entity, task->pid, task->start_ns);
 	word(out, "ProcessEntityId", entity);
 }
 

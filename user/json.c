@@ -106,16 +106,31 @@ void json_bytes_max(struct text *out, const char *name, struct span bytes, size_
 	text_add(out, (struct span){"\"", 1});
 }
 
-void json_number(struct text *out, const char *name, uint64_t number)
+/* Digits, with `quote` ('\0': none) at either end. */
+static void add_number(struct text *out, const char *name, uint64_t number, char quote)
 {
-	char digits[20];
-	size_t at = sizeof(digits);
+	char digits[22];
+	size_t at = sizeof(digits), end = at;
 
+	if (quote)
+		digits[--at] = quote;
 	do {
 		digits[--at] = (char)('0' + number % 10);
 		number /= 10;
 	} while (number);
-	begin(out, name, (struct span){digits + at, sizeof(digits) - at});
+	if (quote)
+		digits[--at] = quote;
+	begin(out, name, (struct span){digits + at, end - at});
+}
+
+void json_number(struct text *out, const char *name, uint64_t number)
+{
+	add_number(out, name, number, '\0');
+}
+
+void json_number_string(struct text *out, const char *name, uint64_t number)
+{
+	add_number(out, name, number, '"');
 }
 
 void json_bool(struct text *out, const char *name, bool value)

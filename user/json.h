@@ -29,6 +29,7 @@ void json_bytes(struct text *out, const char *name, struct span bytes);
 void json_bytes_max(struct text *out, const char *name, struct span bytes, size_t max);
 
 void json_number(struct text *out, const char *name, uint64_t number);
+void json_number_string(struct text *out, const char *name, uint64_t number); /* in quotes */
 void json_bool(struct text *out, const char *name, bool value);
 
 #endif

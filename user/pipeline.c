@@ -126,7 +126,8 @@ static void event_identify(const struct pipeline *pipeline, char *id, uint64_t c
 {
 	uint64_t a = mix(mix(mix(mix(0, pipeline->boot), cookie), what), number), b = mix(a, cookie);
 
-	snprintf(id, EVENT_ID_LEN + 1, "%016llx%016llx", (unsigned long long)a, (unsigned long long)b);
+	text_hex(id, a, EVENT_ID_LEN / 2);
+	text_hex(id + EVENT_ID_LEN / 2, b, EVENT_ID_LEN / 2);
 }
 
 /* A number for a flow that no other flow since boot has: an address is given to one socket after another. */

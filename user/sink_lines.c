@@ -5,6 +5,8 @@
 
 #include "format.h"
 
+#define BUFFER (64U << 10)
+
 struct lines_sink {
 	struct sink sink;
 	FILE *out;
@@ -50,6 +52,7 @@ static void lines_free(struct sink *base)
 	free(sink);
 }
 
+/* `out`: nothing was written to it yet. */
 struct sink *sink_lines_new(FILE *out, format_fn format)
 {
 	struct lines_sink *sink = calloc(1, sizeof(*sink));
@@ -60,6 +63,7 @@ struct sink *sink_lines_new(FILE *out, format_fn format)
 				   .flush = lines_flush,
 				   .finish = lines_finish,
 				   .free = lines_free};
+	setvbuf(out, NULL, _IOFBF, BUFFER); /* or as it was: fewer bytes a call */
 	sink->out = out;
 	sink->format = format;
 	return &sink->sink;

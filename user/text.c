@@ -476,6 +476,15 @@ void text_add_column(struct text *text, struct span visible, size_t width, bool 
 
 /* ---- Numbers -------------------------------------------------------------------------------- */
 
+void text_hex(char *out, uint64_t number, size_t digits)
+{
+	out[digits] = '\0';
+	while (digits--) {
+		out[digits] = hex_digits[number & 0xf];
+		number >>= 4;
+	}
+}
+
 /* The last `width` digits of a number. */
 static void put_digits(char *out, unsigned int number, int width)
 {

@@ -78,6 +78,9 @@ size_t text_width(struct span visible);
  */
 void text_add_column(struct text *text, struct span visible, size_t width, bool right);
 
+/* The last `digits` hexadecimal digits of a number, and a NUL behind them. */
+void text_hex(char *out, uint64_t number, size_t digits);
+
 #define TIME_LEN    40U
 #define ADDRESS_LEN 46U
 
