@@ -16,6 +16,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -362,6 +365,14 @@ static int block_signals(bool reload)
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+/* Loading the programs took some 12 MB, for the kernel's types: what is free of it goes back to the host. */
+static void give_back_memory(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 static int live_open(struct live *live)
 {
 	struct pipeline_hooks hooks = {
@@ -387,6 +398,7 @@ static int live_open(struct live *live)
 		report("cannot watch", "%s", why);
 		return error;
 	}
+	give_back_memory();
 	live->enricher = enricher_new();
 	live->pipeline = pipeline_new(live->sink, &live->options->filter, &hooks);
 	if (live->enricher && live->pipeline) {
