@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "report.h"
 
 #ifdef HAVE_LIBMICROHTTPD
@@ -32,7 +33,7 @@ struct MHD_Daemon;
 #endif
 
 #define FILE_S		15 /* the text file is written this often */
-#define NS_PER_S	1000000000LL
+#define NS_PER_S	1000000000ULL
 #define FIRST_S		1 /* as long as there is no page */
 #define CONNECTIONS_MAX 64U
 #define SLOTS		128 /* connections of two listeners, while one takes over */
@@ -63,7 +64,7 @@ struct writer {
 struct connection {
 	bool used, ended;
 	int fd; /* libmicrohttpd's: as long as the connection is in use */
-	int64_t since_ns;
+	uint64_t since_ns;
 };
 
 struct metrics {
@@ -71,20 +72,12 @@ struct metrics {
 	struct metrics_config place; /* to listen at; textfile is not used */
 	struct MHD_Daemon *listener; /* NULL: none */
 	struct writer *writer;	     /* NULL: none */
-	int64_t retry_ns;
+	uint64_t retry_ns;
 	bool told; /* that there is no listener */
 
 	pthread_mutex_t connections_lock;
 	struct connection connections[SLOTS];
 };
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_S + now.tv_nsec;
-}
 
 static void init_condition(pthread_cond_t *condition)
 {
@@ -247,7 +240,8 @@ static void begin_connection(struct metrics *metrics, int fd, void **slot)
 	}
 	*slot = connection;
 	if (connection)
-		*connection = (struct connection){.used = true, .fd = fd, .since_ns = now_ns()};
+		*connection =
+			(struct connection){.used = true, .fd = fd, .since_ns = clock_ns(CLOCK_MONOTONIC)};
 	else
 		shutdown(fd, SHUT_RDWR);
 	make_room(metrics);
@@ -271,13 +265,14 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 
 static void end_old_connections(struct metrics *metrics)
 {
-	int64_t before_ns = now_ns() - CONNECTION_S * NS_PER_S;
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 
 	pthread_mutex_lock(&metrics->connections_lock);
 	for (size_t i = 0; i < SLOTS; i++) {
 		struct connection *connection = &metrics->connections[i];
 
-		if (connection->used && !connection->ended && connection->since_ns < before_ns)
+		if (connection->used && !connection->ended &&
+		    now_ns - connection->since_ns > CONNECTION_S * NS_PER_S)
 			end_connection(connection);
 	}
 	pthread_mutex_unlock(&metrics->connections_lock);
@@ -623,12 +618,12 @@ bool metrics_retry(struct metrics *metrics, const struct metrics_config *config)
 		take_place(metrics, config, NULL);
 	if (same_file(metrics, config) && (metrics->listener || !config->port))
 		return true;
-	if (now_ns() < metrics->retry_ns)
+	if (clock_ns(CLOCK_MONOTONIC) < metrics->retry_ns)
 		return false;
 	file_error = retry_file(metrics, config);
 	listen_error = retry_listener(metrics, config);
 	metrics->told = file_error || listen_error;
-	metrics->retry_ns = metrics->told ? now_ns() + RETRY_S * NS_PER_S : 0;
+	metrics->retry_ns = metrics->told ? clock_ns(CLOCK_MONOTONIC) + RETRY_S * NS_PER_S : 0;
 	return !metrics->told;
 }
 

@@ -511,9 +511,10 @@ void output_change(struct output *output, const struct output_config *config)
 	queue_bound(output->queue, config->queue_bytes);
 }
 
-bool output_add(struct output *output, struct span head, struct span body, bool urgent, bool counted)
+bool output_add(struct output *output, struct span head, struct span body, struct queue_class class,
+		bool counted)
 {
-	if (!queue_add(output->queue, head, body, urgent)) {
+	if (!queue_add(output->queue, head, body, class)) {
 		output->lost += counted;
 		return false;
 	}

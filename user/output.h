@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "output_config.h"
+#include "queue.h"
 #include "span.h"
 
 #define OUTPUT_STALL_S 10U
@@ -28,7 +29,8 @@ void output_change(struct output *output, const struct output_config *config);
  * Adds a record, head and body behind each other. False: it found no room, and was counted as lost if `counted` is set.
  * Never waits.
  */
-bool output_add(struct output *output, struct span head, struct span body, bool urgent, bool counted);
+bool output_add(struct output *output, struct span head, struct span body, struct queue_class class,
+		bool counted);
 
 /* A record that could not be made: counted as lost. */
 void output_lose(struct output *output);

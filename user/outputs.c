@@ -20,6 +20,7 @@
 #define LEAVING_NS  30000000000ULL /* an output that is no longer wanted may write that long */
 #define LOOK_NS	    10000000L	   /* at the end, whether those that leave have gone */
 #define TELL_LOSS_S 60		   /* a slow output's losses are told this often */
+#define NAMELESS    (1ULL << 32)   /* no user's number */
 
 struct slot {
 	struct output *output;
@@ -65,12 +66,28 @@ static bool is_wanted(const struct output_config *config, const struct event *ev
 	return !config->alerts_only || !event->has_flow || event->verdict == VERDICT_ALERT;
 }
 
+/*
+ * Whose an event is: the user's, of mail that an MTA sends on his who handed it in. Ids without a name are one sender: whoever was given subordinate ids, for containers of his own,
+ * has thousands of them.
+ */
+static uint64_t sender_number(const struct event *event)
+{
+	const struct sender *sender = event->sender_count ? event->senders[0] : NULL;
+
+	if (!event->has_flow)
+		return QUEUE_OWN;
+	if (event->origin && event->origin->has_uid)
+		return event->origin->uid;
+	return sender && sender->user ? sender->task.euid : NAMELESS;
+}
+
 /* What goes to one output: as it is, a line, or a syslog message. */
 static void add(struct outputs *outputs, struct output *output, const struct event *event)
 {
 	const struct output_config *config = output_config_of(output);
 	struct span record = record_of(outputs, config->format, event);
-	bool urgent = !event->has_flow || event->verdict == VERDICT_ALERT;
+	struct queue_class class = {.urgent = !event->has_flow || event->verdict == VERDICT_ALERT,
+				    .sender = sender_number(event)};
 	bool counted =
 		event->action != EVENT_LOSS; /* a loss that is told to a full queue would make the next one */
 	struct text *line = &outputs->line;
@@ -80,15 +97,15 @@ static void add(struct outputs *outputs, struct output *output, const struct eve
 		return;
 	}
 	if (config->type == OUTPUT_FILE || config->type == OUTPUT_STDOUT) {
-		output_add(output, record, (struct span){"\n", 1}, urgent, counted);
+		output_add(output, record, (struct span){"\n", 1}, class, counted);
 		return;
 	}
 	text_clear(line);
 	if (config->type == OUTPUT_JOURNALD) {
 		text_add_format(line, "SYSLOG_FACILITY=%d\n", config->facility);
-		output_add(output, (struct span){line->data, line->len}, record, urgent, counted);
+		output_add(output, (struct span){line->data, line->len}, record, class, counted);
 	} else if (syslog_add(line, config, event, record)) {
-		output_add(output, (struct span){line->data, line->len}, (struct span){"", 0}, urgent,
+		output_add(output, (struct span){line->data, line->len}, (struct span){"", 0}, class,
 			   counted);
 	} else {
 		output_lose(output);

@@ -7,11 +7,15 @@
 #include <string.h>
 #include <time.h>
 
+#define SHARES 1024U /* a power of two: senders whose numbers meet in one share it */
+#define OWN    SHARES
+
 struct queue {
 	_Atomic uint64_t limit; /* bytes */
 	_Atomic uint64_t bytes;
 	_Atomic uint64_t records;
-	pthread_mutex_t lock; /* of what follows */
+	_Atomic uint64_t shares[SHARES + 1]; /* bytes, by sender */
+	pthread_mutex_t lock;		     /* of what follows */
 	pthread_cond_t more;
 	struct entry *first;
 	struct entry **end;
@@ -60,25 +64,37 @@ void queue_free(struct queue *queue)
 	free(queue);
 }
 
-bool queue_add(struct queue *queue, struct span head, struct span body, bool urgent)
+/* The queue's address goes in: nobody can choose a number that meets another's. */
+static unsigned int share_of(const struct queue *queue, uint64_t sender)
+{
+	uint64_t mixed = (sender ^ (uintptr_t)queue) * 0x9e3779b97f4a7c15ULL;
+
+	return sender == QUEUE_OWN ? OWN : (unsigned int)(mixed >> 32) & (SHARES - 1);
+}
+
+bool queue_add(struct queue *queue, struct span head, struct span body, struct queue_class class)
 {
 	size_t size = sizeof(struct entry) + head.len + body.len;
-	uint64_t limit = urgent ? queue->limit : queue->limit / 4 * 3;
+	unsigned int share = share_of(queue, class.sender), eighths = class.urgent ? 8 : 6;
 	struct entry *entry;
 
-	if (queue->bytes + size > limit)
+	if (share != OWN && queue->shares[share] + size > queue->limit / 4)
+		eighths--;
+	if (queue->bytes + size > queue->limit / 8 * eighths)
 		return false;
 	entry = malloc(size);
 	if (!entry)
 		return false;
 	entry->next = NULL;
 	entry->sent_ns = 0;
+	entry->share = share;
 	entry->len = head.len + body.len;
 	if (head.len)
 		memcpy(entry->data, head.data, head.len);
 	if (body.len)
 		memcpy(entry->data + head.len, body.data, body.len);
 	queue->bytes += size;
+	queue->shares[share] += size;
 	queue->records++;
 	pthread_mutex_lock(&queue->lock);
 	*queue->end = entry;
@@ -119,6 +135,7 @@ struct entry *queue_take(struct queue *queue, uint64_t timeout_ns)
 void queue_release(struct queue *queue, struct entry *entry)
 {
 	queue->bytes -= sizeof(*entry) + entry->len;
+	queue->shares[entry->share] -= sizeof(*entry) + entry->len;
 	queue->records--;
 	free(entry);
 }

@@ -81,8 +81,8 @@ class Traffic:
         self.arrived = Arrived(reference, self.sink.port)
         self.reference = reference
 
-    def round(self, mails, sender="out@example.org", wait=True):
-        subprocess.run([SOURCE, "-s", "5", "-m", str(mails), "-l", "1024", "-N", "-f", sender, "-t", "out@example.net",
+    def round(self, mails, sender="out@example.org", wait=True, prefix=()):
+        subprocess.run([*prefix, SOURCE, "-s", "5", "-m", str(mails), "-l", "1024", "-N", "-f", sender, "-t", "out@example.net",
                         f"inet:127.0.0.1:{self.sink.port}"], check=True, timeout=60, stdin=subprocess.DEVNULL)
         self.mails += mails
         if wait:
@@ -488,6 +488,24 @@ class Room(Bench):
             self.assertEqual(int(told[1]) > 0, count > 0, over[0])
             if told:  # some may have been lost before the disk was found to be full
                 self.assertLessEqual(int(told[1]), count)
+
+    def test_full_disk_and_a_flood_of_alerts(self):
+        """Who makes more alerts than a queue holds does not keep out another user's."""
+        disk = self.disk()
+        path = os.path.join(disk, "events.json")
+        self.start(json_file(path, "flooded", queue="1MiB"))
+        self.traffic.round(1000)
+        wait_for(lambda: self.metrics.outputs("lost_events_total")["flooded"], 10 * SLOW, "a queue that is full", 0.2)
+        self.traffic.round(20, "nobody@example.org", prefix=("setpriv", "--reuid=nobody", "--clear-groups"))
+        self.traffic.round(100)
+        self.grow(disk)
+        self.at_rest()
+        self.daemon.stop()
+        alerts = [event for event in self.missing(path) if get(event, "smtpsnoop.verdict") == "alert"]
+        users = collections.Counter(get(event, "user.name") for event in alerts)
+        note(f"flood of alerts, queue 1MiB: lost by user: {dict(users)}")
+        self.assertGreater(users["root"], 100, "the queue was never full: this proves nothing")
+        self.assertEqual(users["nobody"], 0)
 
     def cut_and(self, rename):
         """SIGHUP while a record is half written to a full disk: whole lines all the same."""

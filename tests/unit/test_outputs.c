@@ -25,6 +25,8 @@
 
 #define RECORDS	 3000
 #define WAIT_S	 20
+#define NORMAL	 ((struct queue_class){.sender = QUEUE_OWN})
+#define URGENT	 ((struct queue_class){.sender = QUEUE_OWN, .urgent = true})
 #define RECORD	 "record %06d %s\n"
 #define STUFFING "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
@@ -58,7 +60,8 @@ static void add(struct output *output, int number)
 	char record[128];
 	int len = snprintf(record, sizeof(record), RECORD, number, STUFFING);
 
-	output_add(output, (struct span){record, 7}, (struct span){record + 7, (size_t)len - 7}, false, true);
+	output_add(output, (struct span){record, 7}, (struct span){record + 7, (size_t)len - 7}, NORMAL,
+		   true);
 	output_wake(output);
 }
 
@@ -122,6 +125,41 @@ static void assert_all(const struct tally *tally, int from, int to, bool once)
 
 /* ---- Queue ------------------------------------------------------------------------------------------ */
 
+static int fill(struct queue *queue, struct queue_class class)
+{
+	static char bytes[100];
+	int added = 0;
+
+	while (queue_add(queue, (struct span){bytes, sizeof(bytes)}, (struct span){"", 0}, class))
+		added++;
+	return added;
+}
+
+/* Of 80 records that have room: what a sender with more than 20 leaves to others, and what is left for what is urgent. */
+static void test_shares(void **state)
+{
+	struct queue *queue = queue_new(80 * (sizeof(struct entry) + 100));
+	struct queue_class class = {.sender = 1000};
+
+	(void)state;
+	assert_int_equal(fill(queue, class), 50);
+	class.urgent = true;
+	assert_int_equal(fill(queue, class), 20);
+	class = (struct queue_class){.sender = 1001};
+	assert_int_equal(fill(queue, class), 0); /* the quarter for what is urgent is begun */
+	class.urgent = true;
+	assert_int_equal(fill(queue, class), 10);
+	assert_int_equal(fill(queue, (struct queue_class){.urgent = true, .sender = QUEUE_OWN}), 0);
+	for (struct entry *entry = queue_take(queue, 0), *next; entry; entry = next) {
+		next = entry->next;
+		queue_release(queue, entry);
+	}
+	class.sender = 1000; /* what was released is his again */
+	assert_int_equal(fill(queue, class), 70);
+	assert_int_equal(fill(queue, (struct queue_class){.urgent = true, .sender = QUEUE_OWN}), 10);
+	queue_free(queue);
+}
+
 static void test_queue(void **state)
 {
 	struct queue *queue = queue_new(10 * (sizeof(struct entry) + 100) * 4 / 3);
@@ -131,15 +169,15 @@ static void test_queue(void **state)
 	struct entry *entry;
 
 	(void)state;
-	while (queue_add(queue, none, body, false))
+	while (queue_add(queue, none, body, NORMAL))
 		added++;
-	while (queue_add(queue, body, none, true))
+	while (queue_add(queue, body, none, URGENT))
 		urgent++;
 	assert_in_range(added, 9, 10);
 	assert_in_range(urgent, 3, 4);
 	assert_int_equal(queue_records(queue), added + urgent);
 	entry = queue_take(queue, 0);
-	assert_false(queue_add(queue, none, body, true)); /* what was taken still counts */
+	assert_false(queue_add(queue, none, body, URGENT)); /* what was taken still counts */
 	for (int i = 0; entry; i++) {
 		struct entry *next = entry->next;
 
@@ -343,7 +381,7 @@ static void test_too_large(void **state)
 	snprintf(path, sizeof(path), "%s", path_of("large"));
 	fd = listen_local(path);
 	output = started(&config);
-	output_add(output, (struct span){large, sizeof(large)}, (struct span){"", 0}, true, true);
+	output_add(output, (struct span){large, sizeof(large)}, (struct span){"", 0}, URGENT, true);
 	add(output, 0);
 	assert_int_equal(read_local(fd, &tally, 1), 1);
 	assert_all(&tally, 0, 1, true);
@@ -517,11 +555,17 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_queue),	      cmocka_unit_test(test_rotation),
-		cmocka_unit_test(test_removed),	      cmocka_unit_test(test_torn),
-		cmocka_unit_test(test_refused_files), cmocka_unit_test(test_receiver_restarts),
-		cmocka_unit_test(test_too_large),     cmocka_unit_test(test_away),
-		cmocka_unit_test(test_tcp_restarts),  cmocka_unit_test(test_reconfigured),
+		cmocka_unit_test(test_queue),
+		cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_rotation),
+		cmocka_unit_test(test_removed),
+		cmocka_unit_test(test_torn),
+		cmocka_unit_test(test_refused_files),
+		cmocka_unit_test(test_receiver_restarts),
+		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_away),
+		cmocka_unit_test(test_tcp_restarts),
+		cmocka_unit_test(test_reconfigured),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
