@@ -41,13 +41,13 @@ static bool read_body_bytes(struct reader *reader, const yaml_node_t *node, void
 
 static bool read_hook(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const char *const words[] = {"auto", "fentry", "kprobe", "tracepoint", NULL};
-	int index = 0;
+	static const struct word words[] = {{"auto", HOOK_AUTO},
+					    {"fentry", HOOK_FENTRY},
+					    {"kprobe", HOOK_KPROBE},
+					    {"tracepoint", HOOK_TRACEPOINT},
+					    {NULL, 0}};
 
-	if (!reader_word(reader, node, words, "auto, fentry, kprobe, tracepoint", &index))
-		return false;
-	*(enum hook *)target = (enum hook)(HOOK_AUTO + index);
-	return true;
+	return reader_word(reader, node, words, target);
 }
 
 static bool read_capture(struct reader *reader, const yaml_node_t *node, void *target)
@@ -68,13 +68,12 @@ struct reading_privacy {
 
 static bool read_addresses(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const char *const words[] = {"full", "domain", "hash", NULL};
-	int index = 0;
+	static const struct word words[] = {{"full", PRIVACY_FULL},
+					    {"domain", PRIVACY_DOMAIN},
+					    {"hash", PRIVACY_HASH},
+					    {NULL, 0}};
 
-	if (!reader_word(reader, node, words, "full, domain, hash", &index))
-		return false;
-	*(enum privacy_addresses *)target = (enum privacy_addresses)index;
-	return true;
+	return reader_word(reader, node, words, target);
 }
 
 static bool read_subject(struct reader *reader, const yaml_node_t *node, void *target)

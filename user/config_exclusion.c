@@ -142,34 +142,33 @@ static bool read_matches(struct reader *reader, const yaml_node_t *node, void *t
 
 static bool read_scheduled_by(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const char *const words[] = {"systemd-timer", "cron", "at", "any", NULL};
-	int index = 0;
+	static const struct word words[] = {{"systemd-timer", SCHEDULED_SYSTEMD_TIMER},
+					    {"cron", SCHEDULED_CRON},
+					    {"at", SCHEDULED_AT},
+					    {"any", SCHEDULED_ANY},
+					    {NULL, 0}};
 
-	if (!reader_word(reader, node, words, "systemd-timer, cron, at, any", &index))
-		return false;
-	*(enum scheduled_by *)target = (enum scheduled_by)(SCHEDULED_SYSTEMD_TIMER + index);
-	return true;
+	return reader_word(reader, node, words, target);
 }
 
 static bool read_demand(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const char *const words[] = {"any", "required", "none", NULL};
-	int index = 0;
+	static const struct word words[] = {{"any", DEMAND_ANY},
+					    {"required", DEMAND_REQUIRED},
+					    {"none", DEMAND_NONE},
+					    {NULL, 0}};
 
-	if (!reader_word(reader, node, words, "any, required, none", &index))
-		return false;
-	*(enum demand *)target = (enum demand)index;
-	return true;
+	return reader_word(reader, node, words, target);
 }
 
 static bool read_encrypted(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const char *const words[] = {"deny", "allow", NULL};
-	int index = 0;
+	static const struct word words[] = {{"deny", false}, {"allow", true}, {NULL, 0}};
+	int value = 0;
 
-	if (!reader_word(reader, node, words, "deny, allow", &index))
+	if (!reader_word(reader, node, words, &value))
 		return false;
-	*(bool *)target = index == 1;
+	*(bool *)target = value;
 	return true;
 }
 

@@ -30,71 +30,79 @@ static bool read_path(struct reader *reader, const yaml_node_t *node, void *targ
 
 static bool read_type(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const char *const words[] = {"json", "stdout", "syslog", "journald", NULL};
-	int index = 0;
+	static const struct word words[] = {{"json", OUTPUT_FILE},
+					    {"stdout", OUTPUT_STDOUT},
+					    {"syslog", OUTPUT_SYSLOG},
+					    {"journald", OUTPUT_JOURNALD},
+					    {NULL, 0}};
 
-	if (!reader_word(reader, node, words, "json, stdout, syslog, journald", &index))
-		return false;
-	*(int *)target = index;
-	return true;
+	return reader_word(reader, node, words, target);
 }
 
 static bool read_format(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const char *const words[] = {"json", "cef", "sentinel", NULL};
-	int index = 0;
+	static const struct word words[] = {{"json", FORMAT_JSON},
+					    {"cef", FORMAT_CEF},
+					    {"sentinel", FORMAT_SENTINEL},
+					    {NULL, 0}};
 
-	if (!reader_word(reader, node, words, "json, cef, sentinel", &index))
-		return false;
-	*(int *)target = index;
-	return true;
+	return reader_word(reader, node, words, target);
 }
 
 static bool read_facility(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const char *const words[] = {"kern",   "user",	"mail",	  "daemon", "auth",	"syslog",
-					    "lpr",    "news",	"uucp",	  "cron",   "authpriv", "ftp",
-					    "local0", "local1", "local2", "local3", "local4",	"local5",
-					    "local6", "local7", NULL};
-	int index = 0;
+	static const struct word words[] = {{"kern", LOG_FAC(LOG_KERN)},
+					    {"user", LOG_FAC(LOG_USER)},
+					    {"mail", LOG_FAC(LOG_MAIL)},
+					    {"daemon", LOG_FAC(LOG_DAEMON)},
+					    {"auth", LOG_FAC(LOG_AUTH)},
+					    {"syslog", LOG_FAC(LOG_SYSLOG)},
+					    {"lpr", LOG_FAC(LOG_LPR)},
+					    {"news", LOG_FAC(LOG_NEWS)},
+					    {"uucp", LOG_FAC(LOG_UUCP)},
+					    {"cron", LOG_FAC(LOG_CRON)},
+					    {"authpriv", LOG_FAC(LOG_AUTHPRIV)},
+					    {"ftp", LOG_FAC(LOG_FTP)},
+					    {"local0", LOG_FAC(LOG_LOCAL0)},
+					    {"local1", LOG_FAC(LOG_LOCAL1)},
+					    {"local2", LOG_FAC(LOG_LOCAL2)},
+					    {"local3", LOG_FAC(LOG_LOCAL3)},
+					    {"local4", LOG_FAC(LOG_LOCAL4)},
+					    {"local5", LOG_FAC(LOG_LOCAL5)},
+					    {"local6", LOG_FAC(LOG_LOCAL6)},
+					    {"local7", LOG_FAC(LOG_LOCAL7)},
+					    {NULL, 0}};
 
-	if (!reader_word(reader, node, words, "daemon, user, mail, auth, authpriv, local0 to local7, …",
-			 &index))
-		return false;
-	*(int *)target = index < 12 ? index : index + 4; /* 12 to 15 are the NTP's and other systems' */
-	return true;
+	return reader_word(reader, node, words, target);
 }
 
 static bool read_protocol(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const char *const words[] = {"rfc5424", "rfc3164", "local", NULL};
-	int index = 0;
+	static const struct word words[] = {{"rfc5424", SYSLOG_RFC5424},
+					    {"rfc3164", SYSLOG_RFC3164},
+					    {"local", SYSLOG_LOCAL},
+					    {NULL, 0}};
 
-	if (!reader_word(reader, node, words, "rfc5424, rfc3164, local", &index))
-		return false;
-	*(int *)target = SYSLOG_RFC5424 + index;
-	return true;
+	return reader_word(reader, node, words, target);
 }
 
 static bool read_framing(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const char *const words[] = {"octet-counting", "newline", NULL};
-	int index = 0;
+	static const struct word words[] = {{"octet-counting", SYSLOG_OCTET_COUNTING},
+					    {"newline", SYSLOG_NEWLINE},
+					    {NULL, 0}};
 
-	if (!reader_word(reader, node, words, "octet-counting, newline", &index))
-		return false;
-	*(int *)target = index;
-	return true;
+	return reader_word(reader, node, words, target);
 }
 
 static bool read_events(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const char *const words[] = {"all", "alerts", NULL};
-	int index = 0;
+	static const struct word words[] = {{"all", false}, {"alerts", true}, {NULL, 0}};
+	int value = 0;
 
-	if (!reader_word(reader, node, words, "all, alerts", &index))
+	if (!reader_word(reader, node, words, &value))
 		return false;
-	*(bool *)target = index == 1;
+	*(bool *)target = value;
 	return true;
 }
 

@@ -188,19 +188,23 @@ bool reader_strings(struct reader *reader, const yaml_node_t *node, void *target
 }
 
 /* One of some words: its index. */
-bool reader_word(struct reader *reader, const yaml_node_t *node, const char *const *words, const char *known,
-		 int *index)
+bool reader_word(struct reader *reader, const yaml_node_t *node, const struct word *words, void *value)
 {
 	struct span text = node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	char names[300];
+	size_t len = 0;
 
-	for (int i = 0; words[i]; i++) {
-		if (text.len == strlen(words[i]) && memcmp(text.data, words[i], text.len) == 0) {
-			*index = i;
+	for (const struct word *word = words; word->name; word++) {
+		if (span_equal(text, span_of(word->name))) {
+			*(int *)value = word->value;
 			return true;
 		}
 	}
+	for (names[0] = '\0'; words->name && len < sizeof(names); words++)
+		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "",
+					words->name);
 	return reader_fail(reader, node, "%.*s: one of these is wanted: %s", (int)(text.len % 100), text.data,
-			   known);
+			   names);
 }
 
 bool reader_amount(struct span *text, const struct unit *units, uint64_t *amount)

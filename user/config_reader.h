@@ -52,9 +52,13 @@ void *reader_append(void *items, size_t *count, size_t size);
 /* A scalar, as a string that the caller owns; NULL: it is none. `what` is told then. */
 char *reader_text(struct reader *reader, const yaml_node_t *node, const char *what);
 
-/* One of some words: its index. `known` names them. */
-bool reader_word(struct reader *reader, const yaml_node_t *node, const char *const *words, const char *known,
-		 int *index);
+/* One of some words: its value, into an int or an enum. */
+struct word {
+	const char *name; /* NULL: behind the last */
+	int value;
+};
+
+bool reader_word(struct reader *reader, const yaml_node_t *node, const struct word *words, void *value);
 
 /* Values, each a read_fn: into char *, bool, struct strings, and uint64_t of seconds. */
 bool reader_string(struct reader *reader, const yaml_node_t *node, void *target);
