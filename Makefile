@@ -151,7 +151,7 @@ run: deps ## install what is missing, build, and watch this host (ARGS="-o wide"
 	@exec $(PROGRAM) watch $(ARGS)
 
 test: deps-test ## install what is missing, and run every test
-	@$(MAKE) --no-print-directory tests
+	@$(MAKE) --no-print-directory -j$$(nproc) tests
 
 .PHONY: test-kernels test-compilers test-arm64
 PACKAGES_ARM64	  := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
@@ -176,7 +176,7 @@ test-arm64: deps-test ## the tests of sends on an arm64 kernel, cross-built, in 
 .PHONY: tests unit
 tests: all unit fuzz-build
 	@$(MAKE) --no-print-directory SANITIZE=1 all unit
-	@$(PYTHON) tests/run.py --build $(BUILD) --sanitized build-sanitize $(TESTS)
+	@MAKEFLAGS= $(PYTHON) tests/run.py --build $(BUILD) --sanitized build-sanitize $(TESTS)
 
 unit: $(UNIT_TESTS)
 
@@ -211,7 +211,7 @@ format: ## lay out the code
 	$(Q)clang-format -i $(C_FILES)
 
 check: $(SKELETON) ## layout, clang's warnings, clang-tidy, cppcheck
-	@$(PYTHON) tests/run.py --build $(BUILD) check
+	@MAKEFLAGS= $(PYTHON) tests/run.py --build $(BUILD) check
 
 .PHONY: check-format check-clang check-tidy check-cppcheck
 check-format:
@@ -222,7 +222,8 @@ check-clang: $(SKELETON)
 		$(CLANG) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-gnu -fsyntax-only $$f || exit 1; done
 
 check-tidy: $(SKELETON)
-	$(Q)clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) user/main.c -- $(CPPFLAGS) -std=gnu11 2>&1 | \
+	$(Q)printf '%s\n' $(SOURCES) user/main.c | \
+		xargs -P $$(nproc) -I@ clang-tidy --quiet --warnings-as-errors='*' @ -- $(CPPFLAGS) -std=gnu11 2>&1 | \
 		{ ! grep -E 'warning:|error:'; }
 
 check-cppcheck:

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
@@ -177,8 +178,9 @@ def fuzz(count, options):
     wanted = glob.glob(os.path.join(ROOT, "tests/fuzz/fuzz_*.c"))
     if len(targets) != len(wanted):
         count.tell("FAIL", f"fuzz: {len(targets)} of {len(wanted)} targets were built")
-    for target in targets:
-        count.command(f"fuzz {os.path.basename(target)}", PYTHON, "tests/fuzz/fuzz.py", target, "10", timeout=120)
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        list(pool.map(lambda target: count.command(f"fuzz {os.path.basename(target)}", PYTHON, "tests/fuzz/fuzz.py", target,
+                                                   "10", timeout=120), targets))
 
 
 def replay(count, options):

@@ -14,9 +14,9 @@ static bool is_opening(const struct text *out)
 /* A comma where something stands before, the name, and `first`, with which the value begins. In one piece: most of an event is this. */
 static void begin(struct text *out, const char *name, struct span first)
 {
-	size_t len = name ? strlen(name) : 0;
+	struct span named = span_of(name);
 	bool comma = !is_opening(out);
-	char *at = text_extend(out, comma + (name ? len + 3 : 0) + first.len);
+	char *at = text_extend(out, comma + (name ? named.len + 3 : 0) + first.len);
 
 	if (!at)
 		return;
@@ -24,8 +24,8 @@ static void begin(struct text *out, const char *name, struct span first)
 		*at++ = ',';
 	if (name) {
 		*at++ = '"';
-		memcpy(at, name, len);
-		at += len;
+		memcpy(at, named.data, named.len);
+		at += named.len;
 		*at++ = '"';
 		*at++ = ':';
 	}
