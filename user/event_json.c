@@ -36,7 +36,7 @@ static void time_at(struct text *out, const char *name, int64_t realtime_ns)
 	char time[TIME_LEN];
 
 	text_time(time, realtime_ns);
-	json_string(out, name, time);
+	json_word(out, name, time);
 }
 
 /* ECS keeps ids as strings: "id":"1000". */
@@ -57,7 +57,7 @@ static void list(struct text *out, const char *name, const char *const *strings,
 {
 	json_open_list(out, name);
 	for (size_t i = 0; i < count; i++)
-		json_string(out, NULL, strings[i]);
+		json_word(out, NULL, strings[i]);
 	json_close_list(out);
 }
 
@@ -85,13 +85,13 @@ static void write_event(struct text *out, const struct event *event)
 {
 	time_at(out, "@timestamp", event->time_ns);
 	json_open(out, "ecs");
-	json_string(out, "version", ECS_VERSION);
+	json_word(out, "version", ECS_VERSION);
 	json_close(out);
 	json_open(out, "event");
-	json_string(out, "id", event->id);
-	json_string(out, "kind", event_kind(event));
-	json_string(out, "action", event_action_name(event->action));
-	json_string(out, "dataset", DATASET);
+	json_word(out, "id", event->id);
+	json_word(out, "kind", event_kind(event));
+	json_word(out, "action", event_action_name(event->action));
+	json_word(out, "dataset", DATASET);
 	write_types(out, event);
 	known(out, "reason", event->detail);
 	if (event->has_flow) {
@@ -102,7 +102,7 @@ static void write_event(struct text *out, const struct event *event)
 				    ? (uint64_t)event->end_ns - (uint64_t)event->start_ns
 				    : 0);
 		if (event->transaction)
-			json_string(out, "outcome", smtp_outcome_name(event->transaction->outcome));
+			json_word(out, "outcome", smtp_outcome_name(event->transaction->outcome));
 		if (event->verdict == VERDICT_ALERT) {
 			json_number(out, "severity", event_risk(event));
 			json_number(out, "risk_score", event_risk(event));
@@ -164,17 +164,17 @@ static void write_facts(struct text *out, const struct smtp_facts *facts)
 {
 	if (facts->protocol != SMTP_PROTOCOL_UNKNOWN) {
 		json_bytes(out, "helo", (struct span){facts->helo, facts->helo_len});
-		json_string(out, "protocol", smtp_protocol_name(facts->protocol));
+		json_word(out, "protocol", smtp_protocol_name(facts->protocol));
 	}
 	if (facts->auth_mechanism_len) {
 		json_open(out, "auth");
 		json_bytes(out, "mechanism", (struct span){facts->auth_mechanism, facts->auth_mechanism_len});
 		if (facts->auth_user_len)
 			json_bytes(out, "user", (struct span){facts->auth_user, facts->auth_user_len});
-		json_string(out, "outcome",
-			    !facts->auth_code	      ? "unknown"
-			    : facts->auth_code == 235 ? "success"
-						      : "failure");
+		json_word(out, "outcome",
+			  !facts->auth_code	    ? "unknown"
+			  : facts->auth_code == 235 ? "success"
+						    : "failure");
 		json_close(out);
 	}
 	json_bool(out, "starttls", facts->starttls);
@@ -245,7 +245,7 @@ static void write_email(struct text *out, const struct mail *mail)
 static void write_smtp(struct text *out, const struct event *event)
 {
 	json_open(out, "smtp");
-	json_string(out, "session_id", event->session_id);
+	json_word(out, "session_id", event->session_id);
 	if (event->transaction)
 		write_transaction(out, event->transaction);
 	if (event->session)
@@ -271,7 +271,7 @@ static void write_rule(struct text *out, const struct event *event)
 		json_close(out);
 	} else if (rule) {
 		json_open(out, "rule");
-		json_string(out, "name", rule);
+		json_word(out, "name", rule);
 		json_close(out);
 	}
 	if (event->verdict != VERDICT_ALERT)
@@ -291,7 +291,7 @@ static void write_endpoint(struct text *out, const char *name, const struct endp
 
 	text_address(address, endpoint->addr);
 	json_open(out, name);
-	json_string(out, "ip", address);
+	json_word(out, "ip", address);
 	json_number(out, "port", endpoint->port);
 	json_close(out);
 }
@@ -304,12 +304,12 @@ static void write_network(struct text *out, const struct event *event)
 	write_endpoint(out, "source", &event->source);
 	write_endpoint(out, "destination", &event->destination);
 	json_open(out, "network");
-	json_string(out, "transport", "tcp");
-	json_string(out, "type", address_is_ipv4(event->destination.addr) ? "ipv4" : "ipv6");
-	json_string(out, "protocol", lmtp ? "lmtp" : "smtp");
-	json_string(out, "direction", "egress");
+	json_word(out, "transport", "tcp");
+	json_word(out, "type", address_is_ipv4(event->destination.addr) ? "ipv4" : "ipv6");
+	json_word(out, "protocol", lmtp ? "lmtp" : "smtp");
+	json_word(out, "direction", "egress");
 	if (event_community_id(event, community))
-		json_string(out, "community_id", community);
+		json_word(out, "community_id", community);
 	json_close(out);
 	if (!event->tls && !event->server_name)
 		return;
@@ -376,7 +376,7 @@ static void write_process_id(struct text *out, uint32_t pid, uint64_t start_ns, 
 	json_number(out, "pid", pid);
 	time_at(out, "start", (int64_t)(start_ns + (uint64_t)boot_to_real_ns));
 	event_entity_id(entity, pid, start_ns);
-	json_string(out, "entity_id", entity);
+	json_word(out, "entity_id", entity);
 }
 
 static void write_parent(struct text *out, const struct sender *sender, const struct reach *reach)
@@ -423,7 +423,7 @@ static void write_process(struct text *out, const struct sender *sender, int64_t
 	}
 	if (sender->sha256[0]) {
 		json_open(out, "hash");
-		json_string(out, "sha256", sender->sha256);
+		json_word(out, "sha256", sender->sha256);
 		json_close(out);
 	}
 	if (sender->task.uid != sender->task.euid)
@@ -505,7 +505,7 @@ static void write_own_process(struct text *out, const struct sender *sender, con
 	write_ancestry(out, sender, reach);
 	known(out, "cgroup", sender->cgroup);
 	if (image) {
-		json_string(out, "exe_source", image->flags & EXEC_SNAPSHOT ? "snapshot" : "exec");
+		json_word(out, "exe_source", image->flags & EXEC_SNAPSHOT ? "snapshot" : "exec");
 		if (is_known(image->script))
 			json_bytes_max(out, "script", span_of(image->script), reach->path);
 		json_bool(out, "exe_deleted", sender->exe_deleted);
@@ -517,7 +517,7 @@ static void write_own_process(struct text *out, const struct sender *sender, con
 	if (sender->own_namespaces != NOT_KNOWN)
 		json_bool(out, "own_namespaces", sender->own_namespaces == IS_SO);
 	if (sender->scheduler != SCHEDULER_NOT_KNOWN)
-		json_string(out, "scheduled_by", scheduler_name(sender->scheduler));
+		json_word(out, "scheduled_by", scheduler_name(sender->scheduler));
 	json_close(out);
 }
 
@@ -560,10 +560,10 @@ static void write_capture(struct text *out, const struct event *event)
 	size_t blind = 0;
 
 	json_open(out, "capture");
-	json_string(out, "hook", event->capture.hook ? event->capture.hook : "none");
+	json_word(out, "hook", event->capture.hook ? event->capture.hook : "none");
 	if (event->has_flow) {
-		json_string(out, "layer", event->capture.ktls ? "ktls" : "socket");
-		json_string(out, "witness", event_witness_name(event->capture.witness));
+		json_word(out, "layer", event->capture.ktls ? "ktls" : "socket");
+		json_word(out, "witness", event_witness_name(event->capture.witness));
 		json_bool(out, "complete", event->capture.complete);
 		json_number(out, "missing_bytes", event->capture.missing_bytes);
 		json_bool(out, "mid_stream", event->capture.mid_stream);
@@ -603,11 +603,11 @@ static void write_origin(struct text *out, const struct origin *origin)
 		json_number_string(out, "uid", origin->uid);
 	if (origin->user[0])
 		json_bytes(out, "user", span_of(origin->user));
-	json_string(out, "mta", origin->mta);
+	json_word(out, "mta", origin->mta);
 	if (origin->queue_id[0])
-		json_string(out, "queue_id", origin->queue_id);
+		json_word(out, "queue_id", origin->queue_id);
 	if (origin->submission[0])
-		json_string(out, "submission", origin->submission);
+		json_word(out, "submission", origin->submission);
 	json_close(out);
 }
 
@@ -617,7 +617,7 @@ static void write_proxy(struct text *out, const struct preamble *proxy)
 		[PREAMBLE_HTTP] = "http", [PREAMBLE_SOCKS4] = "socks4", [PREAMBLE_SOCKS5] = "socks5"};
 
 	json_open(out, "proxy");
-	json_string(out, "protocol", protocols[proxy->protocols[proxy->hops - 1]]);
+	json_word(out, "protocol", protocols[proxy->protocols[proxy->hops - 1]]);
 	json_bytes(out, "target", (struct span){proxy->target, proxy->target_len});
 	json_number(out, "hops", proxy->hops);
 	json_close(out);
@@ -628,7 +628,7 @@ static void write_criteria(struct text *out, const char *name, uint32_t criteria
 	json_open_list(out, name);
 	for (int i = 0; i < CRITERION_COUNT; i++) {
 		if (criteria & 1U << i)
-			json_string(out, NULL, criterion_name((enum criterion)i));
+			json_word(out, NULL, criterion_name((enum criterion)i));
 	}
 	json_close_list(out);
 }
@@ -679,11 +679,11 @@ static void write_outputs(struct text *out, const struct event *event)
 static void write_own(struct text *out, const struct event *event)
 {
 	json_open(out, "smtpsnoop");
-	json_string(out, "version", VERSION);
+	json_word(out, "version", VERSION);
 	write_capture(out, event);
 	if (event->config_hash[0]) {
 		json_open(out, "config");
-		json_string(out, "sha256", event->config_hash);
+		json_word(out, "sha256", event->config_hash);
 		json_close(out);
 	}
 	if (event->stats)
@@ -696,7 +696,7 @@ static void write_own(struct text *out, const struct event *event)
 		write_outputs(out, event);
 	if (event->has_flow) {
 		if (event->verdict != VERDICT_NONE)
-			json_string(out, "verdict", event_verdict_name(event->verdict));
+			json_word(out, "verdict", event_verdict_name(event->verdict));
 		if (event->rule_count) {
 			json_open_list(out, "rules");
 			for (size_t i = 0; i < event->rule_count; i++)

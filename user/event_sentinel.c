@@ -64,7 +64,7 @@ static void boolean(struct text *out, const char *name, bool value)
 /* Our own string. */
 static void word(struct text *out, const char *name, const char *string)
 {
-	json_string(out, name, string);
+	json_word(out, name, string);
 }
 
 static void time_at(struct text *out, const char *name, int64_t realtime_ns)
@@ -130,7 +130,7 @@ static void words(struct text *out, const char *name, const char *const *strings
 {
 	json_open_list(out, name);
 	for (size_t i = 0; i < count; i++)
-		json_string(out, NULL, strings[i]);
+		json_word(out, NULL, strings[i]);
 	json_close_list(out);
 }
 
@@ -404,6 +404,21 @@ static void write_process_id(struct text *out, const struct event *event, const 
 	word(out, "ProcessEntityId", entity);
 }
 
+/* The executable, and what script it ran. */
+static void add_ancestor(struct list *list, const struct image *image)
+{
+	struct text both = {0};
+
+	if (image)
+		text_add_string(&both, image->executable);
+	if (image && image->script[0])
+		text_add_string(&both, " ");
+	if (image && image->script[0])
+		text_add_string(&both, image->script);
+	list_add(list, (struct span){both.data, both.len});
+	text_free(&both);
+}
+
 static void write_ancestry(struct text *out, const struct sender *sender)
 {
 	const struct ancestor *parent = sender->ancestors;
@@ -422,9 +437,7 @@ static void write_ancestry(struct text *out, const struct sender *sender)
 		return;
 	list = list_open(out, "Ancestry", LIST_LONG_MAX);
 	for (uint32_t i = 0; i < sender->ancestor_count; i++) {
-		const struct image *image = sender->ancestors[i].image;
-
-		list_add(&list, image ? span_of(image->executable) : (struct span){"", 0});
+		add_ancestor(&list, sender->ancestors[i].image);
 	}
 	list_close(&list);
 	boolean(out, "Interactive", sender->tty_major || sender->tty_minor);

@@ -52,7 +52,7 @@ void json_close_list(struct text *out)
 	text_add(out, (struct span){"]", 1});
 }
 
-void json_string(struct text *out, const char *name, const char *string)
+void json_word(struct text *out, const char *name, const char *string)
 {
 	begin(out, name, span_of("\""));
 	text_add_string(out, string);
@@ -66,20 +66,38 @@ void json_bytes(struct text *out, const char *name, struct span bytes)
 	text_add(out, (struct span){"\"", 1});
 }
 
-/* The bytes of the character or the escape at the front of a JSON string; "\\xNN" stays whole. */
+/* The length of the row of backslashes at the front of a JSON string, each of them two here. */
+static size_t json_row(const char *json, size_t len)
+{
+	size_t row = 0;
+
+	while (row + 1 < len && json[row] == '\\' && json[row + 1] == '\\')
+		row += 2;
+	return row;
+}
+
+/*
+ * The bytes at the front of a JSON string that belong together: a character, an escape, or a row of backslashes with the
+ * 'x' or the "xNN" behind it, as text_add_json() wrote them.
+ */
 static size_t json_front(const char *json, size_t len)
 {
 	unsigned char c = (unsigned char)json[0];
+	size_t row = json_row(json, len);
 
-	if (c == '\\' && len > 1)
-		return json[1] == 'u' ? 6 : json[1] == '\\' && len > 2 && json[2] == 'x' ? 5 : 2;
-	return c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+	if (c != '\\')
+		return c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+	if (!row)
+		return len > 1 && json[1] == 'u' ? 6 : 2;
+	if (row == len || json[row] != 'x')
+		return row;
+	return row / 2 % 2 ? row + 3 : row + 1; /* or the row was doubled for this 'x' */
 }
 
-/* Cuts what was added since `start`. */
+/* Cuts what was added since `start`. Of a row that does not fit up to half stays: it may have been doubled. */
 static void cut(struct text *out, size_t start, size_t max)
 {
-	size_t kept = start, next = start;
+	size_t kept = start, next = start, half;
 
 	if (out->failed || out->len - start <= max)
 		return;
@@ -87,6 +105,8 @@ static void cut(struct text *out, size_t start, size_t max)
 		kept = next;
 		next += json_front(out->data + next, out->len - next);
 	}
+	half = json_row(out->data + kept, out->len - kept) / 4 * 2;
+	kept += half < max - (kept - start) ? half : (max - (kept - start)) / 2 * 2;
 	out->len = kept;
 	out->data[kept] = '\0';
 	out->cut = true;

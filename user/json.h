@@ -17,7 +17,7 @@ void json_open_list(struct text *out, const char *name); /* [ */
 void json_close_list(struct text *out);
 
 /* Our own string: ASCII without quotes, backslashes and control characters. */
-void json_string(struct text *out, const char *name, const char *string);
+void json_word(struct text *out, const char *name, const char *string);
 
 /* Bytes that others chose: by the rules of text_add_json(). */
 void json_bytes(struct text *out, const char *name, struct span bytes);

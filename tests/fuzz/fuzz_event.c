@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "format.h"
 #include "json_shrink.h"
 #include "smtp_transaction.h"
@@ -141,15 +143,36 @@ static void check_journal(const struct event *event)
 	text_free(&datagram);
 }
 
+/* NUL bytes in a string are fine: jansson asks. */
+static void check_parses(const struct text *line)
+{
+	json_t *object = json_loadb(line->data, line->len, JSON_ALLOW_NUL, NULL);
+
+	if (!object)
+		abort();
+	json_decref(object);
+}
+
 static void check_shrink(const struct event *event, size_t max)
 {
 	struct text line = {0};
 	size_t before;
 
 	event_json(&line, event);
+	check_parses(&line);
 	before = line.len;
 	if (json_shrink(&line, max) ? line.len > max : line.len != before)
 		abort();
+	check_parses(&line);
+	text_free(&line);
+}
+
+static void check_sentinel(const struct event *event)
+{
+	struct text line = {0};
+
+	event_sentinel(&line, event);
+	check_parses(&line);
 	text_free(&line);
 }
 
@@ -159,6 +182,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	check_cef(event);
 	check_journal(event);
+	check_sentinel(event);
 	check_shrink(event, 1000 + size % 16 * 400);
 	event_free(event);
 	return 0;

@@ -57,7 +57,7 @@ const KEYS_RULE_MORE = ["eventGroupingSettings", "customDetails", "alertDetailsO
 const MINUTE = 60;
 const DAY = 24 * 60 * MINUTE;
 
-// ASIM NetworkSession 0.2.6: what every parser gives, with its type.
+// ASIM NetworkSession 0.2.7: what every parser gives, with its type.
 const ASIM = {
   TimeGenerated: "datetime", EventCount: "int", EventStartTime: "datetime", EventEndTime: "datetime", EventType: "string",
   EventSubType: "string", EventResult: "string", EventResultDetails: "string", EventProduct: "string", EventVendor: "string",

@@ -4,7 +4,10 @@
 
 #include <locale.h>
 
+#include <jansson.h>
+
 #include "clean.h"
+#include "json.h"
 #include "text.h"
 
 static void expect_with(void (*add)(struct text *, struct span), struct span bytes, const char *expected)
@@ -181,6 +184,52 @@ static void test_cut(void **state)
 	text_free(&line);
 }
 
+/* A JSON string that is bounded stays one, wherever it is cut, and decodes to a beginning of the bytes. */
+static void expect_json_cut(struct span bytes, size_t max)
+{
+	struct text json = {0}, back = {0};
+	const char *value;
+	json_t *object;
+
+	json_open(&json, NULL);
+	json_bytes_max(&json, "key", bytes, max);
+	json_close(&json);
+	object = json_loadb(json.data, json.len, 0, NULL);
+	if (!object)
+		fail_msg("no JSON: %s", json.data);
+	value = json_string_value(json_object_get(object, "key"));
+	assert_non_null(value);
+	assert_true(json.len - strlen("{\"key\":\"\"}") <= max);
+	clean_decode(&back, span_of(value));
+	assert_true(back.len <= bytes.len);
+	if (back.len)
+		assert_memory_equal(back.data, bytes.data, back.len);
+	assert_int_equal(json.cut, back.len < bytes.len);
+	text_free(&json);
+	text_free(&back);
+	json_decref(object);
+}
+
+static void test_json_cut(void **state)
+{
+	static const char bytes[] = {'\\', 'x', '"', '\n', '\xff', 'a'};
+	const size_t count = sizeof(bytes);
+
+	(void)state;
+	for (size_t i = 0; i < count * count * count * count * count; i++) {
+		char row[] = {bytes[i % count], bytes[i / count % count], bytes[i / count / count % count],
+			      bytes[i / count / count / count % count],
+			      bytes[i / count / count / count / count]};
+
+		for (size_t max = 0; max <= 26; max++)
+			expect_json_cut((struct span){row, sizeof(row)}, max);
+	}
+	expect_json_cut(BYTES("\\\\\\\\\\\\\\\\"), 9);
+	expect_json_cut(BYTES("\\\\\\\\\\\\\\\\x"), 22);
+	expect_json_cut(BYTES("AAAAAAA\\xa\"BBBBBBBBBB"), 14);
+	expect_json_cut(BYTES("\xc3\xbc\\\\x\xc3\xbc\\x41\xe2\x80\xa8\\z\xf0\x9f\x98\x80"), 30);
+}
+
 static void test_visible(void **state)
 {
 	(void)state;
@@ -344,13 +393,13 @@ static void test_basename(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_utf8),	      cmocka_unit_test(test_utf8_invalid),
-		cmocka_unit_test(test_utf8_pairs),    cmocka_unit_test(test_visible),
-		cmocka_unit_test(test_line),	      cmocka_unit_test(test_line_rows),
-		cmocka_unit_test(test_cut),	      cmocka_unit_test(test_columns),
-		cmocka_unit_test(test_column_widths), cmocka_unit_test(test_growth),
-		cmocka_unit_test(test_time),	      cmocka_unit_test(test_address),
-		cmocka_unit_test(test_basename),
+		cmocka_unit_test(test_utf8),	   cmocka_unit_test(test_utf8_invalid),
+		cmocka_unit_test(test_utf8_pairs), cmocka_unit_test(test_visible),
+		cmocka_unit_test(test_line),	   cmocka_unit_test(test_line_rows),
+		cmocka_unit_test(test_json_cut),   cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_columns),	   cmocka_unit_test(test_column_widths),
+		cmocka_unit_test(test_growth),	   cmocka_unit_test(test_time),
+		cmocka_unit_test(test_address),	   cmocka_unit_test(test_basename),
 	};
 
 	if (!setlocale(LC_ALL, "C.UTF-8"))
