@@ -35,7 +35,7 @@ PYTHON	   ?= /usr/bin/python3
 
 LIBRARIES := libbpf libelf zlib libcrypto yaml-0.1 libpcre2-8 jansson
 
-# What a host may not have: without libsystemd no timer is recognised and no service manager told, without libyara no rule file
+# What a host may not have: without libsystemd no timer is recognised, without libyara no rule file
 # is run, without libmicrohttpd metrics go to a file alone.
 LIBRARIES_OPTIONAL := $(foreach library,libsystemd yara libmicrohttpd,$(shell $(PKG_CONFIG) --exists $(library) 2>/dev/null && echo $(library)))
 HAVE := $(if $(filter libsystemd,$(LIBRARIES_OPTIONAL)),-DHAVE_LIBSYSTEMD) $(if $(filter yara,$(LIBRARIES_OPTIONAL)),-DHAVE_LIBYARA) \

@@ -52,6 +52,15 @@ static double monotonic_s(void)
 
 /* ---- Configuration ---------------------------------------------------------------------------------- */
 
+static bool has_name(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->output_count; i++) {
+		if (config->outputs[i].type != OUTPUT_STDOUT && strcmp(config->outputs[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Standard output, if the command line asks for it, or the configuration for nothing at all. */
 static bool add_stdout(struct config *config, const struct options *options)
 {
@@ -84,18 +93,26 @@ static bool add_stdout(struct config *config, const struct options *options)
 }
 
 /* NULL if it is wrong: that was told, with `otherwise` behind it. */
-static struct decider *read_config(const struct daemon *daemon, const char *otherwise)
+static struct decider *read_config(struct daemon *daemon, const char *otherwise)
 {
 	char error[CONFIG_ERROR_MAX];
-	struct config *config = config_load(daemon->path, error);
 	struct decider *decider;
+	struct config *config;
 
+	if (!daemon->path && access(CONFIG_PATH, F_OK) == 0)
+		daemon->path = CONFIG_PATH;
+	config = config_load(daemon->path, error);
 	if (!config) {
-		fprintf(stderr, "smtpsnoop: %s%s\n", error, otherwise);
+		report(NULL, "%s%s", error, otherwise);
 		return NULL;
 	}
 	if (daemon->options->output_given && config->output_count == OUTPUTS_MAX) {
 		report("-o", "the configuration has %u outputs already%s", OUTPUTS_MAX, otherwise);
+		config_free(config);
+		return NULL;
+	}
+	if (daemon->options->output_given && has_name(config, "stdout")) {
+		report("-o", "the configuration has an output named stdout already%s", otherwise);
 		config_free(config);
 		return NULL;
 	}
@@ -241,11 +258,10 @@ static void tell_manager(struct daemon *daemon, const struct event_stats *stats)
 
 	for (size_t i = 0; i < outputs_count(daemon->outputs); i++)
 		down += !output_stats(outputs_at(daemon->outputs, i)).up;
-	notify_watchdog();
-	notify_status("%llu messages, %llu alerts, %llu events lost; %zu of %zu outputs fail%s",
-		      (unsigned long long)stats->messages, (unsigned long long)stats->alerts,
-		      (unsigned long long)stats->events_lost, down, outputs_count(daemon->outputs),
-		      daemon->sample.reload_good ? "" : "; the configuration could not be read again");
+	notify_alive("%llu messages, %llu alerts, %llu events lost; %zu of %zu outputs fail%s",
+		     (unsigned long long)stats->messages, (unsigned long long)stats->alerts,
+		     (unsigned long long)stats->events_lost, down, outputs_count(daemon->outputs),
+		     daemon->sample.reload_good ? "" : "; the configuration could not be read again");
 }
 
 /* At once, and then at most every LOSS_S: an output that is away for long is not to fill the others. */
@@ -361,8 +377,6 @@ int command_run(const struct options *options)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	if (!daemon.path && access(CONFIG_PATH, F_OK) == 0)
-		daemon.path = CONFIG_PATH;
 	daemon.decider = read_config(&daemon, "");
 	if (!daemon.decider)
 		return STATUS_USAGE;

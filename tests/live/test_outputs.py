@@ -960,6 +960,27 @@ class Life(Bench):
         self.assertEqual(states, ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"])
         self.assertTrue([line for line in told if re.fullmatch(r"MONOTONIC_USEC=\d+", line)])
 
+    def test_manager_that_does_not_read(self):
+        """Any user can fill the manager's queue: the watch does not wait for it."""
+        full = os.path.join(self.work, "full")
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        manager.bind(full)
+        self.addCleanup(manager.close)
+        other = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(other.close)
+        other.setblocking(False)
+        other.connect(full)
+        with self.assertRaises(BlockingIOError):
+            for _ in range(100000):
+                other.send(b"X_NOISE=1")
+        path, sink = self.path("events.json"), Sink(self)
+        daemon = Daemon(self, self.work, {"outputs": [json_file(path, "file")]}, env={"NOTIFY_SOCKET": full}, ready=False)
+        wait_for(lambda: daemon.said("watching with"), 30 * SLOW, "the watch")
+        time.sleep(2)
+        subprocess.run([SOURCE, "-m", "1", "-t", "a@example.net", f"inet:127.0.0.1:{sink.port}"], check=True, timeout=20)
+        wait_for(lambda: [one for one in events(path) if action(one) == "smtp-message"], 3 * SLOW, "the mail's event", 0.1)
+        self.assertLess(daemon.stop(), 5 * SLOW)
+
     PARSED = """
 global(workDirectory="{work}")
 main_queue(queue.type="Direct")
