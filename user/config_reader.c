@@ -62,6 +62,12 @@ char *reader_text(struct reader *reader, const yaml_node_t *node, const char *wh
 	return text;
 }
 
+/* Bytes of a word that a message has room for. */
+static int shown(struct span word)
+{
+	return word.len < 100 ? (int)word.len : 100;
+}
+
 /* "a, b, c", as far as it fits. */
 static const char *names_of(const struct key *keys, char *out, size_t size)
 {
@@ -98,9 +104,7 @@ bool reader_mapping(struct reader *reader, const yaml_node_t *node, const struct
 
 		if (!key)
 			return reader_fail(reader, name, "%.*s: no such key: known here are %s",
-					   name->type == YAML_SCALAR_NODE
-						   ? (int)(reader_scalar(name).len % 100)
-						   : 1,
+					   name->type == YAML_SCALAR_NODE ? shown(reader_scalar(name)) : 1,
 					   name->type == YAML_SCALAR_NODE ? reader_scalar(name).data : "?",
 					   names_of(keys, names, sizeof(names)));
 		if (seen & 1ULL << (key - keys))
@@ -203,8 +207,7 @@ bool reader_word(struct reader *reader, const yaml_node_t *node, const struct wo
 	for (names[0] = '\0'; words->name && len < sizeof(names); words++)
 		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "",
 					words->name);
-	return reader_fail(reader, node, "%.*s: one of these is wanted: %s", (int)(text.len % 100), text.data,
-			   names);
+	return reader_fail(reader, node, "%.*s: one of these is wanted: %s", shown(text), text.data, names);
 }
 
 bool reader_amount(struct span *text, const struct unit *units, uint64_t *amount)

@@ -358,6 +358,7 @@ static void write_args(struct text *out, const struct image *image, const struct
 	image_command_line(image, &line);
 	if (line.len)
 		json_bytes_max(out, "command_line", (struct span){line.data, line.len}, reach->args);
+	out->failed = out->failed || line.failed;
 	text_free(&line);
 }
 

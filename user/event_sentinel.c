@@ -388,6 +388,7 @@ static void write_image(struct text *out, const struct image *image)
 	known(out, "ProcessWorkingDirectory", image->directory, PATH_MAX_BYTES);
 	image_command_line(image, &line);
 	known_span(out, "ProcessCommandLine", (struct span){line.data, line.len}, COMMAND_LINE_MAX);
+	out->failed = out->failed || line.failed;
 	text_free(&line);
 	word(out, "ExeSource", image->flags & EXEC_SNAPSHOT ? "snapshot" : "exec");
 	boolean(out, "ExeInMemory", image->flags & EXEC_MEMFD);
@@ -416,6 +417,7 @@ static void add_ancestor(struct list *list, const struct image *image)
 	if (image && image->script[0])
 		text_add_string(&both, image->script);
 	list_add(list, (struct span){both.data, both.len});
+	list->out->failed = list->out->failed || both.failed;
 	text_free(&both);
 }
 

@@ -40,7 +40,14 @@ static const char *const spare[][2] = {{"smtpsnoop", "senders"}, {"smtpsnoop", "
 				       {"smtpsnoop", "nearest"}, {"rule", "description"},
 				       {"smtp", "rcpt_refused"}, {"smtp", "mail_parameters"}};
 
-/* Bytes that a piece of text takes in JSON as jansson writes it. */
+/* What ends a line, or turns its direction, in Unicode: U+2028 to U+202E, U+2066 to U+2069. In the line it is escaped. */
+static bool is_escaped(const unsigned char *c)
+{
+	return c[0] == 0xe2 && ((c[1] == 0x80 && c[2] >= 0xa8 && c[2] <= 0xae) ||
+				(c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
+}
+
+/* Bytes that a piece of text takes in the line. */
 static size_t written_len(struct span piece)
 {
 	size_t len = 0;
@@ -48,6 +55,11 @@ static size_t written_len(struct span piece)
 	for (size_t i = 0; i < piece.len; i++) {
 		unsigned char c = (unsigned char)piece.data[i];
 
+		if (i + 2 < piece.len && is_escaped((const unsigned char *)piece.data + i)) {
+			len += 6;
+			i += 2;
+			continue;
+		}
 		len += c == '"' || c == '\\' ? 2 : c < ' ' ? 6 : 1;
 	}
 	return len;
@@ -149,16 +161,39 @@ static void drop_spare(json_t *event)
 	json_object_del(process, "ancestry");
 }
 
-/* Replaces the line by what is shorter. */
-static bool take(struct text *line, const char *shorter)
+/* The line as jansson writes it, with what is to be escaped: all of that stands in strings. */
+static void add_line(struct text *line, const char *dumped)
 {
-	size_t len = strlen(shorter);
+	while (*dumped) {
+		size_t len = strcspn(dumped, "\xe2");
+		const unsigned char *c = (const unsigned char *)dumped + len;
 
-	if (len >= line->size)
-		return false;
-	text_clear(line);
-	text_add(line, (struct span){shorter, len});
-	return true;
+		text_add(line, (struct span){dumped, len});
+		dumped += len;
+		if (!*dumped)
+			return;
+		if (is_escaped(c))
+			text_add_format(line, "\\u20%02x", (c[1] & 3U) << 6 | (c[2] & 0x3fU));
+		else
+			text_add(line, (struct span){dumped, 3});
+		dumped += 3;
+	}
+}
+
+/* Replaces the line by what is shorter. False: it does not fit. */
+static bool take(struct text *line, const char *dumped, size_t max)
+{
+	struct text shorter = {0};
+	bool fits;
+
+	add_line(&shorter, dumped);
+	fits = shorter.len <= max && !shorter.failed;
+	if (fits) {
+		text_clear(line);
+		text_add(line, (struct span){shorter.data, shorter.len});
+	}
+	text_free(&shorter);
+	return fits;
 }
 
 bool json_shrink(struct text *line, size_t max)
@@ -180,7 +215,7 @@ bool json_shrink(struct text *line, size_t max)
 		shorter = json_dumps(event, JSON_COMPACT);
 		if (!shorter)
 			break;
-		fits = strlen(shorter) <= max && take(line, shorter);
+		fits = take(line, shorter, max);
 		free(shorter);
 	}
 	json_decref(event);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: one loop, one thread (the enricher has another of its own).
+ * Theory of operation: one loop, one thread (the enricher has its own).
  *
  * The ring is drained on a timer. After a drain that found something the next one follows in
  * SLEEP_MIN_MS; every empty one doubles that, up to SLEEP_MAX_MS, which is what an idle host costs.
@@ -393,6 +393,11 @@ static int live_open(struct live *live)
 	int error;
 
 	live->signals = block_signals(live->options->on_reload != NULL);
+	if (live->signals < 0) {
+		error = -errno;
+		report("cannot watch", "no descriptor for signals: %s", strerror(-error));
+		return error;
+	}
 	error = capture_open(&live->capture, &live->options->capture, why, NULL, 0, NULL);
 	if (error) {
 		report("cannot watch", "%s", why);

@@ -73,7 +73,7 @@ struct metrics {
 	struct MHD_Daemon *listener; /* NULL: none */
 	struct writer *writer;	     /* NULL: none */
 	uint64_t retry_ns;
-	bool told; /* that there is no listener */
+	bool told; /* that there is no listener, or no file */
 
 	pthread_mutex_t connections_lock;
 	struct connection connections[SLOTS];

@@ -109,7 +109,7 @@ static void add_latency(struct text *out, const struct latency *latency)
 	uint64_t count = 0;
 
 	family(out, "event_latency_seconds", "histogram",
-	       "From the end of a mail transaction to the writing of its event.");
+	       "From the end of a mail transaction to its event's being handed to the outputs.");
 	for (size_t i = 0; i < LATENCY_BUCKETS; i++) {
 		count += latency->counts[i];
 		text_add_format(out, "smtpsnoop_event_latency_seconds_bucket{le=\"%g\"} %llu\n", bounds_s[i],
@@ -217,7 +217,9 @@ static void add_outputs(struct text *out, const struct outputs *outputs)
 	output_family(out, outputs, "output_events_total", "counter", "Events that an output has written.",
 		      written);
 	output_family(out, outputs, "output_lost_events_total", "counter",
-		      "Events that found no room in an output's queue.", lost);
+		      "Events that an output lost: no room in its queue, too large, or refused by the "
+		      "receiver's host.",
+		      lost);
 	output_family(out, outputs, "output_repeated_events_total", "counter",
 		      "Events that an output sent again, for they may not have been read.", repeated);
 	output_family(out, outputs, "output_failures_total", "counter",

@@ -96,9 +96,9 @@ static void name_place(struct output *output)
 
 static const char *why(int error)
 {
-	return error == -EINVAL		 ? "no regular file"
-	       : error == -EADDRNOTAVAIL ? "the name cannot be resolved"
-					 : strerror(-error);
+	return error == -EINVAL	   ? "no regular file"
+	       : error == -ENODATA ? "the name cannot be resolved"
+				   : strerror(-error);
 }
 
 /* True at the beginning of a failure: it is told once. */
@@ -230,8 +230,6 @@ static void rewind_doubt(struct output *output)
 
 static void broken(struct output *output, int error)
 {
-	if (output->transport->loses)
-		output->lost++;
 	failed_to_write(output, error);
 	output->retry_ns = clock_ns(CLOCK_MONOTONIC) + RETRY_NS;
 	if (!output->transport->is_broken(output->transport, error))
@@ -276,6 +274,8 @@ static void send_waiting(struct output *output)
 	for (struct entry *entry = output->waiting; entry && count < TRANSPORT_BATCH; entry = entry->next)
 		records[count++] = (struct iovec){.iov_base = entry->data, .iov_len = entry->len};
 	taken = output->transport->send(output->transport, records, count);
+	output->lost += output->transport->lost;
+	output->transport->lost = 0;
 	if (taken == -EMSGSIZE) {
 		drop_first(output);
 	} else if (taken < 0) {

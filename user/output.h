@@ -64,7 +64,7 @@ void output_free(struct output *output);
 
 /* Since the start. */
 struct output_stats {
-	uint64_t written;  /* records, each once */
+	uint64_t written;  /* records, each once; of UDP also those that were refused later, and are lost */
 	uint64_t repeated; /* records that were sent again, for they were in doubt */
 	uint64_t lost;	   /* records */
 	uint64_t failures; /* of opening or writing */

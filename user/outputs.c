@@ -66,6 +66,16 @@ static bool is_wanted(const struct output_config *config, const struct event *ev
 	return !config->alerts_only || !event->has_flow || event->verdict == VERDICT_ALERT;
 }
 
+/* A number for a user of whom the MTA told the name alone: beyond all uids. */
+static uint64_t named_number(const char *name)
+{
+	uint64_t number = 0xcbf29ce484222325; /* FNV-1a */
+
+	for (; *name; name++)
+		number = (number ^ (unsigned char)*name) * 0x100000001b3;
+	return number >> 1 | NAMELESS;
+}
+
 /*
  * Whose an event is: the user's, of mail that an MTA sends on his who handed it in. Ids without a name are one sender: whoever was given subordinate ids, for containers of his own,
  * has thousands of them.
@@ -78,6 +88,8 @@ static uint64_t sender_number(const struct event *event)
 		return QUEUE_OWN;
 	if (event->origin && event->origin->has_uid)
 		return event->origin->uid;
+	if (event->origin && event->origin->user[0])
+		return named_number(event->origin->user);
 	return sender && sender->user ? sender->task.euid : NAMELESS;
 }
 
@@ -192,6 +204,7 @@ static bool is_same_file(const struct output_config *a, const struct output_conf
 static int start_missing(struct outputs *outputs, const struct output_config *configs, size_t *count,
 			 struct slot *slots, char why[OUTPUTS_WHY_MAX])
 {
+	bool fresh[OUTPUTS_MAX] = {false};
 	size_t all = *count;
 
 	for (*count = 0; *count < all; ++*count) {
@@ -199,6 +212,7 @@ static int start_missing(struct outputs *outputs, const struct output_config *co
 		const struct slot *slot = slot_of(outputs, config);
 		int error = slot ? 0 : output_new(&slots[*count].output, config);
 
+		fresh[*count] = !slot;
 		if (slot)
 			slots[*count] = *slot;
 		if (error) {
@@ -210,7 +224,8 @@ static int start_missing(struct outputs *outputs, const struct output_config *co
 	}
 	for (size_t i = 0; i < all; i++) {
 		for (size_t j = 0; j < i; j++) {
-			if (is_same_file(&configs[i], &configs[j])) {
+			/* a disk that hangs is not asked because of files that stay */
+			if ((fresh[i] || fresh[j]) && is_same_file(&configs[i], &configs[j])) {
 				snprintf(why, OUTPUTS_WHY_MAX,
 					 "output %s: %.200s: it is the file of output %s", configs[i].name,
 					 configs[i].path, configs[j].name);
@@ -255,12 +270,14 @@ void outputs_reopen(struct outputs *outputs)
 		output_reopen(outputs->slots[i].output);
 }
 
-static void tell_loss(struct slot *slot, const struct output_stats *stats)
+/* `last`: at once. */
+static void tell_loss(struct slot *slot, const struct output_stats *stats, bool last)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (stats->lost == slot->lost_told || (slot->told_s && now.tv_sec - slot->told_s < TELL_LOSS_S))
+	if (stats->lost == slot->lost_told ||
+	    (!last && slot->told_s && now.tv_sec - slot->told_s < TELL_LOSS_S))
 		return;
 	report(output_config_of(slot->output)->name, "%llu more events could not be kept",
 	       (unsigned long long)(stats->lost - slot->lost_told));
@@ -284,7 +301,7 @@ void outputs_look(struct outputs *outputs)
 	for (size_t i = 0; i < outputs->count; i++) {
 		struct output_stats stats = output_stats(outputs->slots[i].output);
 
-		tell_loss(&outputs->slots[i], &stats);
+		tell_loss(&outputs->slots[i], &stats, false);
 		tell_stall(&outputs->slots[i], &stats);
 	}
 }
@@ -310,10 +327,18 @@ void outputs_free(struct outputs *outputs, uint64_t limit_ns)
 		return;
 	for (size_t i = 0; i < outputs->count; i++)
 		output_stop(outputs->slots[i].output, limit_ns);
-	for (size_t i = 0; i < outputs->count; i++)
+	for (size_t i = 0; i < outputs->count; i++) {
+		struct output_stats stats = output_stats(outputs->slots[i].output);
+
+		tell_loss(&outputs->slots[i], &stats, true);
 		output_free(outputs->slots[i].output);
+	}
 	for (uint64_t waited_ns = 0; outputs->leavers.count && waited_ns < limit_ns; waited_ns += LOOK_NS)
 		nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+	if (outputs->leavers.count)
+		report("run",
+		       "%zu outputs that an earlier configuration had still write: what waits there is lost",
+		       (size_t)outputs->leavers.count);
 	for (size_t i = 0; i < FORMAT_COUNT; i++)
 		text_free(&outputs->records[i]);
 	text_free(&outputs->line);

@@ -101,8 +101,10 @@ void report(const char *what, const char *format, ...)
 	vsnprintf(why, sizeof(why), format, args);
 	va_end(args);
 	put(&lines, "smtpsnoop: ");
-	put(&lines, what);
-	put(&lines, ": ");
+	if (what) {
+		put(&lines, what);
+		put(&lines, ": ");
+	}
 	put(&lines, why);
 	lines.data[lines.len++] = '\n';
 	write_lines(&lines);

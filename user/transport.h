@@ -24,7 +24,7 @@ struct transport {
 
 	/*
 	 * Sends records in their order: how many were taken whole (0: there is no room now), or a negative errno if not
-	 * even the first one was. A record that was taken in part is to be given again.
+	 * even the first one was (-EMSGSIZE: it never will be). A record that was taken in part is to be given again.
 	 */
 	int (*send)(struct transport *transport, const struct iovec *records, int count);
 
@@ -44,8 +44,8 @@ struct transport {
 	/* After an error: so long without another one before it counts as good again. */
 	uint64_t quiet_ns;
 
-	/* An error is that of a record which was taken before, and is lost. */
-	bool loses;
+	/* Records that were taken, and then lost, as a later send() heard. Whoever counts them sets it to 0. */
+	uint64_t lost;
 
 	/* Whether the other end has all that was sent, as far as can be told. NULL: always. */
 	bool (*is_settled)(const struct transport *transport);

@@ -210,7 +210,7 @@ static int connect_to(const struct addrinfo *address)
 
 static int lookup_error(int error)
 {
-	return error == EAI_SYSTEM ? -errno : error == EAI_MEMORY ? -ENOMEM : -EADDRNOTAVAIL;
+	return error == EAI_SYSTEM ? -errno : error == EAI_MEMORY ? -ENOMEM : -ENODATA;
 }
 
 /* Whether one can be reached over UDP shows only later: they take turns. */
@@ -275,20 +275,36 @@ static void udp_wait(struct transport *transport, int timeout_ms)
 	nanosleep(&(struct timespec){.tv_nsec = UDP_PAUSE_NS}, NULL);
 }
 
-/* An error is that of an earlier datagram: send() tells it once, and the records before this one were sent. */
+/* 0, or a negative errno, which may be that of an earlier datagram: send() tells it once. */
+static int udp_send_one(struct channel *channel, const struct iovec *record)
+{
+	if (send(channel->fd, record->iov_base, record->iov_len, MSG_NOSIGNAL) >= 0)
+		return 0;
+	if (errno == ECONNREFUSED) {
+		channel->transport.lost++;
+		return -ECONNREFUSED;
+	}
+	if (errno != EMSGSIZE)
+		return -errno;
+	/* This one's own, or the path took an earlier one no more: the second time it is this one's. */
+	if (send(channel->fd, record->iov_base, record->iov_len, MSG_NOSIGNAL) < 0)
+		return -errno;
+	channel->transport.lost++;
+	return 0;
+}
+
+/* The records before the one that fails were sent. */
 static int udp_send(struct transport *transport, const struct iovec *records, int count)
 {
 	struct channel *channel = (struct channel *)transport;
 	int error = channel->refusal, i = 0;
 
 	channel->refusal = 0;
-	for (; !error && i < count && i < UDP_BATCH; i++) {
-		if (send(channel->fd, records[i].iov_base, records[i].iov_len, MSG_NOSIGNAL) < 0)
-			break;
+	while (!error && i < count && i < UDP_BATCH) {
+		error = udp_send_one(channel, &records[i]);
+		i += !error;
 	}
-	if (!error && i < count && i < UDP_BATCH && !is_full(errno))
-		error = -errno;
-	if (!error)
+	if (!error || is_full(-error))
 		return i;
 	channel->turn += error == -ECONNREFUSED;
 	if (!i)
@@ -310,7 +326,6 @@ struct transport *transport_udp_new(const char *host, const char *service)
 					  .is_broken = always_broken,
 					  .wait = udp_wait,
 					  .quiet_ns = QUIET_NS,
-					  .loses = true,
 					  .is_stale = udp_is_stale,
 					  .free = channel_free});
 }

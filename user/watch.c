@@ -96,7 +96,7 @@ static bool on_reload(void *context, struct pipeline *pipeline)
 
 	(void)pipeline;
 	if (!config) {
-		fprintf(stderr, "smtpsnoop: %s; the configuration stays as it was\n", error);
+		report(NULL, "%s; the configuration stays as it was", error);
 		return false;
 	}
 	decider = decider_new(config);

@@ -274,11 +274,39 @@ static void test_refused(void **state)
 	free(deeper);
 }
 
+/* jansson would write them as they are. */
+static void test_separators_stay_escaped(void **state)
+{
+	static const char value[] =
+		"a\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6\xe2\x81\xa9\xe2\x80\xaf\xe2\x82\xac";
+	struct text line = {0};
+	json_t *object;
+
+	(void)state;
+	text_add_string(&line, "{\"rest\":\"");
+	for (int i = 0; i < 3000; i++)
+		text_add_string(&line, "x");
+	text_add_string(&line, "\",\"value\":\"");
+	text_add_json(&line, (struct span){value, sizeof(value) - 1});
+	text_add_string(&line, "\"}");
+	assert_true(json_shrink(&line, 2000));
+	assert_non_null(strstr(line.data, "a\\u2028\\u202e\\u2066\\u2069\xe2\x80\xaf\xe2\x82\xac"));
+	object = json_loadb(line.data, line.len, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(object, "value")), value);
+	json_decref(object);
+	text_free(&line);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_steps),  cmocka_unit_test(test_worst), cmocka_unit_test(test_fits),
-		cmocka_unit_test(test_bounds), cmocka_unit_test(test_cuts),  cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_separators_stay_escaped),
+		cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_worst),
+		cmocka_unit_test(test_fits),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_cuts),
+		cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
