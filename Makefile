@@ -8,7 +8,7 @@ VERSION := 0.1.0
 PACKAGES_BUILD := gcc libc6-dev make pkgconf clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
 	libssl-dev libyaml-dev libpcre2-dev libjansson-dev libsystemd-dev libyara-dev libmicrohttpd-dev
 PACKAGES_TEST  := libcmocka-dev python3 python3-jsonschema curl swaks msmtp s-nail postfix procps util-linux \
-	tinyproxy-bin microsocks rsyslog logrotate prometheus cron at nagios4-core bacula-common python3-croniter systemd iproute2 tmux mandoc openssl libasan8 libubsan1 liblognorm-utils qemu-system-x86 busybox-static cpio kmod libclang-rt-dev
+	tinyproxy-bin microsocks rsyslog rsyslog-gnutls logrotate prometheus cron at nagios4-core bacula-common python3-croniter systemd iproute2 tmux mandoc openssl libasan8 libubsan1 liblognorm-utils qemu-system-x86 busybox-static cpio kmod libclang-rt-dev
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
 # Node.js of another source will do as well.
 PACKAGES_NODE  := $(if $(and $(shell command -v node 2>/dev/null),$(shell command -v npm 2>/dev/null)),,nodejs npm)
