@@ -169,6 +169,19 @@ bool event_community_id(const struct event *event, char community[EVENT_COMMUNIT
 	return true;
 }
 
+const char *event_proxy_protocol(const struct preamble *proxy)
+{
+	static const char *const names[] = {
+		[PREAMBLE_HTTP] = "http", [PREAMBLE_SOCKS4] = "socks4", [PREAMBLE_SOCKS5] = "socks5"};
+
+	return names[proxy->protocols[proxy->hops - 1]];
+}
+
+const char *event_auth_outcome(const struct smtp_facts *facts)
+{
+	return !facts->auth_code ? "unknown" : facts->auth_code == 235 ? "success" : "failure";
+}
+
 const char *smtp_outcome_name(enum smtp_outcome outcome)
 {
 	return outcome == SMTP_OUTCOME_SUCCESS	 ? "success"

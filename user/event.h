@@ -182,6 +182,16 @@ void event_entity_id(char entity[EVENT_ENTITY_LEN], uint32_t pid, uint64_t start
 #define EVENT_COMMUNITY_LEN 48U
 bool event_community_id(const struct event *event, char community[EVENT_COMMUNITY_LEN]);
 
+/* Of a string of an event: NULL and "" are not known. */
+static inline bool is_known(const char *string)
+{
+	return string && string[0];
+}
+
+/* The proxy that a session goes through, the last one: "http", "socks4", "socks5". What AUTH came to, as an outcome. */
+const char *event_proxy_protocol(const struct preamble *proxy);
+const char *event_auth_outcome(const struct smtp_facts *facts);
+
 /* "success", ...; "smtp", "esmtp", "lmtp", "" if it is not known: static strings. */
 const char *smtp_outcome_name(enum smtp_outcome outcome);
 const char *smtp_protocol_name(enum smtp_protocol protocol);

@@ -33,11 +33,6 @@
 #define RULE_MAX       128U /* in the header's name */
 #define DHOST_MAX      256U
 
-static bool is_known(const char *string)
-{
-	return string && string[0];
-}
-
 /* ---- Escaping ------------------------------------------------------------------------------- */
 
 static size_t escaped_len(struct span line)

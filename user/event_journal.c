@@ -21,11 +21,6 @@
 #define RECIPIENTS_MAX	 12288U /* all of them */
 #define COMM_MAX	 64U
 
-static bool is_known(const char *string)
-{
-	return string && string[0];
-}
-
 /* ---- Fields --------------------------------------------------------------------------------- */
 
 static bool has_control(struct span value)

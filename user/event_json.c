@@ -26,11 +26,6 @@ static void known(struct text *out, const char *name, const char *string)
 		json_bytes(out, name, span_of(string));
 }
 
-static bool is_known(const char *string)
-{
-	return string && string[0];
-}
-
 static void time_at(struct text *out, const char *name, int64_t realtime_ns)
 {
 	char time[TIME_LEN];
@@ -171,10 +166,7 @@ static void write_facts(struct text *out, const struct smtp_facts *facts)
 		json_bytes(out, "mechanism", (struct span){facts->auth_mechanism, facts->auth_mechanism_len});
 		if (facts->auth_user_len)
 			json_bytes(out, "user", (struct span){facts->auth_user, facts->auth_user_len});
-		json_word(out, "outcome",
-			  !facts->auth_code	    ? "unknown"
-			  : facts->auth_code == 235 ? "success"
-						    : "failure");
+		json_word(out, "outcome", event_auth_outcome(facts));
 		json_close(out);
 	}
 	json_bool(out, "starttls", facts->starttls);
@@ -614,11 +606,8 @@ static void write_origin(struct text *out, const struct origin *origin)
 
 static void write_proxy(struct text *out, const struct preamble *proxy)
 {
-	static const char *const protocols[] = {
-		[PREAMBLE_HTTP] = "http", [PREAMBLE_SOCKS4] = "socks4", [PREAMBLE_SOCKS5] = "socks5"};
-
 	json_open(out, "proxy");
-	json_word(out, "protocol", protocols[proxy->protocols[proxy->hops - 1]]);
+	json_word(out, "protocol", event_proxy_protocol(proxy));
 	json_bytes(out, "target", (struct span){proxy->target, proxy->target_len});
 	json_number(out, "hops", proxy->hops);
 	json_close(out);

@@ -28,11 +28,6 @@ void event_add_short(struct text *out, struct span bytes, size_t max, unsigned i
 	text_free(&line);
 }
 
-static bool is_known(const char *string)
-{
-	return string && string[0];
-}
-
 struct span event_program(const struct sender *sender)
 {
 	if (!sender->image)

@@ -250,10 +250,7 @@ static void write_session(struct text *out, const struct event *event)
 			NAME_MAX_BYTES);
 		known_span(out, "AuthUser", (struct span){facts->auth_user, facts->auth_user_len},
 			   NAME_MAX_BYTES);
-		word(out, "AuthOutcome",
-		     !facts->auth_code	       ? "unknown"
-		     : facts->auth_code == 235 ? "success"
-					       : "failure");
+		word(out, "AuthOutcome", event_auth_outcome(facts));
 	}
 	boolean(out, "StartTls", facts->starttls);
 }
@@ -368,10 +365,7 @@ static void write_network(struct text *out, const struct event *event)
 
 static void write_proxy(struct text *out, const struct preamble *proxy)
 {
-	static const char *const protocols[] = {
-		[PREAMBLE_HTTP] = "http", [PREAMBLE_SOCKS4] = "socks4", [PREAMBLE_SOCKS5] = "socks5"};
-
-	word(out, "ProxyProtocol", protocols[proxy->protocols[proxy->hops - 1]]);
+	word(out, "ProxyProtocol", event_proxy_protocol(proxy));
 	bounded(out, "ProxyTarget", (struct span){proxy->target, proxy->target_len}, ADDRESS_MAX);
 	number(out, "ProxyHops", proxy->hops);
 }
