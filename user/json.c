@@ -11,12 +11,21 @@ static bool is_opening(const struct text *out)
 	return last == '{' || last == '[' || last == ':';
 }
 
-/* A comma where something stands before, the name, and `first`, with which the value begins. In one piece: most of an event is this. */
-static void begin(struct text *out, const char *name, struct span first)
+static char *put(char *at, struct span bytes)
+{
+	memcpy(at, bytes.data, bytes.len);
+	return at + bytes.len;
+}
+
+/*
+ * A comma where something stands before, the name, and the value, with `quote` ('\0': none) at either end. In one piece:
+ * most of an event is this.
+ */
+static void add(struct text *out, const char *name, char quote, struct span value)
 {
 	struct span named = span_of(name);
 	bool comma = !is_opening(out);
-	char *at = text_extend(out, comma + (name ? named.len + 3 : 0) + first.len);
+	char *at = text_extend(out, comma + (name ? named.len + 3 : 0) + (quote ? 2 : 0) + value.len);
 
 	if (!at)
 		return;
@@ -24,46 +33,55 @@ static void begin(struct text *out, const char *name, struct span first)
 		*at++ = ',';
 	if (name) {
 		*at++ = '"';
-		memcpy(at, named.data, named.len);
-		at += named.len;
+		at = put(at, named);
 		*at++ = '"';
 		*at++ = ':';
 	}
-	memcpy(at, first.data, first.len);
+	if (quote)
+		*at++ = quote;
+	at = put(at, value);
+	if (quote)
+		*at = quote;
+}
+
+static void end(struct text *out, char last)
+{
+	char *at = text_extend(out, 1);
+
+	if (at)
+		*at = last;
 }
 
 void json_open(struct text *out, const char *name)
 {
-	begin(out, name, span_of("{"));
+	add(out, name, '\0', span_of("{"));
 }
 
 void json_close(struct text *out)
 {
-	text_add(out, (struct span){"}", 1});
+	end(out, '}');
 }
 
 void json_open_list(struct text *out, const char *name)
 {
-	begin(out, name, span_of("["));
+	add(out, name, '\0', span_of("["));
 }
 
 void json_close_list(struct text *out)
 {
-	text_add(out, (struct span){"]", 1});
+	end(out, ']');
 }
 
 void json_word(struct text *out, const char *name, const char *string)
 {
-	begin(out, name, span_of("\""));
-	text_add_string(out, string);
-	text_add(out, (struct span){"\"", 1});
+	add(out, name, '"', span_of(string));
 }
 
 void json_bytes(struct text *out, const char *name, struct span bytes)
 {
-	begin(out, name, span_of("\""));
+	add(out, name, '\0', span_of("\""));
 	text_add_json(out, bytes);
-	text_add(out, (struct span){"\"", 1});
+	end(out, '"');
 }
 
 /* The length of the row of backslashes at the front of a JSON string, each of them two here. */
@@ -119,41 +137,36 @@ void json_bytes_max(struct text *out, const char *name, struct span bytes, size_
 	if (bytes.len >
 	    max + 4) /* a byte takes one or more; one character more, so that it is not its end that is cut here */
 		bytes.len = max + 4;
-	begin(out, name, span_of("\""));
+	add(out, name, '\0', span_of("\""));
 	start = out->len;
 	text_add_json(out, bytes);
 	cut(out, start, max);
-	text_add(out, (struct span){"\"", 1});
+	end(out, '"');
 }
 
-/* Digits, with `quote` ('\0': none) at either end. */
-static void add_number(struct text *out, const char *name, uint64_t number, char quote)
+static void add_number(struct text *out, const char *name, char quote, uint64_t number)
 {
-	char digits[22];
-	size_t at = sizeof(digits), end = at;
+	char digits[20];
+	size_t at = sizeof(digits);
 
-	if (quote)
-		digits[--at] = quote;
 	do {
 		digits[--at] = (char)('0' + number % 10);
 		number /= 10;
 	} while (number);
-	if (quote)
-		digits[--at] = quote;
-	begin(out, name, (struct span){digits + at, end - at});
+	add(out, name, quote, (struct span){digits + at, sizeof(digits) - at});
 }
 
 void json_number(struct text *out, const char *name, uint64_t number)
 {
-	add_number(out, name, number, '\0');
+	add_number(out, name, '\0', number);
 }
 
 void json_number_string(struct text *out, const char *name, uint64_t number)
 {
-	add_number(out, name, number, '"');
+	add_number(out, name, '"', number);
 }
 
 void json_bool(struct text *out, const char *name, bool value)
 {
-	begin(out, name, value ? span_of("true") : span_of("false"));
+	add(out, name, '\0', value ? span_of("true") : span_of("false"));
 }

@@ -19,13 +19,11 @@
 
 /* ---- A string that grows --------------------------------------------------------------------- */
 
-static bool text_reserve(struct text *text, size_t more)
+bool text_grow(struct text *text, size_t more)
 {
 	size_t size = text->size ? text->size : TEXT_FIRST;
 	char *bigger;
 
-	if (text->len + more + 1 <= text->size)
-		return true;
 	while (size < text->len + more + 1)
 		size *= 2;
 	bigger = realloc(text->data, size);
@@ -36,18 +34,6 @@ static bool text_reserve(struct text *text, size_t more)
 	text->data = bigger;
 	text->size = size;
 	return true;
-}
-
-char *text_extend(struct text *text, size_t more)
-{
-	char *added;
-
-	if (!text_reserve(text, more))
-		return NULL;
-	added = text->data + text->len;
-	text->len += more;
-	text->data[text->len] = '\0';
-	return added;
 }
 
 void text_add(struct text *text, struct span bytes)

@@ -22,8 +22,21 @@ struct text {
 
 void text_add(struct text *text, struct span bytes);
 
+/* Room for as many more bytes and the NUL. False: there was no memory. */
+bool text_grow(struct text *text, size_t more);
+
 /* Makes it longer: where the new bytes are to be written, all of them; NULL: there was no memory. */
-char *text_extend(struct text *text, size_t more);
+static inline char *text_extend(struct text *text, size_t more)
+{
+	char *added;
+
+	if (text->len + more >= text->size && !text_grow(text, more))
+		return NULL;
+	added = text->data + text->len;
+	text->len += more;
+	text->data[text->len] = '\0';
+	return added;
+}
 
 void text_add_string(struct text *text, const char *string);
 __attribute__((format(printf, 2, 3))) void text_add_format(struct text *text, const char *format, ...);

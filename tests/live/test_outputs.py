@@ -978,7 +978,7 @@ class Life(Bench):
         wait_for(lambda: daemon.said("watching with"), 30 * SLOW, "the watch")
         time.sleep(2)
         subprocess.run([SOURCE, "-m", "1", "-t", "a@example.net", f"inet:127.0.0.1:{sink.port}"], check=True, timeout=20)
-        wait_for(lambda: [one for one in events(path) if action(one) == "smtp-message"], 3 * SLOW, "the mail's event", 0.1)
+        wait_for(lambda: [one for one in events(path) if action(one) == "smtp-message"], 10 * SLOW, "the mail's event", 0.1)
         self.assertLess(daemon.stop(), 5 * SLOW)
 
     PARSED = """
