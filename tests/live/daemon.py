@@ -8,6 +8,7 @@ those of the host, do not see each other.
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,13 +18,24 @@ import time
 import urllib.error
 import urllib.request
 
-from harness import HOOK, PROGRAM, SLOW, START_S, end_process, free_port, is_listening, strict_json, wait_for
+from harness import HOOK, PROGRAM, SLOW, START_S, LiveCase, end_process, free_port, is_listening, strict_json, wait_for
 
 ID = re.compile(rb'"id":"([0-9a-f]{32})"')  # the event's own: it stands before all that a client says
 
 
 def clean_up(case, *what):
     (case.addClassCleanup if isinstance(case, type) else case.addCleanup)(*what)
+
+
+class Bench(LiveCase):
+    """A test case with a folder of the class's own."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.folder = tempfile.mkdtemp(prefix="smtpsnoop-live-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        os.chmod(cls.folder, 0o755)
 
 
 class Manager:

@@ -14,8 +14,8 @@ import threading
 import unittest
 
 import mta
-from daemon import Daemon, clean_up
-from harness import LiveCase, ROOT, SLOW, Sink, end_process, free_port, is_listening, wait_for
+from daemon import Bench, Daemon, clean_up
+from harness import ROOT, SLOW, Sink, end_process, free_port, is_listening, wait_for
 
 SOURCE = shutil.which("smtp-source") or "/usr/sbin/smtp-source"
 MAILS = 300
@@ -78,15 +78,12 @@ class Collector:
             self.refused += 1
 
 
-class Tls(LiveCase):
+class Tls(Bench):
     limit_s = 300
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.folder = tempfile.mkdtemp(prefix="smtpsnoop-live-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        os.chmod(cls.folder, 0o755)
         for name in ("good", "other"):
             os.makedirs(f"{cls.folder}/{name}")
             authority(f"{cls.folder}/{name}")

@@ -24,8 +24,8 @@ import urllib.error
 import urllib.request
 
 import mta
-from daemon import ID, Daemon, Journal, Metrics, Rsyslog, SyslogNg, events, records
-from harness import (LiveCase, ROOT, SLOW, Server, Sink, action, end_process, free_port, get, short, strict_json,
+from daemon import ID, Bench, Daemon, Journal, Metrics, Rsyslog, SyslogNg, events, records
+from harness import (ROOT, SLOW, Server, Sink, action, end_process, free_port, get, short, strict_json,
                      unique, validate, wait_for)
 
 REPORT = os.path.join(ROOT, "build", "bench", "live-outputs.txt")
@@ -91,17 +91,6 @@ class Traffic:
     def wait(self):
         wait_for(lambda: self.arrived.look() >= 2 * self.mails, 20 * SLOW,
                  lambda: f"{2 * self.mails} events in the reference file: there are {self.arrived.count}")
-
-
-class Bench(LiveCase):
-    """A test case with a folder of the class's own."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.folder = tempfile.mkdtemp(prefix="smtpsnoop-live-")
-        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        os.chmod(cls.folder, 0o755)
 
 
 def settled(metrics, but=(), timeout_s=20):
