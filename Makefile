@@ -224,7 +224,7 @@ check-clang: $(SKELETON)
 check-tidy: $(SKELETON)
 	$(Q)printf '%s\n' $(SOURCES) user/main.c | \
 		xargs -P $$(nproc) -I@ clang-tidy --quiet --warnings-as-errors='*' @ -- $(CPPFLAGS) -std=gnu11 2>&1 | \
-		{ ! grep -E 'warning:|error:'; }
+		{ ! grep -E 'warning:|error:|^xargs:'; }
 
 check-cppcheck:
 	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \

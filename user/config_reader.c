@@ -191,7 +191,6 @@ bool reader_strings(struct reader *reader, const yaml_node_t *node, void *target
 	return reader_list(reader, node, reader_add_string, target);
 }
 
-/* One of some words: its index. */
 bool reader_word(struct reader *reader, const yaml_node_t *node, const struct word *words, void *value)
 {
 	struct span text = node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};

@@ -78,10 +78,7 @@ static void time_at(struct text *out, const char *name, int64_t realtime_ns)
 /* Ids of users are strings, as in every schema of the service. */
 static void id(struct text *out, const char *name, uint32_t value)
 {
-	char string[16];
-
-	snprintf(string, sizeof(string), "%u", value);
-	word(out, name, string);
+	json_number_string(out, name, value);
 }
 
 /* ---- Lists: columns of type dynamic ---------------------------------------------------------- */

@@ -40,11 +40,10 @@ static const char *const spare[][2] = {{"smtpsnoop", "senders"}, {"smtpsnoop", "
 				       {"smtpsnoop", "nearest"}, {"rule", "description"},
 				       {"smtp", "rcpt_refused"}, {"smtp", "mail_parameters"}};
 
-/* What ends a line, or turns its direction, in Unicode: U+2028 to U+202E, U+2066 to U+2069. In the line it is escaped. */
+/* Whether the three bytes are a character that is escaped in the line. */
 static bool is_escaped(const unsigned char *c)
 {
-	return c[0] == 0xe2 && ((c[1] == 0x80 && c[2] >= 0xa8 && c[2] <= 0xae) ||
-				(c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
+	return c[0] == 0xe2 && text_breaks_line(0x2000 | (c[1] & 0x3fU) << 6 | (c[2] & 0x3fU));
 }
 
 /* Bytes that a piece of text takes in the line. */

@@ -265,9 +265,10 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 
 static void end_old_connections(struct metrics *metrics)
 {
-	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	uint64_t now_ns;
 
 	pthread_mutex_lock(&metrics->connections_lock);
+	now_ns = clock_ns(CLOCK_MONOTONIC); /* not before the beginning of any of them */
 	for (size_t i = 0; i < SLOTS; i++) {
 		struct connection *connection = &metrics->connections[i];
 

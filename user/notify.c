@@ -1,27 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The protocol is one datagram to the socket that NOTIFY_SOCKET names (sd_notify(3)). It is spoken here, not by libsystemd,
- * whose call waits until the manager has read: any user may fill that queue, and the thread that captures must not wait.
+ * whose call waits until the manager has read: any user may fill that queue, and the thread that captures must not wait for
+ * long. Who waits in send() has his turn; who only asks whether there is room finds that others took it.
  */
 #include "notify.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_MS 1000 /* for what the manager has to hear */
+#define WAIT_MS	      1000 /* for what the manager has to hear */
+#define WAIT_ALIVE_MS 20   /* for what it hears again a second later */
 
-/* A socket to the manager; -1: there is none. The caller closes it. */
-static int manager(void)
+static bool ready_owed; /* the manager has not heard that we are */
+
+/* A socket to the manager, whose send() waits that long; -1: there is none. The caller closes it. */
+static int manager(int wait_ms)
 {
+	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const char *name = getenv("NOTIFY_SOCKET");
 	size_t len = name ? strlen(name) : 0;
@@ -32,31 +37,32 @@ static int manager(void)
 	memcpy(address.sun_path, name, len);
 	if (name[0] == '@') /* abstract: without a file */
 		address.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0 && connect(fd, (const struct sockaddr *)&address,
-			       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len))) {
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) ||
+			connect(fd, (const struct sockaddr *)&address,
+				(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)))) {
 		close(fd);
 		return -1;
 	}
 	return fd;
 }
 
-/* Waits for room up to `wait_ms`; without any, the manager does not hear it. */
-static void tell(const char *state, int wait_ms)
+/* False: it was not heard. */
+static bool tell(const char *state, int wait_ms)
 {
-	struct pollfd room = {.fd = manager(), .events = POLLOUT};
+	int fd = manager(wait_ms);
+	bool heard;
 
-	if (room.fd < 0)
-		return;
-	if (send(room.fd, state, strlen(state), MSG_NOSIGNAL) < 0 && errno == EAGAIN && wait_ms &&
-	    poll(&room, 1, wait_ms) > 0)
-		send(room.fd, state, strlen(state), MSG_NOSIGNAL);
-	close(room.fd);
+	if (fd < 0)
+		return false;
+	heard = send(fd, state, strlen(state), MSG_NOSIGNAL) >= 0;
+	close(fd);
+	return heard;
 }
 
 void notify_ready(void)
 {
-	tell("READY=1", WAIT_MS);
+	ready_owed = !tell("READY=1", WAIT_MS);
 }
 
 /* The time tells which reload this is, where the manager waits for one (Type=notify-reload). */
@@ -78,12 +84,13 @@ void notify_stopping(void)
 
 void notify_alive(const char *format, ...)
 {
-	char state[256] = "WATCHDOG=1\nSTATUS=";
-	size_t len = strlen(state);
+	char state[256];
+	int len = snprintf(state, sizeof(state), "%sWATCHDOG=1\nSTATUS=", ready_owed ? "READY=1\n" : "");
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(state + len, sizeof(state) - len, format, args);
+	vsnprintf(state + len, sizeof(state) - (size_t)len, format, args);
 	va_end(args);
-	tell(state, 0);
+	if (tell(state, WAIT_ALIVE_MS))
+		ready_owed = false;
 }

@@ -564,23 +564,31 @@ void output_stop(struct output *output, uint64_t limit_ns)
 	queue_wake(output->queue);
 }
 
-void output_free(struct output *output)
+bool output_wait(struct output *output)
 {
 	struct timespec until;
 	uint64_t until_ns;
 
-	if (!output)
-		return;
+	if (!output->started)
+		return !output->abandoned;
 	until_ns = output->stop_ns + FREE_WAIT_NS;
 	until.tv_sec = (time_t)(until_ns / 1000000000ULL);
 	until.tv_nsec = (long)(until_ns % 1000000000ULL);
-	if (output->started && pthread_clockjoin_np(output->thread, NULL, CLOCK_MONOTONIC, &until)) {
+	output->started = false;
+	if (pthread_clockjoin_np(output->thread, NULL, CLOCK_MONOTONIC, &until)) {
 		output->abandoned = true; /* what it uses stays */
 		report(output->config.name, "%s: it hangs: %llu events could not be written before the end",
 		       output->place, (unsigned long long)unwritten(output));
 		pthread_detach(output->thread);
-		return;
+		return false;
 	}
+	return true;
+}
+
+void output_free(struct output *output)
+{
+	if (!output || !output_wait(output))
+		return;
 	tell_unwritten(output);
 	destroy(output);
 }

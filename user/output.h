@@ -57,9 +57,12 @@ void output_leave(struct output *output, uint64_t limit_ns, struct output_leaver
 void output_stop(struct output *output, uint64_t limit_ns);
 
 /*
- * Waits for its end, and a little longer than output_stop() said at most; tells what could not be written. What hangs then is
- * left to itself. NULL is allowed.
+ * Waits for its end, and a little longer than output_stop() said at most: what it counts stays as it is from then on. False: it
+ * hangs, and is left to itself.
  */
+bool output_wait(struct output *output);
+
+/* The same; tells what could not be written. NULL is allowed. */
 void output_free(struct output *output);
 
 /* Since the start. */

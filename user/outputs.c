@@ -77,8 +77,8 @@ static uint64_t named_number(const char *name)
 }
 
 /*
- * Whose an event is: the user's, of mail that an MTA sends on his who handed it in. Ids without a name are one sender: whoever was given subordinate ids, for containers of his own,
- * has thousands of them.
+ * Whose an event is: the user's, of mail that an MTA sends on his who handed it in. Ids without a name are one sender:
+ * whoever was given subordinate ids, for containers of his own, has thousands of them.
  */
 static uint64_t sender_number(const struct event *event)
 {
@@ -86,10 +86,10 @@ static uint64_t sender_number(const struct event *event)
 
 	if (!event->has_flow)
 		return QUEUE_OWN;
-	if (event->origin && event->origin->has_uid)
-		return event->origin->uid;
 	if (event->origin && event->origin->user[0])
-		return named_number(event->origin->user);
+		return event->origin->has_uid ? event->origin->uid : named_number(event->origin->user);
+	if (event->origin && event->origin->has_uid)
+		return NAMELESS;
 	return sender && sender->user ? sender->task.euid : NAMELESS;
 }
 
@@ -328,8 +328,10 @@ void outputs_free(struct outputs *outputs, uint64_t limit_ns)
 	for (size_t i = 0; i < outputs->count; i++)
 		output_stop(outputs->slots[i].output, limit_ns);
 	for (size_t i = 0; i < outputs->count; i++) {
-		struct output_stats stats = output_stats(outputs->slots[i].output);
+		struct output_stats stats;
 
+		output_wait(outputs->slots[i].output);
+		stats = output_stats(outputs->slots[i].output);
 		tell_loss(&outputs->slots[i], &stats, true);
 		output_free(outputs->slots[i].output);
 	}

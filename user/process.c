@@ -372,7 +372,7 @@ bool process_ask(struct process_table *table, uint32_t pid, uint64_t start_ns, u
 {
 	struct process *process = process_find(table, pid, start_ns);
 
-	if (process && process->asked_ns && at_ns - process->asked_ns < PROCESS_ASK_NS)
+	if (process && process->asked_ns && at_ns < process->asked_ns + PROCESS_ASK_NS)
 		return false;
 	process = process_get(table, pid, start_ns, false, at_ns);
 	if (process)

@@ -12,6 +12,7 @@
 
 struct recording {
 	FILE *file;
+	char buffer[BUFFER_SIZE];
 	int error;
 };
 
@@ -35,7 +36,7 @@ int recording_create(struct recording **out, const char *path, char *why)
 		free(recording);
 		return -ENOMEM;
 	}
-	setvbuf(recording->file, NULL, _IOFBF, BUFFER_SIZE);
+	setvbuf(recording->file, recording->buffer, _IOFBF, BUFFER_SIZE);
 	if (fputs(RECORDING_MAGIC, recording->file) == EOF)
 		recording->error = -errno;
 	*out = recording;
@@ -137,7 +138,6 @@ int recording_read(const char *path, recording_fn on_record, void *context, char
 		snprintf(why, RECORDING_WHY_MAX, "%s", strerror(errno));
 		return error;
 	}
-	setvbuf(file, NULL, _IOFBF, BUFFER_SIZE);
 	error = read_magic(file, why);
 	if (!error)
 		error = read_records(file, on_record, context, why);

@@ -5,7 +5,7 @@
 
 #include "format.h"
 
-#define BUFFER (64U << 10)
+static char buffer[64U << 10]; /* of standard output, which is flushed behind the sink's end */
 
 struct lines_sink {
 	struct sink sink;
@@ -63,7 +63,8 @@ struct sink *sink_lines_new(FILE *out, format_fn format)
 				   .flush = lines_flush,
 				   .finish = lines_finish,
 				   .free = lines_free};
-	setvbuf(out, NULL, _IOFBF, BUFFER); /* or as it was: fewer bytes a call */
+	if (out == stdout)
+		setvbuf(out, buffer, _IOFBF, sizeof(buffer));
 	sink->out = out;
 	sink->format = format;
 	return &sink->sink;

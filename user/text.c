@@ -175,8 +175,8 @@ void text_add_utf8(struct text *text, struct span bytes)
 	}
 }
 
-/* Ends a line (NEL is a C1 control), or turns the direction of what follows. */
-static bool breaks_line(uint32_t code)
+/* (NEL is a C1 control.) */
+bool text_breaks_line(uint32_t code)
 {
 	return (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
@@ -238,7 +238,7 @@ void text_add_json(struct text *text, struct span bytes)
 				len = 1;
 			} else if (len == 1) {
 				add_json_escape(text, (unsigned char)code);
-			} else if (breaks_line(code)) {
+			} else if (text_breaks_line(code)) {
 				add_code(text, code);
 			} else {
 				text_add(text, (struct span){bytes.data, len});
@@ -267,7 +267,7 @@ static bool line_escapes(struct span bytes, unsigned int flags, size_t *len)
 	case '<':
 	case '>': return flags & TEXT_QUOTED;
 	case ',': return flags & TEXT_LISTED;
-	default: return code < ' ' || breaks_line(code);
+	default: return code < ' ' || text_breaks_line(code);
 	}
 }
 

@@ -50,6 +50,9 @@ void text_free(struct text *text);
  */
 void text_add_utf8(struct text *text, struct span bytes);
 
+/* Whether a character ends a line, or turns the direction of what follows: U+2028 to U+202E, U+2066 to U+2069. */
+bool text_breaks_line(uint32_t code);
+
 /* The same as what stands between the quotes of a JSON string. */
 void text_add_json(struct text *text, struct span bytes);
 

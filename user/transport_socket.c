@@ -275,22 +275,26 @@ static void udp_wait(struct transport *transport, int timeout_ms)
 	nanosleep(&(struct timespec){.tv_nsec = UDP_PAUSE_NS}, NULL);
 }
 
-/* 0, or a negative errno, which may be that of an earlier datagram: send() tells it once. */
-static int udp_send_one(struct channel *channel, const struct iovec *record)
+/*
+ * 0, or a negative errno. That may be an earlier datagram's, which an ICMP message told of: send() tells it once, and what
+ * is sent again then goes out (`*sent`). Of a refusal that is clear from the beginning.
+ */
+static int udp_send_one(struct channel *channel, const struct iovec *record, bool *sent)
 {
-	if (send(channel->fd, record->iov_base, record->iov_len, MSG_NOSIGNAL) >= 0)
-		return 0;
-	if (errno == ECONNREFUSED) {
-		channel->transport.lost++;
-		return -ECONNREFUSED;
+	int error;
+
+	*sent = send(channel->fd, record->iov_base, record->iov_len, MSG_NOSIGNAL) >= 0;
+	if (*sent || is_full(errno))
+		return *sent ? 0 : -errno;
+	error = -errno;
+	if (error != -ECONNREFUSED) {
+		*sent = send(channel->fd, record->iov_base, record->iov_len, MSG_NOSIGNAL) >= 0;
+		if (!*sent)
+			return -errno;
 	}
-	if (errno != EMSGSIZE)
-		return -errno;
-	/* This one's own, or the path took an earlier one no more: the second time it is this one's. */
-	if (send(channel->fd, record->iov_base, record->iov_len, MSG_NOSIGNAL) < 0)
-		return -errno;
 	channel->transport.lost++;
-	return 0;
+	return error == -EMSGSIZE ? 0
+				  : error; /* the path has a smaller limit now: no reason to connect anew */
 }
 
 /* The records before the one that fails were sent. */
@@ -301,14 +305,17 @@ static int udp_send(struct transport *transport, const struct iovec *records, in
 
 	channel->refusal = 0;
 	while (!error && i < count && i < UDP_BATCH) {
-		error = udp_send_one(channel, &records[i]);
-		i += !error;
+		bool sent;
+
+		error = udp_send_one(channel, &records[i], &sent);
+		i += sent;
 	}
 	if (!error || is_full(-error))
 		return i;
-	channel->turn += error == -ECONNREFUSED;
-	if (!i)
+	if (!i) {
+		channel->turn += error == -ECONNREFUSED;
 		return error;
+	}
 	channel->refusal = error;
 	return i;
 }
