@@ -26,7 +26,7 @@ static bool ready_owed; /* the manager has not heard that we are */
 /* A socket to the manager, whose send() waits that long; -1: there is none. The caller closes it. */
 static int manager(int wait_ms)
 {
-	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000L};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const char *name = getenv("NOTIFY_SOCKET");
 	size_t len = name ? strlen(name) : 0;
