@@ -28,15 +28,16 @@ static bool read_path(struct reader *reader, const yaml_node_t *node, void *targ
 		reader_fail(reader, node, "%.200s: not an absolute path: it is to begin with '/'", *path));
 }
 
+/* In the order of their values. */
+static const struct word types[] = {{"json", OUTPUT_FILE},
+				    {"stdout", OUTPUT_STDOUT},
+				    {"syslog", OUTPUT_SYSLOG},
+				    {"journald", OUTPUT_JOURNALD},
+				    {NULL, 0}};
+
 static bool read_type(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const struct word words[] = {{"json", OUTPUT_FILE},
-					    {"stdout", OUTPUT_STDOUT},
-					    {"syslog", OUTPUT_SYSLOG},
-					    {"journald", OUTPUT_JOURNALD},
-					    {NULL, 0}};
-
-	return reader_word(reader, node, words, target);
+	return reader_word(reader, node, types, target);
 }
 
 static bool read_format(struct reader *reader, const yaml_node_t *node, void *target)
@@ -144,9 +145,7 @@ static bool split_host(char *text, char **host, char **port)
 
 static const char *type_name(enum output_type type)
 {
-	static const char *const names[] = {"json", "stdout", "syslog", "journald"};
-
-	return names[type];
+	return types[type].name;
 }
 
 /* What was written, where the type decides whether it may be. */

@@ -22,7 +22,7 @@
 /* A string that is left out if it is empty or NULL. */
 static void known(struct text *out, const char *name, const char *string)
 {
-	if (string && string[0])
+	if (is_known(string))
 		json_bytes(out, name, span_of(string));
 }
 

@@ -40,7 +40,7 @@ static void bounded(struct text *out, const char *name, struct span bytes, size_
 /* The same, left out if it is empty. */
 static void known(struct text *out, const char *name, const char *string, size_t max)
 {
-	if (string && string[0])
+	if (is_known(string))
 		bounded(out, name, span_of(string), max);
 }
 

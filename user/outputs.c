@@ -94,12 +94,11 @@ static uint64_t sender_number(const struct event *event)
 }
 
 /* What goes to one output: as it is, a line, or a syslog message. */
-static void add(struct outputs *outputs, struct output *output, const struct event *event)
+static void add(struct outputs *outputs, struct output *output, const struct event *event,
+		struct queue_class class)
 {
 	const struct output_config *config = output_config_of(output);
 	struct span record = record_of(outputs, config->format, event);
-	struct queue_class class = {.urgent = !event->has_flow || event->verdict == VERDICT_ALERT,
-				    .sender = sender_number(event)};
 	bool counted =
 		event->action != EVENT_LOSS; /* a loss that is told to a full queue would make the next one */
 	struct text *line = &outputs->line;
@@ -128,12 +127,14 @@ static void add(struct outputs *outputs, struct output *output, const struct eve
 static int outputs_write(struct sink *sink, const struct event *event)
 {
 	struct outputs *outputs = (struct outputs *)sink;
+	struct queue_class class = {.urgent = !event->has_flow || event->verdict == VERDICT_ALERT,
+				    .sender = sender_number(event)};
 
 	for (size_t i = 0; i < FORMAT_COUNT; i++)
 		text_clear(&outputs->records[i]);
 	for (size_t i = 0; i < outputs->count; i++) {
 		if (is_wanted(output_config_of(outputs->slots[i].output), event))
-			add(outputs, outputs->slots[i].output, event);
+			add(outputs, outputs->slots[i].output, event, class);
 	}
 	return 0;
 }
