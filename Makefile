@@ -74,7 +74,7 @@ endif
 
 # ---- The product ------------------------------------------------------------------------------
 
-SOURCES := $(filter-out user/main.c,$(wildcard user/*.c))
+SOURCES := $(wildcard user/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libsmtpsnoop.a
 PROGRAM := $(BUILD)/smtpsnoop
@@ -97,10 +97,10 @@ $(PROGRAM): $(BUILD)/user/main.o $(LIBRARY)
 
 $(LIBRARY): $(OBJECTS)
 	$(SAY) AR $@
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar qcs $@ $^ # q: two folders may name a file alike
 
 # The skeleton is included by capture.c alone.
-$(BUILD)/user/capture.o: $(SKELETON)
+$(BUILD)/user/capture/capture.o: $(SKELETON)
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -186,8 +186,9 @@ FUZZ_SECONDS ?= 10
 FUZZ_BUILD   := build-fuzz
 FUZZ_FLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_OBJECTS := $(patsubst user/%.c,$(FUZZ_BUILD)/user/%.o,$(filter-out user/main.c user/capture.c user/live.c user/watch.c \
-		user/doctor.c user/doctor_attack.c $(wildcard user/attack*.c) user/enrich.c user/snapshot.c user/options.c user/daemon.c user/metrics_page.c user/check.c user/explain.c user/suggest.c user/event_lines.c user/replay.c,$(wildcard user/*.c)))
+FUZZ_OBJECTS := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(filter-out user/attack/% user/commands/% user/daemon/% \
+		user/capture/capture.c user/watch/live.c,$(SOURCES)))
+FUZZ_LIBRARY := $(FUZZ_BUILD)/libsmtpsnoop.a
 
 .PHONY: fuzz fuzz-build
 fuzz: fuzz-build ## fuzz each target for FUZZ_SECONDS (or ARGS="-runs=10000000 -max_total_time=0")
@@ -199,13 +200,16 @@ $(FUZZ_BUILD)/user/%.o: user/%.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
-$(FUZZ_BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OBJECTS)
+$(FUZZ_LIBRARY): $(FUZZ_OBJECTS)
+	$(Q)rm -f $@ && ar qcs $@ $^
+
+$(FUZZ_BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIBRARY)
 	$(SAY) FUZZ $@
 	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
--include $(wildcard $(FUZZ_BUILD)/user/*.d)
+-include $(wildcard $(FUZZ_BUILD)/user/*/*.d)
 
-C_FILES := $(wildcard user/*.[ch] include/*.h bpf/*.[ch] tests/unit/*.[ch] tests/bench/*.c tests/fuzz/*.c)
+C_FILES := $(wildcard user/*.c user/*/*.[ch] include/*.h bpf/*.[ch] tests/unit/*.[ch] tests/bench/*.c tests/fuzz/*.c)
 
 format: ## lay out the code
 	$(Q)clang-format -i $(C_FILES)

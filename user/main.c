@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "commands.h"
-#include "options.h"
+#include "commands/commands.h"
+#include "commands/options.h"
 
 /*
  * Where a standard descriptor is closed, the next file that is opened would become it, and what is meant for standard error be

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "decision.h"
+#include "policy/decision.h"
 
 #define EXCLUSIONS 1000
 #ifndef MESSAGES

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "smtp.h"
-#include "text.h"
+#include "smtp/smtp.h"
+#include "base/text.h"
 
 #define ROUNDS	   7
 #define ROUND_S	   0.3

@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "smtp_auth.h"
-#include "smtp_command.h"
+#include "smtp/auth.h"
+#include "smtp/command.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

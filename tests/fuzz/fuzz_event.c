@@ -9,9 +9,9 @@
 
 #include <jansson.h>
 
-#include "format.h"
-#include "json_shrink.h"
-#include "smtp_transaction.h"
+#include "format/format.h"
+#include "format/json_shrink.h"
+#include "smtp/transaction.h"
 
 #define CEF_MAX	    7500U
 #define KEYS_MAX    44U /* with harmless words in every field */

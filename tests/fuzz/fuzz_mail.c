@@ -3,8 +3,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "mail.h"
-#include "origin.h"
+#include "mail/mail.h"
+#include "event/origin.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

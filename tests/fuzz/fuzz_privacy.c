@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event.h"
-#include "format.h"
-#include "privacy.h"
-#include "smtp_transaction.h"
-#include "text.h"
+#include "event/event.h"
+#include "format/format.h"
+#include "policy/privacy.h"
+#include "smtp/transaction.h"
+#include "base/text.h"
 
 #define LOCAL	"zqmarkerqz"
 #define ADDRESS LOCAL "@corp.example"

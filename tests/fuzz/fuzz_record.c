@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "format.h"
-#include "pipeline.h"
-#include "records.h"
+#include "format/format.h"
+#include "watch/pipeline.h"
+#include "capture/records.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

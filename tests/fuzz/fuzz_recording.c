@@ -6,8 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "recording.h"
-#include "records.h"
+#include "capture/recording.h"
+#include "capture/records.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,7 @@
 
 #include "unit.h"
 
-#include "text.h"
+#include "base/text.h"
 
 /* The bytes again: of a row of backslashes before an 'x', each two are one, and one that is left begins an escape. */
 static void clean_decode(struct text *bytes, struct span line)

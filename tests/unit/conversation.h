@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "smtp.h"
-#include "text.h"
+#include "smtp/smtp.h"
+#include "base/text.h"
 
 #define CUTS_MAX 400U /* longer conversations are cut at this many positions, evenly spread */
 

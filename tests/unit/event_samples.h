@@ -8,9 +8,9 @@
 
 #include "unit.h"
 
-#include "event.h"
-#include "format.h"
-#include "smtp_transaction.h"
+#include "event/event.h"
+#include "format/format.h"
+#include "smtp/transaction.h"
 
 #define HOSTILE                                                                                              \
 	"\"'\\ \\x41 \x1b[31m\x1b]0;t\x07 \x7f\x9b\x85 \xff\xfe\xc3( \xed\xa0\x80 \xe2\x80\xae\xe2\x80\xa8 " \

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config.h"
+#include "config/config.h"
 
 static char folder[] = "/tmp/smtpsnoop-config-XXXXXX";
 static char path[100];

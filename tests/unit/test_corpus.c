@@ -19,7 +19,7 @@
 #include <jansson.h>
 #include <openssl/evp.h>
 
-#include "smtp.h"
+#include "smtp/smtp.h"
 
 enum segmentation { AS_CAPTURED, BYTE_BY_BYTE, JOINED };
 

@@ -21,8 +21,8 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
-#include "enrich.h"
-#include "records.h"
+#include "capture/enrich.h"
+#include "capture/records.h"
 
 static char work[] = "/tmp/smtpsnoop-enrich.XXXXXX";
 

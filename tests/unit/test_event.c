@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#include "text.h"
+#include "base/text.h"
 
 static struct sink *json_lines(FILE *out)
 {

@@ -9,8 +9,8 @@
 #include "event_samples.h"
 
 #include "clean.h"
-#include "image.h"
-#include "text.h"
+#include "process/image.h"
+#include "base/text.h"
 
 #define CEF_MAX	   7500U
 #define FIELDS_MAX 128U

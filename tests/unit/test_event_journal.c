@@ -8,7 +8,7 @@
 
 #include "event_samples.h"
 
-#include "text.h"
+#include "base/text.h"
 
 #define JOURNAL_MAX 49152U
 #define FIELDS_MAX  4096U

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "decision.h"
-#include "relay_names.h"
+#include "policy/decision.h"
+#include "policy/relay_names.h"
 
 #define HOUR_NS 3600000000000ULL
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "flow.h"
+#include "flow/flow.h"
 
 #define SECOND 1000000000ULL
 

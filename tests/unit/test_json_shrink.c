@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-#include "json_shrink.h"
+#include "format/json_shrink.h"
 
 static struct text line_of(const char *string)
 {

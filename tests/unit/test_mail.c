@@ -8,10 +8,10 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "mail.h"
-#include "mail_field.h"
-#include "mail_word.h"
-#include "smtp.h"
+#include "mail/mail.h"
+#include "mail/field.h"
+#include "mail/word.h"
+#include "smtp/smtp.h"
 
 /* What was found of a message, a line a fact. */
 static void sum_up(const struct mail *mail, struct text *out)

@@ -18,8 +18,8 @@
 
 #include "unit.h"
 
-#include "metrics.h"
-#include "report.h"
+#include "daemon/metrics.h"
+#include "base/report.h"
 
 #define PAGE	   "smtpsnoop_records_total 42\n"
 #define PAGE_SPAN  ((struct span){PAGE, sizeof(PAGE) - 1})

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "names.h"
+#include "process/names.h"
 
 static void tell_user(struct names *names, uint32_t uid, const char *name, uint64_t time_ns)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "origin.h"
+#include "event/origin.h"
 
 /* "uid UID user USER id QUEUE_ID" of what is known, or "none". */
 static void expect(const char *mta, const char *received, const char *expected)

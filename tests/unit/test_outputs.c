@@ -19,9 +19,9 @@
 
 #include "unit.h"
 
-#include "output.h"
-#include "outputs.h"
-#include "queue.h"
+#include "output/output.h"
+#include "output/outputs.h"
+#include "output/queue.h"
 
 #define RECORDS	 3000
 #define WAIT_S	 20

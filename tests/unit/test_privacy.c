@@ -14,8 +14,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "privacy.h"
-#include "privacy_text.h"
+#include "policy/privacy.h"
+#include "policy/privacy_text.h"
 
 /* SHA-256 of 16 times 'k' */
 #define KEY_OF_K                                                                                             \

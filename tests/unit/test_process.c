@@ -8,9 +8,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "image.h"
-#include "process.h"
-#include "records.h"
+#include "process/image.h"
+#include "process/process.h"
+#include "capture/records.h"
 
 #define MS   1000000ULL
 #define TICK (10 * MS)

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "hook.h"
-#include "records.h"
+#include "base/hook.h"
+#include "capture/records.h"
 
 /* A record in memory of exactly its size, so that the sanitizer sees a read behind it. */
 static void *make(uint32_t type, size_t fixed, const void *data, size_t data_len)

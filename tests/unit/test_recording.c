@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "recording.h"
+#include "capture/recording.h"
 
 #define RECORDS 50
 

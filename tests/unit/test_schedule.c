@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "schedule.h"
+#include "base/schedule.h"
 
 static struct schedule *parse(const char *text, struct zone *zone)
 {

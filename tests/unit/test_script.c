@@ -2,7 +2,7 @@
 /* Which argument is the script. */
 #include "unit.h"
 
-#include "script.h"
+#include "process/script.h"
 
 static void expect_span(const char *executable, struct span args, const char *expected)
 {

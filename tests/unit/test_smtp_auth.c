@@ -4,7 +4,7 @@
 
 #include <openssl/evp.h>
 
-#include "smtp_auth.h"
+#include "smtp/auth.h"
 
 #define AUTH_LINE_MAX 12288 /* RFC 4954, section 4 */
 #define WINDOW	      3	    /* bytes of a secret that must not be left anywhere */

@@ -2,8 +2,8 @@
 /* One command line: which command, of whom, and whether servers may read another address from it. */
 #include "unit.h"
 
-#include "smtp.h"
-#include "smtp_command.h"
+#include "smtp/smtp.h"
+#include "smtp/command.h"
 
 /* The address that a line gives, as the transaction keeps it; in memory of just its size. */
 static struct smtp_command parse(struct span line, char *address, size_t size)

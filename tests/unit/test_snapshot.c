@@ -22,11 +22,11 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
-#include "image.h"
-#include "process.h"
-#include "procfs.h"
-#include "records.h"
-#include "snapshot.h"
+#include "process/image.h"
+#include "process/process.h"
+#include "capture/procfs.h"
+#include "capture/records.h"
+#include "capture/snapshot.h"
 
 static char work[] = "/tmp/smtpsnoop-snapshot.XXXXXX";
 

@@ -7,8 +7,8 @@
 #include <jansson.h>
 
 #include "clean.h"
-#include "json.h"
-#include "text.h"
+#include "base/json.h"
+#include "base/text.h"
 
 static void expect_with(void (*add)(struct text *, struct span), struct span bytes, const char *expected)
 {

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "wildcard.h"
+#include "base/wildcard.h"
 
 static bool match(const char *pattern, enum wildcard_kind kind, const char *text)
 {

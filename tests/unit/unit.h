@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "span.h"
+#include "base/span.h"
 
 #define BYTES(literal) ((struct span){(literal), sizeof(literal) - 1})
 

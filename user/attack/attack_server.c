@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The receiving side of the attacks: one process, a child for each connection, a few words of SMTP. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "attack/attack_session.h"
+
+#define SERVE_LIMIT_S  300 /* one connection waits through the start of the watch and many attacks */
+#define FASTOPEN_QUEUE 16
+#define BACKLOG	       64
+
+/* ---- One connection ---------------------------------------------------------------------------- */
+
+static void answer(int fd, const char *text)
+{
+	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+		_exit(1);
+}
+
+/* What a server says to a line; NULL: nothing, it is a line of the message. */
+static const char *reply_to(const char *line, bool *body)
+{
+	if (*body) {
+		if (strcmp(line, ".") != 0)
+			return NULL;
+		*body = false;
+		return "250 2.0.0 taken\r\n";
+	}
+	if (strncasecmp(line, "DATA", 4) == 0) {
+		*body = true;
+		return "354 go on\r\n";
+	}
+	if (strncasecmp(line, "QUIT", 4) == 0)
+		return "221 bye\r\n";
+	if (strncasecmp(line, "EHLO", 4) == 0 || strncasecmp(line, "MAIL", 4) == 0 ||
+	    strncasecmp(line, "RCPT", 4) == 0)
+		return "250 ok\r\n";
+	return "500 what\r\n";
+}
+
+/* Speaks SMTP as a server, until the client leaves. Ends the process. */
+_Noreturn static void serve_connection(int fd)
+{
+	char buffer[65536], line[1024];
+	size_t len = 0;
+	bool body = false;
+
+	alarm(SERVE_LIMIT_S);
+	answer(fd, "220 attack.localhost ESMTP\r\n");
+	for (;;) {
+		ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
+
+		if (n <= 0)
+			_exit(0);
+		for (ssize_t i = 0; i < n; i++) {
+			const char *reply;
+
+			if (buffer[i] != '\n') {
+				if (len < sizeof(line) - 1)
+					line[len++] = buffer[i];
+				continue;
+			}
+			if (len && line[len - 1] == '\r')
+				len--;
+			line[len] = '\0';
+			len = 0;
+			reply = reply_to(line, &body);
+			if (reply)
+				answer(fd, reply);
+		}
+	}
+}
+
+/* The client asks to be called back: "PORT\n". */
+_Noreturn static void serve_call(int fd)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	char text[16] = "";
+	int back = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (recv(fd, text, sizeof(text) - 1, 0) <= 0)
+		_exit(1);
+	addr.sin_port = htons((uint16_t)atoi(text));
+	if (back < 0 || connect(back, (struct sockaddr *)&addr, sizeof(addr)))
+		_exit(1);
+	serve_connection(back);
+}
+
+/* ---- Listening --------------------------------------------------------------------------------- */
+
+enum { LISTEN_TCP, LISTEN_IPV6, LISTEN_MPTCP, LISTEN_SMC, LISTEN_KTLS, LISTEN_CALL, LISTEN_COUNT };
+
+/* A listener on a free port of loopback, or of any IPv6 address. -1: this kernel has no such sockets. */
+static int listen_on(int family, int protocol, uint16_t *port, bool anywhere)
+{
+	struct sockaddr_in6 loopback6 = {.sin6_family = AF_INET6,
+					 .sin6_addr = anywhere ? in6addr_any : in6addr_loopback};
+	struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	bool ipv6 = family == AF_INET6;
+	const void *addr = ipv6 ? (const void *)&loopback6 : (const void *)&loopback;
+	socklen_t len = ipv6 ? sizeof(loopback6) : sizeof(loopback);
+	struct sockaddr_in6 bound = {};
+	socklen_t bound_len = sizeof(bound);
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, protocol), queue = FASTOPEN_QUEUE;
+
+	if (fd < 0)
+		return -1;
+	if (bind(fd, addr, len) || getsockname(fd, (struct sockaddr *)&bound, &bound_len)) {
+		close(fd);
+		return -1;
+	}
+	if (protocol == 0 && family != ATTACK_AF_SMC)
+		setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof(queue));
+	if (listen(fd, BACKLOG)) {
+		close(fd);
+		return -1;
+	}
+	*port = ntohs(bound.sin6_port); /* at the same place in either family */
+	return fd;
+}
+
+_Noreturn static void serve(const int listeners[LISTEN_COUNT])
+{
+	struct pollfd polls[LISTEN_COUNT];
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGCHLD, SIG_IGN);
+	for (int i = 0; i < LISTEN_COUNT; i++)
+		polls[i] = (struct pollfd){.fd = listeners[i], .events = POLLIN};
+	for (;;) {
+		if (poll(polls, LISTEN_COUNT, -1) < 0 && errno != EINTR)
+			_exit(1);
+		for (int i = 0; i < LISTEN_COUNT; i++) {
+			int fd = polls[i].revents ? accept4(listeners[i], NULL, NULL, SOCK_CLOEXEC) : -1;
+
+			if (fd < 0)
+				continue;
+			if (fork() == 0) {
+				prctl(PR_SET_PDEATHSIG, SIGKILL);
+				if (i == LISTEN_KTLS && attack_ktls(fd, ATTACK_TLS_RX))
+					_exit(1);
+				if (i == LISTEN_CALL)
+					serve_call(fd);
+				serve_connection(fd);
+			}
+			close(fd);
+		}
+	}
+}
+
+static int start(struct attack_server *server, bool anywhere)
+{
+	int listeners[LISTEN_COUNT] = {};
+
+	memset(server, 0, sizeof(*server));
+	listeners[LISTEN_TCP] = listen_on(AF_INET, 0, &server->port, false);
+	if (listeners[LISTEN_TCP] < 0)
+		return -errno;
+	listeners[LISTEN_IPV6] = listen_on(AF_INET6, 0, &server->ipv6_port, anywhere);
+	listeners[LISTEN_MPTCP] = listen_on(AF_INET, ATTACK_IPPROTO_MPTCP, &server->mptcp_port, false);
+	listeners[LISTEN_SMC] = listen_on(ATTACK_AF_SMC, 0, &server->smc_port, false);
+	listeners[LISTEN_KTLS] = listen_on(AF_INET, 0, &server->ktls_port, false);
+	listeners[LISTEN_CALL] = listen_on(AF_INET, 0, &server->call_port, false);
+	server->pid = fork();
+	if (server->pid == 0)
+		serve(listeners);
+	for (int i = 0; i < LISTEN_COUNT; i++) {
+		if (listeners[i] >= 0)
+			close(listeners[i]);
+	}
+	return server->pid < 0 ? -errno : 0;
+}
+
+int attack_serve(struct attack_server *server)
+{
+	return start(server, false);
+}
+
+int attack_serve_anywhere(struct attack_server *server)
+{
+	return start(server, true);
+}
+
+int attack_connect_greeted(const struct attack_server *server)
+{
+	int fd = attack_connect(server->port);
+
+	if (fd >= 0 && attack_reply(fd) == 220)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}

@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation.
+ *
+ * Which hooks a kernel allows is found by trying, never by its version: distributions backport, and
+ * lockdown, capabilities and configuration decide as much as age does. For each family, in the order
+ * of what they cost, the object is opened, its other programs are set aside, and it is loaded and
+ * attached; the first that goes through is kept. The wire hook takes part in the attempt, for the
+ * programs are compiled for its presence (a constant): where it alone fails, the round is repeated
+ * without it. Where no family works the wire hook is enough, with whoever connected as the sender.
+ *
+ * Everything is held by file descriptors (links, maps, programs) and nothing is pinned: when the
+ * process ends, in whatever way, the kernel is as it was before.
+ */
+#include "capture/capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+
+#include "base/clock.h"
+
+#include "smtpsnoop.skel.h"
+
+#define BTF_PATH	  "/sys/kernel/btf/vmlinux"
+#define RING_SIZE_DEFAULT (8U << 20)
+#define LINKS_MAX	  32
+#define DRAIN_NS	  100000000ULL
+#define DRAIN_LOOK	  32U	/* records between two looks at the clock, */
+#define DRAIN_LOOK_LEN	  2048U /* and after each of these bytes: it may hold dozens of mails */
+
+struct capture {
+	struct smtpsnoop_bpf *skeleton;
+	struct ring_buffer *ring;
+	struct bpf_link *links[LINKS_MAX];
+	size_t link_count;
+	enum hook hook;
+	bool wire;
+	bool pages; /* what is sent as pages can be read at the send */
+	char wire_why[CAPTURE_WHY_MAX];
+	capture_record_fn on_record; /* during a drain */
+	void *context;
+	size_t drained;
+	uint64_t drain_until_ns;
+	bool more; /* the last drain was cut short */
+};
+
+/* ---- What libbpf says ----------------------------------------------------------------------- */
+
+/* The first complaint of the attempt under way: later ones follow from it. */
+static char libbpf_complaint[CAPTURE_WHY_MAX];
+
+__attribute__((format(printf, 2, 0))) static int libbpf_print(enum libbpf_print_level level,
+							      const char *format, va_list args)
+{
+	if (level != LIBBPF_WARN || libbpf_complaint[0])
+		return 0;
+	vsnprintf(libbpf_complaint, sizeof(libbpf_complaint), format, args);
+	libbpf_complaint[strcspn(libbpf_complaint, "\n")] = '\0';
+	return 0;
+}
+
+static void explain(char *why, int error, const char *what)
+{
+	const char *complaint = libbpf_complaint;
+
+	if (strncmp(complaint, "libbpf: ", 8) == 0)
+		complaint += 8;
+	if (complaint[0])
+		snprintf(why, CAPTURE_WHY_MAX, "%s: %s (%.180s)", what, strerror(-error), complaint);
+	else
+		snprintf(why, CAPTURE_WHY_MAX, "%s: %s", what, strerror(-error));
+}
+
+/* ---- Attaching ------------------------------------------------------------------------------ */
+
+/* The mount point of the whole cgroup v2 hierarchy. False if there is none. */
+static bool cgroup_root(char *path, size_t size)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "r");
+	struct mntent *entry;
+	bool found = false;
+
+	if (!mounts)
+		return false;
+	while (!found && (entry = getmntent(mounts))) {
+		if (strcmp(entry->mnt_type, "cgroup2") == 0)
+			found = snprintf(path, size, "%s", entry->mnt_dir) < (int)size;
+	}
+	endmntent(mounts);
+	return found;
+}
+
+/* Whether this kernel has a function of that name. Its type information lists those that are not exported too. */
+static bool kernel_has(const struct btf *kernel, const char *function)
+{
+	return btf__find_by_name_kind(kernel, function, BTF_KIND_FUNC) >= 0;
+}
+
+/* Of the functions that are hooked, those that not every kernel has: what passes there passes elsewhere in others. */
+static bool target_missing(const struct bpf_program *program, const struct btf *kernel)
+{
+	static const char *const optional[] = {"do_tcp_sendpages", "inet_sendpage", "mptcp_sendmsg",
+					       "inet6_sendmsg"};
+	const char *target = strchr(bpf_program__section_name(program), '/');
+
+	for (size_t i = 0; target && i < sizeof(optional) / sizeof(optional[0]); i++) {
+		if (strcmp(target + 1, optional[i]) == 0)
+			return !kernel_has(kernel, optional[i]);
+	}
+	return false;
+}
+
+/* Programs are named for their family; those of none serve all. */
+static bool program_wanted(const char *name, enum hook hook, bool wire)
+{
+	static const struct {
+		const char *prefix;
+		enum hook hook;
+	} families[] = {
+		{"fentry_", HOOK_FENTRY},    {"fexit_", HOOK_FENTRY},	       {"kprobe_", HOOK_KPROBE},
+		{"kretprobe_", HOOK_KPROBE}, {"tracepoint_", HOOK_TRACEPOINT},
+	};
+
+	if (strncmp(name, "wire_", 5) == 0)
+		return wire;
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		if (strncmp(name, families[i].prefix, strlen(families[i].prefix)) == 0)
+			return families[i].hook == hook;
+	}
+	return true;
+}
+
+/*
+ * The addresses of the two variables that tell where memory and its pages are mapped (x86-64 with KALLSYMS_ALL). False: this
+ * kernel does not tell them. Looked for once: the list is long, and each family that is tried asks.
+ */
+static bool find_page_symbols(uint64_t *page_offset, uint64_t *vmemmap)
+{
+	static uint64_t found[2];
+	static bool looked;
+	FILE *file = looked ? NULL : fopen("/proc/kallsyms", "re");
+	char line[512], name[256];
+	unsigned long long address;
+
+	while (file && !(found[0] && found[1]) && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%llx %*c %255s", &address, name) != 2)
+			continue;
+		if (strcmp(name, "page_offset_base") == 0)
+			found[0] = address;
+		else if (strcmp(name, "vmemmap_base") == 0)
+			found[1] = address;
+	}
+	if (file)
+		fclose(file);
+	looked = true;
+	*page_offset = found[0];
+	*vmemmap = found[1];
+	return found[0] && found[1];
+}
+
+static int capture_load(struct capture *capture, const struct capture_options *options)
+{
+	uint32_t ring_size = options->ring_size ? options->ring_size : RING_SIZE_DEFAULT;
+	struct btf *kernel = btf__load_vmlinux_btf();
+	struct bpf_program *program;
+	uint64_t page_offset, vmemmap;
+	int error;
+
+	if (!kernel)
+		return -ENOENT;
+
+	capture->skeleton = smtpsnoop_bpf__open();
+	if (!capture->skeleton) {
+		error = errno;
+		btf__free(kernel);
+		return error ? -error : -ENOMEM;
+	}
+	bpf_object__for_each_program(program, capture->skeleton->obj)
+	{
+		bpf_program__set_autoload(program, program_wanted(bpf_program__name(program), capture->hook,
+								  capture->wire) &&
+							   !target_missing(program, kernel));
+	}
+	capture->skeleton->rodata->wire_hook = capture->wire;
+	capture->skeleton->rodata->socket_cookies = kernel_has(kernel, "bpf_get_socket_ptr_cookie");
+	capture->skeleton->rodata->socket_storage = capture->hook != HOOK_KPROBE &&
+						    capture->skeleton->rodata->socket_cookies &&
+						    kernel_has(kernel, "bpf_sk_storage_get_tracing");
+	btf__free(kernel);
+	capture->pages = capture->hook != HOOK_NONE && find_page_symbols(&page_offset, &vmemmap);
+	capture->skeleton->rodata->page_offset_at = capture->pages ? page_offset : 0;
+	capture->skeleton->rodata->vmemmap_at = capture->pages ? vmemmap : 0;
+	capture->skeleton->rodata->ring_size = ring_size;
+	error = bpf_map__set_max_entries(capture->skeleton->maps.ring, ring_size);
+	return error ? error : smtpsnoop_bpf__load(capture->skeleton);
+}
+
+static int capture_attach_wire(struct capture *capture, struct bpf_program *program)
+{
+	char path[4096];
+	int cgroup, error;
+
+	if (!cgroup_root(path, sizeof(path))) {
+		snprintf(libbpf_complaint, sizeof(libbpf_complaint), "no cgroup v2 hierarchy is mounted");
+		return -ENOENT;
+	}
+	cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup < 0)
+		return -errno;
+	capture->links[capture->link_count] = bpf_program__attach_cgroup(program, cgroup);
+	error = capture->links[capture->link_count] ? 0 : -errno;
+	close(cgroup);
+	return error;
+}
+
+/* Attaches what was loaded. On failure *wire_failed says whether it was the wire hook. */
+static int capture_attach(struct capture *capture, bool *wire_failed)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, capture->skeleton->obj)
+	{
+		const char *name = bpf_program__name(program);
+		bool wire = strncmp(name, "wire_", 5) == 0;
+		int error = 0;
+
+		if (!bpf_program__autoload(program))
+			continue;
+		if (capture->link_count == LINKS_MAX)
+			return -E2BIG;
+		if (wire) {
+			error = capture_attach_wire(capture, program);
+		} else {
+			capture->links[capture->link_count] = bpf_program__attach(program);
+			error = capture->links[capture->link_count] ? 0 : -errno;
+		}
+		if (error) {
+			*wire_failed = wire;
+			return error;
+		}
+		capture->link_count++;
+	}
+	return 0;
+}
+
+static int on_sample(void *context, void *sample, size_t size)
+{
+	struct capture *capture = context;
+	const struct record *record = sample;
+
+	if (size >= sizeof(*record) && record->len <= size)
+		capture->on_record(capture->context, record);
+	capture->drained++;
+	capture->more = (capture->drained % DRAIN_LOOK == 0 || size >= DRAIN_LOOK_LEN) &&
+			clock_ns(CLOCK_MONOTONIC) >= capture->drain_until_ns;
+	return capture->more ? -EAGAIN : 0; /* the record is taken all the same */
+}
+
+void capture_close(struct capture *capture)
+{
+	if (!capture)
+		return;
+	for (size_t i = 0; i < capture->link_count; i++)
+		bpf_link__destroy(capture->links[i]);
+	ring_buffer__free(capture->ring);
+	smtpsnoop_bpf__destroy(capture->skeleton);
+	free(capture);
+}
+
+/* One attempt. */
+static int capture_try(struct capture **out, const struct capture_options *options, enum hook hook, bool wire,
+		       bool *wire_failed, char *why)
+{
+	struct capture *capture = calloc(1, sizeof(*capture));
+	int error;
+
+	libbpf_complaint[0] = '\0';
+	*wire_failed = false;
+	if (!capture)
+		return -ENOMEM;
+	capture->hook = hook;
+	capture->wire = wire;
+	error = capture_load(capture, options);
+	if (error) {
+		explain(why, error, "load");
+		goto failed;
+	}
+	error = capture_attach(capture, wire_failed);
+	if (error) {
+		explain(why, error, *wire_failed ? "attach to the cgroup v2 root" : "attach");
+		goto failed;
+	}
+	capture->ring = ring_buffer__new(bpf_map__fd(capture->skeleton->maps.ring), on_sample, capture, NULL);
+	if (!capture->ring) {
+		error = -errno;
+		explain(why, error, "ring buffer");
+		goto failed;
+	}
+	*out = capture;
+	return 0;
+failed:
+	capture_close(capture);
+	return error;
+}
+
+/* ---- Choosing ------------------------------------------------------------------------------- */
+
+struct trials {
+	struct capture_trial *list;
+	size_t max;
+	size_t count;
+};
+
+static void trial_note(struct trials *trials, enum hook hook, bool wire, int error, const char *why)
+{
+	struct capture_trial *trial;
+
+	if (trials->count == trials->max)
+		return;
+	trial = &trials->list[trials->count++];
+	trial->hook = hook;
+	trial->wire = wire;
+	trial->error = error;
+	snprintf(trial->why, sizeof(trial->why), "%s", error ? why : "");
+}
+
+/* Tries each family that the options allow, with or without the wire hook. */
+static int capture_round(struct capture **capture, const struct capture_options *options, bool wire,
+			 bool *wire_failed, char *why, struct trials *trials)
+{
+	int error = -ENOTSUP;
+
+	*wire_failed = false;
+	for (int hook = HOOK_FENTRY; hook <= HOOK_NONE; hook++) {
+		if (options->hook != HOOK_AUTO && options->hook != (enum hook)hook)
+			continue;
+		if (hook == HOOK_NONE && !wire)
+			continue;
+		error = capture_try(capture, options, hook, wire, wire_failed, why);
+		trial_note(trials, hook, wire, error, why);
+		if (!error || *wire_failed)
+			return error;
+	}
+	return error;
+}
+
+/* What can be said before trying: the reasons that no choice of hooks would change. */
+static int capture_precheck(char *why)
+{
+	if (geteuid() != 0) {
+		snprintf(why, CAPTURE_WHY_MAX, "needs root to load BPF programs: run it with sudo");
+		return -EPERM;
+	}
+	if (access(BTF_PATH, R_OK) != 0) {
+		snprintf(why, CAPTURE_WHY_MAX,
+			 "this kernel has no type information (%s): it needs one built with "
+			 "CONFIG_DEBUG_INFO_BTF",
+			 BTF_PATH);
+		return -ENOENT;
+	}
+	return 0;
+}
+
+int capture_open(struct capture **capture, const struct capture_options *options, char *why,
+		 struct capture_trial *trial_list, size_t trials_max, size_t *trial_count)
+{
+	struct trials trials = {.list = trial_list, .max = trial_list ? trials_max : 0};
+	char wire_why[CAPTURE_WHY_MAX] = "";
+	bool wire_failed = false;
+	int error = capture_precheck(why);
+
+	libbpf_set_print(libbpf_print);
+	if (!error) {
+		error = capture_round(capture, options, options->wire, &wire_failed, why, &trials);
+		if (error && options->wire && wire_failed) {
+			snprintf(wire_why, sizeof(wire_why), "%s", why);
+			error = capture_round(capture, options, false, &wire_failed, why, &trials);
+		}
+	}
+	if (!error)
+		snprintf((*capture)->wire_why, sizeof((*capture)->wire_why), "%s", wire_why);
+	if (trial_count)
+		*trial_count = trials.count;
+	return error;
+}
+
+/* ---- Running -------------------------------------------------------------------------------- */
+
+enum hook capture_hook(const struct capture *capture)
+{
+	return capture->hook;
+}
+
+bool capture_wire(const struct capture *capture)
+{
+	return capture->wire;
+}
+
+bool capture_pages(const struct capture *capture)
+{
+	return capture->pages;
+}
+
+const char *capture_wire_why(const struct capture *capture)
+{
+	return capture->wire_why;
+}
+
+int capture_fd(const struct capture *capture)
+{
+	return ring_buffer__epoll_fd(capture->ring);
+}
+
+size_t capture_drain(struct capture *capture, capture_record_fn on_record, void *context)
+{
+	__atomic_store_n(&capture->skeleton->bss->reader_asleep, 0, __ATOMIC_RELEASE);
+	capture->on_record = on_record;
+	capture->context = context;
+	capture->drained = 0;
+	capture->more = false;
+	capture->drain_until_ns = clock_ns(CLOCK_MONOTONIC) + DRAIN_NS;
+	ring_buffer__consume(capture->ring);
+	return capture->drained;
+}
+
+bool capture_has_more(const struct capture *capture)
+{
+	return capture->more;
+}
+
+void capture_sleep(struct capture *capture)
+{
+	__atomic_store_n(&capture->skeleton->bss->reader_asleep, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Runs that the kernel left out, because the same program was already running on that CPU. */
+static uint64_t capture_missed(const struct capture *capture)
+{
+	struct bpf_program *program;
+	uint64_t missed = 0;
+
+	bpf_object__for_each_program(program, capture->skeleton->obj)
+	{
+		struct bpf_prog_info info = {};
+		__u32 len = sizeof(info);
+
+		if (bpf_program__fd(program) >= 0 &&
+		    !bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &len))
+			missed += info.recursion_misses;
+	}
+	return missed;
+}
+
+int capture_counters(struct capture *capture, uint64_t counters[COUNTER_MAX])
+{
+	int cpus = libbpf_num_possible_cpus(), fd = bpf_map__fd(capture->skeleton->maps.counters);
+	uint64_t *values;
+
+	if (cpus < 0)
+		return cpus;
+	values = calloc((size_t)cpus, sizeof(*values));
+	if (!values)
+		return -ENOMEM;
+	for (uint32_t counter = 0; counter < COUNTER_MAX; counter++) {
+		counters[counter] = 0;
+		if (bpf_map_lookup_elem(fd, &counter, values))
+			continue;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			counters[counter] += values[cpu];
+	}
+	counters[COUNTER_MISSED] += capture_missed(capture);
+	free(values);
+	return 0;
+}
+
+static uint64_t map_entries(int fd, uint64_t limit)
+{
+	uint64_t key, count = 0; /* every key is of this size */
+	bool first = true;
+
+	while (count < limit && bpf_map_get_next_key(fd, first ? NULL : &key, &key) == 0) {
+		first = false;
+		count++;
+	}
+	return count;
+}
+
+size_t capture_maps(const struct capture *capture, struct capture_map maps[CAPTURE_MAPS_MAX])
+{
+	struct bpf_map *map;
+	size_t count = 0;
+
+	bpf_object__for_each_map(map, capture->skeleton->obj)
+	{
+		enum bpf_map_type type = bpf_map__type(map);
+
+		if ((type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_LRU_HASH) || bpf_map__fd(map) < 0 ||
+		    bpf_map__key_size(map) != sizeof(uint64_t) || count == CAPTURE_MAPS_MAX)
+			continue;
+		maps[count] =
+			(struct capture_map){.name = bpf_map__name(map), .limit = bpf_map__max_entries(map)};
+		maps[count].entries = map_entries(bpf_map__fd(map), maps[count].limit);
+		count++;
+	}
+	return count;
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "commands/advice.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "policy/exclusion.h"
+#include "event/origin.h"
+
+#define ADVICE_MAX 512U
+
+struct adviser {
+	const struct config *config;
+	int64_t now_s;
+	bool (*user_exists)(const char *name);
+	advice_fn on_advice;
+	void *context;
+	size_t count;
+};
+
+__attribute__((format(printf, 3, 4))) static void
+advise(struct adviser *adviser, const struct exclusion *exclusion, const char *format, ...)
+{
+	char line[ADVICE_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	for (char *c = line; *c; c++) {
+		if (iscntrl((unsigned char)*c))
+			*c = '?';
+	}
+	adviser->count++;
+	adviser->on_advice(adviser->context, exclusion, line);
+}
+
+/* ---- What can be borrowed ---------------------------------------------------------------------------- */
+
+/* A unit in which programs of any user run, among those that the exclusion names. */
+static const char *shared_unit(const struct exclusion *exclusion)
+{
+	static const char *const shared[] = {"cron.service", "crond.service", "atd.service",
+					     "ssh.service",  "sshd.service",  "session-1.scope"};
+
+	for (size_t i = 0; i < exclusion->process.unit.count; i++) {
+		for (size_t j = 0; j < sizeof(shared) / sizeof(shared[0]); j++) {
+			if (wildcard_match(exclusion->process.unit.items[i].wildcard, span_of(shared[j])))
+				return shared[j];
+		}
+	}
+	return NULL;
+}
+
+static void forgeable(struct adviser *adviser, const struct exclusion *exclusion)
+{
+	const char *shared = exclusion->process.user.count ? NULL : shared_unit(exclusion);
+
+	if (shared)
+		advise(adviser, exclusion,
+		       "%.100s runs what every user tells it: ask for process.user as well", shared);
+	if (exclusion->process.user.count || exclusion->process.unit.count)
+		return;
+	advise(adviser, exclusion,
+	       "it trusts only what a sender can forge: whoever can run a program on this host passes, for "
+	       "neither "
+	       "process.user nor process.unit is asked for");
+}
+
+/* ---- What can never be met --------------------------------------------------------------------------- */
+
+/* Whether every executable is literal and (not) an MTA's. */
+static bool executables_are(const struct exclusion *exclusion, bool mta)
+{
+	for (size_t i = 0; i < exclusion->process.executable.count; i++) {
+		const struct pattern *pattern = &exclusion->process.executable.items[i];
+
+		if (!wildcard_is_literal(pattern->wildcard) || path_passes_on(pattern->text) != mta)
+			return false;
+	}
+	return exclusion->process.executable.count > 0;
+}
+
+static bool units_are_services(const struct exclusion *exclusion)
+{
+	for (size_t i = 0; i < exclusion->process.unit.count; i++) {
+		const struct pattern *pattern = &exclusion->process.unit.items[i];
+		size_t len = strlen(pattern->text);
+
+		if (!wildcard_is_literal(pattern->wildcard) ||
+		    (len > 8 && strcmp(pattern->text + len - 8, ".service") == 0))
+			return true;
+	}
+	return !exclusion->process.unit.count;
+}
+
+static bool only_none(const struct strings *login)
+{
+	return login->count == 1 && strcmp(login->items[0], "none") == 0;
+}
+
+static const char *why_never(const struct adviser *adviser, const struct exclusion *exclusion)
+{
+	const struct limit *limits[] = {&exclusion->limits.messages, &exclusion->limits.recipients,
+					&exclusion->limits.bytes};
+	enum scheduled_by by = exclusion->process.scheduled_by;
+
+	for (int i = 0; i < 3; i++) {
+		if (limits[i]->window_s && !limits[i]->amount)
+			return "a limit of 0 lets nothing pass";
+	}
+	if (exclusion->schedule.at && schedule_next(exclusion->schedule.at, adviser->now_s) == SCHEDULE_NEVER)
+		return "its schedule is never due again";
+	if (exclusion->tls == DEMAND_REQUIRED && !exclusion->encrypted)
+		return "tls: required is never met by a message whose plaintext was seen: encrypted: allow "
+		       "is needed";
+	if (exclusion->tls == DEMAND_NONE && exclusion->encrypted)
+		return "encrypted: allow is for sessions under TLS, and tls: none for those without";
+	if (executables_are(exclusion, true) && !exclusion->origin.user.count)
+		return "the executable is an MTA, which sends what others hand to it: origin is needed";
+	if (executables_are(exclusion, false) && exclusion->origin.user.count)
+		return "origin is known of mail that an MTA sends, and the executable is none";
+	if (by == SCHEDULED_SYSTEMD_TIMER && !units_are_services(exclusion))
+		return "a timer starts services, and process.unit names none";
+	if ((by == SCHEDULED_CRON || by == SCHEDULED_AT) && only_none(&exclusion->process.login))
+		return "a job of cron or at has its owner's login uid, and process.login asks for none";
+	if ((exclusion->mail.contains.count || exclusion->mail.matches.count) && !adviser->config->body_bytes)
+		return "capture.body_bytes is 0, so mail.contains and mail.matches are never met";
+	return NULL;
+}
+
+static void never(struct adviser *adviser, const struct exclusion *exclusion)
+{
+	const char *why = why_never(adviser, exclusion);
+
+	if (exclusion->has_expires && exclusion->expires_s <= adviser->now_s)
+		advise(adviser, exclusion, "it has expired: remove it, or give it another day");
+	if (why)
+		advise(adviser, exclusion, "it can never be met: %s", why);
+	if (exclusion->encrypted &&
+	    (exclusion->limits.recipients.window_s || exclusion->limits.bytes.window_s))
+		advise(adviser, exclusion,
+		       "of an encrypted session neither recipients nor bytes are known: with these limits it "
+		       "passes none");
+	for (size_t i = 0; adviser->user_exists && i < exclusion->process.user.count; i++) {
+		const char *user = exclusion->process.user.items[i];
+
+		if (!isdigit((unsigned char)user[0]) && !adviser->user_exists(user))
+			advise(adviser, exclusion, "process.user: no user '%.64s' on this host", user);
+	}
+}
+
+/* ---- Shadows: what one asks, the other asks as well ---------------------------------------------------- */
+
+static bool pattern_covers(const struct pattern *wide, const struct pattern *narrow)
+{
+	if (strcmp(wide->text, narrow->text) == 0)
+		return true;
+	return wildcard_is_literal(narrow->wildcard) && wildcard_match(wide->wildcard, span_of(narrow->text));
+}
+
+static bool patterns_cover(const struct patterns *wide, const struct patterns *narrow)
+{
+	for (size_t i = 0; wide->count && i < narrow->count; i++) {
+		size_t j = 0;
+
+		while (j < wide->count && !pattern_covers(&wide->items[j], &narrow->items[i]))
+			j++;
+		if (j == wide->count)
+			return false;
+	}
+	return !wide->count || narrow->count;
+}
+
+static bool strings_cover(const struct strings *wide, const struct strings *narrow)
+{
+	for (size_t i = 0; wide->count && i < narrow->count; i++) {
+		size_t j = 0;
+
+		while (j < wide->count && strcmp(wide->items[j], narrow->items[i]) != 0)
+			j++;
+		if (j == wide->count)
+			return false;
+	}
+	return !wide->count || narrow->count;
+}
+
+static bool searches_cover(const struct searches *wide, const struct searches *narrow)
+{
+	for (size_t i = 0; wide->count && i < narrow->count; i++) {
+		size_t j = 0;
+
+		while (j < wide->count && strcmp(wide->items[j].text, narrow->items[i].text) != 0)
+			j++;
+		if (j == wide->count)
+			return false;
+	}
+	return !wide->count || narrow->count;
+}
+
+static bool relay_covers(const struct relay *wide, const struct relay *narrow)
+{
+	if (wide->port && wide->port != narrow->port)
+		return false;
+	if (wide->name || narrow->name)
+		return wide->name && narrow->name && strcasecmp(wide->name, narrow->name) == 0;
+	return wide->prefix <= narrow->prefix && address_in_network(narrow->addr, wide->addr, wide->prefix);
+}
+
+static bool relays_cover(const struct relays *wide, const struct relays *narrow)
+{
+	for (size_t i = 0; wide->count && i < narrow->count; i++) {
+		size_t j = 0;
+
+		while (j < wide->count && !relay_covers(&wide->items[j], &narrow->items[i]))
+			j++;
+		if (j == wide->count)
+			return false;
+	}
+	return !wide->count || narrow->count;
+}
+
+static bool asks_of_process(const struct exclusion *exclusion)
+{
+	return exclusion_asks(exclusion) & 1U << CRITERION_CONTAINER;
+}
+
+static bool process_covers(const struct exclusion *wide, const struct exclusion *narrow)
+{
+	if (asks_of_process(wide) && !asks_of_process(narrow))
+		return false;
+	if (asks_of_process(wide) && !wide->process.container.count != !narrow->process.container.count)
+		return false;
+	return patterns_cover(&wide->process.executable, &narrow->process.executable) &&
+	       patterns_cover(&wide->process.unit, &narrow->process.unit) &&
+	       patterns_cover(&wide->process.ancestor, &narrow->process.ancestor) &&
+	       patterns_cover(&wide->process.container, &narrow->process.container) &&
+	       strings_cover(&wide->process.sha256, &narrow->process.sha256) &&
+	       strings_cover(&wide->process.user, &narrow->process.user) &&
+	       strings_cover(&wide->process.group, &narrow->process.group) &&
+	       strings_cover(&wide->process.login, &narrow->process.login) &&
+	       (wide->process.tty == DEMAND_ANY || wide->process.tty == narrow->process.tty) &&
+	       (wide->process.scheduled_by == SCHEDULED_NOT_ASKED ||
+		wide->process.scheduled_by == narrow->process.scheduled_by ||
+		(wide->process.scheduled_by == SCHEDULED_ANY && narrow->process.scheduled_by));
+}
+
+static bool mail_covers(const struct exclusion *wide, const struct exclusion *narrow)
+{
+	return patterns_cover(&wide->mail.sender, &narrow->mail.sender) &&
+	       patterns_cover(&wide->mail.header_from, &narrow->mail.header_from) &&
+	       patterns_cover(&wide->mail.recipients, &narrow->mail.recipients) &&
+	       patterns_cover(&wide->mail.subject, &narrow->mail.subject) &&
+	       searches_cover(&wide->mail.contains, &narrow->mail.contains) &&
+	       searches_cover(&wide->mail.matches, &narrow->mail.matches);
+}
+
+static bool covers(const struct exclusion *wide, const struct exclusion *narrow)
+{
+	if (wide->limits.messages.window_s || wide->limits.recipients.window_s ||
+	    wide->limits.bytes.window_s || wide->schedule.at || !relays_cover(&wide->relay, &narrow->relay) ||
+	    !strings_cover(&wide->origin.user, &narrow->origin.user) ||
+	    (!wide->origin.user.count && narrow->origin.user.count) ||
+	    !patterns_cover(&wide->auth_user, &narrow->auth_user))
+		return false;
+	if (wide->tls != DEMAND_ANY && wide->tls != narrow->tls)
+		return false;
+	if (narrow->encrypted && !wide->encrypted)
+		return false;
+	if (wide->has_expires && (!narrow->has_expires || wide->expires_s < narrow->expires_s))
+		return false;
+	return process_covers(wide, narrow) && mail_covers(wide, narrow);
+}
+
+static void shadowed(struct adviser *adviser, size_t index)
+{
+	const struct exclusion *narrow = &adviser->config->exclusions[index];
+
+	for (size_t i = 0; i < index; i++) {
+		const struct exclusion *wide = &adviser->config->exclusions[i];
+
+		if (!covers(wide, narrow))
+			continue;
+		advise(adviser, narrow, "it is never reached: all of it passes by %.100s (%.200s:%u) before",
+		       wide->name, wide->file, wide->line);
+		return;
+	}
+}
+
+size_t config_advise(const struct config *config, int64_t now_s, bool (*user_exists)(const char *name),
+		     advice_fn on_advice, void *context)
+{
+	struct adviser adviser = {.config = config,
+				  .now_s = now_s,
+				  .user_exists = user_exists,
+				  .on_advice = on_advice,
+				  .context = context};
+
+	for (size_t i = 0; i < config->exclusion_count; i++) {
+		forgeable(&adviser, &config->exclusions[i]);
+		never(&adviser, &config->exclusions[i]);
+		shadowed(&adviser, i);
+	}
+	return adviser.count;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The command check: a configuration is read as a watch would read it, and looked at for what is hardly meant. */
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "commands/advice.h"
+#include "commands/commands.h"
+#include "base/report.h"
+
+static bool user_exists(const char *name)
+{
+	return getpwnam(name);
+}
+
+static void on_advice(void *context, const struct exclusion *exclusion, const char *advice)
+{
+	(void)context;
+	printf("%s:%u: warning: %s: %s\n", exclusion->file, exclusion->line, exclusion->name, advice);
+}
+
+/* What is hardly meant outside of exclusions. Returns how many warnings. */
+static size_t advise_whole(const struct config *config, const char *path)
+{
+	size_t warnings = 0;
+	struct stat info;
+
+	if (config->tls) {
+		printf("%s: warning: capture.tls: this version does not read what TLS libraries encrypt\n",
+		       path);
+		warnings++;
+	}
+	for (size_t i = 0; i < config->output_count; i++) {
+		const struct output_config *output = &config->outputs[i];
+		const char *slash = output->type == OUTPUT_FILE ? strrchr(output->path, '/') : NULL;
+		char *folder = slash ? strndup(output->path, (size_t)(slash - output->path)) : NULL;
+
+		if (folder && access(folder[0] ? folder : "/", F_OK)) {
+			printf("%s: warning: output %s: there is no folder %s on this host\n", path,
+			       output->name, folder);
+			warnings++;
+		}
+		if (folder && stat(folder[0] ? folder : "/", &info) == 0 &&
+		    (info.st_uid != 0 || info.st_mode & (S_IWGRP | S_IWOTH))) {
+			printf("%s: warning: output %s: others than root can write to the folder %s: they "
+			       "can put another "
+			       "file in the place of this one\n",
+			       path, output->name, folder);
+			warnings++;
+		}
+		free(folder);
+	}
+	return warnings;
+}
+
+int command_check(const struct options *options)
+{
+	char error[CONFIG_ERROR_MAX];
+	struct config *config = config_load(options->config, error);
+	size_t warnings;
+
+	if (!config) {
+		fprintf(stderr, "smtpsnoop: %s\n", error);
+		return STATUS_USAGE;
+	}
+	warnings = config_advise(config, time(NULL), user_exists, on_advice, NULL);
+	warnings += advise_whole(config, options->config);
+	printf("%s: good: %zu file%s, %zu exclusion%s, %zu output%s, %zu warning%s\n", options->config,
+	       config->files.count, config->files.count == 1 ? "" : "s", config->exclusion_count,
+	       config->exclusion_count == 1 ? "" : "s", config->output_count,
+	       config->output_count == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
+	config_free(config);
+	return STATUS_DONE;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The parts of the command doctor. */
+#ifndef SMTPSNOOP_DOCTOR_H
+#define SMTPSNOOP_DOCTOR_H
+
+#include <stdbool.h>
+
+#include "base/hook.h"
+#include "commands/options.h"
+
+/*
+ * Watches with the hooks that the options ask for, while a child tries every known way of sending a mail, and
+ * prints what became of each. `hook`, `wire` and `pages` are what the watch will choose. Returns an exit status.
+ */
+int doctor_attack(const struct options *options, enum hook hook, bool wire, bool pages);
+
+#endif

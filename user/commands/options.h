@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The command line. */
+#ifndef SMTPSNOOP_OPTIONS_H
+#define SMTPSNOOP_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hook.h"
+#include "watch/pipeline.h"
+
+enum command {
+	COMMAND_WATCH,
+	COMMAND_RECORD,
+	COMMAND_RUN,
+	COMMAND_REPLAY,
+	COMMAND_CHECK,
+	COMMAND_EXPLAIN,
+	COMMAND_SUGGEST,
+	COMMAND_DOCTOR,
+	COMMAND_VERSION,
+	COMMAND_HELP
+};
+
+enum output_kind { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_CEF, OUTPUT_SENTINEL };
+
+struct options {
+	enum command command;
+	enum output_kind output;
+	bool output_given;
+	enum hook hook;
+	bool wire;
+	bool attack; /* doctor: try every known way round it */
+	bool quiet;  /* record: no table beside it */
+	struct filter filter;
+	uint64_t count;	      /* end after that many messages; 0: never */
+	uint64_t duration_ns; /* end after that long; 0: never */
+	const char *file;     /* record, replay; explain: NULL is standard input */
+	char **files;	      /* suggest: NULL-terminated; none is standard input */
+	const char *config;   /* NULL: none was named */
+};
+
+/*
+ * Reads the command line. On a mistake, one line on standard error that says what is wrong and what
+ * would be right, and -EINVAL. Strings point into argv.
+ */
+int options_parse(struct options *options, int argc, char **argv);
+
+/* The text of --help. */
+void options_help(void);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The command replay: a recording through the pipeline. The only clock is the recording's. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "commands/commands.h"
+#include "policy/decision.h"
+#include "capture/recording.h"
+#include "base/report.h"
+
+struct replay {
+	const struct options *options;
+	struct pipeline *pipeline;
+};
+
+static int on_record(void *context, const struct record *record)
+{
+	struct replay *replay = context;
+
+	pipeline_tick(replay->pipeline, record->time_ns);
+	pipeline_record(replay->pipeline, record);
+	if (pipeline_error(replay->pipeline))
+		return 1;
+	return replay->options->count && pipeline_stats(replay->pipeline)->messages >= replay->options->count;
+}
+
+static int replay_file(struct replay *replay, struct sink *sink)
+{
+	const char *path = replay->options->file;
+	char why[RECORDING_WHY_MAX];
+	int error = recording_read(path, on_record, replay, why);
+
+	if (error)
+		report(path, "%s", why);
+	if (error && error != -EBADMSG)
+		return STATUS_FAILED;
+	pipeline_finish(replay->pipeline, "end of the recording");
+	if (!pipeline_error(replay->pipeline) && sink->finish)
+		pipeline_flushed(replay->pipeline, sink->finish(sink, pipeline_stats(replay->pipeline)));
+	if (!pipeline_error(replay->pipeline) && sink->flush)
+		pipeline_flushed(replay->pipeline, sink->flush(sink));
+	if (pipeline_error(replay->pipeline))
+		return command_output_failed(pipeline_error(replay->pipeline));
+	return error ? STATUS_FAILED : STATUS_DONE;
+}
+
+int command_replay(const struct options *options)
+{
+	const struct pipeline_hooks hooks = {.context = NULL};
+	struct filter filter = options->filter;
+	struct replay replay = {.options = options};
+	struct decider *decider;
+	struct sink *sink;
+	int status = STATUS_FAILED;
+
+	if (!command_decider(options, &decider))
+		return STATUS_USAGE;
+	filter.count = options->count;
+	signal(SIGPIPE, SIG_IGN);
+	sink = command_sink(options);
+	if (sink)
+		replay.pipeline = pipeline_new(sink, &filter, &hooks);
+	if (replay.pipeline && decider)
+		pipeline_exclude(replay.pipeline, decider);
+	if (replay.pipeline)
+		status = replay_file(&replay, sink);
+	else
+		report("cannot replay", "%s", strerror(ENOMEM));
+	pipeline_free(replay.pipeline);
+	decider_free(decider);
+	if (sink)
+		sink->free(sink);
+	return status;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The commands watch and record: a live watch, printed, and kept in a file if that was asked for. */
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "commands/commands.h"
+#include "policy/decision.h"
+#include "format/format.h"
+#include "watch/live.h"
+#include "capture/recording.h"
+#include "base/report.h"
+
+static unsigned int terminal_width(void)
+{
+	struct winsize size;
+
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col ? 120 : size.ws_col;
+}
+
+struct sink *command_sink(const struct options *options)
+{
+	const char *no_color = getenv("NO_COLOR");
+	struct table_options table = {
+		.wide = options->output == OUTPUT_WIDE,
+		.color = isatty(STDOUT_FILENO) && !(no_color && no_color[0]),
+		.width = terminal_width(),
+		.all = options->filter.all,
+	};
+
+	if (options->output == OUTPUT_JSON)
+		return sink_lines_new(stdout, event_json);
+	if (options->output == OUTPUT_CEF)
+		return sink_lines_new(stdout, event_cef);
+	if (options->output == OUTPUT_SENTINEL)
+		return sink_lines_new(stdout, event_sentinel);
+	return sink_table_new(stdout, &table);
+}
+
+int command_output_failed(int error)
+{
+	if (error == -EPIPE)
+		report("standard output", "closed by whoever read it: the watch has ended");
+	else if (error == -ENOSPC)
+		report("standard output", "%s: make room, then start the watch again", strerror(ENOSPC));
+	else
+		report("standard output", "%s", strerror(-error));
+	return STATUS_FAILED;
+}
+
+static int recording_failed(const char *path, int error)
+{
+	report(path, "%s: the recording ends here", strerror(-error));
+	return STATUS_FAILED;
+}
+
+bool command_decider(const struct options *options, struct decider **decider)
+{
+	char error[CONFIG_ERROR_MAX];
+	struct config *config;
+
+	*decider = NULL;
+	if (!options->config)
+		return true;
+	config = config_load(options->config, error);
+	if (!config) {
+		fprintf(stderr, "smtpsnoop: %s\n", error);
+		return false;
+	}
+	*decider = decider_new(config);
+	if (*decider)
+		return true;
+	config_free(config);
+	report(options->config, "%s", strerror(ENOMEM));
+	return false;
+}
+
+struct reloading {
+	const char *path;
+	struct decider *decider;
+};
+
+/* The file is read again. What is wrong in it is said, and the old configuration stays. */
+static bool on_reload(void *context, struct pipeline *pipeline)
+{
+	const struct reloading *reloading = context;
+	char error[CONFIG_ERROR_MAX];
+	struct config *config = config_load(reloading->path, error);
+	struct decider *decider;
+
+	(void)pipeline;
+	if (!config) {
+		report(NULL, "%s; the configuration stays as it was", error);
+		return false;
+	}
+	decider = decider_new(config);
+	if (!decider) {
+		config_free(config);
+		report(reloading->path, "%s; the configuration stays as it was", strerror(ENOMEM));
+		return false;
+	}
+	decider_replace(reloading->decider, decider);
+	return true;
+}
+
+static int watch(const struct options *options, struct sink *sink, struct recording *recording,
+		 struct decider *decider)
+{
+	struct reloading reloading = {.path = options->config, .decider = decider};
+	struct live_options live = {
+		.capture = {.hook = options->hook, .wire = options->wire},
+		.filter = options->filter,
+		.count = options->count,
+		.duration_ns = options->duration_ns,
+		.decider = decider,
+		.on_reload = decider ? on_reload : NULL,
+		.context = &reloading,
+		.recording = recording,
+	};
+	enum live_end end;
+	int error = 0, closed;
+
+	live.filter.count = options->count;
+	if (live_run(&live, sink, &end, &error)) {
+		recording_close(recording);
+		return STATUS_FAILED;
+	}
+	closed = recording_close(recording);
+	if (end == LIVE_RECORDING || closed)
+		return recording_failed(options->file, end == LIVE_RECORDING ? error : closed);
+	return error ? command_output_failed(error) : STATUS_DONE;
+}
+
+/* A number, or a name that is known here: a mistyped one would show nothing, and that for ever. */
+static bool user_exists(const char *user)
+{
+	return !user || (user[0] >= '0' && user[0] <= '9') || getpwnam(user);
+}
+
+int command_watch(const struct options *options)
+{
+	struct recording *recording = NULL;
+	struct decider *decider;
+	char why[RECORDING_WHY_MAX];
+	struct sink *sink;
+	int status;
+
+	if (!user_exists(options->filter.user)) {
+		report("--user", "no user '%.64s' on this host", options->filter.user);
+		return STATUS_USAGE;
+	}
+	if (!command_decider(options, &decider))
+		return STATUS_USAGE;
+	if (options->command == COMMAND_RECORD && recording_create(&recording, options->file, why)) {
+		report(options->file, "%s", why);
+		decider_free(decider);
+		return STATUS_FAILED;
+	}
+	sink = command_sink(options);
+	if (!sink) {
+		recording_close(recording);
+		decider_free(decider);
+		report("cannot watch", "%s", strerror(ENOMEM));
+		return STATUS_FAILED;
+	}
+	status = watch(options, sink, recording, decider);
+	sink->free(sink);
+	decider_free(decider);
+	return status;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The key of hashed addresses: whoever has it can try which address a hash is of, so nobody else may read it. */
+#include "policy/privacy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+
+#define PATH_SHOWN_MAX 100U /* bytes of a path in an advice; a longer one is left to the reader */
+
+static const char *shown(const char *path)
+{
+	return strlen(path) <= PATH_SHOWN_MAX ? path : "FILE";
+}
+
+static int open_error(int error, const char *path, char why[PRIVACY_WHY_MAX])
+{
+	if (error == ENOENT)
+		snprintf(why, PRIVACY_WHY_MAX,
+			 "it is not there; make it: (umask 077; head -c 32 /dev/urandom > %s)", shown(path));
+	else
+		snprintf(why, PRIVACY_WHY_MAX, "it cannot be read: %s", strerror(error));
+	return -error;
+}
+
+static int check(const struct stat *file, const char *path, char why[PRIVACY_WHY_MAX])
+{
+	if (!S_ISREG(file->st_mode)) {
+		snprintf(why, PRIVACY_WHY_MAX, "it is no regular file; name one that holds the key");
+		return -EINVAL;
+	}
+	if (file->st_uid != 0 && file->st_uid != geteuid()) {
+		snprintf(why, PRIVACY_WHY_MAX,
+			 "it belongs to uid %u, who could read or change it; chown root %s",
+			 (unsigned int)file->st_uid, shown(path));
+		return -EPERM;
+	}
+	if (file->st_mode & (S_IRWXG | S_IRWXO)) {
+		snprintf(why, PRIVACY_WHY_MAX, "others than its owner have permissions on it; chmod 600 %s",
+			 shown(path));
+		return -EPERM;
+	}
+	return 0;
+}
+
+/* All of it, and a byte more if there is one. Its length, or a negative errno. */
+static ssize_t read_all(int fd, unsigned char bytes[PRIVACY_KEY_MAX + 1])
+{
+	size_t len = 0;
+	ssize_t got = 1;
+
+	while (got > 0 && len < PRIVACY_KEY_MAX + 1) {
+		got = read(fd, bytes + len, PRIVACY_KEY_MAX + 1 - len);
+		if (got < 0 && errno != EINTR)
+			return -errno;
+		if (got < 0)
+			got = 1;
+		else
+			len += (size_t)got;
+	}
+	return (ssize_t)len;
+}
+
+static int take(struct privacy *privacy, const unsigned char *bytes, ssize_t len, const char *path,
+		char why[PRIVACY_WHY_MAX])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+
+	if (len < 0) {
+		snprintf(why, PRIVACY_WHY_MAX, "it cannot be read: %s", strerror((int)-len));
+		return (int)len;
+	}
+	if ((size_t)len < PRIVACY_KEY_MIN) {
+		snprintf(why, PRIVACY_WHY_MAX,
+			 "%zd bytes are too few for a key (at least %u); make one: head -c 32 /dev/urandom > "
+			 "%s",
+			 len, PRIVACY_KEY_MIN, shown(path));
+		return -EINVAL;
+	}
+	if ((size_t)len > PRIVACY_KEY_MAX) {
+		snprintf(
+			why, PRIVACY_WHY_MAX,
+			"it is too long for a key (at most %u bytes); make one: head -c 32 /dev/urandom > %s",
+			PRIVACY_KEY_MAX, shown(path));
+		return -EFBIG;
+	}
+	if (EVP_Digest(bytes, (size_t)len, digest, NULL, EVP_sha256(), NULL) != 1) {
+		snprintf(why, PRIVACY_WHY_MAX, "libcrypto has no SHA-256 here");
+		return -EIO;
+	}
+	memcpy(privacy->key, digest, sizeof(privacy->key));
+	explicit_bzero(digest, sizeof(digest));
+	return 0;
+}
+
+/* Without waiting: a FIFO nobody writes to is open at once, and then refused. */
+int privacy_read_key(struct privacy *privacy, const char *path, char why[PRIVACY_WHY_MAX])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error;
+	unsigned char bytes[PRIVACY_KEY_MAX + 1];
+	struct stat file;
+
+	if (fd < 0)
+		return open_error(errno, path, why);
+	error = fstat(fd, &file) ? open_error(errno, path, why) : check(&file, path, why);
+	if (!error)
+		error = take(privacy, bytes, read_all(fd, bytes), path, why);
+	explicit_bzero(bytes, sizeof(bytes));
+	close(fd);
+	return error;
+}

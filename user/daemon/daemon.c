@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The command run: a live watch whose events go to the outputs of a configuration.
+ *
+ * A reload is whole or not at all: the new configuration is read, what it asks for is started beside what runs, and
+ * only when all of it is there it takes the place of the old. What is wrong is told, and all goes on as before. Files are
+ * opened anew at every SIGHUP, whatever the configuration says: that is what a rotation asks for.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "commands/commands.h"
+#include "policy/decision.h"
+#include "daemon/instance.h"
+#include "watch/live.h"
+#include "daemon/metrics.h"
+#include "daemon/metrics_page.h"
+#include "daemon/notify.h"
+#include "output/outputs.h"
+#include "base/report.h"
+
+#define CONFIG_PATH "/etc/smtpsnoop/smtpsnoop.yaml"
+#define LAST_NS	    5000000000ULL /* outputs may write that long at the end */
+#define MAPS_S	    15		  /* tables are counted this often */
+#define LOSS_S	    60.0
+
+struct daemon {
+	const struct options *options;
+	const char *path; /* NULL: there is no configuration */
+	struct decider *decider;
+	struct outputs *outputs;
+	struct metrics *metrics;
+	struct latency latency;
+	struct metrics_sample sample;
+	struct capture_map maps[CAPTURE_MAPS_MAX];
+	time_t maps_s; /* when they were counted */
+	struct text page;
+	uint64_t lost; /* by outputs, and not yet told in an event */
+	double lost_told_s;
+};
+
+static double monotonic_s(void)
+{
+	return (double)clock_ns(CLOCK_MONOTONIC) / 1e9;
+}
+
+/* ---- Configuration ---------------------------------------------------------------------------------- */
+
+static bool has_name(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->output_count; i++) {
+		if (config->outputs[i].type != OUTPUT_STDOUT && strcmp(config->outputs[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Standard output, if the command line asks for it, or the configuration for nothing at all. */
+static bool add_stdout(struct config *config, const struct options *options)
+{
+	static const enum output_format formats[] = {
+		[OUTPUT_JSON] = FORMAT_JSON, [OUTPUT_CEF] = FORMAT_CEF, [OUTPUT_SENTINEL] = FORMAT_SENTINEL};
+	struct output_config output = {.type = OUTPUT_STDOUT,
+				       .format =
+					       options->output_given ? formats[options->output] : FORMAT_JSON,
+				       .queue_bytes = OUTPUT_QUEUE};
+	struct output_config *grown;
+
+	if (!options->output_given && config->output_count)
+		return true;
+	for (size_t i = 0; i < config->output_count; i++) {
+		if (config->outputs[i].type == OUTPUT_STDOUT) {
+			config->outputs[i].format = output.format;
+			return true;
+		}
+	}
+	grown = realloc(config->outputs, (config->output_count + 1) * sizeof(*grown));
+	output.name = strdup("stdout");
+	if (!grown || !output.name) {
+		free(output.name);
+		config->outputs = grown ? grown : config->outputs;
+		return false;
+	}
+	grown[config->output_count++] = output;
+	config->outputs = grown;
+	return true;
+}
+
+/* NULL if it is wrong: that was told, with `otherwise` behind it. */
+static struct decider *read_config(struct daemon *daemon, const char *otherwise)
+{
+	char error[CONFIG_ERROR_MAX];
+	struct decider *decider;
+	struct config *config;
+
+	if (!daemon->path && access(CONFIG_PATH, F_OK) == 0)
+		daemon->path = CONFIG_PATH;
+	config = config_load(daemon->path, error);
+	if (!config) {
+		report(NULL, "%s%s", error, otherwise);
+		return NULL;
+	}
+	if (daemon->options->output_given && config->output_count == OUTPUTS_MAX) {
+		report("-o", "the configuration has %u outputs already%s", OUTPUTS_MAX, otherwise);
+		config_free(config);
+		return NULL;
+	}
+	if (daemon->options->output_given && has_name(config, "stdout")) {
+		report("-o", "the configuration has an output named stdout already%s", otherwise);
+		config_free(config);
+		return NULL;
+	}
+	decider = add_stdout(config, daemon->options) ? decider_new(config) : NULL;
+	if (!decider) {
+		config_free(config);
+		report("run", "%s%s", strerror(ENOMEM), otherwise);
+	}
+	return decider;
+}
+
+/* Starts what the configuration asks for, in place of what runs. False: all is as before; why was told. */
+static bool apply(struct daemon *daemon, const struct config *config, const char *otherwise)
+{
+	char why[OUTPUTS_WHY_MAX] = "";
+	struct metrics_config before = decider_config(daemon->decider)->metrics;
+
+	if (metrics_configure(daemon->metrics, &config->metrics, why)) {
+		report("run", "%s%s", why, otherwise);
+		return false;
+	}
+	if (outputs_configure(daemon->outputs, config->outputs, config->output_count, why)) {
+		report("run", "%s%s", why, otherwise);
+		if (metrics_configure(daemon->metrics, &before, why))
+			report("run", "%s", why); /* it is tried again */
+		return false;
+	}
+	return true;
+}
+
+static void tell_config(const struct daemon *daemon, const char *what)
+{
+	const struct config *config = decider_config(daemon->decider);
+
+	report("run", "%s: %zu exclusion%s, %zu output%s%s%s", what, config->exclusion_count,
+	       config->exclusion_count == 1 ? "" : "s", config->output_count,
+	       config->output_count == 1 ? "" : "s",
+	       config->metrics.port || config->metrics.textfile ? ", metrics" : "",
+	       daemon->path ? "" : "; there is no configuration file");
+}
+
+static bool reload(struct daemon *daemon, struct pipeline *pipeline)
+{
+	static const char otherwise[] = "; the configuration stays as it was";
+	const struct config *old = decider_config(daemon->decider);
+	struct decider *fresh = read_config(daemon, otherwise);
+	const struct config *config = fresh ? decider_config(fresh) : NULL;
+
+	if (!fresh || !apply(daemon, config, otherwise)) {
+		decider_free(fresh);
+		return false;
+	}
+	if (config->hook != old->hook && daemon->options->hook == HOOK_AUTO)
+		report("capture.hook", "another one is taken when the daemon is started again");
+	pipeline_heartbeat(pipeline, config->heartbeat_s * 1000000000ULL);
+	decider_replace(daemon->decider, fresh);
+	tell_config(daemon, "the configuration was read again");
+	return true;
+}
+
+static bool on_reload(void *context, struct pipeline *pipeline)
+{
+	struct daemon *daemon = context;
+	double start_s = monotonic_s();
+	bool good;
+
+	notify_reloading();
+	outputs_reopen(daemon->outputs);
+	good = reload(daemon, pipeline);
+	daemon->sample.reload_good = good;
+	daemon->sample.reload_s = monotonic_s() - start_s;
+	if (good) {
+		daemon->sample.reloads++;
+		daemon->sample.reloaded_s = time(NULL);
+	} else {
+		daemon->sample.reloads_failed++;
+	}
+	notify_ready();
+	return good;
+}
+
+/* ---- What the watch tells ---------------------------------------------------------------------------- */
+
+static void on_event(void *context, const struct event *event)
+{
+	struct daemon *daemon = context;
+	struct timespec now;
+
+	if (event->action == EVENT_STATUS)
+		daemon->sample.heartbeat = event->sequence;
+	if (event->action != EVENT_MESSAGE || event->provisional)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	latency_add(&daemon->latency, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - event->end_ns);
+}
+
+static void want_outputs(void *context, struct event *event)
+{
+	const struct daemon *daemon = context;
+	size_t count = outputs_count(daemon->outputs);
+
+	event->outputs = calloc(count + 1, sizeof(*event->outputs));
+	for (size_t i = 0; event->outputs && i < count; i++) {
+		const struct output *output = outputs_at(daemon->outputs, i);
+		struct output_stats stats = output_stats(output);
+
+		event->outputs[i] = (struct event_output){.name = strdup(output_config_of(output)->name),
+							  .written = stats.written,
+							  .lost = stats.lost,
+							  .waiting = stats.waiting,
+							  .up = stats.up};
+		if (!event->outputs[i].name)
+			break;
+		event->output_count++;
+	}
+}
+
+static void publish(struct daemon *daemon, struct pipeline *pipeline, struct capture *capture)
+{
+	struct metrics_sample *sample = &daemon->sample;
+	time_t now = (time_t)monotonic_s();
+
+	metrics_retry(daemon->metrics, &decider_config(daemon->decider)->metrics);
+	if (!metrics_wanted(daemon->metrics))
+		return;
+	if (!daemon->maps_s || now - daemon->maps_s >= MAPS_S) {
+		sample->map_count = capture_maps(capture, daemon->maps);
+		daemon->maps_s = now;
+	}
+	sample->stats = pipeline_stats(pipeline);
+	sample->load = pipeline_load(pipeline);
+	sample->file_failures = metrics_file_failures(daemon->metrics);
+	text_clear(&daemon->page);
+	metrics_page(&daemon->page, sample);
+	if (!daemon->page.failed)
+		metrics_publish(daemon->metrics, (struct span){daemon->page.data, daemon->page.len});
+	daemon->page.failed = false;
+}
+
+static void tell_manager(struct daemon *daemon, const struct event_stats *stats)
+{
+	size_t down = 0;
+
+	for (size_t i = 0; i < outputs_count(daemon->outputs); i++)
+		down += !output_stats(outputs_at(daemon->outputs, i)).up;
+	notify_alive("%llu messages, %llu alerts, %llu events lost; %zu of %zu outputs fail%s",
+		     (unsigned long long)stats->messages, (unsigned long long)stats->alerts,
+		     (unsigned long long)stats->events_lost, down, outputs_count(daemon->outputs),
+		     daemon->sample.reload_good ? "" : "; the configuration could not be read again");
+}
+
+/* At once, and then at most every LOSS_S: an output that is away for long is not to fill the others. */
+static void tell_lost(struct daemon *daemon, struct pipeline *pipeline, bool last)
+{
+	double now_s = monotonic_s();
+
+	daemon->lost += outputs_take_lost(daemon->outputs);
+	if (!daemon->lost || (!last && daemon->lost_told_s > 0 && now_s - daemon->lost_told_s < LOSS_S))
+		return;
+	pipeline_lost(pipeline, daemon->lost);
+	daemon->lost = 0;
+	daemon->lost_told_s = now_s;
+}
+
+static void on_round(void *context, struct pipeline *pipeline, struct capture *capture)
+{
+	struct daemon *daemon = context;
+
+	outputs_look(daemon->outputs);
+	tell_lost(daemon, pipeline, false);
+	publish(daemon, pipeline, capture);
+	tell_manager(daemon, pipeline_stats(pipeline));
+}
+
+static void on_ready(void *context, const struct capture *capture)
+{
+	struct daemon *daemon = context;
+	char what[120];
+
+	snprintf(what, sizeof(what), "watching with %s hooks%s", hook_name(capture_hook(capture)),
+		 capture_wire(capture) ? " and the wire" : "");
+	tell_config(daemon, what);
+	notify_ready();
+}
+
+static void on_end(void *context, struct pipeline *pipeline)
+{
+	notify_stopping();
+	tell_lost(context, pipeline, true);
+}
+
+/* ---- The command ------------------------------------------------------------------------------------ */
+
+static int watch(struct daemon *daemon)
+{
+	const struct options *options = daemon->options;
+	const struct config *config = decider_config(daemon->decider);
+	struct live_options live = {
+		.capture = {.hook = options->hook != HOOK_AUTO ? options->hook : config->hook,
+			    .wire = options->wire},
+		.filter = options->filter,
+		.count = options->count,
+		.duration_ns = options->duration_ns,
+		.decider = daemon->decider,
+		.on_reload = on_reload,
+		.on_event = on_event,
+		.on_ready = on_ready,
+		.on_round = on_round,
+		.on_end = on_end,
+		.want_outputs = want_outputs,
+		.heartbeat_ns = config->heartbeat_s * 1000000000ULL,
+		.context = daemon,
+	};
+	enum live_end end;
+	int error = 0;
+
+	live.filter.all = true; /* nothing is silent */
+	live.filter.count = options->count;
+	return live_run(&live, outputs_sink(daemon->outputs), &end, &error) || error ? STATUS_FAILED
+										     : STATUS_DONE;
+}
+
+static int start(struct daemon *daemon)
+{
+	const struct config *config = decider_config(daemon->decider);
+	char why[INSTANCE_WHY_MAX], refused[OUTPUTS_WHY_MAX];
+
+	if (instance_lock(why)) {
+		report("run", "%s", why);
+		return STATUS_FAILED;
+	}
+	daemon->outputs = outputs_new();
+	daemon->metrics = metrics_new();
+	if (!daemon->outputs || !daemon->metrics) {
+		report("run", "%s", strerror(ENOMEM));
+		return STATUS_FAILED;
+	}
+	daemon->sample = (struct metrics_sample){.decider = daemon->decider,
+						 .outputs = daemon->outputs,
+						 .latency = &daemon->latency,
+						 .maps = daemon->maps,
+						 .reloaded_s = time(NULL),
+						 .reload_good = true};
+	if (outputs_configure(daemon->outputs, config->outputs, config->output_count, refused)) {
+		report("run", "%s", refused);
+		return STATUS_FAILED;
+	}
+	metrics_retry(daemon->metrics,
+		      &config->metrics); /* who holds its port does not keep the watch from starting */
+	return watch(daemon);
+}
+
+int command_run(const struct options *options)
+{
+	struct daemon daemon = {.options = options, .path = options->config};
+	sigset_t signals;
+	int status;
+
+	/* One that comes before the watch is there waits for it: SIGHUP would end the process. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	daemon.decider = read_config(&daemon, "");
+	if (!daemon.decider)
+		return STATUS_USAGE;
+	status = start(&daemon);
+	outputs_free(daemon.outputs, LAST_NS);
+	metrics_free(daemon.metrics);
+	decider_free(daemon.decider);
+	text_free(&daemon.page);
+	return status;
+}

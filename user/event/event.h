@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What smtpsnoop tells its user: one struct for every event, filled by the pipeline, written in one of
+ * several formats (format.h, event_table.c). The field names on paper are in docs/event.schema.json.
+ */
+#ifndef SMTPSNOOP_EVENT_H
+#define SMTPSNOOP_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "process/identity.h"
+#include "event/origin.h"
+#include "smtp/smtp.h"
+
+enum event_action {
+	EVENT_STARTED,
+	EVENT_STATUS,
+	EVENT_MESSAGE,	 /* smtp-message */
+	EVENT_ENCRYPTED, /* smtp-encrypted */
+	EVENT_SESSION,	 /* smtp-session */
+	EVENT_LOSS,	 /* capture-loss */
+	EVENT_STOPPED,
+};
+
+enum event_verdict {
+	VERDICT_NONE, /* nothing was decided: the totals of a session with transactions, which have their own */
+	VERDICT_ALERT,
+	VERDICT_EXCLUDED,
+	VERDICT_OBSERVED, /* an SMTP session without a transaction */
+};
+
+enum event_witness {
+	WITNESS_NONE,	   /* neither: nothing to compare */
+	WITNESS_AGREE,	   /* what the send hook read is what left */
+	WITNESS_SEND_ONLY, /* no wire hook, or it saw nothing of this */
+	WITNESS_WIRE_ONLY, /* left without a send that a hook saw */
+	WITNESS_DIFFER,	   /* the bytes were changed between the send and the wire */
+};
+
+struct endpoint {
+	uint8_t addr[16]; /* IPv4 is v4-mapped */
+	uint16_t port;
+};
+
+#define EVENT_ID_LEN	  32U /* hex digits */
+#define EVENT_HASH_LEN	  64U
+#define EVENT_SENDERS_MAX 8U
+#define EVENT_REASONS_MAX 32U
+
+struct event_capture {
+	const char *hook; /* "fentry", "kprobe", "tracepoint", "none"; static */
+	enum event_witness witness;
+	bool wire; /* the wire hook was attached */
+	bool ktls; /* it was read before TLS in the kernel had it */
+	bool complete;
+	bool mid_stream;
+	uint64_t missing_bytes;
+};
+
+/* Totals since the start; of the whole watch (stopped, status) or of one session (smtp-session). */
+struct event_stats {
+	uint64_t messages; /* smtp-message events */
+	uint64_t excluded; /* of them */
+	uint64_t alerts;   /* of them (and of smtp-encrypted, and differing witnesses) */
+	uint64_t recipients;
+	uint64_t bytes;
+	uint64_t sessions;
+	uint64_t encrypted;
+	uint64_t records;		/* read from the kernel side */
+	uint64_t records_malformed;	/* of them; left out */
+	uint64_t flows_dropped;		/* flows beyond the table */
+	uint64_t events_lost;		/* events that a sink could not write */
+	uint64_t content_refused;	/* messages whose content found no room */
+	uint64_t quoted;		/* transactions that were text in a flow of another protocol */
+	uint64_t unattributed;		/* messages whose sender is not known */
+	uint64_t counters[COUNTER_MAX]; /* the kernel side's, enum counter */
+};
+
+/* What an exclusion let pass. */
+struct passed {
+	uint64_t messages;
+	uint64_t recipients;
+	uint64_t bytes;
+};
+
+struct let_pass {
+	char *name;
+	struct passed passed;
+};
+
+/* What became of the events at one output of the daemon. */
+struct event_output {
+	char *name;
+	uint64_t written, lost, waiting;
+	bool up;
+};
+
+/* A YARA rule that matched. */
+struct rule {
+	char *name, *author, *description, *version; /* "": not said */
+};
+
+struct event {
+	enum event_action action;
+	enum event_verdict verdict;
+	int64_t time_ns; /* CLOCK_REALTIME; so are the two below */
+	int64_t start_ns;
+	int64_t end_ns;
+	int64_t boot_to_real_ns; /* CLOCK_REALTIME minus CLOCK_BOOTTIME, for the start of a process */
+	const char *host;	 /* borrowed from the pipeline; NULL: not known */
+	char *exclusion;	 /* owned; its name, if it is excluded */
+	char *nearest;		 /* owned; the exclusion that came closest, NULL: there is none */
+	uint32_t failed;  /* criteria of the nearest one that are not met, a bit each (enum criterion) */
+	uint32_t unknown; /* of them: those that could not be told */
+	char id[EVENT_ID_LEN + 1]; /* same input, same id */
+	bool provisional;	   /* its transaction is still open */
+
+	/* message, encrypted, session */
+	bool has_flow;
+	bool mptcp;
+	bool tls;		 /* encrypted: TLS was established on the flow */
+	bool senders_incomplete; /* others may have sent bytes of it as well */
+	struct endpoint source;
+	struct endpoint destination;
+	char session_id[EVENT_ID_LEN + 1];
+	uint64_t flow;				   /* flow_id.cookie */
+	struct smtp_facts *session;		   /* owned; NULL: none */
+	struct smtp_transaction *transaction;	   /* owned; NULL but for a message */
+	struct sender *senders[EVENT_SENDERS_MAX]; /* references; the first one is `process` */
+	struct origin *origin; /* owned; of a message that an MTA sends on; NULL: not known */
+	struct rule *rules;    /* owned, with the strings; that matched, NULL: none */
+	size_t rule_count;
+	char *server_name;			/* owned; TLS SNI, NULL: none seen */
+	const char *reasons[EVENT_REASONS_MAX]; /* static; from the documented list */
+	uint32_t reason_count;
+	uint32_t sender_count;
+	struct event_capture capture;
+
+	/* started, stopped, status, loss */
+	struct event_stats *stats; /* owned; loss: what was lost since the last one */
+	struct let_pass *let_pass; /* owned, with the names; stopped, status: by exclusion, NULL: none */
+	size_t let_pass_count;
+	uint64_t sequence;	      /* status: 1, 2, ... since the start */
+	struct event_output *outputs; /* owned, with the names; stopped, status: NULL: there is none */
+	size_t output_count;
+	const char *const *blind; /* started: what cannot be seen; NULL-terminated, static; NULL: none */
+	const char *detail;	  /* loss, stopped: one clear line; static or NULL */
+	char config_hash[EVENT_HASH_LEN + 1]; /* started, status: the configuration's SHA-256; "": none */
+};
+
+/* NULL if there is no memory. */
+struct event *event_new(enum event_action action);
+void event_free(struct event *event);
+
+/* Adds one of the documented list (docs/smtpsnoop.8, REASONS), once; a static string. */
+void event_reason(struct event *event, const char *reason);
+
+const char *event_action_name(enum event_action action);
+const char *event_verdict_name(enum event_verdict verdict);
+const char *event_witness_name(enum event_witness witness);
+
+/* event.kind of ECS: "alert", "event", "state" or "metric". */
+const char *event_kind(const struct event *event);
+
+/* Severity and risk of an alert, from 0 to 100: 21 is low, 47 medium, 73 high; 0 of what is none. */
+unsigned int event_risk(const struct event *event);
+
+/* The name of the rule that was hit; NULL: none was. */
+const char *event_rule(const struct event *event);
+
+/* MITRE ATT&CK techniques of an alert: static strings; how many. */
+#define EVENT_TECHNIQUES_MAX 2U
+size_t event_techniques(const struct event *event, const char *techniques[EVENT_TECHNIQUES_MAX]);
+
+/* A process's id over all events: its pid and its start. */
+#define EVENT_ENTITY_LEN 26U
+void event_entity_id(char entity[EVENT_ENTITY_LEN], uint32_t pid, uint64_t start_ns);
+
+/* Community ID version 1 of its flow, with seed 0. False if there is no memory. */
+#define EVENT_COMMUNITY_LEN 48U
+bool event_community_id(const struct event *event, char community[EVENT_COMMUNITY_LEN]);
+
+/* Of a string of an event: NULL and "" are not known. */
+static inline bool is_known(const char *string)
+{
+	return string && string[0];
+}
+
+/* The proxy that a session goes through, the last one: "http", "socks4", "socks5". What AUTH came to, as an outcome. */
+const char *event_proxy_protocol(const struct preamble *proxy);
+const char *event_auth_outcome(const struct smtp_facts *facts);
+
+/* "success", ...; "smtp", "esmtp", "lmtp", "" if it is not known: static strings. */
+const char *smtp_outcome_name(enum smtp_outcome outcome);
+const char *smtp_protocol_name(enum smtp_protocol protocol);
+
+/* "process_records", ...: the name of a kernel counter in smtpsnoop.stats.lost; a static string. */
+const char *counter_name(enum counter counter);
+
+/*
+ * Where events go. write() returns 0 or a negative errno; the caller counts a failure and goes on,
+ * but for -EPIPE (nobody reads any more) and -ENOSPC, at which a watch in a terminal ends.
+ */
+struct sink {
+	int (*write)(struct sink *sink, const struct event *event);
+	int (*flush)(struct sink *sink);				   /* after a batch; may be NULL */
+	int (*finish)(struct sink *sink, const struct event_stats *stats); /* closing summary; may be NULL */
+	void (*free)(struct sink *sink);
+};
+
+struct table_options {
+	bool wide;	    /* every column, nothing elided, whatever the width */
+	bool color;	    /* ANSI colours */
+	unsigned int width; /* columns of the terminal; 0: not a terminal, 120 is taken */
+	bool all;	    /* also sessions without a transaction */
+};
+
+struct sink *sink_table_new(FILE *out, const struct table_options *options);
+
+#endif

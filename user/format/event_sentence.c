@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel knows (user, pid, destination, outcome) comes first: a reader who sees only the beginning
+ * of a line sees that. Every part has a bound, so that the whole has one.
+ */
+#include "format/event_sentence.h"
+
+#include "policy/exclusion.h"
+
+#define NAME_MAX_BYTES	  64U
+#define ADDRESS_MAX_BYTES 200U
+#define PATH_MAX_BYTES	  200U
+
+void event_add_short(struct text *out, struct span bytes, size_t max, unsigned int flags)
+{
+	struct text line = {0};
+	struct span whole, part;
+
+	/* A byte becomes one at least: what is behind `max` of them is not seen. */
+	text_add_line(&line, (struct span){bytes.data, bytes.len < max + 4 ? bytes.len : max + 4}, flags);
+	out->failed |= line.failed;
+	whole = part = (struct span){line.data, line.len};
+	if (whole.len > max)
+		part = text_cut(whole, max - 3);
+	text_add(out, part);
+	if (part.len < whole.len)
+		text_add_string(out, "...");
+	text_free(&line);
+}
+
+struct span event_program(const struct sender *sender)
+{
+	if (!sender->image)
+		return (struct span){"", 0};
+	return span_of(is_known(sender->image->script) ? sender->image->script : sender->image->executable);
+}
+
+void event_add_reasons(struct text *out, const struct event *event)
+{
+	for (uint32_t i = 0; i < event->reason_count; i++)
+		text_add_format(out, "%s%s", i ? "," : "", event->reasons[i]);
+}
+
+void event_add_criteria(struct text *out, uint32_t criteria)
+{
+	bool any = false;
+
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		if (!(criteria & 1U << i))
+			continue;
+		text_add_format(out, "%s%s", any ? "," : "", criterion_name((enum criterion)i));
+		any = true;
+	}
+}
+
+/* ---- Who, to whom, with what ---------------------------------------------------------------- */
+
+static void add_user(struct text *out, const struct event *event)
+{
+	const struct sender *sender = event->sender_count ? event->senders[0] : NULL;
+
+	if (!sender) {
+		text_add_string(out, "An unknown process");
+		return;
+	}
+	if (is_known(sender->user))
+		event_add_short(out, span_of(sender->user), NAME_MAX_BYTES, TEXT_QUOTED);
+	else
+		text_add_format(out, "uid %u", sender->task.euid);
+	text_add_format(out, " (pid %u)", sender->task.pid);
+}
+
+/* "joe, through postfix": whose mail an MTA sends on. */
+static void add_origin(struct text *out, const struct origin *origin)
+{
+	if (!origin || (!origin->user[0] && !origin->has_uid))
+		return;
+	text_add_string(out, " for ");
+	if (origin->user[0])
+		event_add_short(out, span_of(origin->user), NAME_MAX_BYTES, TEXT_QUOTED);
+	else
+		text_add_format(out, "uid %u", origin->uid);
+}
+
+static void add_destination(struct text *out, const struct event *event)
+{
+	char address[ADDRESS_LEN];
+
+	text_address(address, event->destination.addr);
+	text_add_format(out, address_is_ipv4(event->destination.addr) ? " %s:%u" : " [%s]:%u", address,
+			event->destination.port);
+}
+
+static void add_quoted(struct text *out, const char *before, struct span bytes, size_t max, const char *after)
+{
+	text_add_string(out, before);
+	event_add_short(out, bytes, max, TEXT_QUOTED);
+	text_add_string(out, after);
+}
+
+static void add_program(struct text *out, const struct event *event)
+{
+	const struct sender *sender = event->sender_count ? event->senders[0] : NULL;
+
+	if (!sender)
+		return;
+	if (sender->image)
+		add_quoted(out, " with \"", event_program(sender), PATH_MAX_BYTES, "\"");
+	else
+		add_quoted(out, " as \"", sender_comm(sender), NAME_MAX_BYTES, "\"");
+}
+
+static void add_envelope(struct text *out, const struct smtp_transaction *transaction)
+{
+	uint32_t count = transaction->recipient_count + transaction->recipients_dropped;
+
+	if (transaction->from_unknown)
+		text_add_string(out, " from an unseen sender");
+	else
+		add_quoted(out, " from <", smtp_transaction_from(transaction), ADDRESS_MAX_BYTES, ">");
+	if (transaction->recipient_count)
+		add_quoted(out, " to <", smtp_transaction_recipient(transaction, 0), ADDRESS_MAX_BYTES, ">");
+	if (count > 1)
+		text_add_format(out, " and %u more", count - 1);
+}
+
+/* ---- What was made of it -------------------------------------------------------------------- */
+
+static void add_verdict(struct text *out, const struct event *event)
+{
+	if (event->provisional)
+		text_add_string(out, "; still open");
+	if (event->capture.witness == WITNESS_DIFFER)
+		text_add_string(out, "; rewritten while it was sent");
+	if (event->verdict == VERDICT_EXCLUDED && event->exclusion) {
+		add_quoted(out, "; excluded by \"", span_of(event->exclusion), NAME_MAX_BYTES, "\"");
+	} else if (event->verdict == VERDICT_ALERT && event->nearest) {
+		add_quoted(out, "; not excluded by \"", span_of(event->nearest), NAME_MAX_BYTES, "\"");
+		if (event->failed) {
+			text_add_string(out, " for ");
+			event_add_criteria(out, event->failed);
+		}
+	}
+}
+
+static void message(struct text *out, const struct event *event)
+{
+	const struct smtp_transaction *transaction = event->transaction;
+
+	add_user(out, event);
+	text_add_string(out, transaction->outcome == SMTP_OUTCOME_FAILURE ? " was refused mail by"
+			     : event->provisional			  ? " is sending mail to"
+									  : " sent mail to");
+	add_destination(out, event);
+	add_origin(out, event->origin);
+	if (transaction->reply_code)
+		text_add_format(out, " (%u, %llu bytes)", transaction->reply_code,
+				(unsigned long long)transaction->bytes);
+	else
+		text_add_format(out, " (no reply seen, %llu bytes)", (unsigned long long)transaction->bytes);
+	add_program(out, event);
+	add_envelope(out, transaction);
+	add_verdict(out, event);
+}
+
+static void encrypted(struct text *out, const struct event *event)
+{
+	add_user(out, event);
+	text_add_string(out, " opened an encrypted SMTP session to");
+	add_destination(out, event);
+	if (is_known(event->server_name))
+		add_quoted(out, " for <", span_of(event->server_name), ADDRESS_MAX_BYTES, ">");
+	add_program(out, event);
+	add_verdict(out, event);
+}
+
+/* "1 message", "2 messages". */
+static void add_amount(struct text *out, const char *before, uint64_t count, const char *what)
+{
+	text_add_format(out, "%s%llu %s%s", before, (unsigned long long)count, what, count == 1 ? "" : "s");
+}
+
+static void session(struct text *out, const struct event *event)
+{
+	add_user(out, event);
+	text_add_string(out, " ended an SMTP session with");
+	add_destination(out, event);
+	if (event->stats) {
+		add_amount(out, ": ", event->stats->messages, "message");
+		add_amount(out, ", ", event->stats->recipients, "recipient");
+		add_amount(out, ", ", event->stats->bytes, "byte");
+	}
+	add_program(out, event);
+}
+
+/* ---- The watch itself ----------------------------------------------------------------------- */
+
+static bool counts_bytes(int counter)
+{
+	return counter == COUNTER_SEGMENT_BYTES || counter == COUNTER_PRESSURE_BYTES;
+}
+
+static uint64_t add_saturated(uint64_t a, uint64_t b)
+{
+	return a + b < a ? UINT64_MAX : a + b;
+}
+
+uint64_t event_lost(const struct event_stats *stats)
+{
+	uint64_t lost = add_saturated(add_saturated(stats->records_malformed, stats->flows_dropped),
+				      add_saturated(stats->events_lost, stats->content_refused));
+
+	for (int i = 0; i < COUNTER_MAX; i++)
+		lost = add_saturated(lost, counts_bytes(i) ? 0 : stats->counters[i]);
+	return lost;
+}
+
+uint64_t event_lost_bytes(const struct event_stats *stats)
+{
+	return add_saturated(stats->counters[COUNTER_SEGMENT_BYTES], stats->counters[COUNTER_PRESSURE_BYTES]);
+}
+
+static void add_count(struct text *out, const char *what, uint64_t count)
+{
+	if (count)
+		text_add_format(out, " %s=%llu", what, (unsigned long long)count);
+}
+
+static void loss(struct text *out, const struct event *event)
+{
+	const struct event_stats *stats = event->stats;
+
+	text_add_string(out, "smtpsnoop lost or could not read:");
+	if (stats) {
+		add_count(out, "malformed_records", stats->records_malformed);
+		add_count(out, "flows", stats->flows_dropped);
+		add_count(out, "events", stats->events_lost);
+		add_count(out, "contents", stats->content_refused);
+		for (int i = 0; i < COUNTER_MAX; i++)
+			add_count(out, counter_name((enum counter)i), stats->counters[i]);
+	}
+	if (is_known(event->detail))
+		text_add_format(out, " (%s)", event->detail);
+}
+
+static void totals(struct text *out, const struct event *event)
+{
+	const struct event_stats *stats = event->stats;
+
+	text_add_string(out, event->action == EVENT_STATUS ? "smtpsnoop watches" : "smtpsnoop has stopped");
+	if (is_known(event->detail))
+		text_add_format(out, " (%s)", event->detail);
+	if (!stats)
+		return;
+	add_amount(out, ": ", stats->messages, "message");
+	add_amount(out, ", ", stats->alerts, "alert");
+	text_add_format(out, ", %llu excluded, %llu lost", (unsigned long long)stats->excluded,
+			(unsigned long long)event_lost(stats));
+}
+
+static void started(struct text *out, const struct event *event)
+{
+	size_t begin = out->len;
+
+	text_add_format(out, "smtpsnoop watches by %s, %s the wire hook",
+			event->capture.hook ? event->capture.hook : "none",
+			event->capture.wire ? "with" : "without");
+	for (size_t i = 0; event->blind && event->blind[i]; i++) {
+		text_add_string(out, i ? "; " : "; not seen: ");
+		/* Our own words: as many as there is room for. */
+		if (out->len - begin + strlen(event->blind[i]) > EVENT_SENTENCE_MAX - 8) {
+			text_add_string(out, "...");
+			return;
+		}
+		text_add_string(out, event->blind[i]);
+	}
+}
+
+void event_sentence(struct text *out, const struct event *event)
+{
+	switch (event->action) {
+	case EVENT_STARTED: started(out, event); return;
+	case EVENT_STATUS:
+	case EVENT_STOPPED: totals(out, event); return;
+	case EVENT_MESSAGE: message(out, event); return;
+	case EVENT_ENCRYPTED: encrypted(out, event); return;
+	case EVENT_SESSION: session(out, event); return;
+	case EVENT_LOSS: loss(out, event); return;
+	}
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * An event as the text of one format. A formatter appends one record, without an end of line, to an empty text; it
+ * keeps nothing. What others chose of it is escaped by the rules of the format: a record never holds an end of line, but
+ * for the journal's.
+ */
+#ifndef SMTPSNOOP_FORMAT_H
+#define SMTPSNOOP_FORMAT_H
+
+#include <stdio.h>
+
+#include "event/event.h"
+#include "base/text.h"
+
+/* If there was no memory, out->failed says so, and the record is not whole. */
+typedef void (*format_fn)(struct text *out, const struct event *event);
+
+/* One JSON object (CONTRACT of the project, ECS 9 names; docs/event.schema.json). */
+void event_json(struct text *out, const struct event *event);
+
+/* ArcSight's Common Event Format (CEF:0), always below 7,500 bytes: what does not fit is cut, and says so. */
+void event_cef(struct text *out, const struct event *event);
+
+/*
+ * A datagram of the journal's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL), always below 48 KiB. It holds line
+ * ends, and bytes of 0 in the lengths of values. SYSLOG_FACILITY is the caller's to add.
+ */
+void event_journal(struct text *out, const struct event *event);
+
+/* MESSAGE_ID of each action, for `journalctl MESSAGE_ID=...`. */
+#define JOURNAL_ID_STARTED   "64e0ddf578ea401eaff4fe5533461bd3"
+#define JOURNAL_ID_STATUS    "b4c771d58166456c9f38236983d528e4"
+#define JOURNAL_ID_MESSAGE   "03ad436935d049c394947f921e10839d"
+#define JOURNAL_ID_ENCRYPTED "0ddcfcbfa7a94301b71ddffd75f0c578"
+#define JOURNAL_ID_SESSION   "6b26bf713d5d4c21b4b2c95b82ee3bd7"
+#define JOURNAL_ID_LOSS	     "2e6db8790da14221b0f9d0daf7ec0c82"
+#define JOURNAL_ID_STOPPED   "8cc826f1a7ac4deab6d2a2fa1568fe89"
+
+/* One flat JSON object of less than 60,000 bytes, for Microsoft Sentinel (deploy/sentinel/table.json). */
+void event_sentinel(struct text *out, const struct event *event);
+
+/* A line an event, to `out`, which stays the caller's. NULL if there is no memory. */
+struct sink *sink_lines_new(FILE *out, format_fn format);
+
+#endif

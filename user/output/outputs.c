@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: an event is made into the text of a format once, however many outputs want that format, and added to
+ * the queue of each. Everything that can wait or fail is behind the queues (output.c).
+ */
+#include "output/outputs.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "format/format.h"
+#include "base/report.h"
+#include "output/syslog_message.h"
+
+#define LEAVING_NS  30000000000ULL /* an output that is no longer wanted may write that long */
+#define LOOK_NS	    10000000L	   /* at the end, whether those that leave have gone */
+#define TELL_LOSS_S 60		   /* a slow output's losses are told this often */
+#define NAMELESS    (1ULL << 32)   /* no user's number */
+
+struct slot {
+	struct output *output;
+	uint64_t lost_told, lost_taken; /* of output_stats.lost */
+	time_t told_s;
+	bool stall_told;
+};
+
+struct outputs {
+	struct sink sink;
+	struct slot slots[OUTPUTS_MAX];
+	size_t count;
+	struct output_leavers leavers;
+	uint64_t lost_by_left;		   /* what they had lost before they left, and is not yet taken */
+	struct text records[FORMAT_COUNT]; /* of the event under way */
+	struct text line;
+};
+
+/* ---- Writing ---------------------------------------------------------------------------------------- */
+
+static const format_fn formats[FORMAT_COUNT] = {
+	[FORMAT_JSON] = event_json,
+	[FORMAT_CEF] = event_cef,
+	[FORMAT_SENTINEL] = event_sentinel,
+	[FORMAT_JOURNAL] = event_journal,
+};
+
+/* The event in this format; empty if there was no memory. */
+static struct span record_of(struct outputs *outputs, enum output_format format, const struct event *event)
+{
+	struct text *record = &outputs->records[format];
+
+	if (!record->len)
+		formats[format](record, event);
+	if (record->failed)
+		text_clear(record);
+	record->failed = false;
+	return (struct span){record->data, record->len};
+}
+
+static bool is_wanted(const struct output_config *config, const struct event *event)
+{
+	return !config->alerts_only || !event->has_flow || event->verdict == VERDICT_ALERT;
+}
+
+/* A number for a user of whom the MTA told the name alone: beyond all uids. */
+static uint64_t named_number(const char *name)
+{
+	uint64_t number = 0xcbf29ce484222325; /* FNV-1a */
+
+	for (; *name; name++)
+		number = (number ^ (unsigned char)*name) * 0x100000001b3;
+	return number >> 1 | NAMELESS;
+}
+
+/*
+ * Whose an event is: the user's, of mail that an MTA sends on his who handed it in. Ids without a name are one sender:
+ * whoever was given subordinate ids, for containers of his own, has thousands of them.
+ */
+static uint64_t sender_number(const struct event *event)
+{
+	const struct sender *sender = event->sender_count ? event->senders[0] : NULL;
+
+	if (!event->has_flow)
+		return QUEUE_OWN;
+	if (event->origin && event->origin->user[0])
+		return event->origin->has_uid ? event->origin->uid : named_number(event->origin->user);
+	if (event->origin && event->origin->has_uid)
+		return NAMELESS;
+	return sender && sender->user ? sender->task.euid : NAMELESS;
+}
+
+/* What goes to one output: as it is, a line, or a syslog message. */
+static void add(struct outputs *outputs, struct output *output, const struct event *event,
+		struct queue_class class)
+{
+	const struct output_config *config = output_config_of(output);
+	struct span record = record_of(outputs, config->format, event);
+	bool counted =
+		event->action != EVENT_LOSS; /* a loss that is told to a full queue would make the next one */
+	struct text *line = &outputs->line;
+
+	if (!record.len) {
+		output_lose(output);
+		return;
+	}
+	if (config->type == OUTPUT_FILE || config->type == OUTPUT_STDOUT) {
+		output_add(output, record, (struct span){"\n", 1}, class, counted);
+		return;
+	}
+	text_clear(line);
+	if (config->type == OUTPUT_JOURNALD) {
+		text_add_format(line, "SYSLOG_FACILITY=%d\n", config->facility);
+		output_add(output, (struct span){line->data, line->len}, record, class, counted);
+	} else if (syslog_add(line, config, event, record)) {
+		output_add(output, (struct span){line->data, line->len}, (struct span){"", 0}, class,
+			   counted);
+	} else {
+		output_lose(output);
+	}
+	line->failed = false;
+}
+
+static int outputs_write(struct sink *sink, const struct event *event)
+{
+	struct outputs *outputs = (struct outputs *)sink;
+	struct queue_class class = {.urgent = !event->has_flow || event->verdict == VERDICT_ALERT,
+				    .sender = sender_number(event)};
+
+	for (size_t i = 0; i < FORMAT_COUNT; i++)
+		text_clear(&outputs->records[i]);
+	for (size_t i = 0; i < outputs->count; i++) {
+		if (is_wanted(output_config_of(outputs->slots[i].output), event))
+			add(outputs, outputs->slots[i].output, event, class);
+	}
+	return 0;
+}
+
+static int outputs_flush(struct sink *sink)
+{
+	struct outputs *outputs = (struct outputs *)sink;
+
+	for (size_t i = 0; i < outputs->count; i++) {
+		if (output_has_news(outputs->slots[i].output))
+			output_wake(outputs->slots[i].output);
+	}
+	return 0;
+}
+
+/* ---- Which there are -------------------------------------------------------------------------------- */
+
+struct outputs *outputs_new(void)
+{
+	struct outputs *outputs = calloc(1, sizeof(*outputs));
+
+	if (outputs)
+		outputs->sink = (struct sink){.write = outputs_write, .flush = outputs_flush};
+	return outputs;
+}
+
+struct sink *outputs_sink(struct outputs *outputs)
+{
+	return &outputs->sink;
+}
+
+size_t outputs_count(const struct outputs *outputs)
+{
+	return outputs->count;
+}
+
+const struct output *outputs_at(const struct outputs *outputs, size_t index)
+{
+	return outputs->slots[index].output;
+}
+
+/* The slot that writes to the same place; NULL: none. */
+static struct slot *slot_of(struct outputs *outputs, const struct output_config *config)
+{
+	for (size_t i = 0; i < outputs->count; i++) {
+		if (output_config_same_place(output_config_of(outputs->slots[i].output), config))
+			return &outputs->slots[i];
+	}
+	return NULL;
+}
+
+static void leave(struct outputs *outputs, const struct slot *slot)
+{
+	outputs->lost_by_left += output_stats(slot->output).lost - slot->lost_taken;
+	output_leave(slot->output, LEAVING_NS, &outputs->leavers);
+}
+
+/* Whether two paths lead to one file: each would break the other's lines where the disk is full. */
+static bool is_same_file(const struct output_config *a, const struct output_config *b)
+{
+	struct stat first, second;
+
+	return a->type == OUTPUT_FILE && b->type == OUTPUT_FILE && stat(a->path, &first) == 0 &&
+	       stat(b->path, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+/* Starts what is not there yet. 0, or a negative errno: then `slots` has what was started so far, up to *count. */
+static int start_missing(struct outputs *outputs, const struct output_config *configs, size_t *count,
+			 struct slot *slots, char why[OUTPUTS_WHY_MAX])
+{
+	bool fresh[OUTPUTS_MAX] = {false};
+	size_t all = *count;
+
+	for (*count = 0; *count < all; ++*count) {
+		const struct output_config *config = &configs[*count];
+		const struct slot *slot = slot_of(outputs, config);
+		int error = slot ? 0 : output_new(&slots[*count].output, config);
+
+		fresh[*count] = !slot;
+		if (slot)
+			slots[*count] = *slot;
+		if (error) {
+			snprintf(why, OUTPUTS_WHY_MAX, "output %s: %.200s: %s", config->name,
+				 config->path ? config->path : "it cannot be started",
+				 error == -EINVAL ? "no regular file" : strerror(-error));
+			return error;
+		}
+	}
+	for (size_t i = 0; i < all; i++) {
+		for (size_t j = 0; j < i; j++) {
+			/* a disk that hangs is not asked because of files that stay */
+			if ((fresh[i] || fresh[j]) && is_same_file(&configs[i], &configs[j])) {
+				snprintf(why, OUTPUTS_WHY_MAX,
+					 "output %s: %.200s: it is the file of output %s", configs[i].name,
+					 configs[i].path, configs[j].name);
+				return -EEXIST;
+			}
+		}
+	}
+	return 0;
+}
+
+int outputs_configure(struct outputs *outputs, const struct output_config *configs, size_t count,
+		      char why[OUTPUTS_WHY_MAX])
+{
+	struct slot slots[OUTPUTS_MAX] = {0};
+	bool kept[OUTPUTS_MAX] = {false};
+	int error = start_missing(outputs, configs, &count, slots, why);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct slot *old = slot_of(outputs, &configs[i]);
+
+		if (error && !old)
+			output_leave(slots[i].output, 0, &outputs->leavers);
+		else if (!error && old)
+			output_change(slots[i].output, &configs[i]);
+		for (size_t j = 0; j < outputs->count; j++)
+			kept[j] = kept[j] || &outputs->slots[j] == old;
+	}
+	if (error)
+		return error;
+	for (size_t j = 0; j < outputs->count; j++) {
+		if (!kept[j])
+			leave(outputs, &outputs->slots[j]);
+	}
+	memcpy(outputs->slots, slots, sizeof(slots));
+	outputs->count = count;
+	return 0;
+}
+
+void outputs_reopen(struct outputs *outputs)
+{
+	for (size_t i = 0; i < outputs->count; i++)
+		output_reopen(outputs->slots[i].output);
+}
+
+/* `last`: at once. */
+static void tell_loss(struct slot *slot, const struct output_stats *stats, bool last)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (stats->lost == slot->lost_told ||
+	    (!last && slot->told_s && now.tv_sec - slot->told_s < TELL_LOSS_S))
+		return;
+	report(output_config_of(slot->output)->name, "%llu more events could not be kept",
+	       (unsigned long long)(stats->lost - slot->lost_told));
+	slot->lost_told = stats->lost;
+	slot->told_s = now.tv_sec;
+}
+
+static void tell_stall(struct slot *slot, const struct output_stats *stats)
+{
+	if (stats->stalled && !slot->stall_told)
+		report(output_config_of(slot->output)->name,
+		       "nothing could be written for %u s: %llu events wait", OUTPUT_STALL_S,
+		       (unsigned long long)stats->waiting);
+	if (!stats->stalled && slot->stall_told)
+		report(output_config_of(slot->output)->name, "it is written to again");
+	slot->stall_told = stats->stalled;
+}
+
+void outputs_look(struct outputs *outputs)
+{
+	for (size_t i = 0; i < outputs->count; i++) {
+		struct output_stats stats = output_stats(outputs->slots[i].output);
+
+		tell_loss(&outputs->slots[i], &stats, false);
+		tell_stall(&outputs->slots[i], &stats);
+	}
+}
+
+uint64_t outputs_take_lost(struct outputs *outputs)
+{
+	uint64_t lost = outputs->lost_by_left + atomic_exchange(&outputs->leavers.lost, 0);
+
+	outputs->lost_by_left = 0;
+	for (size_t i = 0; i < outputs->count; i++) {
+		struct slot *slot = &outputs->slots[i];
+		uint64_t now = output_stats(slot->output).lost;
+
+		lost += now - slot->lost_taken;
+		slot->lost_taken = now;
+	}
+	return lost;
+}
+
+void outputs_free(struct outputs *outputs, uint64_t limit_ns)
+{
+	if (!outputs)
+		return;
+	for (size_t i = 0; i < outputs->count; i++)
+		output_stop(outputs->slots[i].output, limit_ns);
+	for (size_t i = 0; i < outputs->count; i++) {
+		struct output_stats stats;
+
+		output_wait(outputs->slots[i].output);
+		stats = output_stats(outputs->slots[i].output);
+		tell_loss(&outputs->slots[i], &stats, true);
+		output_free(outputs->slots[i].output);
+	}
+	for (uint64_t waited_ns = 0; outputs->leavers.count && waited_ns < limit_ns; waited_ns += LOOK_NS)
+		nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+	if (outputs->leavers.count)
+		report("run",
+		       "%zu outputs that an earlier configuration had still write: what waits there is lost",
+		       (size_t)outputs->leavers.count);
+	for (size_t i = 0; i < FORMAT_COUNT; i++)
+		text_free(&outputs->records[i]);
+	text_free(&outputs->line);
+	if (!outputs->leavers.count) /* whoever is still leaving has an eye on it; the process ends */
+		free(outputs);
+}

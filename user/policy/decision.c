@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: exclusions are tried in their order. The share of an exclusion's written criteria that a message
+ * does not meet says how near it is; once that cannot be better than what was found before, the rest of its criteria are
+ * left out. So most exclusions cost a few comparisons. The content is searched at once for those that fit in all
+ * else; of the others, for the NEAR_MAX nearest alone, and only while that can change which one is the nearest.
+ *
+ * STEPS_MAX bounds what the author of a message can make the expressions of all exclusions cost.
+ */
+#include "policy/decision.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define STEPS_MAX 2000000U
+#define NEVER	  UINT32_MAX
+#define NEAR_MAX  4U
+#define CONTENT	  (1U << CRITERION_CONTAINS | 1U << CRITERION_MATCHES)
+
+struct standing {
+	uint32_t asks;
+	uint32_t written;    /* number of them that are written */
+	struct usage *usage; /* of the three limits; owned, NULL: nothing was used */
+	struct passed passed;
+};
+
+struct decider {
+	struct config *config;
+	struct standing *standings; /* of config->exclusions */
+};
+
+static struct standing *standings_new(const struct config *config)
+{
+	struct standing *standings = calloc(config->exclusion_count + 1, sizeof(*standings));
+
+	for (size_t i = 0; standings && i < config->exclusion_count; i++) {
+		uint32_t written = exclusion_written(&config->exclusions[i]);
+
+		standings[i].asks = exclusion_asks(&config->exclusions[i]);
+		standings[i].written = written ? (uint32_t)__builtin_popcount(written) : 1;
+	}
+	return standings;
+}
+
+struct decider *decider_new(struct config *config)
+{
+	struct decider *decider = calloc(1, sizeof(*decider));
+
+	if (!decider)
+		return NULL;
+	decider->standings = standings_new(config);
+	if (!decider->standings) {
+		free(decider);
+		return NULL;
+	}
+	decider->config = config;
+	return decider;
+}
+
+static void drop(struct decider *decider)
+{
+	for (size_t i = 0; i < decider->config->exclusion_count; i++)
+		free(decider->standings[i].usage);
+	free(decider->standings);
+	config_free(decider->config);
+}
+
+void decider_free(struct decider *decider)
+{
+	if (!decider)
+		return;
+	drop(decider);
+	free(decider);
+}
+
+static void take_over(struct standing *to, const struct exclusion *exclusion, struct standing *from)
+{
+	const struct limit *limits[] = {&exclusion->limits.messages, &exclusion->limits.recipients,
+					&exclusion->limits.bytes};
+
+	to->passed = from->passed;
+	to->usage = from->usage;
+	from->usage = NULL;
+	for (int i = 0; to->usage && i < 3; i++)
+		limit_change(limits[i], &to->usage[i]);
+}
+
+void decider_replace(struct decider *decider, struct decider *with)
+{
+	const struct config *config = with->config;
+
+	for (size_t i = 0; i < config->exclusion_count; i++) {
+		for (size_t j = 0; j < decider->config->exclusion_count; j++) {
+			if (strcmp(config->exclusions[i].name, decider->config->exclusions[j].name) == 0)
+				take_over(&with->standings[i], &config->exclusions[i],
+					  &decider->standings[j]);
+		}
+	}
+	drop(decider);
+	*decider = *with;
+	free(with);
+}
+
+const struct config *decider_config(const struct decider *decider)
+{
+	return decider->config;
+}
+
+const struct passed *decider_passed(const struct decider *decider, size_t index)
+{
+	return &decider->standings[index].passed;
+}
+
+/* ---- Deciding --------------------------------------------------------------------------------------- */
+
+/* Parts in a thousand of the written criteria. */
+static uint32_t distance(const struct standing *standing, uint32_t missed)
+{
+	return missed * 1000 / standing->written;
+}
+
+/* An exclusion, and how far the message is from it as far as that was looked at. */
+struct candidate {
+	size_t index;
+	uint32_t missed;
+	uint32_t distance;
+	uint32_t failed, unknown; /* criteria, a bit each */
+};
+
+struct trial {
+	struct decider *decider;
+	const struct facts *facts;
+	struct surroundings surroundings;
+	struct candidate near[NEAR_MAX]; /* content not looked at; the nearest first */
+	size_t near_count;
+	struct candidate best; /* looked at whole; its distance is NEVER while there is none */
+};
+
+/* Looks at these criteria. False if the distance comes to `limit`: then not to the end. */
+static bool look(struct trial *trial, struct candidate *candidate, uint32_t criteria, uint32_t limit)
+{
+	const struct exclusion *exclusion = &trial->decider->config->exclusions[candidate->index];
+	const struct standing *standing = &trial->decider->standings[candidate->index];
+
+	trial->surroundings.usage = standing->usage;
+	for (uint32_t left = standing->asks & criteria; left; left &= left - 1) {
+		enum criterion criterion = (enum criterion)__builtin_ctz(left);
+		enum state state = exclusion_state(exclusion, criterion, trial->facts, &trial->surroundings);
+
+		if (state == STATE_MET || state == STATE_NOT_ASKED)
+			continue;
+		candidate->distance = distance(standing, ++candidate->missed);
+		if (candidate->distance >= limit)
+			return false;
+		candidate->failed |= 1U << criterion;
+		candidate->unknown |= (uint32_t)(state == STATE_UNKNOWN) << criterion;
+	}
+	return true;
+}
+
+/* Beyond this distance a candidate is of no use. */
+static uint32_t limit_of(const struct trial *trial)
+{
+	uint32_t worst = trial->near_count == NEAR_MAX ? trial->near[NEAR_MAX - 1].distance : NEVER;
+
+	return worst < trial->best.distance ? worst : trial->best.distance;
+}
+
+static void keep_near(struct trial *trial, const struct candidate *candidate)
+{
+	size_t at = trial->near_count < NEAR_MAX ? trial->near_count++ : NEAR_MAX - 1;
+
+	for (; at && trial->near[at - 1].distance > candidate->distance; at--)
+		trial->near[at] = trial->near[at - 1];
+	trial->near[at] = *candidate;
+}
+
+/* Looks at the content as well. True: everything is met. */
+static bool complete(struct trial *trial, struct candidate candidate)
+{
+	if (look(trial, &candidate, CONTENT, trial->best.distance))
+		trial->best = candidate;
+	return trial->best.index == candidate.index && !trial->best.missed && trial->best.distance == 0;
+}
+
+/* Whether it excludes the message. */
+static bool try_one(struct trial *trial, size_t index)
+{
+	struct candidate candidate = {.index = index};
+
+	if (!look(trial, &candidate, ~CONTENT, limit_of(trial)))
+		return false;
+	if (!candidate.missed || !(trial->decider->standings[index].asks & CONTENT))
+		return complete(trial, candidate);
+	keep_near(trial, &candidate);
+	return false;
+}
+
+/* False: there is no memory to count it. */
+static bool use(const struct exclusion *exclusion, struct standing *standing, const struct facts *facts)
+{
+	const struct limit *limits[] = {&exclusion->limits.messages, &exclusion->limits.recipients,
+					&exclusion->limits.bytes};
+	uint64_t amounts[] = {1, facts->recipient_count, facts->bytes};
+
+	if (!standing->usage)
+		standing->usage = calloc(3, sizeof(*standing->usage));
+	if (!standing->usage)
+		return false;
+	for (int i = 0; i < 3; i++)
+		limit_use(limits[i], &standing->usage[i], facts->clock_ns, amounts[i]);
+	standing->passed.messages++;
+	standing->passed.recipients += facts->recipient_count;
+	standing->passed.bytes += facts->bytes;
+	return true;
+}
+
+void decide(struct decider *decider, const struct facts *facts, const struct relay_names *names, bool final,
+	    struct decision *decision)
+{
+	struct trial trial = {.decider = decider,
+			      .facts = facts,
+			      .surroundings = {.names = names, .steps = STEPS_MAX},
+			      .best = {.distance = NEVER}};
+	const struct exclusion *exclusions = decider->config->exclusions;
+
+	*decision = (struct decision){.excluded = NULL};
+	for (size_t i = 0; i < decider->config->exclusion_count; i++) {
+		if (try_one(&trial, i) && final && use(&exclusions[i], &decider->standings[i], facts)) {
+			decision->excluded = &exclusions[i];
+			return;
+		}
+	}
+	for (size_t i = 0; i < trial.near_count && trial.near[i].distance < trial.best.distance; i++)
+		complete(&trial, trial.near[i]);
+	if (trial.best.distance == NEVER)
+		return;
+	decision->nearest = &exclusions[trial.best.index];
+	decision->failed = trial.best.failed;
+	decision->unknown = trial.best.unknown;
+}

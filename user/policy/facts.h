@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What an exclusion may ask about one message: the facts of an event, whether it is one of this watch or one
+ * read back from JSON. What is not known stays apart from what is not so.
+ */
+#ifndef SMTPSNOOP_FACTS_H
+#define SMTPSNOOP_FACTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "process/identity.h"
+#include "event/origin.h"
+#include "base/span.h"
+
+/* A span whose data is NULL is not known; one of no length is known to be empty. */
+struct facts_process {
+	struct span executable; /* as it was at exec */
+	struct span sha256;	/* in lower case */
+	struct span user;	/* effective */
+	struct span group;	/* effective */
+	struct span unit;	/* of the system's manager */
+	struct span container;
+	struct span login;    /* name of the login uid */
+	uint32_t uid, gid;    /* effective */
+	uint32_t loginuid;    /* LOGINUID_NONE: none */
+	enum truth same_user; /* real and effective user and group are the same */
+	enum truth tty;
+	enum truth own_namespaces; /* user, mount, pid and network namespace are the watch's own */
+	enum scheduler scheduler;
+	struct span ancestors[ANCESTORS_MAX]; /* executables at exec, the parent's first */
+	uint32_t ancestor_count;
+	enum truth mta; /* it sends what others handed to it */
+};
+
+#define FACTS_PROCESSES_MAX 16U
+
+struct facts {
+	int64_t start_s, end_s; /* of the transaction; seconds since 1970 */
+	uint64_t clock_ns;	/* of its end, by a clock that does not go back */
+
+	struct facts_process processes[FACTS_PROCESSES_MAX];
+
+	/* Where to, and as whom. */
+	struct span proxy_target; /* "name:port" behind CONNECT or SOCKS; empty: no proxy */
+	struct span auth_user;	  /* of a length of 0: nobody */
+	uint8_t relay[16];	  /* IPv4 is v4-mapped */
+
+	/* What the sender chose. */
+	struct span sender; /* reverse-path; "<>" is the null one */
+	struct span *recipients;
+	size_t recipient_count;
+	struct span *header_from;
+	size_t header_from_count;
+	struct span subject;
+	struct span content; /* decoded header and body, as far as captured */
+	uint64_t bytes;
+
+	struct span origin_user; /* who handed it to the MTA that sends it */
+	struct span *spans;	 /* what recipients and header_from point into; owned */
+
+	uint32_t process_count;
+	enum truth processes_complete; /* nobody else sent a byte of it */
+	enum truth whole;	       /* every byte and reply was seen, and they fit together */
+	enum truth tls;
+	uint32_t origin_uid; /* valid if has_origin_uid */
+	uint16_t relay_port;
+	bool encrypted; /* nothing was seen of what was said */
+	bool has_origin_uid;
+	bool recipients_known;
+	bool header_known;
+	bool content_complete; /* there is no more of it */
+	bool bytes_known;
+};
+
+struct event;
+
+/* The event is borrowed, and outlives the facts. False if there is no memory. */
+bool facts_of_event(struct facts *facts, const struct event *event);
+
+/* Whether the executable of a process, root's or not, is known as it was at exec. */
+bool image_is_verified(const struct image *image, bool root);
+
+void facts_free(struct facts *facts);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "policy/verdict.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void take_nearest(struct event *event, const struct decision *decision)
+{
+	const uint32_t limits = 1U << CRITERION_LIMIT_MESSAGES | 1U << CRITERION_LIMIT_RECIPIENTS |
+				1U << CRITERION_LIMIT_BYTES;
+
+	if (!decision->nearest)
+		return;
+	event->nearest = strdup(decision->nearest->name);
+	event->failed = decision->failed;
+	event->unknown = decision->unknown;
+	if (decision->failed && !(decision->failed & ~limits))
+		event_reason(event, "exclusion_limit");
+	if (decision->failed == 1U << CRITERION_EXPIRES)
+		event_reason(event, "exclusion_expired");
+}
+
+void event_decide(struct event *event, struct decider *decider, const struct relay_names *names)
+{
+	struct decision decision;
+	struct facts facts;
+
+	if (event->verdict != VERDICT_ALERT || !event->has_flow || !facts_of_event(&facts, event))
+		return;
+	decide(decider, &facts, names, !event->provisional, &decision);
+	if (decision.excluded && (event->exclusion = strdup(decision.excluded->name)))
+		event->verdict = VERDICT_EXCLUDED;
+	else
+		take_nearest(event, &decision);
+	facts_free(&facts);
+}
+
+void event_take_tallies(struct event *event, const struct decider *decider)
+{
+	const struct config *config = decider_config(decider);
+
+	if (!config->exclusion_count)
+		return;
+	event->let_pass = calloc(config->exclusion_count, sizeof(*event->let_pass));
+	for (size_t i = 0; event->let_pass && i < config->exclusion_count; i++) {
+		event->let_pass[i].name = strdup(config->exclusions[i].name);
+		event->let_pass[i].passed = *decider_passed(decider, i);
+		event->let_pass_count++;
+	}
+}
+
+void event_scan(struct event *event, const struct rules *rules, struct span said)
+{
+	struct rule_match matches[RULES_MATCHED_MAX];
+	size_t count = said.len ? rules_scan(rules, said, matches, RULES_MATCHED_MAX) : 0;
+
+	event->rules = count ? calloc(count, sizeof(*event->rules)) : NULL;
+	for (size_t i = 0; event->rules && i < count; i++) {
+		event->rules[i] = (struct rule){.name = strdup(matches[i].name),
+						.author = strdup(matches[i].author),
+						.description = strdup(matches[i].description),
+						.version = strdup(matches[i].version)};
+		event->rule_count++;
+	}
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Who sent: what the kernel said of a task at a send, joined with the executable it took on at
+ * exec and with the names user space found. Plain data, shared by reference: the makers are
+ * process.c (images) and pipeline.c (senders), the readers are the sinks.
+ */
+#ifndef SMTPSNOOP_IDENTITY_H
+#define SMTPSNOOP_IDENTITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <linux/types.h>
+
+#include "record.h"
+#include "base/span.h"
+
+enum truth {
+	NOT_KNOWN,
+	NOT_SO,
+	IS_SO,
+};
+
+/* Who started a process, by what an unprivileged user cannot imitate. */
+enum scheduler {
+	SCHEDULER_NOT_KNOWN,
+	SCHEDULER_NONE,
+	SCHEDULER_SYSTEMD_TIMER,
+	SCHEDULER_CRON,
+	SCHEDULER_AT,
+};
+
+/* "cron", ...: as configuration and events have it; a static string, "" if it is not known. */
+const char *scheduler_name(enum scheduler scheduler);
+
+/*
+ * What a process runs since one exec. Never changed once made. Strings hold whatever bytes the
+ * process chose; they are NUL-terminated, and never NULL.
+ */
+struct image {
+	unsigned int refs;
+	uint64_t exec_ns; /* CLOCK_BOOTTIME */
+	uint64_t inode;
+	uint64_t ctime_ns;
+	uint64_t size;
+	uint32_t dev;	  /* kernel encoding: major << 20 | minor */
+	uint32_t flags;	  /* enum exec_flag */
+	char *executable; /* absolute, as the mount namespace had it */
+	char *script;	  /* absolute where that is known; "" if no interpreter was run for a script */
+	char *directory;  /* working directory at exec */
+	char *args;	  /* NUL-separated */
+	size_t args_len;  /* the NULs included */
+};
+
+struct image *image_ref(struct image *image);
+void image_unref(struct image *image); /* NULL is allowed */
+
+struct ancestor {
+	uint32_t pid;
+	uint32_t uid; /* real, at the send */
+	uint64_t start_ns;
+	struct image *image; /* NULL: not known */
+};
+
+#define SHA256_HEX_LEN 64U
+
+/* One task on one flow. `image` and the names are filled in once, before the first event that shows them. */
+struct sender {
+	unsigned int refs;
+	struct task_id task; /* at the send */
+	uint32_t flags;	     /* enum sender_flag */
+	bool full;	     /* the kernel's sender record was seen; else only `task` and `image` are known */
+	uint64_t cgroup_id;
+	bool exe_deleted; /* the executable had no link left at the send, or never had one */
+	bool exe_swapped; /* its exe link names another file than it executed */
+	uint32_t sessionid;
+	uint32_t ns_pid, ns_mnt, ns_net;
+	uint32_t tty_major, tty_minor; /* 0, 0: none */
+	struct ancestor ancestors[ANCESTORS_MAX];
+	uint32_t ancestor_count;
+	struct image *image; /* NULL: not known */
+
+	/* Added by user space; "" or NULL: not known. `filled`: nothing more will come. */
+	bool filled;
+	char *cgroup; /* "/system.slice/cron.service" */
+	char *user;
+	char *audit_user;
+	char *unit;
+	char *user_unit;
+	char *container;
+	char *group;
+	enum scheduler scheduler;
+	enum truth own_namespaces; /* user, pid, mount and network namespace are the watch's own */
+	char sha256[SHA256_HEX_LEN + 1];
+};
+
+/* The name that the task gave itself. */
+static inline struct span sender_comm(const struct sender *sender)
+{
+	return (struct span){sender->task.comm, strnlen(sender->task.comm, COMM_LEN)};
+}
+
+/* Inode numbers. */
+struct namespaces {
+	uint32_t user, pid, mnt, net;
+};
+
+struct sender *sender_ref(struct sender *sender);
+
+/* With one reference, and references to the same images. NULL if there is no memory. */
+struct sender *sender_copy(const struct sender *sender);
+void sender_unref(struct sender *sender); /* NULL is allowed */
+
+#endif

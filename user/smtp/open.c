@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The open transactions of a session, and the replies that the server owes. */
+#include <stdlib.h>
+
+#include "smtp/session.h"
+#include "smtp/transaction.h"
+
+void open_free(struct open *open)
+{
+	if (open) {
+		mail_parser_free(open->mail);
+		smtp_transaction_free(open->transaction);
+	}
+	free(open);
+}
+
+static bool every_recipient_refused(const struct smtp_transaction *transaction)
+{
+	for (uint32_t i = 0; i < transaction->recipient_count; i++) {
+		if (!smtp_recipient_refused(transaction, i))
+			return false;
+	}
+	return transaction->recipient_count > 0;
+}
+
+/* Success and failure are what the server said; where it said neither, it is unknown. */
+static enum smtp_outcome outcome_of(const struct open *open)
+{
+	if (open->final_code)
+		return open->final_code < 300 ? SMTP_OUTCOME_SUCCESS : SMTP_OUTCOME_FAILURE;
+	if (open->transaction->replies_missing)
+		return SMTP_OUTCOME_UNKNOWN;
+	if (open->mail_code >= 400 || open->data_refused || every_recipient_refused(open->transaction))
+		return SMTP_OUTCOME_FAILURE;
+	return SMTP_OUTCOME_UNKNOWN;
+}
+
+/* The message is not parsed any further. */
+static void end_mail(struct open *open)
+{
+	if (open->mail)
+		open->transaction->mail = mail_parser_finish(open->mail);
+	mail_parser_free(open->mail);
+	open->mail = NULL;
+}
+
+static bool every_recipient_known_refused(const struct smtp_transaction *transaction)
+{
+	return !transaction->recipients_dropped &&
+	       (!transaction->recipient_count || every_recipient_refused(transaction));
+}
+
+bool open_is_refused(const struct open *open)
+{
+	if (!open->transaction->from_unknown)
+		return open->mail_code >= 300;
+	return !open->data_taken && !open->hidden && every_recipient_known_refused(open->transaction);
+}
+
+/* One without recipients is none, unless the server took its data; nor is one without MAIL, if it took nothing. */
+static bool is_told(const struct open *open)
+{
+	if (open->transaction->from_unknown)
+		return !open_is_refused(open);
+	return open->transaction->recipient_count || open->transaction->recipients_dropped ||
+	       open->data_taken || open->hidden;
+}
+
+static void unlink_open(struct smtp_session *session, struct open *open)
+{
+	struct open **link = &session->first, *before = NULL;
+
+	while (*link && *link != open) {
+		before = *link;
+		link = &before->next;
+	}
+	if (*link != open)
+		return;
+	*link = open->next;
+	if (session->last == open)
+		session->last = before;
+	session->open_count--;
+}
+
+void open_hand_out(struct smtp_session *session, struct open *open)
+{
+	struct smtp_transaction *transaction = open->transaction;
+
+	unlink_open(session, open);
+	for (uint32_t i = 0; i < session->owed_count; i++) {
+		if (owed_at(session, i)->open == open)
+			owed_at(session, i)->open = NULL;
+	}
+	if (session->current == open)
+		session->current = NULL;
+	if (session->ghost == open)
+		session->ghost = NULL;
+	end_mail(open);
+	if (!transaction->recipient_count && !transaction->recipients_dropped)
+		transaction->replies_missing = true;
+	transaction->outcome = outcome_of(open);
+	if (!is_told(open)) {
+		open_free(open);
+		return;
+	}
+	if (!smtp_session_is_smtp(session)) {
+		session->facts.quoted++;
+	} else {
+		session->facts.transactions++;
+		transaction->number = session->facts.transactions;
+		session->on_transaction(session->context, transaction);
+		open->transaction = NULL;
+	}
+	open_free(open);
+}
+
+void open_end(struct smtp_session *session, struct open *open, enum smtp_end end, uint64_t end_pos,
+	      uint64_t time_ns)
+{
+	if (!open)
+		return;
+	open->ended = true;
+	end_mail(open);
+	open->transaction->end = end;
+	open->transaction->end_pos = end_pos;
+	open->transaction->end_ns = time_ns;
+	if (session->current == open)
+		session->current = NULL;
+	if (!open->owed)
+		open_hand_out(session, open);
+}
+
+struct open *open_new(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
+{
+	struct open *open = calloc(1, sizeof(*open));
+
+	if (!open)
+		return NULL;
+	open->transaction = smtp_transaction_new(0, session->line_start, time_ns);
+	if (!open->transaction || !smtp_transaction_set_from(open->transaction, command)) {
+		open_free(open);
+		return NULL;
+	}
+	/* More replies than commands: something is hidden in this session, and may be again. */
+	open->transaction->replies_missing = session->out_of_step || session->facts.replies_surplus;
+	return open;
+}
+
+void open_begin(struct smtp_session *session, struct open *open)
+{
+	if (session->open_count >= SMTP_OPEN_MAX) {
+		session->first->transaction->replies_missing = true;
+		open_hand_out(session, session->first);
+	}
+	*(session->last ? &session->last->next : &session->first) = open;
+	session->last = open;
+	session->open_count++;
+	session->current = open;
+}
+
+struct open *open_begin_unknown(struct smtp_session *session, uint64_t time_ns)
+{
+	static const struct smtp_command none = {.argument = {"", 0}, .parameters = {"", 0}};
+	struct open *open = open_new(session, &none, time_ns);
+
+	if (!open)
+		return NULL;
+	open->transaction->from_unknown = open->transaction->replies_missing = true;
+	open_begin(session, open);
+	return open;
+}
+
+/* ---- What ends a transaction, if the server says so ------------------------------------------ */
+
+/* Whether `open` waits for the reply to this, or this for what `open` becomes. */
+static bool is_end(enum owed_kind kind)
+{
+	return kind >= OWED_GREETING;
+}
+
+/* The one that goes on, if the command that `open` begins with is refused. */
+static struct open *open_before(const struct smtp_session *session, const struct open *open)
+{
+	struct open *before = NULL;
+
+	for (struct open *each = session->first; each && each != open; each = each->next)
+		before = each;
+	return before && !before->ended ? before : NULL;
+}
+
+/* Recipients that did not fit count as dropped. Returns how many did. */
+static uint32_t join_recipients(struct smtp_transaction *transaction, const struct smtp_transaction *part)
+{
+	uint32_t kept = 0;
+
+	while (kept < part->recipient_count) {
+		struct smtp_command command = {.argument = smtp_transaction_recipient(part, kept),
+					       .odd_address = part->odd_address};
+
+		if (!smtp_transaction_add(transaction, &command))
+			break;
+		transaction->recipients[transaction->recipient_count - 1].code = part->recipients[kept].code;
+		kept++;
+	}
+	if (kept < part->recipient_count) /* one of them is counted */
+		transaction->recipients_dropped += part->recipient_count - kept - 1;
+	transaction->recipients_dropped += part->recipients_dropped;
+	return kept;
+}
+
+static void join_message(struct open *into, struct open *part)
+{
+	struct smtp_transaction *to = into->transaction, *from = part->transaction;
+
+	to->bytes += from->bytes;
+	to->missing_bytes += from->missing_bytes;
+	to->replies_missing = to->replies_missing || (from->replies_missing && !from->from_unknown);
+	to->data_started = to->data_started || from->data_started;
+	to->smuggling = to->smuggling || from->smuggling;
+	to->end_pos = from->end_pos;
+	into->data_refused = into->data_refused || part->data_refused;
+	into->data_taken = into->data_taken || part->data_taken;
+	into->hidden = into->hidden || part->hidden;
+	if (!into->final_code)
+		into->final_code = part->final_code;
+	if (into->mail || to->mail) {
+		to->replies_missing = to->replies_missing || part->mail || from->mail;
+		return;
+	}
+	into->mail = part->mail;
+	to->mail = from->mail;
+	part->mail = NULL;
+	from->mail = NULL;
+}
+
+/* `part` was none: what it holds belongs to `into`, which stands before it. */
+static void open_join(struct smtp_session *session, struct open *into, struct open *part)
+{
+	uint32_t base = into->transaction->recipient_count,
+		 kept = join_recipients(into->transaction, part->transaction);
+
+	for (uint32_t i = 0; i < session->owed_count; i++) {
+		struct owed *owed = owed_at(session, i);
+
+		if (owed->open != part)
+			continue;
+		owed->open = into;
+		into->owed += !is_end(owed->kind);
+		if (owed->kind == OWED_RCPT && owed->recipient >= kept)
+			owed->kind = OWED_OTHER;
+		owed->recipient += base;
+	}
+	join_message(into, part);
+	into->ends_owed += part->ends_owed;
+	into->ended = part->ended;
+	into->transaction->end = part->transaction->end;
+	into->transaction->end_ns = part->transaction->end_ns;
+	unlink_open(session, part);
+	if (session->current == part)
+		session->current = into;
+	if (session->ghost == part)
+		session->ghost = into;
+	open_free(part);
+	if (into->ended && !into->owed)
+		open_hand_out(session, into);
+}
+
+void open_interrupt(struct smtp_session *session, enum owed_kind kind, uint64_t time_ns)
+{
+	enum smtp_end end = kind == OWED_QUIT ? SMTP_END_CLOSE : SMTP_END_RESET;
+	struct open *open = session->current;
+
+	if (!session->replies || session->out_of_step) {
+		open_end(session, open, end, session->line_start, time_ns);
+		owed_add(session, kind, NULL, 0);
+		return;
+	}
+	if (!open && session->last && !session->last->ended)
+		open = session->last; /* interrupted already */
+	if (!owed_add(session, kind, open, 0)) {
+		open_end(session, open, end, session->line_start, time_ns);
+		return;
+	}
+	if (open && open == session->current) {
+		open->transaction->end = end;
+		open->transaction->end_pos = session->line_start;
+	}
+	if (open)
+		open->ends_owed++;
+	session->current = NULL;
+}
+
+void open_interrupted(struct smtp_session *session, struct open *open, enum owed_kind kind, bool ends,
+		      uint64_t time_ns)
+{
+	if (!open || open->ended)
+		return;
+	if (open->ends_owed)
+		open->ends_owed--;
+	if (ends)
+		open_end(session, open, kind == OWED_QUIT ? SMTP_END_CLOSE : SMTP_END_RESET,
+			 open->transaction->end_pos, time_ns);
+	else if (open->ends_owed)
+		return; /* another such command is not answered */
+	else if (!open->next)
+		session->current = open;
+	else if (open->next->transaction->from_unknown)
+		open_join(session, open, open->next);
+	/* Else the reply to the MAIL behind it will tell. */
+}
+
+void open_end_before(struct smtp_session *session, const struct open *open, uint64_t time_ns)
+{
+	open_end(session, open_before(session, open), SMTP_END_RESET, open->transaction->start_pos, time_ns);
+}
+
+bool open_mail_replied(struct smtp_session *session, struct open *open, uint16_t code, uint64_t time_ns)
+{
+	struct open *before = open_before(session, open);
+
+	open->mail_code = code;
+	if (!before)
+		return true;
+	if (code >= 300 && !open_is_refused(before)) {
+		open_join(session, before, open);
+		return false;
+	}
+	open_end_before(session, open, time_ns);
+	return true;
+}
+
+void session_lose_step(struct smtp_session *session)
+{
+	session->out_of_step = session->owed_count > 0;
+	for (struct open *open = session->first; open; open = open->next)
+		open->transaction->replies_missing = true;
+}
+
+/* ---- What the server owes ------------------------------------------------------------------- */
+
+struct owed *owed_at(struct smtp_session *session, uint32_t index)
+{
+	return &session->owed[(session->owed_at + index) & (session->owed_size - 1)];
+}
+
+void owed_drop_first(struct smtp_session *session, uint64_t time_ns)
+{
+	struct owed owed = *owed_at(session, 0);
+	struct open *open = owed.open;
+
+	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
+	session->owed_count--;
+	if (owed.kind == OWED_GREETING)
+		session->greetings_owed--;
+	/* Whether it was taken is not known: what follows stands on its own. */
+	if (is_end(owed.kind)) {
+		open_interrupted(session, open, owed.kind, true, time_ns);
+		return;
+	}
+	if (owed.kind == OWED_MAIL && open)
+		open_end_before(session, open, time_ns);
+	if (open && --open->owed == 0 && open->ended)
+		open_hand_out(session, open);
+}
+
+static bool owed_grow(struct smtp_session *session)
+{
+	uint32_t size = session->owed_size ? session->owed_size * 2 : EXPECTED_FIRST;
+	struct owed *bigger;
+
+	if (size > SMTP_EXPECTED_MAX)
+		return false;
+	bigger = malloc(size * sizeof(*bigger));
+	if (!bigger)
+		return false;
+	for (uint32_t i = 0; i < session->owed_count; i++)
+		bigger[i] = session->owed[(session->owed_at + i) & (session->owed_size - 1)];
+	free(session->owed);
+	session->owed = bigger;
+	session->owed_size = size;
+	session->owed_at = 0;
+	return true;
+}
+
+bool owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open, uint32_t recipient)
+{
+	if (session->owed_count == session->owed_size && !owed_grow(session)) {
+		session->facts.expected_dropped++;
+		session_lose_step(session);
+		return false;
+	}
+	session->owed[(session->owed_at + session->owed_count++) & (session->owed_size - 1)] =
+		(struct owed){.kind = kind, .open = open, .recipient = recipient};
+	if (open && !is_end(kind))
+		open->owed++;
+	return true;
+}
+
+bool owed_message(struct smtp_session *session)
+{
+	for (uint32_t i = 0; i < session->owed_count; i++) {
+		if (owed_at(session, i)->kind == OWED_MESSAGE)
+			return true;
+	}
+	return false;
+}
+
+void owed_add_message(struct smtp_session *session, struct open *open)
+{
+	uint32_t replies = 1;
+
+	if (open && session->lmtp) {
+		replies = 0;
+		for (uint32_t i = 0; i < open->transaction->recipient_count; i++)
+			replies += !smtp_recipient_refused(open->transaction, i);
+	}
+	if (!replies) /* with no recipient left, the server says once that there is none */
+		replies = 1;
+	while (replies--)
+		owed_add(session, OWED_MESSAGE, open, 0);
+}
+
+void owed_drop_message(struct smtp_session *session, struct open *open)
+{
+	uint32_t last = 0, count = 0;
+
+	for (uint32_t i = 0; i < session->owed_count; i++) {
+		const struct owed *owed = owed_at(session, i);
+
+		if (owed->open == open && owed->kind == OWED_MESSAGE) {
+			last = i;
+			count++;
+		}
+	}
+	if (count < 2)
+		return;
+	for (uint32_t i = last; i + 1 < session->owed_count; i++)
+		*owed_at(session, i) = *owed_at(session, i + 1);
+	session->owed_count--;
+	open->owed--;
+}
+
+/* It gets its number when it goes out, as the next one. */
+struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session, uint32_t after,
+						       uint64_t before_ns)
+{
+	uint32_t number = session->facts.transactions + 1;
+	const struct open *open = session->first;
+	struct smtp_transaction *copy;
+
+	while (open && (!open->transaction->recipient_count || !is_told(open)))
+		open = open->next;
+	if (!open || number <= after || open->transaction->start_ns >= before_ns)
+		return NULL;
+	copy = smtp_transaction_copy(open->transaction);
+	if (copy)
+		copy->number = number;
+	return copy;
+}

@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The server's side of a session: replies, each matched to what it answers. The theory is in smtp.c. */
+#include <ctype.h>
+
+#include "smtp/session.h"
+
+static void keep_reply(struct smtp_session *session, struct open *open, uint16_t code, uint64_t time_ns)
+{
+	struct smtp_transaction *transaction = open->transaction;
+
+	transaction->reply_code = code;
+	transaction->reply_len = (uint16_t)session->reply_text_len;
+	memcpy(transaction->reply_text, session->reply_text, session->reply_text_len);
+	if (open->ended)
+		transaction->end_ns = time_ns;
+}
+
+/* The reply to a greeting command: a refused one changes nothing. */
+static void on_greeting_reply(struct smtp_session *session, uint16_t code)
+{
+	struct smtp_facts *facts = &session->facts;
+	struct greeting *greeting = &session->greeting;
+
+	if (--session->greetings_owed) /* another came behind it */
+		return;
+	if (code < 300) {
+		greeting->protocol = facts->protocol;
+		greeting->len = facts->helo_len;
+		memcpy(greeting->name, facts->helo, facts->helo_len);
+	} else if (greeting->protocol != SMTP_PROTOCOL_UNKNOWN) {
+		facts->protocol = greeting->protocol;
+		facts->helo_len = greeting->len;
+		memcpy(facts->helo, greeting->name, greeting->len);
+	}
+	session->lmtp = greeting->protocol == SMTP_PROTOCOL_LMTP;
+}
+
+/* Whether the server took a command that ends a transaction. */
+static bool is_end_taken(enum owed_kind kind, uint16_t code)
+{
+	return kind == OWED_STARTTLS ? code == 220 : code < 300;
+}
+
+/* Bytes were taken for a message, or a chunk, and the server read commands. */
+static void on_hidden(struct smtp_session *session, struct open *open)
+{
+	if (!session->out_of_step)
+		session->facts.replies_surplus++;
+	session_lose_step(session);
+	if (open)
+		open->hidden = open->transaction->replies_missing = true;
+}
+
+/* A DATA whose reply was not waited for is refused. */
+static void on_late_refusal(struct smtp_session *session, struct open *open, bool message)
+{
+	if (!message || (open && open->transaction->bytes))
+		on_hidden(session, open);
+	if (!message || session->mode != MODE_MESSAGE)
+		return;
+	session->mode = MODE_COMMAND;
+	session->line_start = session->position;
+	if (open && open->transaction->bytes) /* what was taken for the message was commands */
+		session->line_skip = session->place.dot != DOT_LINE_START;
+}
+
+/* The reply to DATA: 354, and the message follows; anything else, and it does not. */
+static void on_data_reply(struct smtp_session *session, struct open *open, uint16_t code)
+{
+	bool accepted = code >= 300 && code < 400, message = session->data_waits, waits = session->waits;
+
+	session->data_waits = session->waits = false;
+	if (open && accepted)
+		open->data_taken = true;
+	if (open && accepted && open->mail_code >= 300)
+		open->transaction->replies_missing = true;
+	if (open && !accepted)
+		open->data_refused = true;
+	if (accepted)
+		return;
+	if (waits) {
+		session->mode = MODE_COMMAND;
+		session->line_start = session->position;
+	} else if (code >= 400 || message) {
+		on_late_refusal(session, open, message);
+	}
+}
+
+/* The answer to a 334 was sent before it: the next line. It was forgotten, so whom it named is not known. */
+static void on_answer_ahead(struct smtp_session *session)
+{
+	struct owed *owed = owed_at(session, 0);
+
+	session->facts.auth_user_len = 0;
+	if (owed->kind == OWED_OTHER && !owed->open)
+		owed->kind = OWED_AUTH;
+}
+
+static void on_auth_reply(struct smtp_session *session, uint16_t code)
+{
+	if (code == 334) {
+		session->auth_open = true;
+		if (session->owed_count && !session->out_of_step)
+			on_answer_ahead(session);
+		else if (session->mode == MODE_COMMAND)
+			session->mode = MODE_ANSWER;
+		return;
+	}
+	session->auth_open = false;
+	session->facts.auth_code = code;
+	if (session->mode == MODE_ANSWER)
+		session->mode = MODE_COMMAND;
+}
+
+/* Whether nothing is owed but what this chunk is: then it is the one that is under way. */
+static bool is_last_chunk(struct smtp_session *session, const struct open *open)
+{
+	for (uint32_t i = 0; i < session->owed_count; i++) {
+		if (owed_at(session, i)->kind != OWED_MESSAGE || owed_at(session, i)->open != open)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A chunk that was not taken, or that was answered before its octets were there. To a server that does not know BDAT, or
+ * does not understand it (500, 501, 502: RFC 5321, 4.2.4), they are commands. Of others, some take them off the
+ * stream.
+ */
+static void on_chunk_over(struct smtp_session *session, struct open *open, uint16_t code, bool kept,
+			  uint64_t time_ns)
+{
+	bool started = !kept && session->chunk_left != session->chunk_size;
+
+	if (started)
+		on_hidden(session, open);
+	session->mode = MODE_COMMAND;
+	session->line_start = session->position;
+	if (code >= 500 && code <= 502)
+		return;
+	session->ghost_left = session->chunk_left;
+	session->ghost = open;
+	if (code >= 300)
+		return;
+	if (open)
+		open->transaction->replies_missing = true;
+	if (session->ghost_left > behind_len(session))
+		session->ghost_left = behind_len(session);
+	if (!session->ghost_left)
+		ghost_over(session, true, time_ns);
+}
+
+/* The reply to BDAT, while its octets are awaited, or kept. */
+static void on_chunk_reply(struct smtp_session *session, struct open *open, uint16_t code, uint64_t time_ns)
+{
+	bool kept = session->waits;
+
+	if (session->mode != MODE_CHUNK || !is_last_chunk(session, open))
+		return;
+	if (session->chunk_odd && code < 300) {
+		open = session->current ? session->current : open_begin_unknown(session, time_ns);
+		if (open)
+			open->data_taken = open->transaction->data_started =
+				open->transaction->replies_missing = true;
+	}
+	session->waits = false;
+	if (code >= 300 || behind_len(session) < session->chunk_left)
+		on_chunk_over(session, open, code, kept, time_ns);
+	else if (!session->chunk_left)
+		chunk_end(session, time_ns);
+}
+
+static void on_message_reply(struct open *open, uint16_t code)
+{
+	if (!open)
+		return;
+	if (code < 300)
+		open->data_taken = true;
+	if (!open->final_code || code < 300)
+		open->final_code = code;
+}
+
+static void on_rcpt_reply(struct smtp_session *session, struct open *open, uint32_t recipient, uint16_t code)
+{
+	if (!open)
+		return;
+	open->transaction->recipients[recipient].code = code;
+	if (code >= 400 && session->lmtp && open->owed > 2)
+		owed_drop_message(session, open);
+	if (code < 300 && open->mail_code >= 300) /* of a MAIL that was not seen */
+		open->transaction->replies_missing = true;
+}
+
+static void on_end_reply(struct smtp_session *session, const struct owed *owed, uint16_t code,
+			 uint64_t time_ns)
+{
+	if (owed->kind == OWED_GREETING)
+		on_greeting_reply(session, code);
+	if (owed->kind == OWED_STARTTLS) {
+		session->facts.starttls = session->facts.starttls || code == 220;
+		session->tls_next = session->tls_next && code == 220;
+		session->tls_taken = session->tls_taken || code == 220;
+	}
+	open_interrupted(session, owed->open, owed->kind, is_end_taken(owed->kind, code), time_ns);
+}
+
+static void on_owed_reply(struct smtp_session *session, const struct owed *owed, uint16_t code,
+			  uint64_t time_ns)
+{
+	struct open *open = owed->open;
+
+	switch (owed->kind) {
+	case OWED_MAIL:
+		if (open && !open_mail_replied(session, open, code, time_ns))
+			return;
+		break;
+	case OWED_RCPT: on_rcpt_reply(session, open, owed->recipient, code); break;
+	case OWED_DATA: on_data_reply(session, open, code); break;
+	case OWED_CHUNK:
+		if (open && code >= 400)
+			open->data_refused = true;
+		if (open && code < 300)
+			open->data_taken = true;
+		on_chunk_reply(session, open, code, time_ns);
+		break;
+	case OWED_MESSAGE:
+		if (session->mode != MODE_CHUNK || (code < 500 || code > 502))
+			on_message_reply(open, code);
+		else if (open)
+			open->data_refused = true;
+		on_chunk_reply(session, open, code, time_ns);
+		session->doubt = session->doubt && owed_message(session);
+		break;
+	case OWED_AUTH: on_auth_reply(session, code); break;
+	case OWED_GREETING:
+	case OWED_STARTTLS:
+	case OWED_RESET:
+	case OWED_QUIT: on_end_reply(session, owed, code, time_ns); return;
+	case OWED_OTHER:
+		if (code == 334) /* it was an AUTH, likewise */
+			on_auth_reply(session, code);
+		if (code == 354 &&
+		    session->mode == MODE_COMMAND) { /* it was a DATA, in a form unknown here */
+			struct open *data =
+				session->current ? session->current : open_begin_unknown(session, time_ns);
+
+			session->mode = MODE_MESSAGE;
+			session->place = (struct message_place){.dot = DOT_LINE_START, .tail = {'\r', '\n'}};
+			if (data)
+				data->transaction->data_started = data->data_taken = true;
+		}
+		break;
+	}
+	if (!open)
+		return;
+	keep_reply(session, open, code, time_ns);
+	if (--open->owed == 0 && open->ended)
+		open_hand_out(session, open);
+}
+
+/* A reply for which nothing is owed: something was hidden from us, or the server says goodbye (421). */
+static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
+{
+	struct open *open = session->current;
+
+	if (code == 421 || (session->mid_stream && !session->facts.commands_seen))
+		return;
+	if (!session->facts.client_missing && !session->facts.server_missing) /* a hole explains it */
+		session->facts.replies_surplus++;
+	session_lose_step(session);
+	/* It answers what a hole hid: nothing came since, so a line ended there. */
+	if (session->line_skip && session->position == session->line_start)
+		session->line_skip = false;
+	if (code == 334 || session->mode == MODE_ANSWER)
+		on_auth_reply(session, code); /* the AUTH, or an answer, is what was hidden */
+	/* After a gap, the end of data itself may be what is missing. */
+	if (session->mode == MODE_MESSAGE && open && open->transaction->missing_bytes) {
+		open->final_code = code;
+		keep_reply(session, open, code, time_ns);
+		session->mode = MODE_COMMAND;
+		session->line_start = session->position;
+		session->line_skip =
+			session->place.dot != DOT_LINE_START && session->place.dot != DOT_AFTER_GAP;
+		open_end(session, open, SMTP_END_DATA, session->position, time_ns);
+	}
+}
+
+/*
+ * 354 answers a DATA and nothing else. Where one is owed further back, what is owed before it was answered
+ * by replies that were never seen.
+ */
+static void step_to_data(struct smtp_session *session, uint64_t time_ns)
+{
+	uint32_t skip = 0;
+
+	while (skip < session->owed_count && owed_at(session, skip)->kind != OWED_DATA &&
+	       owed_at(session, skip)->kind != OWED_OTHER)
+		skip++;
+	if (!skip || skip == session->owed_count || owed_at(session, skip)->kind != OWED_DATA)
+		return;
+	session_lose_step(session);
+	while (skip--)
+		owed_drop_first(session, time_ns);
+}
+
+static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
+{
+	struct owed owed;
+	bool ghost;
+
+	session->facts.replies++;
+	if (!session->greeted) {
+		session->greeted = true;
+		if (code == 220 && (session->facts.replies == 1 || session->tunnel_replies)) {
+			session->facts.greeting_seen = true;
+			return;
+		}
+		if (!session->owed_count && code != 334)
+			return; /* a refusal to greet, or the answer to what came before the watch */
+	}
+	if (!session->owed_count) {
+		on_surplus_reply(session, code, time_ns);
+		return;
+	}
+	if (code == 354)
+		step_to_data(session, time_ns);
+	owed = *owed_at(session, 0);
+	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
+	session->owed_count--;
+	if (session->server_side == SIDE_OTHER)
+		side_tunnel_reply(session, owed.kind, code);
+	ghost = session->ghost_left > 0;
+	on_owed_reply(session, &owed, code, time_ns);
+	if (ghost && session->ghost_left) /* it answers a command among the octets, or behind them */
+		ghost_over(session, false, time_ns);
+	if (!session->owed_count)
+		session->out_of_step = session->unkept = false;
+	client_resume(session, UINT64_MAX);
+}
+
+static void reply_text_add(struct smtp_session *session, struct span text)
+{
+	size_t room = SMTP_REPLY_TEXT_MAX - session->reply_text_len;
+
+	if (session->reply_text_len && room) {
+		session->reply_text[session->reply_text_len++] = '\n';
+		room--;
+	}
+	if (text.len < room)
+		room = text.len;
+	memcpy(session->reply_text + session->reply_text_len, text.data, room);
+	session->reply_text_len += (uint32_t)room;
+}
+
+/* RFC 5321, 4.2: three digits; a hyphen behind them means that more lines follow. */
+static void on_reply_line(struct smtp_session *session, struct span line, uint64_t time_ns)
+{
+	uint16_t code;
+
+	if (line.len < 3 || line.data[0] < '2' || line.data[0] > '5' ||
+	    !isdigit((unsigned char)line.data[1]) || !isdigit((unsigned char)line.data[2]))
+		return;
+	code = (uint16_t)((line.data[0] - '0') * 100 + (line.data[1] - '0') * 10 + (line.data[2] - '0'));
+	if (line.len > 4)
+		reply_text_add(session, (struct span){line.data + 4, line.len - 4});
+	if (line.len > 3 && line.data[3] == '-')
+		return;
+	on_reply(session, code, time_ns);
+	session->reply_text_len = 0;
+}
+
+/* A proxy answered: what was said to it were no commands. */
+static void on_request_answered(struct smtp_session *session, uint64_t time_ns)
+{
+	uint32_t *lines = &session->request_lines[session->facts.proxy.answers - 1];
+	struct open *open = session->current;
+	bool inside = open && open->transaction->start_pos < session->request_end;
+
+	if (inside && (smtp_client_position(session) == session->request_end || session->waits)) {
+		uint32_t owed = session->owed_count;
+
+		session->mode = MODE_COMMAND;
+		session->waits = false;
+		client_resume(session, session->request_end);
+		*lines += session->owed_count - owed;
+		open = session->current;
+	}
+	for (; *lines && session->owed_count; --*lines)
+		owed_drop_first(session, time_ns);
+	if (inside && session->current == open)
+		open_end(session, open, SMTP_END_RESET, session->request_end, time_ns);
+	client_resume(session, UINT64_MAX);
+}
+
+/* Takes what a proxy says. Returns how much that is. */
+static size_t take_response(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	bool answered;
+	size_t taken = preamble_server(&session->facts.proxy, data, &answered);
+
+	if (answered)
+		on_request_answered(session, time_ns);
+	return taken;
+}
+
+/* What was said before was said to a tunnel: nothing is owed for it. */
+static void on_tunnel(struct smtp_session *session, uint64_t time_ns)
+{
+	session->greeted = false;
+	while (session->owed_count && owed_at(session, 0)->kind == OWED_OTHER)
+		owed_drop_first(session, time_ns);
+}
+
+static void take_replies(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	while (data.len && !is_opaque(session)) {
+		const char *end = memchr(data.data, '\n', data.len);
+		size_t len = end ? (size_t)(end - data.data) : data.len;
+		size_t room = REPLY_LINE_MAX - session->reply_line_len;
+		struct span line = {session->reply_line, 0};
+
+		if (room > len)
+			room = len;
+		memcpy(session->reply_line + session->reply_line_len, data.data, room);
+		session->reply_line_len += (uint32_t)room;
+		line.len = session->reply_line_len;
+		if (end && !session->reply_skip && session->server_side == SIDE_SILENT)
+			session->server_side = side_of_server(without_cr(line));
+		if (end && !session->reply_skip && session->server_side == SIDE_OTHER &&
+		    side_tunnel_line(session, without_cr(line)))
+			on_tunnel(session, time_ns);
+		if (end && !session->reply_skip)
+			on_reply_line(session, without_cr(line), time_ns);
+		if (end) {
+			session->reply_line_len = 0;
+			session->reply_skip = false;
+		}
+		data.data += len + (end ? 1 : 0);
+		data.len -= len + (end ? 1 : 0);
+	}
+}
+
+void smtp_server_data(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	size_t taken = 1;
+
+	session->facts.server_bytes += data.len;
+	session->server_seen = true;
+	while (data.len && taken) {
+		taken = take_response(session, data, time_ns);
+		data.data += taken;
+		data.len -= taken;
+	}
+	take_replies(session, data, time_ns);
+}
+
+void smtp_server_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns)
+{
+	(void)time_ns;
+	preamble_gap(&session->facts.proxy);
+	session->server_seen = true;
+	session->facts.server_missing += len ? len : 1;
+	session->reply_line_len = 0;
+	session->reply_text_len = 0;
+	session->reply_skip = true;
+	session->greeted = true;
+	session_lose_step(session);
+	client_assume(session);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: is this SMTP, or a text that quotes it? An HTTP POST, an IMAP APPEND, an NNTP
+ * post, a Redis value or a log line may hold a session byte for byte. What they cannot do is to
+ * have both ends speak SMTP. So the first line of each side decides:
+ *
+ *   server SMTP     a reply of RFC 5321, 4.2: it is SMTP, whatever the client opened with. A server
+ *		     takes commands behind lines that it did not understand (junk, a web request).
+ *   server other    it is SMTP only if the client opened with a command: a server of the attacker's own
+ *		     may answer what it likes. Or if both speak it later, as behind a tunnel that is not known
+ *		     (preamble.c knows some): a 220, and replies to the client's commands, with no other line
+ *		     between them; or a 354 to a DATA that the client waits behind.
+ *   server silent   (also where replies cannot be seen) it is, unless the client opened as another
+ *		     protocol does.
+ */
+#include <ctype.h>
+#include <strings.h>
+
+#include "smtp/session.h"
+
+static bool starts(struct span line, const char *word)
+{
+	size_t len = strlen(word);
+
+	return line.len >= len && strncasecmp(line.data, word, len) == 0;
+}
+
+static size_t digits(struct span line)
+{
+	size_t count = 0;
+
+	while (count < line.len && isdigit((unsigned char)line.data[count]))
+		count++;
+	return count;
+}
+
+/* "<34>1 ..." of RFC 5424, also with the length in front (RFC 6587). */
+static bool is_syslog(struct span line)
+{
+	size_t at = digits(line);
+
+	if (at && at < line.len && line.data[at] == ' ')
+		at++;
+	else if (at)
+		return false;
+	return at + 1 < line.len && line.data[at] == '<' && isdigit((unsigned char)line.data[at + 1]);
+}
+
+static bool is_http(struct span line)
+{
+	if (starts(line, "HTTP/"))
+		return true;
+	for (size_t i = 0; i + 6 <= line.len; i++) {
+		if (memcmp(line.data + i, " HTTP/", 6) == 0)
+			return !starts(line, "CONNECT "); /* a tunnel: what comes in it counts */
+	}
+	return false;
+}
+
+/* RESP: "*3", "$12", and inline commands that no mail client sends. */
+static bool is_redis(struct span line)
+{
+	return line.len > 1 && (line.data[0] == '*' || line.data[0] == '$') &&
+	       isdigit((unsigned char)line.data[1]);
+}
+
+/*
+ * The first word of NNTP (RFC 3977) and of Redis' inline form, which carry texts. Those of POP3 and FTP are not
+ * looked for: what their clients say never quotes a session, so where one follows, it is one.
+ */
+static bool is_other_command(struct span line)
+{
+	static const char *const words[] = {"MODE ",	"POST", "IHAVE ", "TAKETHIS ", "CHECK ", "GROUP ",
+					    "AUTHINFO", "SET ", "LPUSH ", "RPUSH",     "{"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (starts(line, words[i]))
+			return true;
+	}
+	return false;
+}
+
+/* "a1 LOGIN ...": a tag, and a command of IMAP (RFC 9051). */
+static bool is_imap(struct span line)
+{
+	static const char *const words[] = {"LOGIN",  "CAPABILITY", "AUTHENTICATE", "ID",     "SELECT",
+					    "APPEND", "STARTTLS",   "NAMESPACE",    "EXAMINE"};
+	const char *blank = memchr(line.data, ' ', line.len);
+	struct span rest;
+
+	if (!blank || blank == line.data)
+		return false;
+	rest = (struct span){blank + 1, line.len - (size_t)(blank + 1 - line.data)};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t len = strlen(words[i]);
+
+		if (starts(rest, words[i]) && (rest.len == len || rest.data[len] == ' '))
+			return true;
+	}
+	return false;
+}
+
+enum side side_of_client(struct span line)
+{
+	struct smtp_command command = smtp_command_parse(line);
+
+	switch (command.verb) {
+	case SMTP_VERB_HELO:
+	case SMTP_VERB_EHLO:
+	case SMTP_VERB_LHLO:
+	case SMTP_VERB_MAIL:
+	case SMTP_VERB_RCPT: return SIDE_SMTP;
+	default: break;
+	}
+	/* A request to a SOCKS proxy (its version, 4 or 5, is its first byte) or to an HTTP one. */
+	if ((line.len && (line.data[0] == 4 || line.data[0] == 5)) || starts(line, "CONNECT "))
+		return SIDE_SMTP;
+	if (is_syslog(line) || is_http(line) || is_redis(line) || is_other_command(line) || is_imap(line))
+		return SIDE_OTHER;
+	return SIDE_JUNK;
+}
+
+enum side side_of_server(struct span line)
+{
+	if (line.len < 3 || digits((struct span){line.data, 3}) != 3 ||
+	    (line.len > 3 && line.data[3] != ' ' && line.data[3] != '-'))
+		return SIDE_OTHER;
+	/* NNTP answers 200 and 201 to the connection, 240, 335 and 340 to a post; SMTP has none of them. */
+	if (line.data[0] < '2' || line.data[0] > '5' || memcmp(line.data, "200", 3) == 0 ||
+	    memcmp(line.data, "201", 3) == 0 || memcmp(line.data, "240", 3) == 0 ||
+	    memcmp(line.data, "335", 3) == 0 || memcmp(line.data, "340", 3) == 0)
+		return SIDE_OTHER;
+	return SIDE_SMTP;
+}
+
+bool side_tunnel_line(struct smtp_session *session, struct span line)
+{
+	if (side_of_server(line) != SIDE_SMTP) {
+		session->tunnel_replies = 0;
+		return false;
+	}
+	if (session->tunnel_replies || !starts(line, "220"))
+		return false;
+	session->tunnel_replies = 1;
+	return true;
+}
+
+#define TUNNEL_REPLIES 3U /* that fit what they answer, behind a 220 */
+
+void side_tunnel_reply(struct smtp_session *session, enum owed_kind kind, uint16_t code)
+{
+	bool data = kind == OWED_DATA && code == 354;
+
+	if (data && session->waits && !behind_len(session))
+		session->tunnel = true;
+	if (!session->tunnel_replies || code >= 400)
+		return;
+	if (data || kind == OWED_GREETING || kind == OWED_MAIL || kind == OWED_RCPT)
+		session->tunnel_replies++;
+	if (session->tunnel_replies > TUNNEL_REPLIES)
+		session->tunnel = true;
+}
+
+bool smtp_session_is_smtp(const struct smtp_session *session)
+{
+	if (session->tunnel)
+		return true;
+	if (session->server_side == SIDE_SMTP)
+		return true;
+	if (session->server_side == SIDE_SILENT)
+		return session->client_side != SIDE_OTHER;
+	return session->client_side == SIDE_SMTP;
+}

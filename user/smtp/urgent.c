@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Urgent data (RFC 9293, 3.8.5; RFC 6093): what is sent with MSG_OOB.
+ *
+ * Theory of operation. One byte at a time is urgent, and an ordinary server does not read it: Linux takes it out of the
+ * stream. "MA", "X" urgent, "IL FROM:<a>" is read as a MAIL command, and on the wire stands MAXIL. But where a second
+ * urgent byte comes in before the server has read as far as the first, that one stays in the stream. So of several, any
+ * may be there or not, and the sender decides by his timing. No honest client of SMTP sends urgent data.
+ *
+ * A command line that holds urgent bytes is therefore read in several ways, with and without them, and the way counts that
+ * says most: a MAIL that the server did not take costs an alert, one that it took must not be missed. In a message only
+ * its end matters: it is taken as soon as one way of reading has it. The octets of a BDAT chunk are counted without.
+ * All that such a session says is told with a reason, urgent_data, and nothing of it is excluded.
+ */
+#include "smtp/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WAYS_BYTES                                                                                           \
+	6U /* urgent bytes of a line of which every combination is tried: the first ones, where the verb is */
+
+/* How the urgent bytes behind these are read. */
+enum rest {
+	REST_GONE,
+	REST_LAST_GONE, /* as when all came in before the first was read */
+	REST_THERE,
+	REST_WAYS,
+};
+
+/* What a command costs to miss. */
+static unsigned weight(enum smtp_verb verb)
+{
+	switch (verb) {
+	case SMTP_VERB_NONE: return 0;
+	case SMTP_VERB_MAIL:
+	case SMTP_VERB_RCPT: return 8;
+	case SMTP_VERB_DATA:
+	case SMTP_VERB_BDAT: return 4;
+	default: return 1;
+	}
+}
+
+/* Whether this reading has the urgent byte number `index` of `count`. */
+static bool way_has(unsigned way, uint32_t index, uint32_t count)
+{
+	enum rest rest = way & 3;
+
+	if (index < WAYS_BYTES)
+		return way >> (2 + index) & 1;
+	return rest == REST_THERE || (rest == REST_LAST_GONE && index + 1 < count);
+}
+
+/* One reading of the line; its length. */
+static size_t read_way(const struct smtp_session *session, struct span line, unsigned way, char *out)
+{
+	uint32_t next = 0;
+	size_t len = 0;
+
+	for (size_t i = 0; i < line.len; i++) {
+		if (next < session->urgent_count && session->urgent[next] == i &&
+		    !way_has(way, next++, session->urgent_count))
+			continue;
+		out[len++] = line.data[i];
+	}
+	return len;
+}
+
+/* An urgent line feed ends a line, where it is there. */
+static struct span next_line(struct span *text)
+{
+	const char *end = memchr(text->data, '\n', text->len);
+	struct span line = {text->data, end ? (size_t)(end - text->data) : text->len};
+
+	text->data += line.len + (end ? 1 : 0);
+	text->len -= line.len + (end ? 1 : 0);
+	return line;
+}
+
+static unsigned weight_of(struct span text)
+{
+	unsigned sum = 0;
+
+	do {
+		struct span line = next_line(&text);
+
+		sum += weight(smtp_command_parse(without_cr(line)).verb);
+	} while (text.len);
+	return sum;
+}
+
+void urgent_line(struct smtp_session *session, struct span line, urgent_line_fn on_line, uint64_t time_ns)
+{
+	uint32_t tried = session->urgent_count < WAYS_BYTES ? session->urgent_count : WAYS_BYTES;
+	bool command = session->mode == MODE_COMMAND;
+	char *text = malloc(line.len + 1);
+	unsigned best = 0, best_weight = 0;
+	struct span left;
+
+	if (!text) {
+		on_line(session, line, time_ns);
+		return;
+	}
+	for (unsigned bits = 0; command && bits < 1U << tried; bits++) {
+		unsigned rests = session->urgent_count > tried ? REST_WAYS : 1;
+
+		for (unsigned way = bits << 2; way < (bits << 2) + rests; way++) {
+			unsigned sum = weight_of((struct span){text, read_way(session, line, way, text)});
+
+			if (sum > best_weight) {
+				best = way;
+				best_weight = sum;
+			}
+		}
+	}
+	left = (struct span){text, read_way(session, line, best, text)};
+	session->urgent_count = 0;
+	do
+		on_line(session, next_line(&left), time_ns);
+	while (left.len);
+	explicit_bzero(text, line.len);
+	free(text);
+}
+
+/* ---- In a message ------------------------------------------------------------------------------- */
+
+#define PLACE(dot) (1U << (dot))
+
+static enum dot dot_after(enum dot dot, char c)
+{
+	if (c == '\n')
+		return dot == DOT_SEEN || dot == DOT_CR ? DOT_END : DOT_LINE_START;
+	if (c == '.' && dot == DOT_LINE_START)
+		return DOT_SEEN;
+	return c == '\r' && (dot == DOT_SEEN || dot == DOT_CR) ? DOT_CR : DOT_NO;
+}
+
+bool urgent_in_message(struct message_place *place, char c, bool urgent)
+{
+	uint8_t after = 0;
+
+	if (!place->ways)
+		place->ways = PLACE(place->dot);
+	for (enum dot dot = DOT_NO; dot < DOT_END; dot++) {
+		if (place->ways & PLACE(dot))
+			after |= PLACE(dot_after(dot, c));
+	}
+	if (urgent)
+		after |= place->ways;
+	place->ways = after;
+	place->last = c;
+	if (!(after & PLACE(DOT_END)) && (urgent || c != '\n'))
+		return false;
+	place->dot = after & PLACE(DOT_END) ? DOT_END : DOT_LINE_START;
+	place->crlf = true;
+	place->held = 2;
+	place->ways = 0;
+	return true;
+}

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: one loop, one thread (the enricher has its own).
+ *
+ * The ring is drained on a timer. After a drain that found something the next one follows in
+ * SLEEP_MIN_MS; every empty one doubles that, up to SLEEP_MAX_MS, which is what an idle host costs.
+ * Where a ring fills faster than that, the kernel side wakes the reader.
+ *
+ * The order of starting matters: the hooks are attached first, then /proc is read, so that a process
+ * which starts in between is seen at least once. What /proc tells never overrides what an exec told.
+ */
+#include "watch/live.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "capture/enrich.h"
+#include "capture/recording.h"
+#include "base/report.h"
+#include "capture/snapshot.h"
+
+#define SLEEP_MIN_MS   2
+#define SLEEP_MAX_MS   100
+#define LOOK_ROUND_NS  1000000000ULL /* losses and the clock are looked at this often */
+#define RELOAD_REST    4U	     /* times as long as a reload took, there is no other */
+#define CLOCK_STEP_NS  1000000LL     /* a change of the wall clock smaller than this is not told */
+#define FINISH_WAIT_NS 500000000ULL  /* at the end, names and hashes are waited for this long */
+
+struct live {
+	const struct live_options *options;
+	struct capture *capture;
+	struct enricher *enricher;
+	struct pipeline *pipeline;
+	struct sink *sink;
+	int signals;
+	bool reload_wanted;
+	uint64_t reload_ns; /* not before: another reload */
+	int64_t realtime_offset_ns;
+	uint64_t counters[COUNTER_MAX];
+	int recording_error;
+};
+
+static bool stop_requested;
+
+void live_stop(void)
+{
+	stop_requested = true;
+}
+
+/* ---- What the pipeline asks for ------------------------------------------------------------- */
+
+static void want_user(void *context, uint32_t uid)
+{
+	enricher_request_user(((struct live *)context)->enricher, uid);
+}
+
+static void want_group(void *context, uint32_t gid)
+{
+	enricher_request_group(((struct live *)context)->enricher, gid);
+}
+
+static void want_hash(void *context, struct image *image, uint32_t pid)
+{
+	enricher_request_hash(((struct live *)context)->enricher, image, pid);
+}
+
+static void want_cgroup(void *context, uint32_t pid, uint64_t start_ns)
+{
+	enricher_request_cgroup(((struct live *)context)->enricher, pid, start_ns);
+}
+
+static void want_activation(void *context, uint32_t pid, uint64_t start_ns, const char *unit)
+{
+	enricher_request_activation(((struct live *)context)->enricher, pid, start_ns, unit);
+}
+
+static void want_relay(void *context, const char *name)
+{
+	enricher_request_relay(((struct live *)context)->enricher, name);
+}
+
+static void pass_on(void *context, const struct record *record)
+{
+	pipeline_record(((struct live *)context)->pipeline, record);
+}
+
+static void want_process(void *context, uint32_t pid, uint64_t start_ns)
+{
+	snapshot_process(pid, start_ns, pass_on, context);
+}
+
+static void on_record(void *context, const struct record *record)
+{
+	struct live *live = context;
+
+	if (live->options->recording && !live->recording_error)
+		live->recording_error = recording_write(live->options->recording, record);
+}
+
+static void want_outputs(void *context, struct event *event)
+{
+	struct live *live = context;
+
+	if (live->options->want_outputs)
+		live->options->want_outputs(live->options->context, event);
+}
+
+static void on_event(void *context, const struct event *event)
+{
+	struct live *live = context;
+
+	if (live->options->on_event)
+		live->options->on_event(live->options->context, event);
+}
+
+/* ---- Records that user space makes ---------------------------------------------------------- */
+
+static struct record header(uint32_t type, size_t len)
+{
+	return (struct record){.type = type, .len = (uint32_t)len, .time_ns = clock_ns(CLOCK_BOOTTIME)};
+}
+
+static void tell_clock(struct live *live)
+{
+	struct clock_record record = {.h = header(RECORD_CLOCK, sizeof(record))};
+	int64_t change;
+
+	record.realtime_offset_ns = (int64_t)(clock_ns(CLOCK_REALTIME) - record.h.time_ns);
+	change = record.realtime_offset_ns - live->realtime_offset_ns;
+	if (change > -CLOCK_STEP_NS && change < CLOCK_STEP_NS)
+		return;
+	live->realtime_offset_ns = record.realtime_offset_ns;
+	pipeline_record(live->pipeline, &record.h);
+}
+
+static void tell_losses(void *context)
+{
+	struct live *live = context;
+	struct loss_record record = {.h = header(RECORD_LOSS, sizeof(record))};
+	uint64_t counters[COUNTER_MAX];
+
+	if (capture_counters(live->capture, counters))
+		return;
+	if (memcmp(counters, live->counters, sizeof(counters)) == 0)
+		return;
+	memcpy(live->counters, counters, sizeof(counters));
+	for (size_t i = 0; i < COUNTER_MAX; i++)
+		record.counters[i] = counters[i];
+	pipeline_record(live->pipeline, &record.h);
+}
+
+static uint32_t namespace_inode(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) ? 0 : (uint32_t)st.st_ino;
+}
+
+/* The boot id as 16 bytes; zeros if it cannot be read. */
+static void boot_id(__u8 id[16])
+{
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+	int digits = 0, c;
+
+	memset(id, 0, 16);
+	while (file && digits < 32 && (c = fgetc(file)) != EOF) {
+		int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+
+		if (digit < 0)
+			continue;
+		id[digits / 2] = (__u8)(id[digits / 2] << 4 | digit);
+		digits++;
+	}
+	if (file)
+		fclose(file);
+}
+
+static void tell_host(struct live *live)
+{
+	char name[256] = "";
+	struct host_record *record = calloc(1, sizeof(*record) + sizeof(name));
+
+	if (!record)
+		return;
+	gethostname(name, sizeof(name) - 1);
+	record->version = RECORD_VERSION;
+	record->hook = capture_hook(live->capture);
+	record->wire = (capture_wire(live->capture) ? HOST_WIRE : 0U) |
+		       (capture_pages(live->capture) ? HOST_PAGES : 0U);
+	record->ns_user = namespace_inode("/proc/self/ns/user");
+	record->ns_pid = namespace_inode("/proc/self/ns/pid");
+	record->ns_mnt = namespace_inode("/proc/self/ns/mnt");
+	record->ns_net = namespace_inode("/proc/self/ns/net");
+	boot_id(record->boot_id);
+	record->name_len = (uint32_t)strlen(name);
+	memcpy(record->name, name, record->name_len);
+	record->h = header(RECORD_HOST, sizeof(*record) + record->name_len);
+	pipeline_record(live->pipeline, &record->h);
+	free(record);
+}
+
+/* ---- The loop ------------------------------------------------------------------------------- */
+
+static size_t live_turn(struct live *live)
+{
+	size_t records = capture_drain(live->capture, pass_on, live);
+	struct record *result;
+
+	while ((result = enricher_next(live->enricher))) {
+		pipeline_record(live->pipeline, result);
+		free(result);
+		records++;
+	}
+	pipeline_tick(live->pipeline, clock_ns(CLOCK_BOOTTIME));
+	if (live->sink->flush && !pipeline_error(live->pipeline))
+		pipeline_flushed(live->pipeline, live->sink->flush(live->sink));
+	return records;
+}
+
+static void live_wait(struct live *live, int timeout_ms)
+{
+	struct pollfd fds[] = {
+		{.fd = capture_fd(live->capture), .events = POLLIN},
+		{.fd = enricher_fd(live->enricher), .events = POLLIN},
+		{.fd = live->signals, .events = POLLIN},
+	};
+
+	capture_sleep(live->capture);
+	poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
+}
+
+static void reload(struct live *live)
+{
+	const struct live_options *options = live->options;
+
+	if (!options->decider || !options->on_reload || !options->on_reload(options->context, live->pipeline))
+		return;
+	pipeline_exclude(live->pipeline, options->decider);
+	if (options->heartbeat_ns)
+		pipeline_status(live->pipeline); /* it tells of the new configuration */
+}
+
+/*
+ * Whether one came that ends the watch. All that wait are read first: who sends SIGHUP faster than a reload takes must not hold
+ * up the end, nor the capture.
+ */
+static bool signalled(struct live *live)
+{
+	uint64_t now_ns = clock_ns(CLOCK_BOOTTIME);
+	struct signalfd_siginfo info;
+	bool end = false;
+
+	while (read(live->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			live->reload_wanted = true;
+		else
+			end = true;
+	}
+	if (!end && live->reload_wanted && now_ns >= live->reload_ns) {
+		live->reload_wanted = false;
+		reload(live);
+		live->reload_ns =
+			clock_ns(CLOCK_BOOTTIME) + RELOAD_REST * (clock_ns(CLOCK_BOOTTIME) - now_ns);
+	}
+	return end;
+}
+
+static bool live_ended(struct live *live, uint64_t deadline_ns, enum live_end *end)
+{
+	uint64_t messages = pipeline_stats(live->pipeline)->messages;
+
+	if (pipeline_error(live->pipeline))
+		*end = LIVE_SINK;
+	else if (live->recording_error)
+		*end = LIVE_RECORDING;
+	else if (live->options->count && messages >= live->options->count)
+		*end = LIVE_COUNT;
+	else if (deadline_ns && clock_ns(CLOCK_BOOTTIME) >= deadline_ns)
+		*end = LIVE_DURATION;
+	else if (stop_requested || signalled(live))
+		*end = LIVE_SIGNAL;
+	else
+		return false;
+	return true;
+}
+
+static enum live_end live_loop(struct live *live)
+{
+	uint64_t now_ns = clock_ns(CLOCK_BOOTTIME), round_ns = now_ns;
+	uint64_t deadline_ns = live->options->duration_ns ? now_ns + live->options->duration_ns : 0;
+	int sleep_ms = SLEEP_MIN_MS;
+	enum live_end end;
+
+	for (;;) {
+		sleep_ms = live_turn(live)		 ? SLEEP_MIN_MS
+			   : sleep_ms * 2 > SLEEP_MAX_MS ? SLEEP_MAX_MS
+							 : sleep_ms * 2;
+		if (live_ended(live, deadline_ns, &end))
+			return end;
+		if (clock_ns(CLOCK_BOOTTIME) - round_ns > LOOK_ROUND_NS) {
+			round_ns = clock_ns(CLOCK_BOOTTIME);
+			tell_losses(live);
+			tell_clock(live);
+			if (live->options->on_round)
+				live->options->on_round(live->options->context, live->pipeline,
+							live->capture);
+		}
+		live_wait(live, capture_has_more(live->capture) ? 0 : sleep_ms);
+	}
+}
+
+/* What was captured is worked off, and what it waits for is waited for, within bounds. */
+static void live_finish(struct live *live, enum live_end end)
+{
+	static const char *const reasons[] = {
+		[LIVE_SIGNAL] = "signal",
+		[LIVE_COUNT] = "count reached",
+		[LIVE_DURATION] = "duration reached",
+		[LIVE_SINK] = "the output failed",
+		[LIVE_RECORDING] = "the recording failed",
+	};
+	uint64_t until_ns = clock_ns(CLOCK_BOOTTIME) + FINISH_WAIT_NS;
+
+	do {
+		live_turn(live);
+	} while (capture_has_more(live->capture) && clock_ns(CLOCK_BOOTTIME) < until_ns);
+	while (pipeline_load(live->pipeline).held && clock_ns(CLOCK_BOOTTIME) < until_ns) {
+		live_wait(live, SLEEP_MIN_MS);
+		live_turn(live);
+	}
+	pipeline_finish(live->pipeline, reasons[end]);
+	if (live->sink->finish && !pipeline_error(live->pipeline))
+		pipeline_flushed(live->pipeline,
+				 live->sink->finish(live->sink, pipeline_stats(live->pipeline)));
+}
+
+/* ---- Beginning and end ---------------------------------------------------------------------- */
+
+/* SIGHUP ends a watch whose terminal has gone, unless it has a configuration to read again. */
+static int block_signals(bool reload)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write() */
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	if (reload) {
+		sigaddset(&set, SIGHUP);
+		signal(SIGHUP, SIG_DFL); /* ignored (nohup), it would not arrive */
+	}
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* Loading the programs took some 12 MB, for the kernel's types: what is free of it goes back to the host. */
+static void give_back_memory(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
+static int live_open(struct live *live)
+{
+	struct pipeline_hooks hooks = {
+		.context = live,
+		.want_user = want_user,
+		.want_group = want_group,
+		.want_hash = want_hash,
+		.want_cgroup = want_cgroup,
+		.want_activation = want_activation,
+		.want_relay = want_relay,
+		.want_process = want_process,
+		.want_counters = tell_losses,
+		.want_outputs = want_outputs,
+		.on_record = live->options->recording ? on_record : NULL,
+		.on_event = on_event,
+	};
+	char why[CAPTURE_WHY_MAX];
+	int error;
+
+	live->signals = block_signals(live->options->on_reload != NULL);
+	if (live->signals < 0) {
+		error = -errno;
+		report("cannot watch", "no descriptor for signals: %s", strerror(-error));
+		return error;
+	}
+	error = capture_open(&live->capture, &live->options->capture, why, NULL, 0, NULL);
+	if (error) {
+		report("cannot watch", "%s", why);
+		return error;
+	}
+	give_back_memory();
+	live->enricher = enricher_new();
+	live->pipeline = pipeline_new(live->sink, &live->options->filter, &hooks);
+	if (live->enricher && live->pipeline) {
+		if (live->options->decider)
+			pipeline_exclude(live->pipeline, live->options->decider);
+		pipeline_heartbeat(live->pipeline, live->options->heartbeat_ns);
+		return 0;
+	}
+	report("cannot watch", "%s", strerror(ENOMEM));
+	return -ENOMEM;
+}
+
+int live_run(const struct live_options *options, struct sink *sink, enum live_end *end, int *error)
+{
+	struct live live = {.options = options, .sink = sink, .signals = -1};
+	int status = live_open(&live);
+
+	stop_requested = false;
+	if (!status) {
+		tell_clock(&live);
+		tell_host(&live);
+		snapshot_processes(pass_on, &live);
+		if (capture_wire_why(live.capture)[0])
+			report("no wire hook", "%s", capture_wire_why(live.capture));
+		if (options->on_ready)
+			options->on_ready(options->context, live.capture);
+		*end = live_loop(&live);
+		if (options->on_end)
+			options->on_end(options->context, live.pipeline);
+		live_finish(&live, *end);
+		*error = *end == LIVE_RECORDING ? live.recording_error : pipeline_error(live.pipeline);
+	}
+	pipeline_free(live.pipeline);
+	enricher_free(live.enricher);
+	capture_close(live.capture);
+	if (live.signals >= 0)
+		close(live.signals);
+	return status;
+}

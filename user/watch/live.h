@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A live watch: capture, enrichment, pipeline and an output, in one loop. */
+#ifndef SMTPSNOOP_LIVE_H
+#define SMTPSNOOP_LIVE_H
+
+#include "capture/capture.h"
+#include "commands/options.h"
+#include "watch/pipeline.h"
+
+struct recording;
+
+struct live_options {
+	struct capture_options capture;
+	struct filter filter;
+	uint64_t count;		     /* end after that many messages; 0: never */
+	uint64_t duration_ns;	     /* 0: never */
+	struct decider *decider;     /* borrowed; NULL: nothing is excluded */
+	struct recording *recording; /* borrowed; NULL: none */
+	/* SIGHUP: true if the decider has another configuration. NULL: it ends the watch. */
+	bool (*on_reload)(void *context, struct pipeline *pipeline);
+	void (*on_event)(void *context, const struct event *event); /* NULL: none */
+	/* Capture is on. NULL: none. */
+	void (*on_ready)(void *context, const struct capture *capture);
+	void (*on_round)(void *context, struct pipeline *pipeline,
+			 struct capture *capture);		  /* every second; NULL: none */
+	void (*on_end)(void *context, struct pipeline *pipeline); /* the end has begun; NULL: none */
+	void (*want_outputs)(void *context, struct event *event); /* as of pipeline_hooks */
+	uint64_t heartbeat_ns;					  /* 0: no status events */
+	void *context;
+};
+
+enum live_end {
+	LIVE_SIGNAL,	/* SIGINT or SIGTERM */
+	LIVE_COUNT,	/* enough messages */
+	LIVE_DURATION,	/* enough time */
+	LIVE_SINK,	/* the output failed for good */
+	LIVE_RECORDING, /* the recording failed for good */
+};
+
+/*
+ * Watches until a signal, the count or the duration ends it, and brings everything in order to an
+ * end. Returns 0, or a negative errno if it could not begin (reported). *end says why it ended, and
+ * *error the errno of an output that failed.
+ */
+int live_run(const struct live_options *options, struct sink *sink, enum live_end *end, int *error);
+
+/* Ends a running watch as SIGTERM would; for on_event. */
+void live_stop(void);
+
+#endif

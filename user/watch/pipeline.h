@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From records to events. Live, replay and tests enter here, at pipeline_record(), and nowhere else.
+ */
+#ifndef SMTPSNOOP_PIPELINE_H
+#define SMTPSNOOP_PIPELINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event/event.h"
+#include "event/filter.h"
+#include "record.h"
+
+#define EVENT_HOLD_NS 500000000ULL /* an event waits this long for names and hashes */
+#define EVENT_SETTLE_NS                                                                                      \
+	150000000ULL /* one that may be excluded waits this long for what the server says behind it */
+#define EVENTS_HELD_MAX 4096U /* events that wait; beyond, the oldest goes out as it is */
+
+/* What the pipeline asks of the outside; each may be NULL (replay). Answers come back as records. */
+struct pipeline_hooks {
+	void *context;
+	void (*want_user)(void *context, uint32_t uid);
+	void (*want_group)(void *context, uint32_t gid);
+	void (*want_hash)(void *context, struct image *image, uint32_t pid);
+	void (*want_cgroup)(void *context, uint32_t pid, uint64_t start_ns);
+	void (*want_activation)(void *context, uint32_t pid, uint64_t start_ns, const char *unit);
+	void (*want_relay)(void *context, const char *name);
+	void (*want_process)(void *context, uint32_t pid, uint64_t start_ns); /* answers before it returns */
+	void (*want_outputs)(void *context, struct event *event); /* status, stopped: fills event->outputs */
+	void (*want_counters)(void *context); /* at the end: a last RECORD_LOSS, before it returns */
+	void (*on_record)(void *context, const struct record *record); /* each record, AUTH secrets masked */
+	void (*on_event)(void *context, const struct event *event);    /* each event that passed the filter */
+};
+
+struct pipeline;
+
+/* `sink` stays the caller's. NULL if there is no memory. */
+struct pipeline *pipeline_new(struct sink *sink, const struct filter *filter,
+			      const struct pipeline_hooks *hooks);
+void pipeline_free(struct pipeline *pipeline);
+
+/*
+ * Lets exclusions decide from now on, also when the decider's configuration was replaced. Borrowed; it outlives the
+ * pipeline. To be called before the first record if content is wanted of the messages that are under way.
+ */
+struct decider;
+void pipeline_exclude(struct pipeline *pipeline, struct decider *decider);
+
+/* The relays' addresses, as the records told them. */
+struct relay_names;
+const struct relay_names *pipeline_relay_names(const struct pipeline *pipeline);
+
+/* Takes in one record. A record that is not well formed is counted and left out. */
+void pipeline_record(struct pipeline *pipeline, const struct record *record);
+
+/* From now on a status event every `interval_ns` (CLOCK_BOOTTIME); 0: none. */
+void pipeline_heartbeat(struct pipeline *pipeline, uint64_t interval_ns);
+
+/* A status event now, besides. */
+void pipeline_status(struct pipeline *pipeline);
+
+/* So many events were lost behind the sink: a capture-loss event tells. */
+void pipeline_lost(struct pipeline *pipeline, uint64_t events);
+
+/* Time has come this far (CLOCK_BOOTTIME): held events, holes in streams, exited processes. */
+void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns);
+
+/* The end: open sessions are closed, held events go out, then the stopped event. `reason`: static or NULL. */
+void pipeline_finish(struct pipeline *pipeline, const char *reason);
+
+/* 0, or the negative errno at which the sink failed for good (-EPIPE, -ENOSPC, ...). */
+int pipeline_error(const struct pipeline *pipeline);
+
+/* Takes in what flushing the sink returned: 0 or a negative errno. */
+void pipeline_flushed(struct pipeline *pipeline, int error);
+
+const struct event_stats *pipeline_stats(const struct pipeline *pipeline);
+
+/* Flows, held events and processes kept, for tests. */
+struct pipeline_load {
+	size_t flows;
+	size_t held;
+	size_t processes;
+};
+
+struct pipeline_load pipeline_load(const struct pipeline *pipeline);
+
+#endif
