@@ -53,8 +53,8 @@ static __always_inline struct flow_state *flow_hash_begin(const struct sock *sk,
 		return flow_hash_get(address, create);
 	state = flow_hash_get(cookie, create);
 	before = bpf_map_lookup_elem(&flow_hash, &address);
-	if (state &&
-	    before) { /* it got its cookie on the way; with Fast Open the wire has seen its first bytes by then */
+	/* it got its cookie on the way; with Fast Open the wire has seen its first bytes by then */
+	if (state && before) {
 		state->id.flags |= before->id.flags;
 		state->opener = before->opener;
 	}
@@ -112,8 +112,8 @@ static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 	__u32 pid = bpf_get_current_pid_tgid() >> 32, loginuid = task_loginuid(task);
 	struct sender_record *record;
 
-	if (state->sender_pid == pid && state->sender_start_ns == start_ns && state->sender_cred == cred &&
-	    state->sender_loginuid == loginuid)
+	if (state->sender_pid == pid && state->sender_start_ns == start_ns &&
+	    state->sender_cred == cred && state->sender_loginuid == loginuid)
 		return;
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + CGROUP_DATA_MAX, 0);
 	if (!record) {
@@ -123,7 +123,8 @@ static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 	record->flow = state->id.cookie;
 	task_identify(task, &record->task);
 	record->cgroup_id = bpf_get_current_cgroup_id();
-	record->sessionid = bpf_core_field_exists(task->sessionid) ? BPF_CORE_READ(task, sessionid) : 0;
+	record->sessionid =
+		bpf_core_field_exists(task->sessionid) ? BPF_CORE_READ(task, sessionid) : 0;
 	record->ns_pid = task_ns_pid(task);
 	record->ns_mnt = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	record->ns_net = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
@@ -219,7 +220,8 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 		return 0;
 	key = state->id.cookie;
 	if (new == TCP_CLOSE) {
-		if (!is_wired(state) && state->entry_tid) { /* its bytes are read as the call ends */
+		if (!is_wired(state) &&
+		    state->entry_tid) { /* its bytes are read as the call ends */
 			state->ended = 1;
 			return 0;
 		}
@@ -254,9 +256,9 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 }
 
 /*
- * The last that is heard of a socket. A state may have been made behind its close: by a send on a socket that
- * never was connected or is not any more, or by a segment that came in on another CPU just then (the wire takes that back,
- * but for the moment between the close and the state's store).
+ * The last that is heard of a socket. A state may have been made behind its close: by a send on a
+ * socket that never was connected or is not any more, or by a segment that came in on another CPU
+ * just then (the wire takes that back, but for the moment between the close and the state's store).
  */
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(socket_destroy, struct sock *sk)

@@ -2,8 +2,9 @@
 /*
  * The pieces of memory that a send names (struct iov_iter), whatever shape this kernel gives them.
  *
- * sendfile(), splice() and registered buffers of io_uring name pages. On x86-64 all memory is mapped in one piece, and so are
- * the structs of all pages: from the beginnings of both, which the kernel chooses at boot, a page's address follows.
+ * sendfile(), splice() and registered buffers of io_uring name pages. On x86-64 all memory is
+ * mapped in one piece, and so are the structs of all pages: from the beginnings of both, which the
+ * kernel chooses at boot, a page's address follows.
  */
 #ifndef SMTPSNOOP_ITER_BPF_H
 #define SMTPSNOOP_ITER_BPF_H
@@ -17,9 +18,13 @@ enum memory {
 	MEMORY_NONE,   /* pages or nothing: it cannot be read by address */
 };
 
-/* Where a send's bytes lie: one piece, or an array of them. Kernel memory that lives as long as the call. */
+/*
+ * Where a send's bytes lie: one piece, or an array of them. Kernel memory that lives as long as the
+ * call.
+ */
 struct vector {
-	__u64 base;   /* the only piece's address, or the array's (struct iovec; of pages, struct bio_vec) */
+	/* the only piece's address, or the array's (struct iovec; of pages, struct bio_vec) */
+	__u64 base;
 	__u64 offset; /* into the first piece */
 	__u64 count;  /* bytes that are left */
 	__u32 pieces; /* 0: `base` is the only piece */
@@ -60,7 +65,8 @@ static __always_inline void vector_of(const struct msghdr *msg, struct vector *v
 	struct iov_iter___iov *old = (void *)iter;
 	__u32 type;
 
-	type = bpf_core_field_exists(bits->type) ? BPF_CORE_READ(bits, type) : BPF_CORE_READ(iter, iter_type);
+	type = bpf_core_field_exists(bits->type) ? BPF_CORE_READ(bits, type)
+						 : BPF_CORE_READ(iter, iter_type);
 	vector->count = BPF_CORE_READ(iter, count);
 	vector->offset = BPF_CORE_READ(iter, iov_offset);
 	vector->pieces = BPF_CORE_READ(iter, nr_segs);
@@ -71,12 +77,14 @@ static __always_inline void vector_of(const struct msghdr *msg, struct vector *v
 		vector->base = (__u64)BPF_CORE_READ(iter, ubuf);
 		vector->pieces = 0;
 	} else if (iter_is(iter, type, bpf_core_enum_value(enum iter_type, ITER_IOVEC))) {
-		vector->base = bpf_core_field_exists(iter->__iov) ? (__u64)BPF_CORE_READ(iter, __iov)
-								  : (__u64)BPF_CORE_READ(old, iov);
+		vector->base = bpf_core_field_exists(iter->__iov)
+				       ? (__u64)BPF_CORE_READ(iter, __iov)
+				       : (__u64)BPF_CORE_READ(old, iov);
 	} else if (iter_is(iter, type, bpf_core_enum_value(enum iter_type, ITER_KVEC))) {
 		vector->base = (__u64)BPF_CORE_READ(iter, kvec);
 		vector->memory = MEMORY_KERNEL;
-	} else if (page_offset_at && iter_is(iter, type, bpf_core_enum_value(enum iter_type, ITER_BVEC))) {
+	} else if (page_offset_at &&
+		   iter_is(iter, type, bpf_core_enum_value(enum iter_type, ITER_BVEC))) {
 		vector->base = (__u64)BPF_CORE_READ(iter, bvec);
 		vector->memory = MEMORY_PAGES;
 	} else {
@@ -85,7 +93,9 @@ static __always_inline void vector_of(const struct msghdr *msg, struct vector *v
 	}
 }
 
-/* The piece at the front: its address and length, with the offset taken off. False: there is none. */
+/*
+ * The piece at the front: its address and length, with the offset taken off. False: there is none.
+ */
 static __always_inline bool vector_front(const struct vector *vector, __u64 *address, __u64 *len)
 {
 	union {
@@ -117,7 +127,9 @@ static __always_inline bool vector_front(const struct vector *vector, __u64 *add
 	return true;
 }
 
-/* Takes `len` bytes off the front, `len` being at most what the front piece has left (`piece_len`). */
+/*
+ * Takes `len` bytes off the front, `len` being at most what the front piece has left (`piece_len`).
+ */
 static __always_inline void vector_advance(struct vector *vector, __u64 len, __u64 piece_len)
 {
 	vector->count -= len;

@@ -20,9 +20,10 @@
 
 #include "maps.bpf.h"
 
-#define LOOK_LEN      16U /* bytes that are looked at */
-#define TRIES_MAX     24U /* records delivered of a flow in which neither side looks like SMTP yet */
-#define TRIES_REQUEST 2U  /* of them, of one that opens with an HTTP request: the send and its segment */
+#define LOOK_LEN  16U /* bytes that are looked at */
+#define TRIES_MAX 24U /* records delivered of a flow in which neither side looks like SMTP yet */
+/* Of them, of one that opens with an HTTP request: the send and its segment */
+#define TRIES_REQUEST 2U
 
 /* Four letters as the first load of a line sees them, in lower case. */
 #define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
@@ -78,7 +79,10 @@ static __always_inline bool is_tls(__u64 lo)
 	return type >= 0x14 && type <= 0x17 && major == 3 && minor <= 4;
 }
 
-/* Neither text nor the first byte of what is said to a SOCKS proxy: a request (4, 5), a password (1). */
+/*
+ * Neither text nor the first byte of what is said to a SOCKS proxy: a request (4, 5), a password
+ * (1).
+ */
 static __always_inline bool is_binary(__u8 c)
 {
 	return (c < ' ' && !is_lead(c) && c != 1 && c != 4 && c != 5) || c == 0x7f ||
@@ -139,8 +143,9 @@ static __always_inline enum look look_trickle(struct flow_state *state, __u64 lo
 }
 
 /*
- * Takes what a piece looks like into the state. Where commands or a greeting passed, a TLS record counts only behind a 220, for
- * bytes of a message may look like one; and only if the server answers with one, for a line of junk may as well.
+ * Takes what a piece looks like into the state. Where commands or a greeting passed, a TLS record
+ * counts only behind a 220, for bytes of a message may look like one; and only if the server
+ * answers with one, for a line of junk may as well.
  */
 static __always_inline void state_tx(struct flow_state *state, enum look look)
 {
@@ -181,8 +186,8 @@ static __always_inline bool is_reply(__u64 lo)
 }
 
 /*
- * The first bytes of a piece that is received. Commands that come in make this the server's side. A reply in plaintext
- * says that what looked like TLS was none. True: TLS begins with this piece.
+ * The first bytes of a piece that is received. Commands that come in make this the server's side. A
+ * reply in plaintext says that what looked like TLS was none. True: TLS begins with this piece.
  */
 static __always_inline bool state_rx(struct flow_state *state, __u64 lo)
 {
@@ -199,7 +204,10 @@ static __always_inline bool state_rx(struct flow_state *state, __u64 lo)
 	state->tls_asked = 0;
 	state->go_ahead = is_greeting(lo);
 	if (!state->go_ahead && !(state->id.flags & FLOW_FROM_START) && is_reply(lo)) {
-		/* of a connection older than the watch the greeting was not seen: each reply gives it a trial */
+		/*
+		 * of a connection older than the watch the greeting was not seen: each reply gives
+		 * it a trial
+		 */
 		if (state->tx == LOOK_OTHER)
 			state->tx = LOOK_UNKNOWN;
 		state->tries = 0;
@@ -228,7 +236,10 @@ static __always_inline bool state_copied(const struct flow_state *state)
 	return state->rx == LOOK_SMTP || state->tries < TRIES_MAX;
 }
 
-/* Urgent data to a server that opened with 220, as far as that can be known: no verb need look like one. */
+/*
+ * Urgent data to a server that opened with 220, as far as that can be known: no verb need look like
+ * one.
+ */
 static __always_inline void state_urgent(struct flow_state *state)
 {
 	if ((state->rx == LOOK_SMTP || !wire_hook) && state->tx != LOOK_TLS)

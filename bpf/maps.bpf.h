@@ -4,12 +4,14 @@
  * settings that user space fixes before loading.
  *
  * The state of a socket lives in its socket storage: it dies with the socket, cannot be evicted by
- * opening other sockets, and costs one lookup. Where not every program can reach it (kprobes; before
- * 5.12, any tracing program), and for sockets whose storage the kernel will not grow (its owner may
- * have used up the option memory on purpose), it lives in an LRU hash keyed by socket cookie instead.
+ * opening other sockets, and costs one lookup. Where not every program can reach it (kprobes;
+ * before 5.12, any tracing program), and for sockets whose storage the kernel will not grow (its
+ * owner may have used up the option memory on purpose), it lives in an LRU hash keyed by socket
+ * cookie instead.
  *
- * A cookie is made when it is first asked for, and not every program can ask. A socket that has none
- * yet is known by its address until it is connected; for good, where no wire hook makes cookies.
+ * A cookie is made when it is first asked for, and not every program can ask. A socket that has
+ * none yet is known by its address until it is connected; for good, where no wire hook makes
+ * cookies.
  */
 #ifndef SMTPSNOOP_MAPS_BPF_H
 #define SMTPSNOOP_MAPS_BPF_H
@@ -29,8 +31,9 @@ const volatile bool socket_storage = true; /* every program can use socket stora
 const volatile bool socket_cookies = true; /* tracing programs can make a socket's cookie (5.12) */
 const volatile __u32 ring_size = 8 << 20;  /* bytes of the ring buffer */
 const volatile __u32 own_tgid = 0;	   /* the watch itself */
-const volatile __u64 page_offset_at = 0;   /* address of the variable page_offset_base; 0: not known */
-const volatile __u64 vmemmap_at = 0;	   /* address of the variable vmemmap_base */
+const volatile __u64 page_offset_at =
+	0;			     /* address of the variable page_offset_base; 0: not known */
+const volatile __u64 vmemmap_at = 0; /* address of the variable vmemmap_base */
 
 /* ---- Shared with user space ---------------------------------------------------------------- */
 
@@ -54,15 +57,16 @@ static __always_inline void count(__u32 counter, __u64 n)
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
 
 	if (value)
-		*value += n; /* a slot a CPU; an interrupt between load and store may cost one count */
+		/* a slot a CPU; an interrupt between load and store may cost one count */
+		*value += n;
 }
 
 /* ---- The ring ------------------------------------------------------------------------------ */
 
 /*
- * How much payload of one segment goes into the ring, by how full it is. Bulk is given up first: commands
- * and replies are short, and what is said in them is what counts. The last eighth is left to records of
- * processes and sockets.
+ * How much payload of one segment goes into the ring, by how full it is. Bulk is given up first:
+ * commands and replies are short, and what is said in them is what counts. The last eighth is left
+ * to records of processes and sockets.
  */
 #define KEPT_HALF_FULL	 512U
 #define KEPT_ALMOST_FULL 128U
@@ -103,7 +107,9 @@ static __always_inline void record_header(struct record *h, __u32 type, __u32 le
 	h->time_ns = bpf_ktime_get_boot_ns();
 }
 
-/* Limits a length of at least 1 to a power of two, in a form that shows every verifier both bounds. */
+/*
+ * Limits a length of at least 1 to a power of two, in a form that shows every verifier both bounds.
+ */
 static __always_inline __u32 bounded(__u32 len, const __u32 max)
 {
 	len = len < max ? len : max;
@@ -119,22 +125,25 @@ enum look {
 	LOOK_SMTP,    /* commands (from here) or a 220 greeting (to here) */
 	LOOK_OTHER,   /* not SMTP */
 	LOOK_TLS,     /* a TLS record: what follows cannot be read */
-	LOOK_REQUEST, /* a piece that opens with a request line of HTTP; a state's tx and rx never are */
+	/* a piece that opens with a request line of HTTP; a state's tx and rx never are */
+	LOOK_REQUEST,
 };
 
 struct flow_state {
 	struct flow_id id;
-	__u8 tx;	/* enum look: what this socket sends */
-	__u8 rx;	/* enum look: what it receives */
-	__u8 emitted;	/* user space has heard of the flow, and is owed its close */
-	__u8 tls_told;	/* the segment in which TLS begins was passed on, or was not wanted */
-	__u8 go_ahead;	/* the last segment to here opened with 220: a greeting, or the answer to STARTTLS */
+	__u8 tx;       /* enum look: what this socket sends */
+	__u8 rx;       /* enum look: what it receives */
+	__u8 emitted;  /* user space has heard of the flow, and is owed its close */
+	__u8 tls_told; /* the segment in which TLS begins was passed on, or was not wanted */
+	/* the last segment to here opened with 220: a greeting, or the answer to STARTTLS */
+	__u8 go_ahead;
 	__u8 tls_asked; /* a TLS record was sent behind a 220, and its answer is not there yet */
 	__u8 on_wire;	/* the wire hook has seen what this socket sends */
-	__u8 kept;	/* the call under way is in `sends`, though the wire has its bytes most likely */
-	__u32 tries;	/* records delivered without a verdict */
-	__u32 ended; /* the socket was closed during the call under way: the close is told behind its bytes */
-	__u64 head;  /* the last up to eight bytes of a line that was sent in small pieces */
+	__u8 kept; /* the call under way is in `sends`, though the wire has its bytes most likely */
+	__u32 tries; /* records delivered without a verdict */
+	/* the socket was closed during the call under way: the close is told behind its bytes */
+	__u32 ended;
+	__u64 head; /* the last up to eight bytes of a line that was sent in small pieces */
 	__u32 head_len;
 	__u32 plain_seq; /* of a flow of plaintext: bytes sent so far */
 
@@ -166,7 +175,9 @@ struct {
 	__type(value, struct flow_state);
 } flow_hash SEC(".maps");
 
-/* Subflows of Multipath TCP that are being copied: the sends are seen at their master socket only. */
+/*
+ * Subflows of Multipath TCP that are being copied: the sends are seen at their master socket only.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -221,8 +232,9 @@ static __always_inline __u64 cookie_read(const struct sock *sk)
 }
 
 /*
- * The state in the hash of a socket that a tracing program was given. With the wire hook, a connected
- * socket without a cookie gets none made: the wire does that with the first segment, and would not find it.
+ * The state in the hash of a socket that a tracing program was given. With the wire hook, a
+ * connected socket without a cookie gets none made: the wire does that with the first segment, and
+ * would not find it.
  */
 static __always_inline struct flow_state *flow_hash_of(const struct sock *sk, bool create)
 {
@@ -239,32 +251,34 @@ static __always_inline struct flow_state *flow_hash_of(const struct sock *sk, bo
 }
 
 /*
- * The state of a socket, made if it has none and `create` is set; in its storage, else in the hash by
- * the expression `hashed`. A macro, because the verifier wants to see the helper called with the
- * program's own kind of socket pointer: sk is a struct sock of a BTF-typed program or a struct bpf_sock.
+ * The state of a socket, made if it has none and `create` is set; in its storage, else in the hash
+ * by the expression `hashed`. A macro, because the verifier wants to see the helper called with the
+ * program's own kind of socket pointer: sk is a struct sock of a BTF-typed program or a struct
+ * bpf_sock.
  */
-#define FLOW_STATE(sk, create, hashed)                                                                       \
-	({                                                                                                   \
-		struct flow_state *flow_state_ = NULL;                                                       \
-		if (socket_storage)                                                                          \
-			flow_state_ = bpf_sk_storage_get(&flow_storage, (sk), NULL,                          \
-							 (create) ? BPF_SK_STORAGE_GET_F_CREATE : 0);        \
-		flow_state_ ? flow_state_ : (hashed);                                                        \
+#define FLOW_STATE(sk, create, hashed)                                                             \
+	({                                                                                         \
+		struct flow_state *flow_state_ = NULL;                                             \
+		if (socket_storage)                                                                \
+			flow_state_ =                                                              \
+				bpf_sk_storage_get(&flow_storage, (sk), NULL,                      \
+						   (create) ? BPF_SK_STORAGE_GET_F_CREATE : 0);    \
+		flow_state_ ? flow_state_ : (hashed);                                              \
 	})
 
 /* The same for a tracing program's struct sock. */
-#define FLOW_STATE_OF(sk, create)                                                                            \
-	({                                                                                                   \
-		struct flow_state *state_of_;                                                                \
-		if (socket_cookies) {                                                                        \
-			__u64 cookie_ = bpf_get_socket_cookie(sk);                                           \
-			state_of_ = FLOW_STATE(sk, create, flow_hash_get(cookie_, (create)));                \
-			if (state_of_ && !state_of_->id.cookie)                                              \
-				state_of_->id.cookie = cookie_;                                              \
-		} else {                                                                                     \
-			state_of_ = flow_hash_of(sk, (create));                                              \
-		}                                                                                            \
-		state_of_;                                                                                   \
+#define FLOW_STATE_OF(sk, create)                                                                  \
+	({                                                                                         \
+		struct flow_state *state_of_;                                                      \
+		if (socket_cookies) {                                                              \
+			__u64 cookie_ = bpf_get_socket_cookie(sk);                                 \
+			state_of_ = FLOW_STATE(sk, create, flow_hash_get(cookie_, (create)));      \
+			if (state_of_ && !state_of_->id.cookie)                                    \
+				state_of_->id.cookie = cookie_;                                    \
+		} else {                                                                           \
+			state_of_ = flow_hash_of(sk, (create));                                    \
+		}                                                                                  \
+		state_of_;                                                                         \
 	})
 
 #endif

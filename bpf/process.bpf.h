@@ -10,16 +10,16 @@
 #include "task.bpf.h"
 
 /*
- * The shares of exec_record.data. Each part may run over by one path component. Offsets are 64 bits wide: the
- * verifier before 6.3 loses track of the upper half of a 32-bit sum.
+ * The shares of exec_record.data. Each part may run over by one path component. Offsets are 64 bits
+ * wide: the verifier before 6.3 loses track of the upper half of a 32-bit sum.
  */
 #define EXE_PATH_MAX	 3072U
 #define CWD_PATH_MAX	 3072U
 #define FILENAME_MAX_LEN 1024U
 #define INTERP_MAX_LEN	 256U
 
-_Static_assert(EXE_PATH_MAX + CWD_PATH_MAX + 2 * PATH_COMPONENT_MAX + FILENAME_MAX_LEN + INTERP_MAX_LEN +
-			       EXEC_ARGS_MAX <=
+_Static_assert(EXE_PATH_MAX + CWD_PATH_MAX + 2 * PATH_COMPONENT_MAX + FILENAME_MAX_LEN +
+			       INTERP_MAX_LEN + EXEC_ARGS_MAX <=
 		       EXEC_DATA_MAX,
 	       "the parts of an exec record fit");
 
@@ -68,8 +68,8 @@ static __always_inline __u32 exec_path(struct exec_record *record, __u64 off, co
 	if (walk.detached)
 		record->flags |= EXEC_MEMFD;
 	else if (!walk.root || walk.root != BPF_CORE_READ(current_task(), nsproxy, mnt_ns))
-		record->flags |=
-			EXEC_PATH_TRUNCATED; /* cut, or a path in a tree that somebody else laid out */
+		/* cut, or a path in a tree that somebody else laid out */
+		record->flags |= EXEC_PATH_TRUNCATED;
 	return n;
 }
 
@@ -85,7 +85,8 @@ static __always_inline __u32 exec_string(struct exec_record *record, __u64 off, 
 	return n > 0 && n <= (long)max ? n : 0;
 }
 
-static __always_inline __u32 exec_args(struct exec_record *record, __u64 off, struct task_struct *task)
+static __always_inline __u32 exec_args(struct exec_record *record, __u64 off,
+				       struct task_struct *task)
 {
 	unsigned long start = BPF_CORE_READ(task, mm, arg_start);
 	unsigned long end = BPF_CORE_READ(task, mm, arg_end);
@@ -126,18 +127,22 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	record->flags = BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec) ? EXEC_SECURE : 0;
 	exec_inode(record, file);
 
-	record->exe_len = exec_path(record, 0, 0, (void *)file + bpf_core_field_offset(struct file, f_path),
-				    EXE_PATH_MAX, true);
+	record->exe_len =
+		exec_path(record, 0, 0, (void *)file + bpf_core_field_offset(struct file, f_path),
+			  EXE_PATH_MAX, true);
 	off = record->exe_len;
 	record->filename_len = exec_string(record, off, EXE_PATH_MAX + PATH_COMPONENT_MAX,
 					   BPF_CORE_READ(bprm, filename), FILENAME_MAX_LEN);
 	off += record->filename_len;
-	record->interp_len = exec_string(record, off, EXE_PATH_MAX + PATH_COMPONENT_MAX + FILENAME_MAX_LEN,
-					 BPF_CORE_READ(bprm, interp), INTERP_MAX_LEN);
+	record->interp_len =
+		exec_string(record, off, EXE_PATH_MAX + PATH_COMPONENT_MAX + FILENAME_MAX_LEN,
+			    BPF_CORE_READ(bprm, interp), INTERP_MAX_LEN);
 	off += record->interp_len;
 	record->cwd_len =
-		exec_path(record, off, EXE_PATH_MAX + PATH_COMPONENT_MAX + FILENAME_MAX_LEN + INTERP_MAX_LEN,
-			  (void *)BPF_CORE_READ(task, fs) + bpf_core_field_offset(struct fs_struct, pwd),
+		exec_path(record, off,
+			  EXE_PATH_MAX + PATH_COMPONENT_MAX + FILENAME_MAX_LEN + INTERP_MAX_LEN,
+			  (void *)BPF_CORE_READ(task, fs) +
+				  bpf_core_field_offset(struct fs_struct, pwd),
 			  CWD_PATH_MAX, false);
 	off += record->cwd_len;
 	record->args_len = exec_args(record, off, task);

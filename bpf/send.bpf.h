@@ -3,9 +3,9 @@
  * The send hook: who sends, and what it meant to send. One body, send_begin() and send_end(); below
  * it thin wrappers for each family of hooks:
  *
- *   fentry	  fentry and fexit of tcp_sendmsg_locked, do_tcp_sendpages (before 6.5) and mptcp_sendmsg
- *   kprobe	  kprobe and kretprobe of the same
- *   tracepoint	  tp_btf tcp_sendmsg_locked (at each turn of its loop) and sock_send_length
+ *   fentry	  fentry and fexit of tcp_sendmsg_locked, do_tcp_sendpages (before 6.5) and
+ * mptcp_sendmsg kprobe	  kprobe and kretprobe of the same tracepoint	  tp_btf tcp_sendmsg_locked
+ * (at each turn of its loop) and sock_send_length
  *
  * With the wire hook, the wire has the bytes. The send hook then tells the sender as the call
  * begins (so that a call which blocks for an hour is attributed at once), with a prefix to compare;
@@ -13,9 +13,9 @@
  * beginning did not see. Without the wire hook, the bytes are copied at the end: the kernel has by
  * then faulted in every page it read, and the accepted length is known.
  *
- * IPsec and segment routing change a segment before the wire hook sees it: it is no TCP there. Once bytes of a socket were
- * transmitted, and none of them seen, the flow goes on as where there is no wire hook (FLOW_UNWIRED); what comes in is
- * seen all the same.
+ * IPsec and segment routing change a segment before the wire hook sees it: it is no TCP there. Once
+ * bytes of a socket were transmitted, and none of them seen, the flow goes on as where there is no
+ * wire hook (FLOW_UNWIRED); what comes in is seen all the same.
  */
 #ifndef SMTPSNOOP_SEND_BPF_H
 #define SMTPSNOOP_SEND_BPF_H
@@ -34,7 +34,8 @@ struct pending {
 	__u32 seq;
 	__u32 left; /* accepted bytes not told yet */
 	__u32 look; /* its first bytes could not be read at the entry */
-	__u32 late; /* the connection is made by the call itself: its stream position is known at its end */
+	/* the connection is made by the call itself: its stream position is known at its end */
+	__u32 late;
 };
 
 struct {
@@ -44,7 +45,8 @@ struct {
 	__type(value, struct pending);
 } sends SEC(".maps");
 
-#define CALL_OUTER (1ULL << 63) /* no pid has that bit: a call that has others, on TCP itself, inside it */
+/* No pid has that bit: a call that has others, on TCP itself, inside it */
+#define CALL_OUTER (1ULL << 63)
 
 static __always_inline __u32 write_seq(const struct sock *sk)
 {
@@ -52,8 +54,8 @@ static __always_inline __u32 write_seq(const struct sock *sk)
 }
 
 /* Fills what all send records share. */
-static __always_inline void send_record(struct send_record *record, const struct flow_id *flow, __u32 seq,
-					__u32 len, __u32 data_len, __u32 flags)
+static __always_inline void send_record(struct send_record *record, const struct flow_id *flow,
+					__u32 seq, __u32 len, __u32 data_len, __u32 flags)
 {
 	record_header(&record->h, RECORD_SEND, sizeof(*record) + data_len);
 	record->flow = *flow;
@@ -69,7 +71,8 @@ static __always_inline void emit_claim(struct flow_state *state, __u32 seq, __u3
 {
 	struct send_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
-	if (!record) { /* looked at once: before 6.2 the verifier forgets what the first look said */
+	/* looked at once: before 6.2 the verifier forgets what the first look said */
+	if (!record) {
 		count(COUNTER_SENDER_LOST, 1);
 		return;
 	}
@@ -79,8 +82,8 @@ static __always_inline void emit_claim(struct flow_state *state, __u32 seq, __u3
 }
 
 /* Tells a send with its first bytes, at most `max` (a power of two, constant). */
-static __always_inline void emit_prefix_in(struct flow_state *state, const struct vector *vector, __u32 seq,
-					   __u64 address, __u32 len, const __u32 max)
+static __always_inline void emit_prefix_in(struct flow_state *state, const struct vector *vector,
+					   __u32 seq, __u64 address, __u32 len, const __u32 max)
 {
 	struct send_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + max, 0);
 	__u32 n = bounded(len, max), flags = SEND_ENTRY;
@@ -99,7 +102,8 @@ static __always_inline void emit_prefix_in(struct flow_state *state, const struc
 }
 
 /* Tells a send with the first bytes of its first piece, in the smallest slot that takes them. */
-static __always_inline void emit_prefix(struct flow_state *state, const struct vector *vector, __u32 seq)
+static __always_inline void emit_prefix(struct flow_state *state, const struct vector *vector,
+					__u32 seq)
 {
 	__u64 address, len;
 
@@ -108,11 +112,14 @@ static __always_inline void emit_prefix(struct flow_state *state, const struct v
 	else if (len <= 64)
 		emit_prefix_in(state, vector, seq, address, len, 64);
 	else
-		emit_prefix_in(state, vector, seq, address, len < SEND_PREFIX_MAX ? len : SEND_PREFIX_MAX,
-			       SEND_PREFIX_MAX);
+		emit_prefix_in(state, vector, seq, address,
+			       len < SEND_PREFIX_MAX ? len : SEND_PREFIX_MAX, SEND_PREFIX_MAX);
 }
 
-/* Tells the next `len` bytes (1 to `max`, a constant, so that the ring can be reserved), which lie at `address`. */
+/*
+ * Tells the next `len` bytes (1 to `max`, a constant, so that the ring can be reserved), which lie
+ * at `address`.
+ */
 static __always_inline bool emit_piece(const struct pending *pending, __u64 address, __u32 len,
 				       const __u32 max)
 {
@@ -133,10 +140,11 @@ static __always_inline bool emit_piece(const struct pending *pending, __u64 addr
 }
 
 /*
- * Takes the next piece of a task's call off its front and tells it. 0: there is none, or it cannot be told.
+ * Takes the next piece of a task's call off its front and tells it. 0: there is none, or it cannot
+ * be told.
  *
- * A function of its own, whose one argument is a number: the verifier looks at it once, whatever it is called with, and
- * not once for each piece. What changes from piece to piece is kept in the map.
+ * A function of its own, whose one argument is a number: the verifier looks at it once, whatever it
+ * is called with, and not once for each piece. What changes from piece to piece is kept in the map.
  */
 __noinline int emit_next(__u64 id)
 {
@@ -159,7 +167,9 @@ __noinline int emit_next(__u64 id)
 	return 1;
 }
 
-/* Tells the accepted bytes of a call, whole, piece by piece; those that cannot be told as a claim. */
+/*
+ * Tells the accepted bytes of a call, whole, piece by piece; those that cannot be told as a claim.
+ */
 static __always_inline void emit_pieces(struct flow_state *state, __u64 id, struct pending *pending,
 					__u32 accepted)
 {
@@ -179,10 +189,11 @@ static __always_inline void emit_pieces(struct flow_state *state, __u64 id, stru
 }
 
 /*
- * Looks at the first bytes of a send. False if they could not be read. `wire`: the wire sees them too, and gathers what
- * trickles; here it would be taken in twice.
+ * Looks at the first bytes of a send. False if they could not be read. `wire`: the wire sees them
+ * too, and gathers what trickles; here it would be taken in twice.
  */
-static __always_inline bool send_look(struct flow_state *state, const struct vector *vector, const bool wire)
+static __always_inline bool send_look(struct flow_state *state, const struct vector *vector,
+				      const bool wire)
 {
 	__u64 first[2] = {}, address, len;
 	enum look look;
@@ -209,7 +220,8 @@ static __always_inline bool send_look(struct flow_state *state, const struct vec
 }
 
 /* Whether this is one more turn of a call that was told already: the tracepoint fires at each. */
-static __always_inline bool send_goes_on(const struct flow_state *state, __u32 tid, __u32 seq, __u64 left)
+static __always_inline bool send_goes_on(const struct flow_state *state, __u32 tid, __u32 seq,
+					 __u64 left)
 {
 	return state->entry_tid == tid && seq != state->entry_seq &&
 	       state->entry_len - (seq - state->entry_seq) == left;
@@ -268,8 +280,8 @@ static __always_inline void send_begin(const struct sock *sk, const struct msghd
 }
 
 /* A page that sendfile or splice hands over (before 6.5). */
-static __always_inline void send_begin_page(const struct sock *sk, const struct page *page, int offset,
-					    size_t size, struct flow_state *state)
+static __always_inline void send_begin_page(const struct sock *sk, const struct page *page,
+					    int offset, size_t size, struct flow_state *state)
 {
 	struct vector vector = {};
 
@@ -329,9 +341,9 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 }
 
 /*
- * The end of a call that began before the wire hook had seen anything of its socket. The number of the next byte to be
- * transmitted is set behind the hook's run, and under the socket's lock: if it has moved on by now, the hook saw the
- * segment, or never will.
+ * The end of a call that began before the wire hook had seen anything of its socket. The number of
+ * the next byte to be transmitted is set behind the hook's run, and under the socket's lock: if it
+ * has moved on by now, the hook saw the segment, or never will.
  */
 static __always_inline void send_end_kept(const struct sock *sk, struct flow_state *state, int ret)
 {
@@ -339,7 +351,8 @@ static __always_inline void send_end_kept(const struct sock *sk, struct flow_sta
 	__u32 next = BPF_CORE_READ((struct tcp_sock *)sk, snd_nxt);
 
 	state->kept = 0;
-	if (!state->on_wire && state->entry_tid == (__u32)id && (__s32)(next - state->entry_seq) > 0) {
+	if (!state->on_wire && state->entry_tid == (__u32)id &&
+	    (__s32)(next - state->entry_seq) > 0) {
 		state->id.flags |= FLOW_UNWIRED;
 		send_end_alone(sk, state, ret);
 		return;
@@ -392,12 +405,14 @@ static __always_inline void send_end_mptcp(const struct sock *sk, int ret)
 	emit_claim(state, 0, ret, SEND_EXIT | SEND_SEQ_UNKNOWN | SEND_UNREADABLE);
 }
 
-/* ---- What TCP does not get as it was sent ------------------------------------------------------- */
+/*
+ * ---- What TCP does not get as it was sent -------------------------------------------------------
+ */
 
 /*
- * What is handed to TLS in the kernel is seen where every protocol's sends begin, inet_sendmsg(), before it is encrypted; and
- * so is, where there is no wire hook, what is sent by Multipath TCP, whose subflows have no sends. Either is a flow of its own,
- * whose bytes are the send side's alone.
+ * What is handed to TLS in the kernel is seen where every protocol's sends begin, inet_sendmsg(),
+ * before it is encrypted; and so is, where there is no wire hook, what is sent by Multipath TCP,
+ * whose subflows have no sends. Either is a flow of its own, whose bytes are the send side's alone.
  */
 static __always_inline bool is_ktls(const struct sock *sk)
 {
@@ -451,7 +466,8 @@ static __always_inline void outer_begin(const struct sock *sk, const struct vect
 	bpf_map_update_elem(&sends, &id, &pending, BPF_ANY);
 }
 
-static __always_inline void outer_begin_message(const struct socket *socket, const struct msghdr *msg)
+static __always_inline void outer_begin_message(const struct socket *socket,
+						const struct msghdr *msg)
 {
 	struct vector vector;
 
@@ -459,8 +475,8 @@ static __always_inline void outer_begin_message(const struct socket *socket, con
 	outer_begin(BPF_CORE_READ(socket, sk), &vector);
 }
 
-static __always_inline void outer_begin_page(const struct socket *socket, const struct page *page, int offset,
-					     size_t size)
+static __always_inline void outer_begin_page(const struct socket *socket, const struct page *page,
+					     int offset, size_t size)
 {
 	struct vector vector = {};
 
@@ -552,7 +568,8 @@ int BPF_PROG(fentry_page_begin, struct sock *sk, struct page *page, int offset, 
 }
 
 SEC("fexit/do_tcp_sendpages")
-int BPF_PROG(fexit_page_end, struct sock *sk, struct page *page, int offset, size_t size, int flags, int ret)
+int BPF_PROG(fexit_page_end, struct sock *sk, struct page *page, int offset, size_t size, int flags,
+	     int ret)
 {
 	struct flow_state *state = FLOW_STATE_OF(sk, false);
 
@@ -596,15 +613,16 @@ int BPF_PROG(fexit_inet6_end, struct socket *sock, struct msghdr *msg, size_t si
 }
 
 SEC("fentry/inet_sendpage")
-int BPF_PROG(fentry_inet_page_begin, struct socket *sock, struct page *page, int offset, size_t size)
+int BPF_PROG(fentry_inet_page_begin, struct socket *sock, struct page *page, int offset,
+	     size_t size)
 {
 	outer_begin_page(sock, page, offset, size);
 	return 0;
 }
 
 SEC("fexit/inet_sendpage")
-int BPF_PROG(fexit_inet_page_end, struct socket *sock, struct page *page, int offset, size_t size, int flags,
-	     int ret)
+int BPF_PROG(fexit_inet_page_end, struct socket *sock, struct page *page, int offset, size_t size,
+	     int flags, int ret)
 {
 	outer_end(ret);
 	return 0;
@@ -643,8 +661,8 @@ static __always_inline const struct sock *call_end(__u64 kind)
 }
 
 /*
- * A kretprobe does not run where more calls are under way than the kernel keeps room for (twice the CPUs, at least
- * ten): such an end is counted as the task's next call begins, or here.
+ * A kretprobe does not run where more calls are under way than the kernel keeps room for (twice the
+ * CPUs, at least ten): such an end is counted as the task's next call begins, or here.
  */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(kprobe_task_exit, struct task_struct *task)
@@ -753,7 +771,8 @@ int BPF_KRETPROBE(kretprobe_inet6_end, int ret)
 }
 
 SEC("kprobe/inet_sendpage")
-int BPF_KPROBE(kprobe_inet_page_begin, struct socket *sock, struct page *page, int offset, size_t size)
+int BPF_KPROBE(kprobe_inet_page_begin, struct socket *sock, struct page *page, int offset,
+	       size_t size)
 {
 	outer_begin_page(sock, page, offset, size);
 	return 0;

@@ -102,8 +102,8 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 }
 
 /*
- * `out` + `off`, which is at most `max` (a constant). Bound and sum in one piece: a compiler that keeps a copy of `off` on
- * the stack in between would add one of which the verifier knows no bound.
+ * `out` + `off`, which is at most `max` (a constant). Bound and sum in one piece: a compiler that
+ * keeps a copy of `off` on the stack in between would add one of which the verifier knows no bound.
  */
 static __always_inline char *bounded_at(char *out, __u64 off, const __u32 max)
 {
@@ -150,8 +150,8 @@ static __always_inline void task_cgroup(struct task_struct *task, struct sender_
 struct walk {
 	struct dentry *dentry;
 	struct vfsmount *vfsmount;
-	struct mnt_namespace
-		*root; /* the walk came to the root of this mount namespace's tree; NULL: it did not */
+	/* the walk came to the root of this mount namespace's tree; NULL: it did not */
+	struct mnt_namespace *root;
 	bool detached; /* the file hangs in no tree: a memfd, a socket, a pipe */
 };
 
@@ -190,7 +190,8 @@ static __always_inline bool walk_named(struct walk *walk)
  * Writes a path's components, leaf first, each with its NUL, at most `max` bytes and one component
  * more; returns the bytes written. `out` has room for max + PATH_COMPONENT_MAX.
  */
-static __always_inline __u32 path_write(struct path *path, char *out, const __u32 max, struct walk *walk)
+static __always_inline __u32 path_write(struct path *path, char *out, const __u32 max,
+					struct walk *walk)
 {
 	__u64 off = 0;
 	long n;

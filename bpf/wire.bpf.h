@@ -12,9 +12,10 @@
 #define ETH_P_IP	    0x0800
 #define ETH_P_IPV6	    0x86dd
 #define IPV6_EXTENSIONS_MAX 6
-#define CHUNKS_MAX	    40U /* of SEGMENT_DATA_MAX bytes: more than the largest segment (BIG TCP, 512 KiB) */
-#define BACK_LEN	    64U	  /* bytes kept from the end of a segment that is cut short */
-#define HELLO_DATA_MAX	    2048U /* bytes kept of the segment in which TLS begins */
+/* Of SEGMENT_DATA_MAX bytes: more than the largest segment (BIG TCP, 512 KiB) */
+#define CHUNKS_MAX     40U
+#define BACK_LEN       64U   /* bytes kept from the end of a segment that is cut short */
+#define HELLO_DATA_MAX 2048U /* bytes kept of the segment in which TLS begins */
 
 /* Where a segment's payload lies. */
 struct segment {
@@ -23,7 +24,8 @@ struct segment {
 	__u32 seq;
 	__u16 source;
 	__u16 dest;
-	__u16 urgent; /* offset of the byte behind the urgent one, as Linux has it; 0: there is none */
+	/* offset of the byte behind the urgent one, as Linux has it; 0: there is none */
+	__u16 urgent;
 	bool syn;
 };
 
@@ -74,7 +76,8 @@ static __always_inline __u32 ipv6_tcp_offset(struct __sk_buff *skb)
 	for (i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
 		if (next == IPPROTO_TCP)
 			return offset;
-		if (next != 0 && next != 43 && next != 60) /* hop by hop, routing, destination options */
+		if (next != 0 && next != 43 &&
+		    next != 60) /* hop by hop, routing, destination options */
 			return 0;
 		if (bpf_skb_load_bytes(skb, offset, extension, sizeof(extension)))
 			return 0;
@@ -138,8 +141,9 @@ static __always_inline void segment_address(struct __sk_buff *skb, const struct 
 }
 
 /* Delivers `len` bytes at `offset`; `max` is a constant, so that the ring can be reserved. */
-static __always_inline bool emit_segment(struct __sk_buff *skb, struct flow_state *state, __u32 offset,
-					 __u32 seq, __u32 len, __u32 flags, const __u32 max)
+static __always_inline bool emit_segment(struct __sk_buff *skb, struct flow_state *state,
+					 __u32 offset, __u32 seq, __u32 len, __u32 flags,
+					 const __u32 max)
 {
 	struct segment_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + max, 0);
 	__u32 n = bounded(len, max);
@@ -173,7 +177,10 @@ static __always_inline bool emit_tail(struct __sk_buff *skb, struct flow_state *
 	return emit_segment(skb, state, offset, seq, len, flags, SEGMENT_DATA_MAX);
 }
 
-/* How much of a segment is kept: all of it, unless the ring fills up or the rest could not be read anyway. */
+/*
+ * How much of a segment is kept: all of it, unless the ring fills up or the rest could not be read
+ * anyway.
+ */
 static __always_inline __u32 segment_kept(const struct flow_state *state, __u32 len)
 {
 	if (state->tx == LOOK_TLS && len > HELLO_DATA_MAX)
@@ -182,8 +189,8 @@ static __always_inline __u32 segment_kept(const struct flow_state *state, __u32 
 }
 
 /*
- * Delivers `kept` bytes from the front of a segment: full chunks, then the tail. The chunks are all of
- * one size, with nothing to decide for each, or the verifier would walk every combination.
+ * Delivers `kept` bytes from the front of a segment: full chunks, then the tail. The chunks are all
+ * of one size, with nothing to decide for each, or the verifier would walk every combination.
  */
 static __always_inline void emit_front(struct __sk_buff *skb, struct flow_state *state,
 				       const struct segment *segment, __u32 kept, __u32 flags)
@@ -191,7 +198,8 @@ static __always_inline void emit_front(struct __sk_buff *skb, struct flow_state 
 	__u32 offset = segment->offset, seq = segment->seq, i;
 
 	for (i = 0; i < CHUNKS_MAX && kept > SEGMENT_DATA_MAX; i++) {
-		if (!emit_segment(skb, state, offset, seq, SEGMENT_DATA_MAX, flags, SEGMENT_DATA_MAX))
+		if (!emit_segment(skb, state, offset, seq, SEGMENT_DATA_MAX, flags,
+				  SEGMENT_DATA_MAX))
 			goto lost;
 		offset += SEGMENT_DATA_MAX;
 		seq += SEGMENT_DATA_MAX;
@@ -205,8 +213,8 @@ lost:
 }
 
 /*
- * Delivers a segment. Where the ring fills up, its front and its last bytes: the end of a message, and the
- * commands behind it, stand there. What is left out shows as a hole in the sequence.
+ * Delivers a segment. Where the ring fills up, its front and its last bytes: the end of a message,
+ * and the commands behind it, stand there. What is left out shows as a hole in the sequence.
  */
 static __always_inline void emit_segments(struct __sk_buff *skb, struct flow_state *state,
 					  const struct segment *segment, __u32 flags)
@@ -224,7 +232,10 @@ static __always_inline void emit_segments(struct __sk_buff *skb, struct flow_sta
 	count(COUNTER_PRESSURE_BYTES, left_out);
 }
 
-/* Looks at the first bytes of a segment and takes them into the verdict. True if it is the one in which TLS begins. */
+/*
+ * Looks at the first bytes of a segment and takes them into the verdict. True if it is the one in
+ * which TLS begins.
+ */
 static __always_inline bool segment_look(struct __sk_buff *skb, struct flow_state *state,
 					 const struct segment *segment, bool outbound)
 {

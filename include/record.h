@@ -9,8 +9,9 @@
  *
  * Every record starts with struct record; `len` is the number of bytes that carry something. The
  * slot in the ring may be longer: what lies behind `len` was never written and is never read.
- * No struct has holes: sizeof is where its data begins. Integers are in host order, times are CLOCK_BOOTTIME in ns. Paths come as the kernel walks them:
- * components from the leaf to the root, each ended by a NUL ("msmtp\0bin\0usr\0").
+ * No struct has holes: sizeof is where its data begins. Integers are in host order, times are
+ * CLOCK_BOOTTIME in ns. Paths come as the kernel walks them: components from the leaf to the root,
+ * each ended by a NUL ("msmtp\0bin\0usr\0").
  */
 #ifndef SMTPSNOOP_RECORD_H
 #define SMTPSNOOP_RECORD_H
@@ -70,13 +71,15 @@ struct task_id {
 #define LOGINUID_NONE 0xffffffffU
 
 enum exec_flag {
-	EXEC_MEMFD = 1 << 0,	      /* the executable has no name in any file system */
-	EXEC_DELETED = 1 << 1,	      /* its last link was gone when it was executed */
-	EXEC_SNAPSHOT = 1 << 2,	      /* from /proc at start: the link may have been changed since the exec */
+	EXEC_MEMFD = 1 << 0,   /* the executable has no name in any file system */
+	EXEC_DELETED = 1 << 1, /* its last link was gone when it was executed */
+	EXEC_SNAPSHOT =
+		1 << 2, /* from /proc at start: the link may have been changed since the exec */
 	EXEC_ARGS_TRUNCATED = 1 << 3, /* more arguments than EXEC_ARGS_MAX bytes */
-	EXEC_PATH_TRUNCATED = 1 << 4, /* the part nearest the root is missing, or another mount namespace's */
-	EXEC_ARGS_UNREAD = 1 << 5,    /* the arguments could not be read */
-	EXEC_SECURE = 1 << 6,	      /* the exec raised privilege (setuid, setgid, file capabilities) */
+	EXEC_PATH_TRUNCATED =
+		1 << 4, /* the part nearest the root is missing, or another mount namespace's */
+	EXEC_ARGS_UNREAD = 1 << 5, /* the arguments could not be read */
+	EXEC_SECURE = 1 << 6, /* the exec raised privilege (setuid, setgid, file capabilities) */
 };
 
 #define EXEC_ARGS_MAX	   4096U
@@ -169,17 +172,20 @@ struct sender_record {
 
 enum flow_flag {
 	FLOW_FROM_START = 1 << 0, /* the socket was seen before it was connected */
-	FLOW_SKIPPED = 1 << 1,	  /* bytes of this flow were let pass uncopied, before it looked like SMTP */
-	FLOW_ACCEPTED = 1 << 2,	  /* a passive open: the connection was accepted here */
-	FLOW_MPTCP = 1 << 3,	  /* a subflow of Multipath TCP */
-	FLOW_FASTOPEN = 1 << 4,	  /* data went out in the SYN */
-	FLOW_TLS = 1 << 5,	  /* the client's side went over to TLS: copying has stopped */
-	FLOW_UNWIRED = 1 << 6, /* what it sends does not pass the wire hook as TCP (IPsec, segment routing) */
+	FLOW_SKIPPED =
+		1 << 1, /* bytes of this flow were let pass uncopied, before it looked like SMTP */
+	FLOW_ACCEPTED = 1 << 2, /* a passive open: the connection was accepted here */
+	FLOW_MPTCP = 1 << 3,	/* a subflow of Multipath TCP */
+	FLOW_FASTOPEN = 1 << 4, /* data went out in the SYN */
+	FLOW_TLS = 1 << 5,	/* the client's side went over to TLS: copying has stopped */
+	/* what it sends does not pass the wire hook as TCP (IPsec, segment routing) */
+	FLOW_UNWIRED = 1 << 6,
 };
 
 /*
- * What a process hands to TLS in the kernel (kTLS) is a flow of its own, beside that of what leaves the socket: its key is
- * the socket's with bit 62 turned round. (A cookie has neither of the upper two bits, a socket's address has both.)
+ * What a process hands to TLS in the kernel (kTLS) is a flow of its own, beside that of what leaves
+ * the socket: its key is the socket's with bit 62 turned round. (A cookie has neither of the upper
+ * two bits, a socket's address has both.)
  */
 #define FLOW_KEY_PLAINTEXT (1ULL << 62)
 
@@ -244,8 +250,8 @@ struct segment_record {
 };
 
 /*
- * The byte at `seq` of what leaves is urgent data (MSG_OOB): the peer's application may read the stream without it. It comes
- * before the record that has the byte, and may be told more than once.
+ * The byte at `seq` of what leaves is urgent data (MSG_OOB): the peer's application may read the
+ * stream without it. It comes before the record that has the byte, and may be told more than once.
  */
 struct urgent_record {
 	struct record h;
@@ -283,7 +289,10 @@ enum host_wire {
 	HOST_PAGES = 1 << 1, /* what is sent as pages can be read at the send */
 };
 
-/* Which host, which hooks. The namespaces are the watch's own: names are given for ids of these alone. */
+/*
+ * Which host, which hooks. The namespaces are the watch's own: names are given for ids of these
+ * alone.
+ */
 struct host_record {
 	struct record h;
 	__u32 version; /* RECORD_VERSION */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What deciding costs: 100,000 messages against 1,000 exclusions that ask for everything that can be asked. A third of
- * the messages is excluded by one of them, a third fails one criterion of one, a third is nobody's.
+ * What deciding costs: 100,000 messages against 1,000 exclusions that ask for everything that can
+ * be asked. A third of the messages is excluded by one of them, a third fails one criterion of one,
+ * a third is nobody's.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,12 +30,14 @@ static struct config *configuration(void)
 	for (int i = 0; i < EXCLUSIONS; i++)
 		fprintf(file,
 			"- name: exclusion-%d\n"
-			"  process: { executable: '/opt/app%d/bin/*', user: user%d, unit: app%d.service, "
+			"  process: { executable: '/opt/app%d/bin/*', user: user%d, unit: "
+			"app%d.service, "
 			"tty: none }\n"
 			"  relay: ['10.%d.0.0/16', '10.200.0.25:587']\n"
 			"  mail: { sender: report%d@corp.example, recipients: ['*@corp.example', "
 			"'*@partner.example'], subject: "
-			"'Report * of app %d', contains: ['all is well with app %d', 'nothing to report'], "
+			"'Report * of app %d', contains: ['all is well with app %d', 'nothing to "
+			"report'], "
 			"matches: "
 			"'https://corp\\.example/app%d\\?t=[\\w-]{20,}' }\n"
 			"  schedule: { at: '*/5 * * * *', for: 5m, timezone: Europe/Berlin }\n"
@@ -76,12 +79,12 @@ static void make(struct message *message, int number)
 	snprintf(message->subject, sizeof(message->subject), "Report %d of app %d", number, app);
 	len = 0;
 	while (len + 300 < sizeof(message->content))
-		len += (size_t)snprintf(message->content + len, 100, "A line of a report, with numbers: %d\n",
-					number);
-	len += (size_t)
-		snprintf(message->content + len, 250,
-			 "All is well with app %d. https://corp.example/app%d?t=abcdefghijklmnopqrstuvwxyz\n",
-			 app, app);
+		len += (size_t)snprintf(message->content + len, 100,
+					"A line of a report, with numbers: %d\n", number);
+	len += (size_t)snprintf(message->content + len, 250,
+				"All is well with app %d. "
+				"https://corp.example/app%d?t=abcdefghijklmnopqrstuvwxyz\n",
+				app, app);
 	message->recipients[0] = span_of("a@corp.example");
 	message->recipients[1] = span_of("b@partner.example");
 	message->recipients[2] = span_of(kind == 1 ? "box@evil.example" : "c@corp.example");
@@ -102,7 +105,11 @@ static void make(struct message *message, int number)
 		.processes_complete = IS_SO,
 		.whole = IS_SO,
 		.tls = NOT_SO,
-		.relay = {[10] = 0xff, [11] = 0xff, [12] = 10, [13] = (uint8_t)(app % 100), [15] = 1},
+		.relay = {[10] = 0xff,
+			  [11] = 0xff,
+			  [12] = 10,
+			  [13] = (uint8_t)(app % 100),
+			  [15] = 1},
 		.relay_port = 25,
 		.auth_user = span_of(""),
 		.sender = span_of(message->sender),
@@ -139,8 +146,8 @@ int main(void)
 		excluded += decision.excluded != NULL;
 		nearest += decision.nearest && decision.failed == 1U << CRITERION_RECIPIENTS;
 	}
-	printf("%d messages, %d exclusions: %llu excluded, %llu with one recipient too many\n", MESSAGES,
-	       EXCLUSIONS, (unsigned long long)excluded, (unsigned long long)nearest);
+	printf("%d messages, %d exclusions: %llu excluded, %llu with one recipient too many\n",
+	       MESSAGES, EXCLUSIONS, (unsigned long long)excluded, (unsigned long long)nearest);
 	for (int i = 0; i < 3; i++)
 		printf("%-28s %8.1f microseconds of CPU a message\n",
 		       i == 0	? "excluded"

@@ -24,7 +24,8 @@ int main(int argc, char **argv)
 	{
 		bool wire = strstr(bpf_program__name(program), "gress") != NULL;
 
-		if (!(wire ? bpf_program__attach_cgroup(program, cgroup) : bpf_program__attach(program))) {
+		if (!(wire ? bpf_program__attach_cgroup(program, cgroup)
+			   : bpf_program__attach(program))) {
 			perror(bpf_program__name(program));
 			return 1;
 		}

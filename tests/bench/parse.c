@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The speed of the parser alone: sessions from memory, both streams in the pieces that a capture gives (16 KiB at
- * most), without a socket, an event or a line of output. CPU time; the median of several rounds for each kind
- * of session. MB/s counts the client's bytes.
+ * The speed of the parser alone: sessions from memory, both streams in the pieces that a capture
+ * gives (16 KiB at most), without a socket, an event or a line of output. CPU time; the median of
+ * several rounds for each kind of session. MB/s counts the client's bytes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +47,10 @@ static struct text *step(struct talk *talk, bool client, const char *text)
 	return &one->bytes;
 }
 
-/* A dialogue, command by command but for its envelope; `message` is of `lines` lines of 76 characters. */
+/*
+ * A dialogue, command by command but for its envelope; `message` is of `lines` lines of 76
+ * characters.
+ */
 static void make_mail(struct talk *talk, const char *name, const char *header, unsigned int lines,
 		      const char *tail)
 {
@@ -57,15 +60,16 @@ static void make_mail(struct talk *talk, const char *name, const char *header, u
 	talk->transactions = 1;
 	step(talk, false, "220 mail.example ESMTP\r\n");
 	step(talk, true, "EHLO client.example\r\n");
-	step(talk, false, "250-mail.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250 8BITMIME\r\n");
+	step(talk, false,
+	     "250-mail.example\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250 8BITMIME\r\n");
 	step(talk, true,
 	     "MAIL FROM:<reports@corp.example> SIZE=1000\r\nRCPT TO:<a@corp.example>\r\nDATA\r\n");
-	step(talk, false, "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n");
+	step(talk, false,
+	     "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n");
 	message = step(talk, true, header);
 	while (lines--)
-		text_add_string(
-			message,
-			"VGhpcyBpcyBhIGxpbmUgb2YgYmFzZTY0LCBhcyBsb25nIGFzIHRoZXkgYXJlIGluIG1haWwuIEFC\r\n");
+		text_add_string(message, "VGhpcyBpcyBhIGxpbmUgb2YgYmFzZTY0LCBhcyBsb25nIGFzIHRoZXkgY"
+					 "XJlIGluIG1haWwuIEFC\r\n");
 	text_add_string(message, tail);
 	step(talk, false, "250 2.0.0 Ok: queued as 4XyZ123\r\n221 2.0.0 Bye\r\n");
 }
@@ -150,8 +154,8 @@ static void measure(const struct talk *talk)
 		rates[i] = sessions / spent;
 	}
 	qsort(rates, ROUNDS, sizeof(rates[0]), compare);
-	printf("%-28s %9zu bytes %9.0f sessions/s %8.1f MB/s\n", talk->name, bytes, rates[ROUNDS / 2],
-	       rates[ROUNDS / 2] * (double)bytes / 1e6);
+	printf("%-28s %9zu bytes %9.0f sessions/s %8.1f MB/s\n", talk->name, bytes,
+	       rates[ROUNDS / 2], rates[ROUNDS / 2] * (double)bytes / 1e6);
 }
 
 int main(void)

@@ -17,17 +17,20 @@ static void within(struct span line, struct span part)
 /* The secret is gone, and the user is still there. */
 static void check_auth(struct span mechanism, struct span response)
 {
-	char before[SMTP_AUTH_USER_MAX], after[SMTP_AUTH_USER_MAX], *copy = malloc(response.len + 1);
+	char before[SMTP_AUTH_USER_MAX], after[SMTP_AUTH_USER_MAX],
+		*copy = malloc(response.len + 1);
 
 	for (uint32_t step = 0; copy && step < 3; step++) {
-		size_t before_len = smtp_auth_user(mechanism, step, response, before, sizeof(before)),
+		size_t before_len =
+			       smtp_auth_user(mechanism, step, response, before, sizeof(before)),
 		       after_len;
 
 		memcpy(copy, response.data, response.len);
 		smtp_auth_redact(mechanism, step, copy, response.len);
-		after_len = smtp_auth_user(mechanism, step, (struct span){copy, response.len}, after,
-					   sizeof(after));
-		if (before_len && (before_len != after_len || memcmp(before, after, after_len) != 0))
+		after_len = smtp_auth_user(mechanism, step, (struct span){copy, response.len},
+					   after, sizeof(after));
+		if (before_len &&
+		    (before_len != after_len || memcmp(before, after, after_len) != 0))
 			abort();
 	}
 	free(copy);

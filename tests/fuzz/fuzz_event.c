@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * An event whose fields hold pieces of the input, in every format: each keeps its bound, CEF is one clean line with no more
- * keys than the same event has with harmless words, and a JSON line is shortened or stays as it was.
+ * An event whose fields hold pieces of the input, in every format: each keeps its bound, CEF is one
+ * clean line with no more keys than the same event has with harmless words, and a JSON line is
+ * shortened or stays as it was.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -80,7 +81,8 @@ static void add_transaction(struct event *event, struct span *rest)
 
 static struct event *event_of(struct span rest)
 {
-	struct event *event = event_new(rest.len && rest.data[0] & 1 ? EVENT_ENCRYPTED : EVENT_MESSAGE);
+	struct event *event =
+		event_new(rest.len && rest.data[0] & 1 ? EVENT_ENCRYPTED : EVENT_MESSAGE);
 	char *helo;
 
 	event->has_flow = true;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A message, in pieces: header fields, MIME parts, encoded words. The same comes of it however it is cut. */
+/*
+ * A message, in pieces: header fields, MIME parts, encoded words. The same comes of it however it
+ * is cut.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -34,8 +37,8 @@ static void origins(struct span received)
 	struct origin origin;
 
 	for (size_t i = 0; i < sizeof(mtas) / sizeof(mtas[0]); i++) {
-		if (origin_parse(mtas[i], received, &origin) && !origin.has_uid && !origin.user[0] &&
-		    !origin.queue_id[0])
+		if (origin_parse(mtas[i], received, &origin) && !origin.has_uid &&
+		    !origin.user[0] && !origin.queue_id[0])
 			abort();
 	}
 }
@@ -48,8 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	whole = parse((struct span){(const char *)data + 1, size - 1}, size);
 	cut = parse((struct span){(const char *)data + 1, size - 1}, data[0] + 1U);
-	if (whole->address_count != cut->address_count || whole->attachment_count != cut->attachment_count ||
-	    whole->text.len != cut->text.len ||
+	if (whole->address_count != cut->address_count ||
+	    whole->attachment_count != cut->attachment_count || whole->text.len != cut->text.len ||
 	    (whole->text.len && memcmp(whole->text.data, cut->text.data, cut->text.len) != 0))
 		abort();
 	for (uint32_t i = 0; i < whole->attachment_count; i++) {

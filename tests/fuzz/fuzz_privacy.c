@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * An event whose fields are the input's bytes, spread by its lines, with an address put where the input says. What is
- * written of it afterwards holds nothing of its local part; what is written of an event that shares its senders is as before.
+ * An event whose fields are the input's bytes, spread by its lines, with an address put where the
+ * input says. What is written of it afterwards holds nothing of its local part; what is written of
+ * an event that shares its senders is as before.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,11 +19,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The next line; its bytes 1, 3 and 4 stand for the address in one of its forms, with blanks beside it. */
+/*
+ * The next line; its bytes 1, 3 and 4 stand for the address in one of its forms, with blanks beside
+ * it.
+ */
 static struct text next_field(struct span *rest)
 {
-	static const char *const forms[] = {
-		[1] = " " ADDRESS " ", [3] = " <" ADDRESS "> ", [4] = " \"" LOCAL " x\"@corp.example "};
+	static const char *const forms[] = {[1] = " " ADDRESS " ",
+					    [3] = " <" ADDRESS "> ",
+					    [4] = " \"" LOCAL " x\"@corp.example "};
 	const char *end = memchr(rest->data, '\n', rest->len);
 	size_t len = end ? (size_t)(end - rest->data) : rest->len;
 	struct text field = {0};
@@ -98,7 +103,8 @@ static void fill_transaction(struct smtp_transaction *transaction, struct span *
 		text_free(&address);
 	}
 	transaction->reply_code = 250;
-	transaction->reply_len = fill(transaction->reply_text, sizeof(transaction->reply_text), rest);
+	transaction->reply_len =
+		fill(transaction->reply_text, sizeof(transaction->reply_text), rest);
 	mail->addresses = calloc(1, sizeof(*mail->addresses));
 	mail->addresses[mail->address_count++].address = add(mail, rest);
 	mail->attachments = calloc(1, sizeof(*mail->attachments));
@@ -156,7 +162,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sender *shared;
 	struct text args = {0};
 
-	if (size < 2 || memmem(data, size, LOCAL, strlen(LOCAL))) /* a marker that is no address's */
+	if (size < 2 ||
+	    memmem(data, size, LOCAL, strlen(LOCAL))) /* a marker that is no address's */
 		return 0;
 	privacy.addresses = data[0] % 2 ? PRIVACY_HASH : PRIVACY_DOMAIN;
 	privacy.subject_hidden = data[0] & 2;

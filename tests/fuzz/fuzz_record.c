@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Records as the kernel side, or a forged recording, may tell them: the check, and the whole pipeline behind it
- * with both writers of events. The input is a list of records; their lengths are put right half of the time.
+ * Records as the kernel side, or a forged recording, may tell them: the check, and the whole
+ * pipeline behind it with both writers of events. The input is a list of records; their lengths are
+ * put right half of the time.
  */
 #include <stdint.h>
 #include <stdio.h>

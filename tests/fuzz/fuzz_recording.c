@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The reader of recordings: any file. It is behind the magic, half of the time, that the input begins. */
+/*
+ * The reader of recordings: any file. It is behind the magic, half of the time, that the input
+ * begins.
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -25,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!*zone)
 		*zone = zone_new(span_of(names[data[0] % 4]));
 	memcpy(&moment, data + 1, sizeof(moment));
-	schedule = schedule_new((struct span){(const char *)data + 5, size - 5}, *zone, &error, &at);
+	schedule =
+		schedule_new((struct span){(const char *)data + 5, size - 5}, *zone, &error, &at);
 	if (!schedule) {
 		if (!error || at > size - 5)
 			abort();
@@ -34,7 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] & 0x10) {
 		int64_t next = schedule_next(schedule, moment);
 
-		if (next < moment || (next != SCHEDULE_NEVER && schedule_next(schedule, next) != next))
+		if (next < moment ||
+		    (next != SCHEDULE_NEVER && schedule_next(schedule, next) != next))
 			abort();
 	}
 	schedule_free(schedule);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Both streams of a session, and the matching of replies. The input is a list of steps: a byte that says
- * which side and how long, then the bytes. A transaction is told with bounds kept and once.
+ * Both streams of a session, and the matching of replies. The input is a list of steps: a byte that
+ * says which side and how long, then the bytes. A transaction is told with bounds kept and once.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -24,7 +24,9 @@ static void take(void *context, struct smtp_transaction *transaction)
 	smtp_transaction_free(transaction);
 }
 
-/* Client bytes are masked, as a recording would, before the session has them: no line end may move. */
+/*
+ * Client bytes are masked, as a recording would, before the session has them: no line end may move.
+ */
 static void client(struct smtp_session *session, struct span piece, uint64_t now)
 {
 	char *copy = malloc(piece.len + 1);

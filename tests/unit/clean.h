@@ -7,7 +7,10 @@
 
 #include "base/text.h"
 
-/* The bytes again: of a row of backslashes before an 'x', each two are one, and one that is left begins an escape. */
+/*
+ * The bytes again: of a row of backslashes before an 'x', each two are one, and one that is left
+ * begins an escape.
+ */
 static void clean_decode(struct text *bytes, struct span line)
 {
 	for (size_t at = 0; at < line.len;) {
@@ -27,7 +30,8 @@ static void clean_decode(struct text *bytes, struct span line)
 			char byte;
 
 			assert_true(at + 2 < line.len);
-			byte = (char)(hex_value(line.data[at + 1]) << 4 | hex_value(line.data[at + 2]));
+			byte = (char)(hex_value(line.data[at + 1]) << 4 |
+				      hex_value(line.data[at + 2]));
 			text_add(bytes, (struct span){&byte, 1});
 			at += 3;
 		} else {
@@ -36,7 +40,10 @@ static void clean_decode(struct text *bytes, struct span line)
 	}
 }
 
-/* One line of valid UTF-8 without control characters, of either set, separators and what turns direction. */
+/*
+ * One line of valid UTF-8 without control characters, of either set, separators and what turns
+ * direction.
+ */
 static void assert_clean_line(struct span line)
 {
 	struct text again = {0};

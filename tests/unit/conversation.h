@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Conversations for the tests of the SMTP session: written down, played in pieces, summed up as text. */
+/*
+ * Conversations for the tests of the SMTP session: written down, played in pieces, summed up as
+ * text.
+ */
 #ifndef SMTPSNOOP_TESTS_CONVERSATION_H
 #define SMTPSNOOP_TESTS_CONVERSATION_H
 
@@ -23,25 +26,25 @@ struct step {
 	uint64_t gap;
 };
 
-#define C(literal)                                                                                           \
-	{                                                                                                    \
-		.kind = STEP_CLIENT, .bytes = {(literal), sizeof(literal) - 1 }                              \
+#define C(literal)                                                                                 \
+	{                                                                                          \
+		.kind = STEP_CLIENT, .bytes = {(literal), sizeof(literal) - 1 }                    \
 	}
-#define S(literal)                                                                                           \
-	{                                                                                                    \
-		.kind = STEP_SERVER, .bytes = {(literal), sizeof(literal) - 1 }                              \
+#define S(literal)                                                                                 \
+	{                                                                                          \
+		.kind = STEP_SERVER, .bytes = {(literal), sizeof(literal) - 1 }                    \
 	}
-#define C_GAP(n)                                                                                             \
-	{                                                                                                    \
-		.kind = STEP_CLIENT_GAP, .gap = (n)                                                          \
+#define C_GAP(n)                                                                                   \
+	{                                                                                          \
+		.kind = STEP_CLIENT_GAP, .gap = (n)                                                \
 	}
-#define S_GAP(n)                                                                                             \
-	{                                                                                                    \
-		.kind = STEP_SERVER_GAP, .gap = (n)                                                          \
+#define S_GAP(n)                                                                                   \
+	{                                                                                          \
+		.kind = STEP_SERVER_GAP, .gap = (n)                                                \
 	}
-#define END                                                                                                  \
-	{                                                                                                    \
-		.kind = STEP_END                                                                             \
+#define END                                                                                        \
+	{                                                                                          \
+		.kind = STEP_END                                                                   \
 	}
 
 /* What came of a conversation: one line a transaction, and everything else that could differ. */
@@ -69,7 +72,8 @@ static inline void played_take(void *context, struct smtp_transaction *transacti
 	played->count++;
 	text_add_format(lines, "%u %s %s <", transaction->number, ends[transaction->end],
 			outcomes[transaction->outcome]);
-	text_add(lines, transaction->from_unknown ? span_of("?") : smtp_transaction_from(transaction));
+	text_add(lines,
+		 transaction->from_unknown ? span_of("?") : smtp_transaction_from(transaction));
 	text_add_string(lines, ">");
 	if (transaction->parameters_len) {
 		text_add_string(lines, " [");
@@ -86,22 +90,24 @@ static inline void played_take(void *context, struct smtp_transaction *transacti
 	if (transaction->recipients_dropped)
 		text_add_format(lines, " %u dropped", transaction->recipients_dropped);
 	if (transaction->missing_bytes)
-		text_add_format(lines, " %llu missing", (unsigned long long)transaction->missing_bytes);
+		text_add_format(lines, " %llu missing",
+				(unsigned long long)transaction->missing_bytes);
 	if (transaction->replies_missing)
 		text_add_string(lines, " replies missing");
 	text_add_format(lines, " %u ", transaction->reply_code);
 	text_add(lines, (struct span){transaction->reply_text, transaction->reply_len});
 	text_add_string(lines, "\n");
 	text_add_format(&played->details, "%llu-%llu at %llu-%llu data %d\n",
-			(unsigned long long)transaction->start_pos, (unsigned long long)transaction->end_pos,
-			(unsigned long long)transaction->start_ns, (unsigned long long)transaction->end_ns,
-			transaction->data_started);
+			(unsigned long long)transaction->start_pos,
+			(unsigned long long)transaction->end_pos,
+			(unsigned long long)transaction->start_ns,
+			(unsigned long long)transaction->end_ns, transaction->data_started);
 	smtp_transaction_free(transaction);
 }
 
 /* The bytes in memory of just their size, so that ASan sees a read beyond them. */
-static inline void feed_exact(struct smtp_session *session, const struct step *step, struct span piece,
-			      uint64_t time_ns)
+static inline void feed_exact(struct smtp_session *session, const struct step *step,
+			      struct span piece, uint64_t time_ns)
 {
 	char *copy = malloc(piece.len ? piece.len : 1);
 
@@ -168,7 +174,8 @@ static inline void play_and_compare(const struct step *steps, bool replies, size
 }
 
 /* Plays in every way, and gives what came of it, equal each time. */
-static inline struct smtp_facts expect_with(const struct step *steps, bool replies, const char *lines)
+static inline struct smtp_facts expect_with(const struct step *steps, bool replies,
+					    const char *lines)
 {
 	struct played whole = {0};
 	struct smtp_facts facts;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Events for the tests of the formats: bare ones, and some with hostile bytes in every field that somebody else chooses. */
+/*
+ * Events for the tests of the formats: bare ones, and some with hostile bytes in every field that
+ * somebody else chooses.
+ */
 #ifndef SMTPSNOOP_TESTS_EVENT_SAMPLES_H
 #define SMTPSNOOP_TESTS_EVENT_SAMPLES_H
 
@@ -12,8 +15,9 @@
 #include "format/format.h"
 #include "smtp/transaction.h"
 
-#define HOSTILE                                                                                              \
-	"\"'\\ \\x41 \x1b[31m\x1b]0;t\x07 \x7f\x9b\x85 \xff\xfe\xc3( \xed\xa0\x80 \xe2\x80\xae\xe2\x80\xa8 " \
+#define HOSTILE                                                                                    \
+	"\"'\\ \\x41 \x1b[31m\x1b]0;t\x07 \x7f\x9b\x85 \xff\xfe\xc3( \xed\xa0\x80 "                \
+	"\xe2\x80\xae\xe2\x80\xa8 "                                                                \
 	"\x01\r\n\t%s%n"
 
 static const struct span hostile = {HOSTILE, sizeof(HOSTILE) - 1};
@@ -51,15 +55,16 @@ static struct sender *hostile_sender(void)
 	assert_non_null(sender);
 	sender->refs = 1;
 	sender->full = true;
-	sender->task =
-		(struct task_id){.pid = 4294967295U, .tid = 7, .start_ns = 123456789, .uid = 1, .euid = 2};
+	sender->task = (struct task_id){
+		.pid = 4294967295U, .tid = 7, .start_ns = 123456789, .uid = 1, .euid = 2};
 	memcpy(sender->task.comm, HOSTILE, COMM_LEN);
 	sender->tty_major = 136;
 	sender->image = hostile_image();
 	sender->ancestor_count = ANCESTORS_MAX;
 	for (uint32_t i = 0; i < ANCESTORS_MAX; i++)
 		sender->ancestors[i] =
-			(struct ancestor){.pid = i, .image = i % 2 ? image_ref(sender->image) : NULL};
+			(struct ancestor){.pid = i,
+					  .image = i % 2 ? image_ref(sender->image) : NULL};
 	sender->cgroup = copy_of("/" HOSTILE);
 	sender->user = copy_of(HOSTILE);
 	sender->audit_user = copy_of(HOSTILE);
@@ -85,7 +90,8 @@ static struct smtp_transaction *transaction_of(struct span text, uint32_t recipi
 	transaction->number = 1;
 	transaction->bytes = UINT32_MAX;
 	transaction->reply_code = 250;
-	transaction->reply_len = (uint16_t)(text.len < SMTP_REPLY_TEXT_MAX ? text.len : SMTP_REPLY_TEXT_MAX);
+	transaction->reply_len =
+		(uint16_t)(text.len < SMTP_REPLY_TEXT_MAX ? text.len : SMTP_REPLY_TEXT_MAX);
 	memcpy(transaction->reply_text, text.data, transaction->reply_len);
 	return transaction;
 }
@@ -99,7 +105,8 @@ static struct event *bare_event(enum event_action action)
 	memset(event->session_id, 'b', EVENT_ID_LEN);
 	event->time_ns = 1700000000123456789;
 	event->capture.hook = "tracepoint";
-	event->has_flow = action == EVENT_MESSAGE || action == EVENT_ENCRYPTED || action == EVENT_SESSION;
+	event->has_flow =
+		action == EVENT_MESSAGE || action == EVENT_ENCRYPTED || action == EVENT_SESSION;
 	event->tls = action == EVENT_ENCRYPTED;
 	if (action == EVENT_ENCRYPTED)
 		event->verdict = VERDICT_ALERT;
@@ -110,9 +117,10 @@ static struct event *bare_event(enum event_action action)
 	}
 	if (event->has_flow)
 		event->session = calloc(1, sizeof(*event->session));
-	event->stats = action == EVENT_MESSAGE || action == EVENT_ENCRYPTED || action == EVENT_STARTED
-			       ? NULL
-			       : calloc(1, sizeof(*event->stats));
+	event->stats =
+		action == EVENT_MESSAGE || action == EVENT_ENCRYPTED || action == EVENT_STARTED
+			? NULL
+			: calloc(1, sizeof(*event->stats));
 	if (action == EVENT_STOPPED)
 		event->detail = "signal";
 	event->sequence = action == EVENT_STATUS;
@@ -140,9 +148,10 @@ static struct mail *mail_of(struct span text)
 		mail->addresses[mail->address_count++] =
 			(struct mail_address){.kind = (enum mail_address_kind)kind,
 					      .address = mail_add(mail, text)};
-	mail->attachments[mail->attachment_count++] = (struct mail_attachment){.name = mail_add(mail, text),
-									       .type = mail_add(mail, text),
-									       .size = 7};
+	mail->attachments[mail->attachment_count++] =
+		(struct mail_attachment){.name = mail_add(mail, text),
+					 .type = mail_add(mail, text),
+					 .size = 7};
 	mail->subject = mail_add(mail, text);
 	mail->message_id = mail_add(mail, text);
 	mail->x_mailer = mail_add(mail, text);
@@ -161,8 +170,8 @@ static void hostile_decision(struct event *event)
 	event->rules = calloc(1, sizeof(*event->rules));
 	event->origin = calloc(1, sizeof(*event->origin));
 	assert_true(event->rules && event->origin);
-	event->rules[0] =
-		(struct rule){copy_of(HOSTILE), copy_of(HOSTILE), copy_of(HOSTILE), copy_of(HOSTILE)};
+	event->rules[0] = (struct rule){copy_of(HOSTILE), copy_of(HOSTILE), copy_of(HOSTILE),
+					copy_of(HOSTILE)};
 	event->rule_count = 1;
 	event->origin->mta = "postfix";
 	event->origin->has_uid = true;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* cgroup_parse(): what systemd and the container engines make, and what others make to look like it. */
+/*
+ * cgroup_parse(): what systemd and the container engines make, and what others make to look like
+ * it.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,18 +32,19 @@ static void check(const struct example *examples, size_t count)
 		assert_non_null(copy);
 		memcpy(copy, example->path, len);
 		cgroup_parse((struct span){copy, len}, &names);
-		if (strcmp(names.unit, example->unit) || strcmp(names.user_unit, example->user_unit) ||
+		if (strcmp(names.unit, example->unit) ||
+		    strcmp(names.user_unit, example->user_unit) ||
 		    strcmp(names.container, example->container))
-			fail_msg("%s: unit '%s', user unit '%s', container '%s'", example->path, names.unit,
-				 names.user_unit, names.container);
+			fail_msg("%s: unit '%s', user unit '%s', container '%s'", example->path,
+				 names.unit, names.user_unit, names.container);
 		free(copy);
 	}
 }
 
-#define CHECK(...)                                                                                           \
-	do {                                                                                                 \
-		const struct example examples_[] = {__VA_ARGS__};                                            \
-		check(examples_, sizeof(examples_) / sizeof(examples_[0]));                                  \
+#define CHECK(...)                                                                                 \
+	do {                                                                                       \
+		const struct example examples_[] = {__VA_ARGS__};                                  \
+		check(examples_, sizeof(examples_) / sizeof(examples_[0]));                        \
 	} while (0)
 
 static void test_system_units(void **state)
@@ -57,7 +61,8 @@ static void test_system_units(void **state)
 	      {"/system.slice/run-r1f.scope", "run-r1f.scope", "", ""},
 	      {"/system.slice/system-postfix.slice/postfix@-.service", "postfix@-.service", "", ""},
 	      {"/system.slice/my\\x2dtool.service", "my\\x2dtool.service", "", ""},
-	      {"/system.slice/_io.service", "io.service", "", ""}, /* escaped for the kernel's sake */
+	      {"/system.slice/_io.service", "io.service", "",
+	       ""}, /* escaped for the kernel's sake */
 	      {"/system.slice/__own.service", "_own.service", "", ""});
 }
 
@@ -66,13 +71,16 @@ static void test_no_unit(void **state)
 	(void)state;
 	CHECK({"", "", "", ""}, {"/", "", "", ""}, {"//", "", "", ""}, {"cron.service", "", "", ""},
 	      {"/system.slice", "", "", ""}, {"/system.slice/", "", "", ""},
-	      {"/system.slice//cron.service", "", "", ""}, {"/system.slice/cron.service/", "", "", ""},
-	      {"/../system.slice/cron.service", "", "", ""}, {"/system.slice/./cron.service", "", "", ""},
-	      {"/system.slice/cron", "", "", ""}, {"/system.slice/.service", "", "", ""},
-	      {"/system.slice/cron.service\n", "", "", ""}, {"/system.slice/cr on.service", "", "", ""},
+	      {"/system.slice//cron.service", "", "", ""},
+	      {"/system.slice/cron.service/", "", "", ""},
+	      {"/../system.slice/cron.service", "", "", ""},
+	      {"/system.slice/./cron.service", "", "", ""}, {"/system.slice/cron", "", "", ""},
+	      {"/system.slice/.service", "", "", ""}, {"/system.slice/cron.service\n", "", "", ""},
+	      {"/system.slice/cr on.service", "", "", ""},
 	      {"/system.slice/cron.service (deleted)", "", "", ""},
-	      {"/system.slice/\xc3\xa4.service", "", "", ""}, {"/system.slice/@x.service", "", "", ""},
-	      {"/system.slice/x.timer", "", "", ""}, {"/user.slice/user-1000.slice", "", "", ""});
+	      {"/system.slice/\xc3\xa4.service", "", "", ""},
+	      {"/system.slice/@x.service", "", "", ""}, {"/system.slice/x.timer", "", "", ""},
+	      {"/user.slice/user-1000.slice", "", "", ""});
 }
 
 /* Made below what was delegated: the name is not the system manager's. */
@@ -98,7 +106,8 @@ static void test_slices_out_of_place(void **state)
 	      {"/system.slice/system.slice/cron.service", "", "", ""},
 	      {"/system-a.slice/cron.service", "", "", ""},
 	      {"/system.slice/system-a-b.slice/cron.service", "", "", ""},
-	      {"/system.slice/system-.slice/cron.service", "", "", ""}, {"/.slice/cron.service", "", "", ""},
+	      {"/system.slice/system-.slice/cron.service", "", "", ""},
+	      {"/.slice/cron.service", "", "", ""},
 	      {"/made.up/system.slice/cron.service", "", "", ""},
 	      {"/system.slice/sys tem.slice/cron.service", "", "", ""},
 	      {"/system.slice/system-a.slice/system-a-b.slice/x.service", "x.service", "", ""});
@@ -109,20 +118,23 @@ static void test_user_manager(void **state)
 	(void)state;
 	CHECK({"/user.slice/user-1000.slice/user@1000.service", "user@1000.service", "", ""},
 	      {"/user.slice/user-1000.slice/user@1000.service/init.scope", "", "init.scope", ""},
-	      {"/user.slice/user-1000.slice/user@1000.service/app.slice/mail.service", "", "mail.service",
-	       ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/app.slice/mail.service", "",
+	       "mail.service", ""},
 	      {"/user.slice/user-1000.slice/user@1000.service/app.slice/app-x.slice/y.service", "",
 	       "y.service", ""},
-	      {"/user.slice/user-1000.slice/user@1000.service/mail.service/below", "", "mail.service", ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/mail.service/below", "",
+	       "mail.service", ""},
 	      {"/user.slice/user-1000.slice/user@1000.service/app.slice", "", "", ""},
 	      {"/user.slice/user-1000.slice/user@1000.service/sub/mail.service", "", "", ""},
-	      {"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID ".scope/container", "",
-	       "libpod-" ID ".scope", ""},
+	      {"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" ID
+	       ".scope/container",
+	       "", "libpod-" ID ".scope", ""},
 	      {"/user.slice/user-1000.slice/user@1000.service/docker/" ID, "", "", ""},
 	      {"/user.slice/user-1000.slice/user@1000.service/lxc.payload.x", "", "", ""},
 	      {"/user.slice/user-1000.slice/user@1000.service/machine.slice/machine-x.scope", "",
 	       "machine-x.scope", ""},
-	      {"/user.slice/user-1000.slice/user@1000.service/app.slice/bad name.service", "", "", ""});
+	      {"/user.slice/user-1000.slice/user@1000.service/app.slice/bad name.service", "", "",
+	       ""});
 }
 
 static void test_containers_by_systemd(void **state)
@@ -154,19 +166,23 @@ static void test_containers_by_cgroupfs(void **state)
 	      {"/kubepods/burstable/podx", "", "", ""}, {"/libpod_parent/libpod-" ID, "", "", ID},
 	      {"/system.slice:docker:" ID, "", "", ID},
 	      {"/system.slice:docker:" ID "/cron.service", "", "", ID},
-	      {"/system.slice/containerd.service/kubepods-besteffort-pod" POD ".slice:cri-containerd:" ID, "",
-	       "", ID},
+	      {"/system.slice/containerd.service/kubepods-besteffort-pod" POD
+	       ".slice:cri-containerd:" ID,
+	       "", "", ID},
 	      {"/system.slice/containerd.service", "containerd.service", "", ""},
 	      {"/system.slice/k3s.service/kubepods/burstable/pod1/" ID, "", "", ID},
-	      {"/system.slice:evil:" ID, "", "", ""}, {"/:docker:" ID, "", "", ""}, {"/" ID, "", "", ""});
+	      {"/system.slice:evil:" ID, "", "", ""}, {"/:docker:" ID, "", "", ""},
+	      {"/" ID, "", "", ""});
 }
 
 static void test_container_ids(void **state)
 {
 	(void)state;
 	CHECK({"/docker/0123456789abcdef", "", "", ""}, {"/docker/" ID "0", "", "", ""},
-	      {"/docker/0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef", "", "", ""},
-	      {"/docker/g123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "", "", ""},
+	      {"/docker/0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef", "", "",
+	       ""},
+	      {"/docker/g123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "", "",
+	       ""},
 	      {"/system.slice/docker-.scope", "docker-.scope", "", ""},
 	      {"/system.slice/evil-" ID ".scope", "evil-" ID ".scope", "", ""},
 	      {"/system.slice/docker-" ID ".service", "docker-" ID ".service", "", ""});
@@ -176,9 +192,10 @@ static void test_containers_by_name(void **state)
 {
 	(void)state;
 	CHECK({"/lxc.payload.web1", "", "", "web1"},
-	      {"/lxc.payload.web1/system.slice/cron.service", "", "", "web1"}, {"/lxc.payload.", "", "", ""},
-	      {"/lxc.monitor.web1", "", "", ""}, {"/lxc/101/ns/init.scope", "", "", "101"},
-	      {"/lxc", "", "", ""}, {"/lxc.payload.we b", "", "", ""}, {"/x/lxc.payload.web1", "", "", ""},
+	      {"/lxc.payload.web1/system.slice/cron.service", "", "", "web1"},
+	      {"/lxc.payload.", "", "", ""}, {"/lxc.monitor.web1", "", "", ""},
+	      {"/lxc/101/ns/init.scope", "", "", "101"}, {"/lxc", "", "", ""},
+	      {"/lxc.payload.we b", "", "", ""}, {"/x/lxc.payload.web1", "", "", ""},
 	      {"/lxc.payload." ID, "", "", ID}, {"/lxc.payload." ID "0", "", "", ""},
 	      {"/machine.slice/machine-web.scope/payload/system.slice/cron.service", "", "", "web"},
 	      {"/machine.slice/machine-web.scope", "machine-web.scope", "", "web"},
@@ -202,8 +219,10 @@ static void test_lengths(void **state)
 
 	(void)state;
 	memset(name, 'n', sizeof(name));
-	for (size_t n = 240; n < 260; n++) { /* with ".service", at most 255 bytes are a unit's name */
-		len = (size_t)snprintf(path, sizeof(path), "/system.slice/%.*s.service", (int)n, name);
+	for (size_t n = 240; n < 260;
+	     n++) { /* with ".service", at most 255 bytes are a unit's name */
+		len = (size_t)snprintf(path, sizeof(path), "/system.slice/%.*s.service", (int)n,
+				       name);
 		cgroup_parse((struct span){path, len}, &names);
 		assert_int_equal(strlen(names.unit), n + 8 < UNIT_NAME_LEN ? n + 8 : 0);
 	}
@@ -223,7 +242,9 @@ static void test_lengths(void **state)
 	assert_string_equal(names.unit, "");
 }
 
-/* Pieces of what means something, in every order: nothing is read outside, and no name is made up. */
+/*
+ * Pieces of what means something, in every order: nothing is read outside, and no name is made up.
+ */
 static void test_any_order(void **state)
 {
 	static const char *const pieces[] = {
@@ -257,7 +278,8 @@ static void test_any_order(void **state)
 		size_t len = 0;
 
 		for (int j = 0; j < 8; j++) {
-			const char *piece = pieces[(seed = seed * 1103515245 + 12345) / 65536 % count];
+			const char *piece =
+				pieces[(seed = seed * 1103515245 + 12345) / 65536 % count];
 
 			memcpy(path + len, piece, strlen(piece));
 			len += strlen(piece);

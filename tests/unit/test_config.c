@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The configuration: what it says is read, what is wrong with it is told with its place, and nothing is taken by half. */
+/*
+ * The configuration: what it says is read, what is wrong with it is told with its place, and
+ * nothing is taken by half.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -42,31 +45,31 @@ static struct config *load(const char *text)
 	return config;
 }
 
-#define WHOLE                                                                                                \
-	"decision: { deadline: 90s }\n"                                                                      \
-	"exclusions:\n"                                                                                      \
-	"  - name: daily-sales-report\n"                                                                     \
-	"    note: \"OPS-1423, owner: BI team\"\n"                                                           \
-	"    process:\n"                                                                                     \
-	"      executable: /usr/bin/msmtp\n"                                                                 \
-	"      sha256: []\n"                                                                                 \
-	"      user: [reports, backup]\n"                                                                    \
-	"      unit: sales-report*.service\n"                                                                \
-	"      scheduled_by: systemd-timer\n"                                                                \
-	"      tty: none\n"                                                                                  \
-	"    relay: [\"10.0.0.25:587\", mail.corp.example, 10.1.0.0/16, \"[2001:db8::1]:25\", "              \
-	"\"2001:db8::/32\", "                                                                                \
-	"\"mail2.corp.example:2525\"]\n"                                                                     \
-	"    mail:\n"                                                                                        \
-	"      sender: reports@corp.example\n"                                                               \
-	"      recipients: [\"*@corp.example\"]\n"                                                           \
-	"      subject: [\"Daily sales report *\"]\n"                                                        \
-	"      contains: [System Down]\n"                                                                    \
-	"    schedule: { at: \"0 8 * * *\", for: 15m, timezone: Europe/Berlin }\n"                           \
-	"    limits: { messages: 20/1h, recipients: 50/1d, bytes: 10MiB/30m }\n"                             \
-	"    origin: { user: [reports] }\n"                                                                  \
-	"    tls: any\n"                                                                                     \
-	"    encrypted: deny\n"                                                                              \
+#define WHOLE                                                                                      \
+	"decision: { deadline: 90s }\n"                                                            \
+	"exclusions:\n"                                                                            \
+	"  - name: daily-sales-report\n"                                                           \
+	"    note: \"OPS-1423, owner: BI team\"\n"                                                 \
+	"    process:\n"                                                                           \
+	"      executable: /usr/bin/msmtp\n"                                                       \
+	"      sha256: []\n"                                                                       \
+	"      user: [reports, backup]\n"                                                          \
+	"      unit: sales-report*.service\n"                                                      \
+	"      scheduled_by: systemd-timer\n"                                                      \
+	"      tty: none\n"                                                                        \
+	"    relay: [\"10.0.0.25:587\", mail.corp.example, 10.1.0.0/16, \"[2001:db8::1]:25\", "    \
+	"\"2001:db8::/32\", "                                                                      \
+	"\"mail2.corp.example:2525\"]\n"                                                           \
+	"    mail:\n"                                                                              \
+	"      sender: reports@corp.example\n"                                                     \
+	"      recipients: [\"*@corp.example\"]\n"                                                 \
+	"      subject: [\"Daily sales report *\"]\n"                                              \
+	"      contains: [System Down]\n"                                                          \
+	"    schedule: { at: \"0 8 * * *\", for: 15m, timezone: Europe/Berlin }\n"                 \
+	"    limits: { messages: 20/1h, recipients: 50/1d, bytes: 10MiB/30m }\n"                   \
+	"    origin: { user: [reports] }\n"                                                        \
+	"    tls: any\n"                                                                           \
+	"    encrypted: deny\n"                                                                    \
 	"    expires: 2027-06-30\n"
 
 static void test_whole(void **state)
@@ -80,8 +83,8 @@ static void test_whole(void **state)
 	assert_string_equal(exclusion->name, "daily-sales-report");
 	assert_int_equal(exclusion->line, 3);
 	assert_int_equal(exclusion->process.executable.count, 1);
-	assert_true(
-		wildcard_match(exclusion->process.executable.items[0].wildcard, span_of("/usr/bin/msmtp")));
+	assert_true(wildcard_match(exclusion->process.executable.items[0].wildcard,
+				   span_of("/usr/bin/msmtp")));
 	assert_int_equal(exclusion->process.sha256.count, 0);
 	assert_int_equal(exclusion->process.user.count, 2);
 	assert_string_equal(exclusion->process.user.items[1], "backup");
@@ -155,10 +158,12 @@ static void test_folder(void **state)
 
 #define KEYS	    "capture, decision, rules, privacy, outputs, metrics, heartbeat, exclusions"
 #define OUTPUT_KEYS "type, name, path, format, address, facility, protocol, framing, events, queue"
-#define LISTEN                                                                                               \
-	"an address of the loopback is wanted here, with a port, as 127.0.0.1:9099 or [::1]:9099: whoever "  \
+#define LISTEN                                                                                     \
+	"an address of the loopback is wanted here, with a port, as 127.0.0.1:9099 or "            \
+	"[::1]:9099: whoever "                                                                     \
 	"reaches it may read"
-#define ADDRESS "no address: one is wanted as /dev/log, udp://10.0.0.5:514 or tcp://[2001:db8::5]:601"
+#define ADDRESS                                                                                    \
+	"no address: one is wanted as /dev/log, udp://10.0.0.5:514 or tcp://[2001:db8::5]:601"
 
 /* A mistake, and what is said of it, behind the file's name. */
 static const char *const mistakes[][2] = {
@@ -169,7 +174,8 @@ static const char *const mistakes[][2] = {
 	{"exclusions: [ a ]",
 	 "1:15: a mapping is wanted here, with name, note, process, relay, mail, schedule, limits, "
 	 "origin, tls, auth_user, encrypted, accept_forgeable, expires"},
-	{"exclusions:\n- {}", "2:3: an exclusion needs a name: it stands in the events that it decides"},
+	{"exclusions:\n- {}",
+	 "2:3: an exclusion needs a name: it stands in the events that it decides"},
 	{"exclusions:\n- name: a",
 	 "2:3: a: nothing is asked of process, relay or mail: it would exclude every mail"},
 	{"exclusions:\n- name: a\n  tls: required",
@@ -192,7 +198,8 @@ static const char *const mistakes[][2] = {
 	{EXCLUSION("process: { executable: ['/usr/bin/[a'] }"),
 	 "4:27: /usr/bin/[a: not a pattern: a set without its ']', at character 10"},
 	{EXCLUSION("process: { executable: '/usr/bin/[z-a]' }"),
-	 "4:26: /usr/bin/[z-a]: not a pattern: a range that ends before it begins, at character 10"},
+	 "4:26: /usr/bin/[z-a]: not a pattern: a range that ends before it begins, at character "
+	 "10"},
 	{EXCLUSION("process: { sha256: abc }"),
 	 "4:22: a SHA-256 is wanted here: 64 hexadecimal digits, in lower case"},
 	{EXCLUSION("process: { sha256: [[]] }"),
@@ -200,14 +207,17 @@ static const char *const mistakes[][2] = {
 	{EXCLUSION("process: { user: { name: x } }"), "4:20: a text is wanted here, not a mapping"},
 	{EXCLUSION("process: { scheduled_by: crond }"),
 	 "4:28: crond: one of these is wanted: systemd-timer, cron, at, any"},
-	{EXCLUSION("process: { tty: maybe }"), "4:19: maybe: one of these is wanted: any, required, none"},
-	{EXCLUSION("process: { exe: /x }"), "4:14: exe: no such key: known here are executable, sha256, "
-					    "user, group, unit, scheduled_by, ancestor, "
-					    "container, tty, login"},
+	{EXCLUSION("process: { tty: maybe }"),
+	 "4:19: maybe: one of these is wanted: any, required, none"},
+	{EXCLUSION("process: { exe: /x }"),
+	 "4:14: exe: no such key: known here are executable, sha256, "
+	 "user, group, unit, scheduled_by, ancestor, "
+	 "container, tty, login"},
 	{EXCLUSION("tls: yes"), "4:8: yes: one of these is wanted: any, required, none"},
 	{EXCLUSION("encrypted: maybe"), "4:14: maybe: one of these is wanted: deny, allow"},
 	{EXCLUSION("accept_forgeable: yes"), "4:21: true or false is wanted here"},
-	{EXCLUSION("expires: 2027-02-30"), "4:12: 2027-02-30: no such day: a date is wanted, as 2027-06-30"},
+	{EXCLUSION("expires: 2027-02-30"),
+	 "4:12: 2027-02-30: no such day: a date is wanted, as 2027-06-30"},
 	{EXCLUSION("expires: soon"), "4:12: soon: no such day: a date is wanted, as 2027-06-30"},
 	{EXCLUSION("limits: { messages: 20 }"), "4:23: a limit is wanted here, as 20/1h"},
 	{EXCLUSION("limits: { messages: 20/0h }"), "4:23: a limit is wanted here, as 20/1h"},
@@ -220,26 +230,31 @@ static const char *const mistakes[][2] = {
 	 "4:13: 0 25 * * *: not a schedule: an hour is a number from 0 to 23, at character 3"},
 	{EXCLUSION("schedule: { at: daily, for: 1m, timezone: Europe/Nowhere }"),
 	 "4:45: Europe/Nowhere: no such time zone: an IANA name is wanted, as Europe/Berlin"},
-	{EXCLUSION("mail: { recipient: x }"), "4:11: recipient: no such key: known here are sender, "
-					      "header_from, recipients, subject, contains, matches"},
-	{EXCLUSION("mail: { subject: \"a\\0b\" }"), "4:20: a NUL is in it: a pattern without one is wanted"},
+	{EXCLUSION("mail: { recipient: x }"),
+	 "4:11: recipient: no such key: known here are sender, "
+	 "header_from, recipients, subject, contains, matches"},
+	{EXCLUSION("mail: { subject: \"a\\0b\" }"),
+	 "4:20: a NUL is in it: a pattern without one is wanted"},
 	{EXCLUSION("origin: { uid: 1 }"), "4:13: uid: no such key: known here are user"},
-	{EXCLUSION("? [x]\n  : 1"), "4:5: ?: no such key: known here are name, note, process, relay, mail, "
-				    "schedule, limits, origin, tls, auth_user, "
-				    "encrypted, accept_forgeable, expires"},
+	{EXCLUSION("? [x]\n  : 1"),
+	 "4:5: ?: no such key: known here are name, note, process, relay, mail, "
+	 "schedule, limits, origin, tls, auth_user, "
+	 "encrypted, accept_forgeable, expires"},
 	{"exclusions:\n- name: a\n  relay: 10.0.0.256", "3:10: 10.0.0.256: no relay: "},
 	{"exclusions:\n- name: a\n  relay: 10.0.0.0/33", "3:10: 10.0.0.0/33: no relay: "},
 	{"exclusions:\n- name: a\n  relay: 10.0.0.1:0", "3:10: 10.0.0.1:0: no relay: "},
 	{"exclusions:\n- name: a\n  relay: '[::1]25'", "3:10: [::1]25: no relay: "},
 	{"exclusions:\n- name: a\n  relay: nowhere/", "3:10: nowhere/: no relay: "},
 	{"exclusions:\n- name: a\n  relay: 'a b'", "3:10: a b: no relay: "},
-	{"exclusions:\n- name: a\n  relay: mail.example:smtp", "3:10: mail.example:smtp: no relay: "},
+	{"exclusions:\n- name: a\n  relay: mail.example:smtp",
+	 "3:10: mail.example:smtp: no relay: "},
 	{"exclusions:\n- name: a\n relay: x", "3:2: not YAML: did not find expected key"},
 	{"exclusions: [", "2:1: not YAML: did not find expected node content"},
 	{"a: \"\\q\"", "1:5: not YAML: found unknown escape character"},
 	{"\x01", "1:1: not YAML: control characters are not allowed"},
 	{"decision: {}\n---\ndecision: {}", "3:1: a second document begins here: one is allowed"},
-	{"capture: { hook: ebpf }", "1:18: ebpf: one of these is wanted: auto, fentry, kprobe, tracepoint"},
+	{"capture: { hook: ebpf }",
+	 "1:18: ebpf: one of these is wanted: auto, fentry, kprobe, tracepoint"},
 	{"capture: { tls: yes }", "1:17: true or false is wanted here"},
 	{"privacy: { addresses: none }", "1:23: none: one of these is wanted: full, domain, hash"},
 	{"privacy: { addresses: hash }",
@@ -248,7 +263,8 @@ static const char *const mistakes[][2] = {
 	{"privacy: { key_file: a }", "1:22: a: not an absolute path: it is to begin with '/'"},
 	{"privacy: { key_file: /dev/null }", "1:22: /dev/null: "},
 	{"privacy: { subject: no }", "1:21: true or false is wanted here"},
-	{"heartbeat: never", "1:12: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
+	{"heartbeat: never",
+	 "1:12: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
 	{"outputs: [ {} ]", "1:12: an output needs a type: json, stdout, syslog or journald"},
 	{"outputs: [ json ]", "1:12: a mapping is wanted here, with " OUTPUT_KEYS},
 	{"outputs: [ { type: kafka } ]",
@@ -273,7 +289,8 @@ static const char *const mistakes[][2] = {
 	{"outputs: [ { type: syslog, address: 'tcp://a:65536' } ]", "1:37: " ADDRESS},
 	{"outputs: [ { type: syslog, address: 'tcp://[::1' } ]", "1:37: " ADDRESS},
 	{"outputs: [ { type: syslog, address: 'udp://' } ]", "1:37: " ADDRESS},
-	{"outputs: [ { type: syslog, facility: local8 } ]", "1:38: local8: one of these is wanted: "},
+	{"outputs: [ { type: syslog, facility: local8 } ]",
+	 "1:38: local8: one of these is wanted: "},
 	{"outputs: [ { type: syslog, format: xml } ]",
 	 "1:36: xml: one of these is wanted: json, cef, sentinel"},
 	{"outputs: [ { type: syslog, format: sentinel } ]",
@@ -282,7 +299,8 @@ static const char *const mistakes[][2] = {
 	 "1:35: a number of bytes is wanted here, from 1MiB to 4GiB, as 64MiB"},
 	{"outputs: [ { type: stdout, name: 'a b' } ]",
 	 "1:34: a b: letters, digits, '-', '_' and '.' are wanted, 63 at most"},
-	{"outputs: [ { type: stdout }, { type: stdout } ]", "1:30: another output writes to standard output"},
+	{"outputs: [ { type: stdout }, { type: stdout } ]",
+	 "1:30: another output writes to standard output"},
 	{"outputs: [ { type: json, path: /a }, { type: json, path: /a } ]",
 	 "1:38: /a: another output writes to this file"},
 	{"outputs: [ { type: syslog, name: a }, { type: journald, name: a } ]",
@@ -291,7 +309,8 @@ static const char *const mistakes[][2] = {
 	{"metrics: { listen: '127.0.0.1' }", "1:20: " LISTEN},
 	{"metrics: { listen: '[::]:9099' }", "1:20: " LISTEN},
 	{"metrics: { listen: 'localhost:9099' }", "1:20: " LISTEN},
-	{"metrics: { textfile: a.prom }", "1:22: a.prom: not an absolute path: it is to begin with '/'"},
+	{"metrics: { textfile: a.prom }",
+	 "1:22: a.prom: not an absolute path: it is to begin with '/'"},
 	{"exclusions: *x", "1:13: not YAML: found undefined alias"},
 };
 
@@ -311,8 +330,8 @@ static void test_mistakes(void **state)
 		assert_memory_equal(error, path, skip - 1);
 		if (open ? strncmp(error + skip, mistakes[i][1], len) != 0
 			 : strcmp(error + skip, mistakes[i][1]) != 0) {
-			print_message("%s\n  expected %s\n  saw      %s\n", mistakes[i][0], mistakes[i][1],
-				      error + skip);
+			print_message("%s\n  expected %s\n  saw      %s\n", mistakes[i][0],
+				      mistakes[i][1], error + skip);
 			wrong++;
 		}
 	}
@@ -326,17 +345,18 @@ static void test_outputs(void **state)
 	const struct output_config *output;
 
 	(void)state;
-	write_file("smtpsnoop.yaml",
-		   "heartbeat: 1m\n"
-		   "metrics: { listen: '[::1]:9099', textfile: /a.prom }\n"
-		   "outputs:\n"
-		   "- { type: json, path: /var/log/a.json }\n"
-		   "- { type: json, path: /var/log/b.json, format: sentinel, events: alerts }\n"
-		   "- { type: syslog, format: cef, facility: local4 }\n"
-		   "- { type: syslog, address: 'tcp://[2001:db8::5]:601', framing: newline }\n"
-		   "- { type: syslog, address: 'udp://log.example', protocol: rfc3164, queue: 2MiB }\n"
-		   "- { type: journald }\n"
-		   "- { type: stdout, name: out }\n");
+	write_file(
+		"smtpsnoop.yaml",
+		"heartbeat: 1m\n"
+		"metrics: { listen: '[::1]:9099', textfile: /a.prom }\n"
+		"outputs:\n"
+		"- { type: json, path: /var/log/a.json }\n"
+		"- { type: json, path: /var/log/b.json, format: sentinel, events: alerts }\n"
+		"- { type: syslog, format: cef, facility: local4 }\n"
+		"- { type: syslog, address: 'tcp://[2001:db8::5]:601', framing: newline }\n"
+		"- { type: syslog, address: 'udp://log.example', protocol: rfc3164, queue: 2MiB }\n"
+		"- { type: journald }\n"
+		"- { type: stdout, name: out }\n");
 	config = config_load(path, error);
 	if (!config)
 		fail_msg("%s", error);
@@ -462,7 +482,8 @@ static void test_fifo(void **state)
 /* Lists are one list; of all else one would be in force, and the other not. */
 static void test_once(void **state)
 {
-	static const char *const texts[] = {"capture: { body_bytes: 1KiB }", "decision: { deadline: 5s }",
+	static const char *const texts[] = {"capture: { body_bytes: 1KiB }",
+					    "decision: { deadline: 5s }",
 					    "privacy: { subject: false }", "heartbeat: 5s",
 					    "metrics: { textfile: /run/a.prom }"};
 	char why[200];
@@ -472,13 +493,14 @@ static void test_once(void **state)
 	make_folder();
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		snprintf(why, sizeof(why),
-			 "%s/conf.d/b.yaml:1:1: %.*s: it stands in %s already: once is allowed", folder,
-			 (int)strcspn(texts[i], ":"), texts[i], path);
+			 "%s/conf.d/b.yaml:1:1: %.*s: it stands in %s already: once is allowed",
+			 folder, (int)strcspn(texts[i], ":"), texts[i], path);
 		write_file("conf.d/b.yaml", texts[i]);
 		assert_refused(texts[i], why);
 		config_free(load("exclusions: []\n"));
 	}
-	snprintf(why, sizeof(why), "b.yaml:1:1: metrics: it stands in %s/conf.d/a.yaml already", folder);
+	snprintf(why, sizeof(why), "b.yaml:1:1: metrics: it stands in %s/conf.d/a.yaml already",
+		 folder);
 	write_file("conf.d/a.yaml", "metrics: { listen: 127.0.0.1:9099 }");
 	assert_refused("", why);
 	write_file("conf.d/a.yaml", ONE("a") "outputs: { type: json, path: /run/a }\n");
@@ -523,7 +545,8 @@ static void test_rules_include(void **state)
 	(void)state;
 	assert_int_equal(chdir("/"), 0);
 	snprintf(text, sizeof(text), "rules: %s/x.yar\n", folder);
-	snprintf(include, sizeof(include), "include \"y.yar\"\ninclude \"%s/z.yar\"\n" RULE("x"), folder);
+	snprintf(include, sizeof(include), "include \"y.yar\"\ninclude \"%s/z.yar\"\n" RULE("x"),
+		 folder);
 	write_file("x.yar", include);
 	write_file("y.yar", RULE("y"));
 	write_file("z.yar", RULE("z"));

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The SMTP session against labelled conversations from public captures. They are no part of the project:
- * SMTPSNOOP_CORPUS names their folder (else ../shared/corpus); without it there is nothing to test.
+ * The SMTP session against labelled conversations from public captures. They are no part of the
+ * project: SMTPSNOOP_CORPUS names their folder (else ../shared/corpus); without it there is nothing
+ * to test.
  *
- * A conversation is a file of lines "C base64" and "S base64"; truth.jsonl says of each what it holds.
+ * A conversation is a file of lines "C base64" and "S base64"; truth.jsonl says of each what it
+ * holds.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +39,10 @@ static const char *corpus(void)
 	return folder ? folder : "../shared/corpus";
 }
 
-/* Addresses may be any bytes; the truth's are UTF-8, where they are not they are told apart by nothing else. */
+/*
+ * Addresses may be any bytes; the truth's are UTF-8, where they are not they are told apart by
+ * nothing else.
+ */
 static json_t *string_of(struct span text)
 {
 	json_t *string = json_stringn(text.data, text.len);
@@ -68,7 +73,8 @@ static void take(void *context, struct smtp_transaction *transaction)
 	if (transaction->outcome == SMTP_OUTCOME_SUCCESS) {
 		json_t *accepted = json_object();
 
-		json_object_set_new(accepted, "mail_from", string_of(smtp_transaction_from(transaction)));
+		json_object_set_new(accepted, "mail_from",
+				    string_of(smtp_transaction_from(transaction)));
 		json_object_set(accepted, "rcpt_to", recipients);
 		json_array_append_new(seen->accepted, accepted);
 	}
@@ -84,7 +90,10 @@ static void feed(struct smtp_session *session, char side, struct span bytes)
 		smtp_server_data(session, bytes, 1);
 }
 
-/* The bytes of a line "C base64", owned by the caller. EVP_DecodeBlock() counts the padding as bytes. */
+/*
+ * The bytes of a line "C base64", owned by the caller. EVP_DecodeBlock() counts the padding as
+ * bytes.
+ */
 static struct span decode(const char *line, size_t len)
 {
 	unsigned char *bytes = malloc(len + 1);
@@ -94,7 +103,8 @@ static struct span decode(const char *line, size_t len)
 	assert_non_null(bytes);
 	while (len > 2 && padding < 2 && line[len - 1 - padding] == '=')
 		padding++;
-	decoded = len > 2 ? EVP_DecodeBlock(bytes, (const unsigned char *)line + 2, (int)len - 2) : 0;
+	decoded =
+		len > 2 ? EVP_DecodeBlock(bytes, (const unsigned char *)line + 2, (int)len - 2) : 0;
 	assert_true(decoded >= (int)padding);
 	return (struct span){(char *)bytes, (size_t)decoded - padding};
 }
@@ -113,11 +123,13 @@ struct conversation {
 
 static void add_run(struct conversation *conversation, char side, struct span bytes, bool join)
 {
-	struct run *last = conversation->count ? &conversation->runs[conversation->count - 1] : NULL;
+	struct run *last =
+		conversation->count ? &conversation->runs[conversation->count - 1] : NULL;
 
 	if (!join || !last || last->side != side) {
-		conversation->runs = realloc(conversation->runs,
-					     (conversation->count + 1) * sizeof(conversation->runs[0]));
+		conversation->runs =
+			realloc(conversation->runs,
+				(conversation->count + 1) * sizeof(conversation->runs[0]));
 		assert_non_null(conversation->runs);
 		last = &conversation->runs[conversation->count++];
 		*last = (struct run){.side = side};
@@ -161,7 +173,8 @@ static void unload(struct conversation *conversation)
 	free(conversation->runs);
 }
 
-static struct smtp_facts play(const struct conversation *conversation, bool byte_by_byte, struct seen *seen)
+static struct smtp_facts play(const struct conversation *conversation, bool byte_by_byte,
+			      struct seen *seen)
 {
 	struct smtp_session *session = smtp_session_new(true, take, seen);
 	struct smtp_facts facts;
@@ -189,8 +202,8 @@ static bool is_true(const json_t *truth, const char *key)
 }
 
 /*
- * The mails whose data the server took (2yz). Where line ends are LF alone the truth gives no code for an
- * end of data that was there: those count as taken.
+ * The mails whose data the server took (2yz). Where line ends are LF alone the truth gives no code
+ * for an end of data that was there: those count as taken.
  */
 static json_t *accepted_of(const json_t *truth)
 {
@@ -205,7 +218,8 @@ static json_t *accepted_of(const json_t *truth)
 
 		if (!code && is_true(truth, "lf_only") && end && strcmp(end, "data") == 0)
 			code = 250;
-		if (code < 200 || code >= 300 || !json_array_size(json_object_get(transaction, "rcpt_to")))
+		if (code < 200 || code >= 300 ||
+		    !json_array_size(json_object_get(transaction, "rcpt_to")))
 			continue;
 		one = json_object();
 		json_object_set(one, "mail_from", json_object_get(transaction, "mail_from"));
@@ -230,14 +244,15 @@ static bool agrees(const char *name, const char *what, const json_t *expected, c
 }
 
 /* Whether the client sent this command, alone, and the server's answer begins with these digits. */
-static bool was_answered(const struct conversation *conversation, const char *command, const char *address,
-			 const char *digits)
+static bool was_answered(const struct conversation *conversation, const char *command,
+			 const char *address, const char *digits)
 {
 	for (size_t i = 0; i + 1 < conversation->count; i++) {
 		const struct run *asked = &conversation->runs[i], *answer = asked + 1;
 
 		if (asked->side == 'C' && answer->side == 'S' && answer->len >= strlen(digits) &&
-		    memcmp(answer->bytes, digits, strlen(digits)) == 0 && asked->len >= strlen(command) &&
+		    memcmp(answer->bytes, digits, strlen(digits)) == 0 &&
+		    asked->len >= strlen(command) &&
 		    strncasecmp(asked->bytes, command, strlen(command)) == 0 &&
 		    memmem(asked->bytes, asked->len, address, strlen(address)))
 			return true;
@@ -246,11 +261,12 @@ static bool was_answered(const struct conversation *conversation, const char *co
 }
 
 /*
- * The truth lists every MAIL and RCPT that was issued; the session hands out transactions. So these may be
- * missing, and nothing else: a MAIL that no RCPT followed, and what the server called out of sequence.
+ * The truth lists every MAIL and RCPT that was issued; the session hands out transactions. So these
+ * may be missing, and nothing else: a MAIL that no RCPT followed, and what the server called out of
+ * sequence.
  */
-static bool may_be_missing(const json_t *truth, const struct conversation *conversation, const char *command,
-			   const char *address)
+static bool may_be_missing(const json_t *truth, const struct conversation *conversation,
+			   const char *command, const char *address)
 {
 	json_t *transaction;
 	size_t i;
@@ -260,7 +276,8 @@ static bool may_be_missing(const json_t *truth, const struct conversation *conve
 	json_array_foreach(json_object_get(truth, "transactions"), i, transaction)
 	{
 		if (strcmp(command, "MAIL FROM:") == 0 &&
-		    strcmp(json_string_value(json_object_get(transaction, "mail_from")), address) == 0 &&
+		    strcmp(json_string_value(json_object_get(transaction, "mail_from")), address) ==
+			    0 &&
 		    !json_array_size(json_object_get(transaction, "rcpt_to")))
 			return true;
 	}
@@ -287,18 +304,22 @@ static bool compare_addresses(const json_t *truth, const struct conversation *co
 	return same;
 }
 
-/* The truth's is of the last greeting command; a nameless one that was refused replaces none here. */
+/*
+ * The truth's is of the last greeting command; a nameless one that was refused replaces none here.
+ */
 static bool compare_helo(const json_t *truth, const struct conversation *conversation,
 			 const struct smtp_facts *facts)
 {
 	json_t *seen = string_of((struct span){facts->helo, facts->helo_len});
 	json_t *helo = json_object_get(truth, "helo");
-	json_t *expected = json_stringn(json_is_string(helo) ? json_string_value(helo) : "",
-					json_string_length(helo) < SMTP_WORD_MAX ? json_string_length(helo)
-										 : SMTP_WORD_MAX);
-	bool same = (json_is_string(helo) && !json_string_length(helo) &&
-		     was_answered(conversation, "EHLO\r\n", "", "5")) ||
-		    agrees(json_string_value(json_object_get(truth, "conv")), "helo", expected, seen);
+	json_t *expected =
+		json_stringn(json_is_string(helo) ? json_string_value(helo) : "",
+			     json_string_length(helo) < SMTP_WORD_MAX ? json_string_length(helo)
+								      : SMTP_WORD_MAX);
+	bool same =
+		(json_is_string(helo) && !json_string_length(helo) &&
+		 was_answered(conversation, "EHLO\r\n", "", "5")) ||
+		agrees(json_string_value(json_object_get(truth, "conv")), "helo", expected, seen);
 
 	json_decref(expected);
 	json_decref(seen);
@@ -314,9 +335,12 @@ static bool compare(const json_t *truth, const struct conversation *conversation
 
 	if (is_true(truth, "is_smtp")) {
 		same = compare_helo(truth, conversation, facts);
-		same = compare_addresses(truth, conversation, "MAIL FROM:", "mail_from", seen->mail_from) &&
+		same = compare_addresses(truth, conversation, "MAIL FROM:", "mail_from",
+					 seen->mail_from) &&
 		       same;
-		same = compare_addresses(truth, conversation, "RCPT TO:", "rcpt_to", seen->rcpt_to) && same;
+		same = compare_addresses(truth, conversation, "RCPT TO:", "rcpt_to",
+					 seen->rcpt_to) &&
+		       same;
 		same = agrees(name, "accepted", expected, seen->accepted) && same;
 	} else {
 		same = agrees(name, "transactions of what is no SMTP", expected, seen->mail_from);
@@ -327,7 +351,9 @@ static bool compare(const json_t *truth, const struct conversation *conversation
 
 static bool check(const json_t *truth, enum segmentation segmentation)
 {
-	struct seen seen = {.mail_from = json_array(), .rcpt_to = json_array(), .accepted = json_array()};
+	struct seen seen = {.mail_from = json_array(),
+			    .rcpt_to = json_array(),
+			    .accepted = json_array()};
 	const char *name = json_string_value(json_object_get(truth, "conv"));
 	struct conversation conversation = load(name, segmentation == JOINED);
 	struct smtp_facts facts = play(&conversation, segmentation == BYTE_BY_BYTE, &seen);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The enricher: real files and processes, known digests, files that are swapped, pipes, a full queue. */
+/*
+ * The enricher: real files and processes, known digests, files that are swapped, pipes, a full
+ * queue.
+ */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -171,7 +174,8 @@ static void assert_like_sha256sum(const char *path, const char *hex)
 
 static void test_hash_known(void **state)
 {
-	char *empty = make_file("empty", "", 0), *abc = make_file("abc", "abc", 3), *large = in_work("large");
+	char *empty = make_file("empty", "", 0), *abc = make_file("abc", "abc", 3),
+	     *large = in_work("large");
 	struct image image = image_of(empty);
 	int fd = open(large, O_RDWR | O_CREAT | O_CLOEXEC, 0755);
 
@@ -281,7 +285,8 @@ static void test_hash_racy(void **state)
 	pid_t pid;
 
 	(void)state;
-	image.exec_ns = image.ctime_ns - (clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME)) + 100000;
+	image.exec_ns =
+		image.ctime_ns - (clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME)) + 100000;
 	assert_string_equal(hash(&image, 0), "");
 	pid = spawn(path);
 	assert_like_sha256sum(path, hash(&image, (uint32_t)pid)); /* while it runs, nobody can */
@@ -319,7 +324,8 @@ static void test_hash_of_odd_paths(void **state)
 
 	(void)state;
 	assert_non_null(longest);
-	assert_int_equal(chdir(work), 0); /* a path that is not absolute is none, though it would be found */
+	assert_int_equal(chdir(work),
+			 0); /* a path that is not absolute is none, though it would be found */
 	for (int i = 0; i < 4; i++) {
 		image.executable = names[i];
 		assert_string_equal(hash(&image, 0), "");
@@ -354,7 +360,8 @@ static void check_name(struct enricher *enricher, bool user, uint32_t id, const 
 {
 	struct name_record *record;
 
-	assert_int_equal(user ? enricher_request_user(enricher, id) : enricher_request_group(enricher, id),
+	assert_int_equal(user ? enricher_request_user(enricher, id)
+			      : enricher_request_group(enricher, id),
 			 0);
 	record = next(enricher, RECORD_NAME);
 	assert_int_equal(record->kind, user ? NAME_USER : NAME_GROUP);
@@ -415,11 +422,11 @@ static uint64_t start_of(pid_t pid)
 	n = fread(buffer, 1, sizeof(buffer) - 1, file);
 	fclose(file);
 	buffer[n] = '\0';
-	assert_int_equal(
-		sscanf(strrchr(buffer, ')') + 1,
-		       " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		       &ticks),
-		1);
+	assert_int_equal(sscanf(strrchr(buffer, ')') + 1,
+				" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+				"%*d %*d %*d %llu",
+				&ticks),
+			 1);
 	return ticks * 10000000;
 }
 
@@ -563,7 +570,9 @@ int getpwuid_r(uid_t uid, struct passwd *user, char *buffer, size_t size, struct
 	return library(uid, user, buffer, size, found);
 }
 
-/* Neither a hash nor the end waits for it; and when it answers at last, nobody is there any more. */
+/*
+ * Neither a hash nor the end waits for it; and when it answers at last, nobody is there any more.
+ */
 static void test_name_service_hangs(void **state)
 {
 	char *path = make_file("abc", "abc", 3);

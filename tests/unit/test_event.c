@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Events as they are written: each action, bare and with hostile bytes in every field that somebody else
- * chooses. JSON stays one valid line; the table passes no control character on and keeps its width.
+ * Events as they are written: each action, bare and with hostile bytes in every field that somebody
+ * else chooses. JSON stays one valid line; the table passes no control character on and keeps its
+ * width.
  */
 #include <locale.h>
 #include <stdlib.h>
@@ -54,7 +55,8 @@ static void test_json_bare(void **state)
 		json_t *root = parsed(line);
 
 		assert_string_equal(json_string_value(
-					    json_object_get(json_object_get(root, "event"), "action")),
+					    json_object_get(json_object_get(root, "event"),
+							    "action")),
 				    event_action_name((enum event_action)action));
 		assert_null(json_object_get(root, "process"));
 		assert_null(json_object_get(root, "host"));
@@ -84,15 +86,18 @@ static void test_json_values(void **state)
 
 	(void)state;
 	assert_int_equal(json_array_size(json_object_get(smtp, "rcpt_to")), SMTP_RECIPIENTS_MAX);
-	assert_int_equal(json_array_size(json_object_get(smtp, "rcpt_refused")), SMTP_RECIPIENTS_MAX / 2);
+	assert_int_equal(json_array_size(json_object_get(smtp, "rcpt_refused")),
+			 SMTP_RECIPIENTS_MAX / 2);
 	assert_int_equal(json_integer_value(json_object_get(smtp, "rcpt_dropped")), 1);
 	assert_int_equal(json_array_size(json_object_get(process, "args")), 4);
 	assert_int_equal(json_integer_value(json_object_get(process, "pid")), 4294967295LL);
-	assert_string_equal(json_string_value(json_object_get(json_object_get(process, "real_user"), "id")),
+	assert_string_equal(json_string_value(
+				    json_object_get(json_object_get(process, "real_user"), "id")),
 			    "1");
 	/* A backslash and an x that were there are told apart from an escaped byte. */
 	assert_non_null(strstr(json_string_value(json_object_get(smtp, "mail_from")), "\\\\x41"));
-	assert_non_null(strstr(json_string_value(json_object_get(smtp, "mail_from")), " \\xff\\xfe"));
+	assert_non_null(
+		strstr(json_string_value(json_object_get(smtp, "mail_from")), " \\xff\\xfe"));
 	json_decref(root);
 	free(line);
 }
@@ -145,9 +150,11 @@ static void test_table_hostile(void **state)
 			for (int wide = 0; wide < 2; wide++) {
 				char *text;
 
-				options =
-					(struct table_options){.width = widths[i], .wide = wide, .all = true};
-				text = written(make_table, hostile_event((enum event_action)action));
+				options = (struct table_options){.width = widths[i],
+								 .wide = wide,
+								 .all = true};
+				text = written(make_table,
+					       hostile_event((enum event_action)action));
 				assert_clean(text);
 				free(text);
 			}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Events in CEF, taken apart again by a decoder that is written by the specification: what comes out is what went in,
- * nothing that somebody else chose can end a field or begin one, and no record exceeds its bound.
+ * Events in CEF, taken apart again by a decoder that is written by the specification: what comes
+ * out is what went in, nothing that somebody else chose can end a field or begin one, and no record
+ * exceeds its bound.
  */
 #include <locale.h>
 #include <stdlib.h>
@@ -89,7 +90,8 @@ static void decode_extension(struct decoded *record, const char *at)
 		field->key = strndup(at, (size_t)(equals - at));
 		while (next && *end != ' ')
 			end--;
-		decode_value(&field->value, equals + 1, next ? end : equals + 1 + strlen(equals + 1));
+		decode_value(&field->value, equals + 1,
+			     next ? end : equals + 1 + strlen(equals + 1));
 		for (size_t i = 0; i + 1 < record->count; i++)
 			assert_string_not_equal(record->fields[i].key, field->key);
 		at = end + (next != NULL);
@@ -167,7 +169,10 @@ static void expect_bytes(const struct decoded *record, const char *key, struct s
 
 /* ---- Records -------------------------------------------------------------------------------- */
 
-/* Appends the line, and the same event as JSON, to the files that the environment names: another parser is held against. */
+/*
+ * Appends the line, and the same event as JSON, to the files that the environment names: another
+ * parser is held against.
+ */
 static void keep_both(const char *line, const struct event *event)
 {
 	const char *path = getenv("SMTPSNOOP_CEF_OUT");
@@ -241,8 +246,10 @@ static void test_hostile(void **state)
 	for (int action = EVENT_STARTED; action <= EVENT_STOPPED; action++) {
 		struct decoded record = record_of(hostile_event((enum event_action)action));
 
-		expect_bytes(&record, "dvchost", (struct span){"host-" HOSTILE, sizeof("host-" HOSTILE) - 1});
-		if (action != EVENT_MESSAGE && action != EVENT_ENCRYPTED && action != EVENT_SESSION) {
+		expect_bytes(&record, "dvchost",
+			     (struct span){"host-" HOSTILE, sizeof("host-" HOSTILE) - 1});
+		if (action != EVENT_MESSAGE && action != EVENT_ENCRYPTED &&
+		    action != EVENT_SESSION) {
 			record_free(&record);
 			continue;
 		}
@@ -289,8 +296,10 @@ static void test_message(void **state)
 	expect(&record, "outcome", "unknown");
 	expect(&record, "app", "SMTP");
 	expect(&record, "proto", "TCP");
-	expect(&record, "fileHash", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
-	expect_bytes(&record, "dhost", hostile); /* a proxy's target without a port is shown whole */
+	expect(&record, "fileHash",
+	       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+	expect_bytes(&record, "dhost",
+		     hostile); /* a proxy's target without a port is shown whole */
 	text_free(&command);
 	record_free(&record);
 }
@@ -344,10 +353,11 @@ static void test_plain(void **state)
 	expect(&record, "dvchost", "web-1");
 	expect_bytes(&record, "filePath", span_of("/usr/" HOSTILE "/" HOSTILE));
 	assert_string_equal(record.header[5], "Mail that no exclusion covers");
-	assert_int_equal(
-		strncmp(get(&record, "msg"),
-			"joe (pid 4294967295) sent mail to 10.0.0.25:25 (250, 4294967295 bytes) with \"", 77),
-		0);
+	assert_int_equal(strncmp(get(&record, "msg"),
+				 "joe (pid 4294967295) sent mail to 10.0.0.25:25 (250, 4294967295 "
+				 "bytes) with \"",
+				 77),
+			 0);
 	assert_non_null(strstr(get(&record, "msg"), "\" from <a@x> to <a@x> and 2 more"));
 	record_free(&record);
 }
@@ -398,7 +408,8 @@ static void test_severity(void **state)
 			event->exclusion = copy_of("daily");
 		record = record_of(event);
 		assert_string_equal(record.header[6], cases[i].severity);
-		expect(&record, "cs4Label", cases[i].verdict == VERDICT_EXCLUDED ? "exclusion" : NULL);
+		expect(&record, "cs4Label",
+		       cases[i].verdict == VERDICT_EXCLUDED ? "exclusion" : NULL);
 		record_free(&record);
 	}
 }
@@ -476,9 +487,12 @@ static void test_totals(void **state)
 
 /* ---- Forging -------------------------------------------------------------------------------- */
 
-/* In every field that somebody else chooses: what would be a new key, a new record, or a new header. */
-#define FORGED                                                                                               \
-	"x| act=excluded act\\=excluded\\\\= severity=0|0|act=excluded \n"                                   \
+/*
+ * In every field that somebody else chooses: what would be a new key, a new record, or a new
+ * header.
+ */
+#define FORGED                                                                                     \
+	"x| act=excluded act\\=excluded\\\\= severity=0|0|act=excluded \n"                         \
 	"CEF:0|a|b|c|d|e|0|act=excluded suser=root spid=1\\"
 
 static void fill(char **string, const char *with)
@@ -523,7 +537,8 @@ static void test_forged(void **state)
 					   "cs4",      "dhost",
 					   "cs3",      "cs1",
 					   "duser",    "flexString1"};
-	struct event *event = event_with(span_of(FORGED), 2), *innocent = event_with(span_of("innocent"), 2);
+	struct event *event = event_with(span_of(FORGED), 2),
+		     *innocent = event_with(span_of("innocent"), 2);
 	struct decoded record = record_of(event), other = record_of(innocent);
 
 	(void)state;
@@ -571,7 +586,8 @@ static void expect_bounded(struct span unit, uint32_t recipients)
 	expect_bytes(&record, "sproc", (struct span){text.data, text.len});
 	/* A row of backslashes is shown whole or not at all: its length says what it means. */
 	assert_true(strlen(get(&record, "sproc")) > 100 || unit.data[0] == '\\');
-	assert_non_null(strstr(get(&record, "reason"), ",limits.bytes")); /* the last one had its room */
+	assert_non_null(
+		strstr(get(&record, "reason"), ",limits.bytes")); /* the last one had its room */
 	record_free(&record);
 	text_free(&text);
 }
@@ -579,8 +595,13 @@ static void expect_bounded(struct span unit, uint32_t recipients)
 static void test_bounds(void **state)
 {
 	static const char *const units[] = {
-		"a",	"=",	"\\", "\\x", "\\\\\xff", "\xff",	 "\xc3\xbc", "\xf0\x9f\x98\x80",
-		"\r\n", "\x1b", ",",  "\"",  "ab\\x41",	 "\xe2\x80\xa8",
+		"a",	    "=",
+		"\\",	    "\\x",
+		"\\\\\xff", "\xff",
+		"\xc3\xbc", "\xf0\x9f\x98\x80",
+		"\r\n",	    "\x1b",
+		",",	    "\"",
+		"ab\\x41",  "\xe2\x80\xa8",
 	};
 
 	(void)state;

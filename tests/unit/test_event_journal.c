@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Events in the journal's native protocol, taken apart again by a decoder that is written by its description: no value
- * can end itself or begin a field, and a datagram has its bound.
+ * Events in the journal's native protocol, taken apart again by a decoder that is written by its
+ * description: no value can end itself or begin a field, and a datagram has its bound.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -48,8 +48,8 @@ static void decode(struct datagram *datagram)
 			const char *end = memchr(rest.data, '\n', rest.len);
 
 			assert_non_null(end);
-			field->value =
-				(struct span){rest.data + name + 1, (size_t)(end - rest.data) - name - 1};
+			field->value = (struct span){rest.data + name + 1,
+						     (size_t)(end - rest.data) - name - 1};
 			len = (size_t)(end - rest.data) + 1;
 		} else {
 			assert_true(rest.len > name + 1 + 8);
@@ -75,7 +75,8 @@ static struct span get(const struct datagram *datagram, const char *name, size_t
 	return (struct span){NULL, 0};
 }
 
-static void expect_bytes(const struct datagram *datagram, const char *name, size_t n, struct span wanted)
+static void expect_bytes(const struct datagram *datagram, const char *name, size_t n,
+			 struct span wanted)
 {
 	struct span value = get(datagram, name, n);
 
@@ -104,7 +105,10 @@ static void expect_clean(const struct datagram *datagram, const char *name, stru
 
 /* ---- Datagrams ------------------------------------------------------------------------------ */
 
-/* Appends the datagram, its length in front (32 bits, little-endian), to the file that the environment names. */
+/*
+ * Appends the datagram, its length in front (32 bits, little-endian), to the file that the
+ * environment names.
+ */
 static void keep_datagram(const struct text *text)
 {
 	const char *path = getenv("SMTPSNOOP_JOURNAL_OUT");
@@ -164,8 +168,9 @@ static void datagram_free(struct datagram *datagram)
 static void test_bare(void **state)
 {
 	static const char *const priorities[] = {"6", "6", "4", "4", "6", "4", "6"};
-	static const char *const ids[] = {JOURNAL_ID_STARTED,	JOURNAL_ID_STATUS,  JOURNAL_ID_MESSAGE,
-					  JOURNAL_ID_ENCRYPTED, JOURNAL_ID_SESSION, JOURNAL_ID_LOSS,
+	static const char *const ids[] = {JOURNAL_ID_STARTED, JOURNAL_ID_STATUS,
+					  JOURNAL_ID_MESSAGE, JOURNAL_ID_ENCRYPTED,
+					  JOURNAL_ID_SESSION, JOURNAL_ID_LOSS,
 					  JOURNAL_ID_STOPPED};
 	struct datagram *datagram = datagram_new();
 
@@ -192,8 +197,8 @@ static void test_hostile(void **state)
 	(void)state;
 	for (int action = EVENT_STARTED; action <= EVENT_STOPPED; action++) {
 		written(datagram, hostile_event((enum event_action)action));
-		assert_null(
-			memchr(get(datagram, "MESSAGE", 0).data, '\x1b', get(datagram, "MESSAGE", 0).len));
+		assert_null(memchr(get(datagram, "MESSAGE", 0).data, '\x1b',
+				   get(datagram, "MESSAGE", 0).len));
 		expect_clean(datagram, "SMTPSNOOP_HOST", span_of("host-" HOSTILE));
 		if (action != EVENT_MESSAGE && action != EVENT_ENCRYPTED && action != EVENT_SESSION)
 			continue;
@@ -204,7 +209,8 @@ static void test_hostile(void **state)
 		expect_clean(datagram, "SMTPSNOOP_CONTAINER", hostile);
 		expect_clean(datagram, "SMTPSNOOP_HELO", hostile);
 		expect_clean(datagram, "SMTPSNOOP_NEAREST", hostile);
-		expect_clean(datagram, "SMTPSNOOP_EXECUTABLE", span_of("/usr/" HOSTILE "/" HOSTILE));
+		expect_clean(datagram, "SMTPSNOOP_EXECUTABLE",
+			     span_of("/usr/" HOSTILE "/" HOSTILE));
 		expect_clean(datagram, "SMTPSNOOP_SCRIPT", span_of("/srv/" HOSTILE));
 		expect_bytes(datagram, "SMTPSNOOP_NEAREST_FAILED", 0, span_of("expires"));
 		expect_bytes(datagram, "SMTPSNOOP_NEAREST_FAILED", 1, span_of("encrypted"));
@@ -317,22 +323,24 @@ static void expect_bounded(const char *unit)
 	event->server_name = copy_of(text.data);
 	fill(&event->rules[0].name, text.data);
 	event->failed = UINT32_MAX;
-	for (event->reason_count = 0; event->reason_count < EVENT_REASONS_MAX; event->reason_count++)
+	for (event->reason_count = 0; event->reason_count < EVENT_REASONS_MAX;
+	     event->reason_count++)
 		event->reasons[event->reason_count] = "executable_link_changed";
 	smtp_transaction_free(event->transaction);
 	event->transaction = transaction_of((struct span){text.data, 4000}, SMTP_RECIPIENTS_MAX);
 	event->transaction->mail = mail_of((struct span){text.data, text.len});
 	written(datagram, event);
 	assert_true(get(datagram, "SMTPSNOOP_EXECUTABLE", 0).len <= 4096);
-	assert_non_null(get(datagram, "SMTPSNOOP_ORIGIN_USER", 0).data); /* the last one had its room */
+	assert_non_null(
+		get(datagram, "SMTPSNOOP_ORIGIN_USER", 0).data); /* the last one had its room */
 	text_free(&text);
 	datagram_free(datagram);
 }
 
 static void test_bounds(void **state)
 {
-	static const char *const units[] = {"a",    "\n", "\\", "\\x", "\xff", "\xc3\xbc", "\xf0\x9f\x98\x80",
-					    "\x1b", "="};
+	static const char *const units[] = {
+		"a", "\n", "\\", "\\x", "\xff", "\xc3\xbc", "\xf0\x9f\x98\x80", "\x1b", "="};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)

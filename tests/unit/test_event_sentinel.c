@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Events for Microsoft Sentinel, held against the table's schema: every line is a flat object of columns of the table
- * with values of their types, shorter than the service takes, and every column is written by some event.
+ * Events for Microsoft Sentinel, held against the table's schema: every line is a flat object of
+ * columns of the table with values of their types, shorter than the service takes, and every column
+ * is written by some event.
  */
 #include "event_samples.h"
 
@@ -29,7 +30,8 @@ static int read_table(void **state)
 		print_error("%s: %s; the tests run in the top folder\n", TABLE, error.text);
 		return -1;
 	}
-	list = json_object_get(json_object_get(json_object_get(table, "properties"), "schema"), "columns");
+	list = json_object_get(json_object_get(json_object_get(table, "properties"), "schema"),
+			       "columns");
 	json_array_foreach(list, i, column)
 	{
 		json_object_set(columns, json_string_value(json_object_get(column, "name")),
@@ -53,8 +55,8 @@ static bool is_time(const char *text)
 {
 	int n = 0;
 
-	return text && strlen(text) == 27 && sscanf(text, "%*4d-%*2d-%*2dT%*2d:%*2d:%*2d.%*6dZ%n", &n) == 0 &&
-	       n == 27;
+	return text && strlen(text) == 27 &&
+	       sscanf(text, "%*4d-%*2d-%*2dT%*2d:%*2d:%*2d.%*6dZ%n", &n) == 0 && n == 27;
 }
 
 static bool has_type(const json_t *value, const char *type)
@@ -181,7 +183,8 @@ static void test_values(void **state)
 	assert_string_equal(string_of(row, "Verdict"), "alert");
 	assert_true(json_is_true(json_object_get(row, "Final")));
 	assert_int_equal(json_integer_value(json_object_get(row, "ProcessId")), 4294967295LL);
-	assert_int_equal(json_integer_value(json_object_get(row, "RecipientCount")), SMTP_RECIPIENTS_MAX + 1);
+	assert_int_equal(json_integer_value(json_object_get(row, "RecipientCount")),
+			 SMTP_RECIPIENTS_MAX + 1);
 	assert_string_equal(string_of(row, "UserId"), "2");
 	assert_string_equal(string_of(row, "RealUserId"), "1");
 	assert_string_equal(string_of(row, "ScheduledBy"), "cron");
@@ -190,7 +193,10 @@ static void test_values(void **state)
 	assert_non_null(strstr(string_of(row, "MailFrom"), " \\xff\\xfe"));
 	other = json_array_get(json_object_get(row, "OtherSenders"), 0);
 	assert_int_equal(json_integer_value(json_object_get(other, "ProcessId")), 4294967295LL);
-	/* 2,000 hostile addresses do not fit: what is there is their beginning, and the row says so. */
+	/*
+	 * 2,000 hostile addresses do not fit: what is there is their beginning, and the row says
+	 * so.
+	 */
 	rcpt = json_object_get(row, "RcptTo");
 	assert_in_range(json_array_size(rcpt), 100, SMTP_RECIPIENTS_MAX - 1);
 	assert_string_equal(json_string_value(json_array_get(rcpt, 0)), string_of(row, "MailFrom"));
@@ -287,10 +293,11 @@ static void huge_mail(struct mail *mail, const char *pattern)
 	assert_true(mail->addresses && mail->attachments);
 	all = mail_add(mail, span_of(text));
 	for (uint32_t i = 0; i < MAIL_ADDRESSES_MAX; i++)
-		mail->addresses[i] =
-			(struct mail_address){.kind = (enum mail_address_kind)(i % 4), .address = all};
+		mail->addresses[i] = (struct mail_address){.kind = (enum mail_address_kind)(i % 4),
+							   .address = all};
 	for (uint32_t i = 0; i < MAIL_ATTACHMENTS_MAX; i++)
-		mail->attachments[i] = (struct mail_attachment){.name = all, .type = all, .size = UINT64_MAX};
+		mail->attachments[i] =
+			(struct mail_attachment){.name = all, .type = all, .size = UINT64_MAX};
 	mail->address_count = MAIL_ADDRESSES_MAX;
 	mail->attachment_count = MAIL_ATTACHMENTS_MAX;
 	mail->subject = mail->message_id = mail->x_mailer = all;
@@ -305,7 +312,8 @@ static void huge_decision(struct event *event, const char *pattern)
 	replace(&event->exclusion, pattern);
 	replace(&event->server_name, pattern);
 	event->failed = event->unknown = UINT32_MAX;
-	for (event->reason_count = 0; event->reason_count < EVENT_REASONS_MAX; event->reason_count++)
+	for (event->reason_count = 0; event->reason_count < EVENT_REASONS_MAX;
+	     event->reason_count++)
 		event->reasons[event->reason_count] = reason;
 	free(event->rules[0].name);
 	free(event->rules[0].author);
@@ -335,11 +343,13 @@ static struct event *huge_event(const char *pattern)
 	}
 	huge_decision(event, pattern);
 	smtp_transaction_free(event->transaction);
-	event->transaction = transaction_of((struct span){address, SMTP_ENVELOPE_MAX / SMTP_RECIPIENTS_MAX},
-					    SMTP_RECIPIENTS_MAX);
+	event->transaction =
+		transaction_of((struct span){address, SMTP_ENVELOPE_MAX / SMTP_RECIPIENTS_MAX},
+			       SMTP_RECIPIENTS_MAX);
 	event->transaction->mail = mail_of(hostile);
 	huge_mail(event->transaction->mail, pattern);
-	fill(event->transaction->reply_text, &event->transaction->reply_len, SMTP_REPLY_TEXT_MAX, pattern);
+	fill(event->transaction->reply_text, &event->transaction->reply_len, SMTP_REPLY_TEXT_MAX,
+	     pattern);
 	fill(facts->helo, &facts->helo_len, SMTP_WORD_MAX, pattern);
 	fill(facts->auth_mechanism, &facts->auth_mechanism_len, SMTP_WORD_MAX, pattern);
 	fill(facts->auth_user, &facts->auth_user_len, SMTP_WORD_MAX, pattern);
@@ -349,7 +359,10 @@ static struct event *huge_event(const char *pattern)
 	return event;
 }
 
-/* As bytes, as escapes of each length, and as characters of each length, so that a cut falls anywhere in one. */
+/*
+ * As bytes, as escapes of each length, and as characters of each length, so that a cut falls
+ * anywhere in one.
+ */
 static void test_bounds(void **state)
 {
 	static const char *const patterns[] = {"a",	   "\xff",	   "\x01",
@@ -395,7 +408,8 @@ static void test_many_exclusions(void **state)
 	event->let_pass = calloc(10000, sizeof(*event->let_pass));
 	assert_non_null(event->let_pass);
 	for (event->let_pass_count = 0; event->let_pass_count < 10000; event->let_pass_count++)
-		event->let_pass[event->let_pass_count].name = copy_of(HOSTILE HOSTILE HOSTILE HOSTILE);
+		event->let_pass[event->let_pass_count].name =
+			copy_of(HOSTILE HOSTILE HOSTILE HOSTILE);
 	row = checked(event);
 	assert_true(json_array_size(json_object_get(row, "ExclusionTotals")) > 10);
 	assert_true(json_is_true(json_object_get(row, "Truncated")));

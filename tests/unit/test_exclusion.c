@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Each criterion met, failed and unknown; which exclusion decides, and which one is nearest; limits, across a reload
- * too. The facts are made here; that they are those of real processes and mails is for the live tests.
+ * Each criterion met, failed and unknown; which exclusion decides, and which one is nearest;
+ * limits, across a reload too. The facts are made here; that they are those of real processes and
+ * mails is for the live tests.
  */
 #include "unit.h"
 
@@ -36,7 +37,8 @@ static struct config *asking(const char *more)
 {
 	char text[2048];
 
-	snprintf(text, sizeof(text), "exclusions:\n- name: one\n  accept_forgeable: true\n  %s\n", more);
+	snprintf(text, sizeof(text), "exclusions:\n- name: one\n  accept_forgeable: true\n  %s\n",
+		 more);
 	return configure(text);
 }
 
@@ -45,8 +47,8 @@ static struct span recipients[3], from[1];
 /* A message by which every criterion of the tests is met: 2026-11-24 08:05 in Berlin. */
 static struct facts message(void)
 {
-	static const char content[] =
-		"Subject: Report of today\nAll is Well, see https://corp.example/?t=0123456789abcdef\n";
+	static const char content[] = "Subject: Report of today\nAll is Well, see "
+				      "https://corp.example/?t=0123456789abcdef\n";
 
 	recipients[0] = span_of("a@corp.example");
 	recipients[1] = span_of("B@CORP.example");
@@ -56,8 +58,8 @@ static struct facts message(void)
 		.end_s = 1795503905,
 		.clock_ns = 100 * HOUR_NS,
 		.processes[0] = {.executable = span_of("/usr/bin/msmtp"),
-				 .sha256 = span_of(
-					 "0123456789012345678901234567890123456789012345678901234567890123"),
+				 .sha256 = span_of("01234567890123456789012345678901234567890123456"
+						   "78901234567890123"),
 				 .user = span_of("reports"),
 				 .group = span_of("mailers"),
 				 .unit = span_of("report.service"),
@@ -156,7 +158,9 @@ static void change(struct facts *facts, enum change what)
 	case NOT_REAL: process->same_user = NOT_SO; break;
 	case NO_UNIT_KNOWN: process->unit = unknown; break;
 	case NO_UNIT: process->unit = span_of(""); break;
-	case IN_CONTAINER: process->container = span_of("0123abcd"), process->own_namespaces = NOT_SO; break;
+	case IN_CONTAINER:
+		process->container = span_of("0123abcd"), process->own_namespaces = NOT_SO;
+		break;
 	case OTHER_NAMESPACES: process->own_namespaces = NOT_SO; break;
 	case NAMESPACES_UNKNOWN: process->own_namespaces = NOT_KNOWN; break;
 	case NO_LOGIN: process->loginuid = LOGINUID_NONE, process->login = unknown; break;
@@ -180,16 +184,22 @@ static void change(struct facts *facts, enum change what)
 	case BAD_PROXY_TARGET: facts->proxy_target = span_of("10.0.0.26:587"); break;
 	case AUTH_UNKNOWN: facts->auth_user = unknown; break;
 	case NULL_SENDER: facts->sender = span_of("<>"); break;
-	case ONE_RECIPIENT_MORE: recipients[2] = span_of("x@evil.example"), facts->recipient_count = 3; break;
+	case ONE_RECIPIENT_MORE:
+		recipients[2] = span_of("x@evil.example"), facts->recipient_count = 3;
+		break;
 	case RECIPIENTS_UNKNOWN: facts->recipients_known = false; break;
 	case HEADER_UNKNOWN: facts->header_known = false; break;
 	case NO_FROM: facts->header_from_count = 0; break;
 	case NO_CONTENT: facts->content = unknown; break;
-	case CONTENT_CUT: facts->content = span_of("Subject: x\n"), facts->content_complete = false; break;
+	case CONTENT_CUT:
+		facts->content = span_of("Subject: x\n"), facts->content_complete = false;
+		break;
 	case FOUND_IN_CUT: facts->content_complete = false; break;
 	case BY_MTA: process->mta = IS_SO; break;
 	case MAYBE_MTA: process->mta = NOT_KNOWN; break;
-	case BY_MTA_OF_REPORTS: process->mta = IS_SO, facts->origin_user = span_of("reports"); break;
+	case BY_MTA_OF_REPORTS:
+		process->mta = IS_SO, facts->origin_user = span_of("reports");
+		break;
 	case BY_MTA_OF_OTHER: process->mta = IS_SO, facts->origin_user = span_of("mallory"); break;
 	case NEXT_HOUR: facts->start_s += 3600, facts->end_s += 3600; break;
 	case ENDS_LATE: facts->end_s += 3600; break;
@@ -209,12 +219,13 @@ static const struct {
 	enum state state;
 } cases[] = {
 	{"process: { executable: /usr/bin/* }", NO_CHANGE, CRITERION_EXECUTABLE, STATE_MET},
-	{"process: { executable: /usr/bin/* }", OTHER_EXECUTABLE, CRITERION_EXECUTABLE, STATE_FAILED},
+	{"process: { executable: /usr/bin/* }", OTHER_EXECUTABLE, CRITERION_EXECUTABLE,
+	 STATE_FAILED},
 	{"process: { executable: /usr/bin/* }", NO_EXECUTABLE, CRITERION_EXECUTABLE, STATE_UNKNOWN},
-	{"process: { sha256: '0123456789012345678901234567890123456789012345678901234567890123' }", NO_CHANGE,
-	 CRITERION_SHA256, STATE_MET},
-	{"process: { sha256: '1123456789012345678901234567890123456789012345678901234567890123' }", NO_CHANGE,
-	 CRITERION_SHA256, STATE_FAILED},
+	{"process: { sha256: '0123456789012345678901234567890123456789012345678901234567890123' }",
+	 NO_CHANGE, CRITERION_SHA256, STATE_MET},
+	{"process: { sha256: '1123456789012345678901234567890123456789012345678901234567890123' }",
+	 NO_CHANGE, CRITERION_SHA256, STATE_FAILED},
 	{REPORTS, NO_CHANGE, CRITERION_USER, STATE_MET},
 	{REPORTS, OTHER_USER, CRITERION_USER, STATE_FAILED},
 	{REPORTS, NO_USER_NAME, CRITERION_USER, STATE_UNKNOWN},
@@ -244,10 +255,12 @@ static const struct {
 	{"process: { scheduled_by: cron }", BY_TIMER, CRITERION_SCHEDULED_BY, STATE_FAILED},
 	{"process: { scheduled_by: any }", BY_TIMER, CRITERION_SCHEDULED_BY, STATE_MET},
 	{"process: { scheduled_by: any }", BY_HAND, CRITERION_SCHEDULED_BY, STATE_FAILED},
-	{"process: { scheduled_by: any }", SCHEDULER_UNKNOWN, CRITERION_SCHEDULED_BY, STATE_UNKNOWN},
+	{"process: { scheduled_by: any }", SCHEDULER_UNKNOWN, CRITERION_SCHEDULED_BY,
+	 STATE_UNKNOWN},
 	{"process: { ancestor: /usr/sbin/cron }", NO_CHANGE, CRITERION_ANCESTOR, STATE_MET},
 	{"process: { ancestor: /usr/sbin/nagios4 }", NO_CHANGE, CRITERION_ANCESTOR, STATE_FAILED},
-	{"process: { ancestor: /usr/sbin/cron }", ANCESTOR_UNKNOWN, CRITERION_ANCESTOR, STATE_UNKNOWN},
+	{"process: { ancestor: /usr/sbin/cron }", ANCESTOR_UNKNOWN, CRITERION_ANCESTOR,
+	 STATE_UNKNOWN},
 	{"process: { ancestor: /usr/sbin/cron }", NO_ANCESTORS, CRITERION_ANCESTOR, STATE_UNKNOWN},
 	{"relay: '10.0.0.25:587'", NO_CHANGE, CRITERION_RELAY, STATE_MET},
 	{"relay: '10.0.0.25:587'", OTHER_PORT, CRITERION_RELAY, STATE_FAILED},
@@ -271,11 +284,16 @@ static const struct {
 	{"mail: { sender: <> }", NULL_SENDER, CRITERION_SENDER, STATE_MET},
 	{"mail: { sender: reports@corp.example }", ENCRYPTED, CRITERION_SENDER, STATE_NOT_ASKED},
 	{"mail: { recipients: '*@corp.example' }", NO_CHANGE, CRITERION_RECIPIENTS, STATE_MET},
-	{"mail: { recipients: '*@corp.example' }", ONE_RECIPIENT_MORE, CRITERION_RECIPIENTS, STATE_FAILED},
-	{"mail: { recipients: '*@corp.example' }", RECIPIENTS_UNKNOWN, CRITERION_RECIPIENTS, STATE_UNKNOWN},
-	{"mail: { header_from: reports@corp.example }", NO_CHANGE, CRITERION_HEADER_FROM, STATE_MET},
-	{"mail: { header_from: reports@corp.example }", NO_FROM, CRITERION_HEADER_FROM, STATE_FAILED},
-	{"mail: { header_from: reports@corp.example }", HEADER_UNKNOWN, CRITERION_HEADER_FROM, STATE_UNKNOWN},
+	{"mail: { recipients: '*@corp.example' }", ONE_RECIPIENT_MORE, CRITERION_RECIPIENTS,
+	 STATE_FAILED},
+	{"mail: { recipients: '*@corp.example' }", RECIPIENTS_UNKNOWN, CRITERION_RECIPIENTS,
+	 STATE_UNKNOWN},
+	{"mail: { header_from: reports@corp.example }", NO_CHANGE, CRITERION_HEADER_FROM,
+	 STATE_MET},
+	{"mail: { header_from: reports@corp.example }", NO_FROM, CRITERION_HEADER_FROM,
+	 STATE_FAILED},
+	{"mail: { header_from: reports@corp.example }", HEADER_UNKNOWN, CRITERION_HEADER_FROM,
+	 STATE_UNKNOWN},
 	{"mail: { subject: 'report of *' }", NO_CHANGE, CRITERION_SUBJECT, STATE_MET},
 	{"mail: { subject: 'of *' }", NO_CHANGE, CRITERION_SUBJECT, STATE_FAILED},
 	{"mail: { subject: 'report of *' }", HEADER_UNKNOWN, CRITERION_SUBJECT, STATE_UNKNOWN},
@@ -284,20 +302,24 @@ static const struct {
 	{"mail: { contains: 'all is well' }", NO_CONTENT, CRITERION_CONTAINS, STATE_UNKNOWN},
 	{"mail: { contains: 'all is well' }", CONTENT_CUT, CRITERION_CONTAINS, STATE_UNKNOWN},
 	{"mail: { contains: 'all is well' }", FOUND_IN_CUT, CRITERION_CONTAINS, STATE_MET},
-	{"mail: { matches: 'corp\\.example/\\?t=[0-9a-f]{16}' }", NO_CHANGE, CRITERION_MATCHES, STATE_MET},
-	{"mail: { matches: 'corp\\.example/\\?t=[0-9a-f]{17}' }", NO_CHANGE, CRITERION_MATCHES, STATE_FAILED},
+	{"mail: { matches: 'corp\\.example/\\?t=[0-9a-f]{16}' }", NO_CHANGE, CRITERION_MATCHES,
+	 STATE_MET},
+	{"mail: { matches: 'corp\\.example/\\?t=[0-9a-f]{17}' }", NO_CHANGE, CRITERION_MATCHES,
+	 STATE_FAILED},
 	{REPORTS, BY_MTA, CRITERION_ORIGIN, STATE_FAILED},
 	{REPORTS, NO_CHANGE, CRITERION_ORIGIN, STATE_NOT_ASKED},
 	{REPORTS, MAYBE_MTA, CRITERION_ORIGIN, STATE_UNKNOWN},
 	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA, CRITERION_ORIGIN, STATE_UNKNOWN},
-	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN, STATE_MET},
-	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA_OF_OTHER, CRITERION_ORIGIN, STATE_FAILED},
+	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN,
+	 STATE_MET},
+	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA_OF_OTHER, CRITERION_ORIGIN,
+	 STATE_FAILED},
 	{REPORTS "\n  schedule: { at: '0 8 * * *', for: 15m, timezone: Europe/Berlin }", NO_CHANGE,
 	 CRITERION_SCHEDULE, STATE_MET},
 	{REPORTS "\n  schedule: { at: '10 8 * * *', for: 15m, timezone: Europe/Berlin }", NO_CHANGE,
 	 CRITERION_SCHEDULE, STATE_MET},
-	{REPORTS "\n  schedule: { at: '0 8 * * *', for: 15m, timezone: UTC }", NO_CHANGE, CRITERION_SCHEDULE,
-	 STATE_FAILED},
+	{REPORTS "\n  schedule: { at: '0 8 * * *', for: 15m, timezone: UTC }", NO_CHANGE,
+	 CRITERION_SCHEDULE, STATE_FAILED},
 	{REPORTS "\n  schedule: { at: '0 8 * * *', for: 15m, timezone: Europe/Berlin }", NEXT_HOUR,
 	 CRITERION_SCHEDULE, STATE_FAILED},
 	{REPORTS "\n  schedule: { at: '0 8 * * *', for: 15m, timezone: Europe/Berlin }", ENDS_LATE,
@@ -311,11 +333,13 @@ static const struct {
 	{REPORTS, NOT_WHOLE, CRITERION_CAPTURE, STATE_FAILED},
 	{REPORTS, MAYBE_WHOLE, CRITERION_CAPTURE, STATE_UNKNOWN},
 	{REPORTS "\n  limits: { messages: 1/1h }", NO_CHANGE, CRITERION_LIMIT_MESSAGES, STATE_MET},
-	{REPORTS "\n  limits: { recipients: 1/1h }", NO_CHANGE, CRITERION_LIMIT_RECIPIENTS, STATE_FAILED},
+	{REPORTS "\n  limits: { recipients: 1/1h }", NO_CHANGE, CRITERION_LIMIT_RECIPIENTS,
+	 STATE_FAILED},
 	{REPORTS "\n  limits: { recipients: 2/1h }", RECIPIENTS_UNKNOWN, CRITERION_LIMIT_RECIPIENTS,
 	 STATE_UNKNOWN},
 	{REPORTS "\n  limits: { bytes: 999/1h }", NO_CHANGE, CRITERION_LIMIT_BYTES, STATE_FAILED},
-	{REPORTS "\n  limits: { bytes: 1000/1h }", BYTES_UNKNOWN, CRITERION_LIMIT_BYTES, STATE_UNKNOWN},
+	{REPORTS "\n  limits: { bytes: 1000/1h }", BYTES_UNKNOWN, CRITERION_LIMIT_BYTES,
+	 STATE_UNKNOWN},
 };
 
 static void test_criteria(void **state)
@@ -333,9 +357,11 @@ static void test_criteria(void **state)
 
 		change(&facts, cases[i].change);
 		found = exclusion_state(exclusion, cases[i].criterion, &facts, &surroundings);
-		if (found != cases[i].state || !(exclusion_asks(exclusion) & 1U << cases[i].criterion)) {
+		if (found != cases[i].state ||
+		    !(exclusion_asks(exclusion) & 1U << cases[i].criterion)) {
 			print_message("%s, case %zu: %s: %d, not %d\n", cases[i].asks, i,
-				      criterion_name(cases[i].criterion), (int)found, (int)cases[i].state);
+				      criterion_name(cases[i].criterion), (int)found,
+				      (int)cases[i].state);
 			wrong++;
 		}
 		seen |= 1U << cases[i].criterion;
@@ -345,16 +371,22 @@ static void test_criteria(void **state)
 	assert_int_equal(seen, (1U << CRITERION_COUNT) - 1);
 }
 
-/* ---- Deciding --------------------------------------------------------------------------------------- */
+/*
+ * ---- Deciding
+ * ---------------------------------------------------------------------------------------
+ */
 
 static const char several[] =
 	"exclusions:\n"
-	"- name: far\n  process: { user: other, unit: x.service, executable: /x }\n  relay: 11.0.0.1\n"
-	"- name: near\n  process: { user: reports, executable: /usr/bin/curl }\n  relay: 10.0.0.25\n"
+	"- name: far\n  process: { user: other, unit: x.service, executable: /x }\n  relay: "
+	"11.0.0.1\n"
+	"- name: near\n  process: { user: reports, executable: /usr/bin/curl }\n  relay: "
+	"10.0.0.25\n"
 	"  mail: { sender: reports@corp.example, contains: all is well }\n"
 	"- name: content\n  process: { user: reports }\n  mail: { contains: [nothing] }\n"
 	"- name: right\n  process: { user: reports, executable: /usr/bin/msmtp }\n"
-	"  mail: { recipients: '*@corp.example', contains: all is well }\n  limits: { messages: 2/1h }\n"
+	"  mail: { recipients: '*@corp.example', contains: all is well }\n  limits: { messages: "
+	"2/1h }\n"
 	"- name: behind\n  process: { user: reports }\n";
 
 static void test_first_met_decides(void **state)
@@ -459,7 +491,10 @@ static void test_limit_is_never_exceeded(void **state)
 	assert_false(limit_allows(&limit, &usage, 0, UINT64_MAX));
 }
 
-/* ---- Searching, names ------------------------------------------------------------------------------- */
+/*
+ * ---- Searching, names
+ * -------------------------------------------------------------------------------
+ */
 
 static void test_backtracking_ends(void **state)
 {
@@ -471,7 +506,8 @@ static void test_backtracking_ends(void **state)
 	(void)state;
 	assert_non_null(regex);
 	memset(text, 'a', sizeof(text));
-	assert_int_equal(regex_find(regex, (struct span){text, sizeof(text)}, &steps), REGEX_GAVE_UP);
+	assert_int_equal(regex_find(regex, (struct span){text, sizeof(text)}, &steps),
+			 REGEX_GAVE_UP);
 	steps = 2000000;
 	assert_int_equal(regex_find(regex, span_of("xaa1bcc"), &steps), REGEX_FOUND);
 	assert_int_equal(regex_find(regex, (struct span){NULL, 0}, &steps), REGEX_NOT_FOUND);
@@ -489,7 +525,9 @@ static void test_relay_names(void **state)
 	struct {
 		struct relay_record record;
 		uint8_t data[16 + 12];
-	} told = {.record = {.h = {.type = RECORD_RELAY, .time_ns = HOUR_NS}, .name_len = 12, .count = 1}};
+	} told = {.record = {.h = {.type = RECORD_RELAY, .time_ns = HOUR_NS},
+			     .name_len = 12,
+			     .count = 1}};
 	struct config *config = asking("relay: mail.example");
 	struct relay_names *names = relay_names_new();
 	struct surroundings surroundings = {.names = names, .steps = 1};
@@ -502,16 +540,20 @@ static void test_relay_names(void **state)
 	memcpy(told.data + 16, "MAIL.example", 12);
 	assert_true(relay_names_due(names, "mail.example", HOUR_NS));
 	assert_false(relay_names_due(names, "mail.example", HOUR_NS + 1));
-	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts, &surroundings),
+	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts,
+					 &surroundings),
 			 STATE_UNKNOWN);
 	relay_names_record(names, &told.record);
-	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts, &surroundings),
+	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts,
+					 &surroundings),
 			 STATE_MET);
 	change(&facts, OTHER_ADDRESS);
-	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts, &surroundings),
+	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts,
+					 &surroundings),
 			 STATE_FAILED);
 	facts.clock_ns = 3 * HOUR_NS; /* nobody has answered since */
-	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts, &surroundings),
+	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts,
+					 &surroundings),
 			 STATE_UNKNOWN);
 	relay_names_free(names);
 	config_free(config);

@@ -340,7 +340,10 @@ static void test_claims_bounded(void **state)
 		flow_claim(flow, i % 2 ? one : two, 100 + i, 1, (struct span){NULL, 0});
 	assert_int_equal(flow->claim_count, FLOW_CLAIMS_MAX);
 	assert_true(flow->claims_dropped > 0);
-	/* What was dropped is not forgotten: both are named for bytes that one of them may have sent. */
+	/*
+	 * What was dropped is not forgotten: both are named for bytes that one of them may have
+	 * sent.
+	 */
 	assert_int_equal(flow_senders_of(flow, 5 * FLOW_CLAIMS_MAX, 5 * FLOW_CLAIMS_MAX + 1, found,
 					 FLOW_SENDERS_MAX),
 			 2);
@@ -387,8 +390,9 @@ static void test_sender_behind_many(void **state)
 	assert_int_equal(found[0]->task.pid, 100);
 	assert_int_equal(found[1]->task.pid, 101);
 	assert_false(flow_unclaimed(flow, start, UINT64_MAX));
-	assert_true(flow_unclaimed(flow, 0, UINT64_MAX)); /* not everybody is kept who sent the rest */
-	assert_int_equal(sender_of(300), -1);		  /* every other one has a part in what is open */
+	assert_true(
+		flow_unclaimed(flow, 0, UINT64_MAX)); /* not everybody is kept who sent the rest */
+	assert_int_equal(sender_of(300), -1); /* every other one has a part in what is open */
 	assert_int_equal(flow->senders_dropped, 1);
 	assert_true(flow_unclaimed(flow, start, UINT64_MAX));
 }
@@ -539,19 +543,23 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_in_order_across_the_wrap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_urgent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_repeated_and_overlapping, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_outbound_hole_is_a_gap_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_outbound_hole_is_a_gap_at_once, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_truncated_segment, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_inbound_waits_for_what_is_missing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_inbound_waits_for_what_is_missing, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_inbound_hole_is_given_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inbound_held_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inbound_held_bytes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_inbound_far_ahead_is_not_ours, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_inbound_far_ahead_is_not_ours, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_jumps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_jump_of_a_send, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_jump, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_held_repeated, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_senders_by_range, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unclaimed_bytes_name_everybody, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unclaimed_bytes_name_everybody, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_claims_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_senders_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sender_behind_many, setup, teardown),

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Events made shorter: they fit, say so, are still events, and nothing but strings and lists was touched. */
+/*
+ * Events made shorter: they fit, say so, are still events, and nothing but strings and lists was
+ * touched.
+ */
 #include <stdlib.h>
 
 #include "event_samples.h"
@@ -29,7 +32,8 @@ static struct text hostile_line(void)
 static json_t *parsed(const struct text *line)
 {
 	json_error_t error;
-	json_t *root = json_loadb(line->data, line->len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+	json_t *root =
+		json_loadb(line->data, line->len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
 
 	if (!root)
 		fail_msg("%s at %d in %.200s", error.text, error.position, line->data);
@@ -37,7 +41,10 @@ static json_t *parsed(const struct text *line)
 	return root;
 }
 
-/* Same keys in the same order, same numbers; a string is the same or a beginning of it, a list likewise. */
+/*
+ * Same keys in the same order, same numbers; a string is the same or a beginning of it, a list
+ * likewise.
+ */
 static void expect_shorter(json_t *before, json_t *after, size_t string_max, size_t list_max)
 {
 	assert_int_equal(json_typeof(before), json_typeof(after));
@@ -58,8 +65,8 @@ static void expect_shorter(json_t *before, json_t *after, size_t string_max, siz
 		assert_true(json_array_size(after) == list_max ||
 			    json_array_size(after) == json_array_size(before));
 		for (size_t i = 0; i < json_array_size(after); i++)
-			expect_shorter(json_array_get(before, i), json_array_get(after, i), string_max,
-				       list_max);
+			expect_shorter(json_array_get(before, i), json_array_get(after, i),
+				       string_max, list_max);
 	}
 	if (json_is_object(before)) {
 		void *b = json_object_iter(after);
@@ -67,8 +74,8 @@ static void expect_shorter(json_t *before, json_t *after, size_t string_max, siz
 		for (void *a = json_object_iter(before); a; a = json_object_iter_next(before, a)) {
 			assert_non_null(b);
 			assert_string_equal(json_object_iter_key(a), json_object_iter_key(b));
-			expect_shorter(json_object_iter_value(a), json_object_iter_value(b), string_max,
-				       list_max);
+			expect_shorter(json_object_iter_value(a), json_object_iter_value(b),
+				       string_max, list_max);
 			b = json_object_iter_next(after, b);
 		}
 		assert_true(!b || strcmp(json_object_iter_key(b), "truncated") == 0);
@@ -119,10 +126,11 @@ static void test_steps(void **state)
 		lens[count] = line.len;
 		assert_true(line.len <= max);
 		/* How many there were is always told, and the first of them. */
-		assert_int_equal(json_integer_value(
-					 json_object_get(json_object_get(root, "smtp"), "rcpt_count")),
+		assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "smtp"),
+								    "rcpt_count")),
 				 SMTP_RECIPIENTS_MAX + 1);
-		assert_true(json_array_size(json_object_get(json_object_get(root, "smtp"), "rcpt_to")) >= 4);
+		assert_true(json_array_size(json_object_get(json_object_get(root, "smtp"),
+							    "rcpt_to")) >= 4);
 		json_decref(root);
 		text_add_string(&line, "\n");
 		keep(line.data);
@@ -149,7 +157,10 @@ static char *row(const char *before, const char *unit, size_t count, const char 
 	return text.data;
 }
 
-/* The worst: every sender there can be, and control characters alone. It still goes into a syslog message. */
+/*
+ * The worst: every sender there can be, and control characters alone. It still goes into a syslog
+ * message.
+ */
 static void test_worst(void **state)
 {
 	struct event *event = hostile_event(EVENT_MESSAGE);
@@ -213,8 +224,8 @@ static void test_bounds(void **state)
 			else
 				assert_int_equal(line.len, before);
 			root = parsed(&line);
-			assert_int_equal(json_object_get(json_object_get(root, "smtpsnoop"), "truncated") !=
-						 NULL,
+			assert_int_equal(json_object_get(json_object_get(root, "smtpsnoop"),
+							 "truncated") != NULL,
 					 line.len != before);
 			json_decref(root);
 			text_free(&line);

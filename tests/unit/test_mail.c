@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Messages: header fields, addresses, encoded words, dates, parameters, MIME parts; in every segmentation the same. */
+/*
+ * Messages: header fields, addresses, encoded words, dates, parameters, MIME parts; in every
+ * segmentation the same.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -72,9 +75,11 @@ static void test_header(void **state)
 	(void)state;
 	expect("From: \"Doe, Jo\" <jo@x>\r\nTo: a@x, B (b) <b@y>,\r\n\tteam: c@z, d@z;\r\nCC: "
 	       "undisclosed-recipients:;\r\n"
-	       "Reply-To: <@r:e@x>\r\nSubject: two\r\n lines\r\nDate: Mon, 1 Jan 2024 02:00:00 +0200\r\n"
+	       "Reply-To: <@r:e@x>\r\nSubject: two\r\n lines\r\nDate: Mon, 1 Jan 2024 02:00:00 "
+	       "+0200\r\n"
 	       "Message-Id: <1@x>\r\n\r\nSubject: body\r\n",
-	       "from jo@x\nto a@x\nto b@y\nto c@z\nto d@z\nreply-to e@x\nsubject two lines\nid 1@x\n"
+	       "from jo@x\nto a@x\nto b@y\nto c@z\nto d@z\nreply-to e@x\nsubject two lines\nid "
+	       "1@x\n"
 	       "date 1704067200\n");
 	expect("Subject: no end", "subject no end\nid \ndate -1\n");
 	expect("", "subject \nid \ndate -1\n");
@@ -98,7 +103,8 @@ static void test_words(void **state)
 	expect_words("a =?utf-8?Q?b_=C3=A4?= c", "a b \xc3\xa4 c");
 	expect_words("=?ISO-8859-1?B?5Gg=?=", "\xc3\xa4h");
 	expect_words("=?utf-8?q?a?=\t =?utf-8*de?Q?b?=  c", "ab  c");
-	expect_words("=?utf-8?B?w6?= =?utf-8?Q?x?=", "=?utf-8?B?w6?= =?utf-8?Q?x?="); /* half a character */
+	expect_words("=?utf-8?B?w6?= =?utf-8?Q?x?=",
+		     "=?utf-8?B?w6?= =?utf-8?Q?x?="); /* half a character */
 	expect_words("=?utf-8?Q?=C3?= =?utf-8?Q?=A4?=", "\xc3\xa4");
 	expect_words("=?windows-1251?Q?=CF?=", "\xd0\x9f");
 	expect_words("=?iso-2022-jp?B?GyRCJCIbKEI=?=", "\xe3\x81\x82");
@@ -128,7 +134,8 @@ static void test_dates(void **state)
 	for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
 		int64_t got = -1;
 
-		assert_int_equal(mail_field_date(span_of(dates[i].text), &got), dates[i].expected != -1);
+		assert_int_equal(mail_field_date(span_of(dates[i].text), &got),
+				 dates[i].expected != -1);
 		assert_int_equal(got, dates[i].expected);
 	}
 }
@@ -163,19 +170,22 @@ static void test_parameters(void **state)
 static void test_attachments(void **state)
 {
 	(void)state;
-	expect("Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\npreamble\r\n" PART("", "text") PART(
-		       "Content-Type: APPLICATION/Pdf; name=a.pdf\r\nContent-Transfer-Encoding: base64\r\n",
-		       "YWJj\r\nZA==")
-		       PART("Content-Disposition: attachment;\r\n filename=\"=?utf-8?Q?=C3=A4?=.txt\"\r\n"
-			    "Content-Transfer-Encoding: quoted-printable\r\n",
-			    "a=3Db=\r\nc\r\n--x") PART("Content-Type: multipart/alternative; boundary=c\r\n",
-						       "--c\r\n\r\ninner\r\n--c\r\nContent-Disposition: "
-						       "attachment\r\n\r\n\r\nend\r\n--c--")
-			       PART("Content-Disposition: attachment; filename=last\r\n",
-				    "--bc") "--b--\r\nfilename\r\n",
+	expect("Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\npreamble\r\n" PART("", "text")
+		       PART("Content-Type: APPLICATION/Pdf; "
+			    "name=a.pdf\r\nContent-Transfer-Encoding: base64\r\n",
+			    "YWJj\r\nZA==") PART("Content-Disposition: attachment;\r\n "
+						 "filename=\"=?utf-8?Q?=C3=A4?=.txt\"\r\n"
+						 "Content-Transfer-Encoding: quoted-printable\r\n",
+						 "a=3Db=\r\nc\r\n--x")
+			       PART("Content-Type: multipart/alternative; boundary=c\r\n",
+				    "--c\r\n\r\ninner\r\n--c\r\nContent-Disposition: "
+				    "attachment\r\n\r\n\r\nend\r\n--c--")
+				       PART("Content-Disposition: attachment; filename=last\r\n",
+					    "--bc") "--b--\r\nfilename\r\n",
 	       "subject \nid \ndate -1\na.pdf application/pdf 4\n\xc3\xa4.txt  9\n  5\nlast  4\n");
-	expect("Content-Type: application/zip; name=only.zip\r\n\r\n12345", "subject \nid \ndate -1\n"
-									    "only.zip application/zip 5\n");
+	expect("Content-Type: application/zip; name=only.zip\r\n\r\n12345",
+	       "subject \nid \ndate -1\n"
+	       "only.zip application/zip 5\n");
 }
 
 static void test_bounds(void **state)
@@ -191,7 +201,8 @@ static void test_bounds(void **state)
 		mail_parser_data(parser, span_of("\r\nCc: a@x, b@x\r\nSubject: x"));
 	mail_parser_data(parser, span_of("\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"));
 	for (int i = 0; i < 300; i++)
-		mail_parser_data(parser, span_of("--b\r\nContent-Disposition: attachment\r\n\r\nx\r\n"));
+		mail_parser_data(parser,
+				 span_of("--b\r\nContent-Disposition: attachment\r\n\r\nx\r\n"));
 	mail = mail_parser_finish(parser);
 	mail_parser_free(parser);
 	assert_int_equal(mail->address_count, MAIL_ADDRESSES_MAX);
@@ -231,12 +242,15 @@ static void test_in_a_session(void **state)
 					 1);
 		smtp_session_close(session, 2);
 		smtp_session_free(session);
-		assert_string_equal(out.data, "to q@x\nsubject s\nid \ndate -1\nsubject .v\nid \ndate -1\n");
+		assert_string_equal(out.data,
+				    "to q@x\nsubject s\nid \ndate -1\nsubject .v\nid \ndate -1\n");
 		text_free(&out);
 	}
 }
 
-/* What a slow parser would be slow at: 4 MiB of each, in pieces, in far less than the time allowed. */
+/*
+ * What a slow parser would be slow at: 4 MiB of each, in pieces, in far less than the time allowed.
+ */
 static void test_time(void **state)
 {
 #define MIXED "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
@@ -273,8 +287,9 @@ static void test_time(void **state)
 		begin = clock();
 		for (size_t at = 0, piece = pieces[n % 2]; at < text.len; at += piece)
 			mail_parser_data(parser,
-					 (struct span){text.data + at,
-						       piece < text.len - at ? piece : text.len - at});
+					 (struct span){text.data + at, piece < text.len - at
+									       ? piece
+									       : text.len - at});
 		mail = mail_parser_finish(parser);
 		assert_true((double)(clock() - begin) / CLOCKS_PER_SEC < 4.0);
 		assert_non_null(mail);
@@ -289,7 +304,8 @@ static void test_time(void **state)
 
 /* ---- What a reader sees --------------------------------------------------------------------- */
 
-static struct mail *read_in_pieces(const char *message, size_t size, struct mail_budget *budget, size_t limit)
+static struct mail *read_in_pieces(const char *message, size_t size, struct mail_budget *budget,
+				   size_t limit)
 {
 	struct mail_parser *parser = mail_parser_new();
 	size_t len = strlen(message);
@@ -298,7 +314,8 @@ static struct mail *read_in_pieces(const char *message, size_t size, struct mail
 	assert_non_null(parser);
 	mail_parser_keep(parser, budget, limit);
 	for (size_t at = 0; at < len; at += size)
-		mail_parser_data(parser, (struct span){message + at, size < len - at ? size : len - at});
+		mail_parser_data(parser,
+				 (struct span){message + at, size < len - at ? size : len - at});
 	mail = mail_parser_finish(parser);
 	mail_parser_free(parser);
 	return mail;
@@ -307,14 +324,17 @@ static struct mail *read_in_pieces(const char *message, size_t size, struct mail
 static const char letter[] =
 	"Subject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\nX-Job: nightly\r\n home\r\n"
 	"Content-Type: multipart/mixed; boundary=b\r\n\r\npreamble\r\n--b\r\n"
-	"Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+	"Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: "
+	"quoted-printable\r\n\r\n"
 	"K=F6ln is =\r\nwell=3D\r\n--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: "
 	"base64\r\n\r\n"
-	"aHR0cHM6Ly9jb3Jw\r\nLmV4YW1wbGUvP3Q9MTI=\r\n--b\r\n\r\nplain =3D text\r\n--b--\r\nepilogue\r\n";
+	"aHR0cHM6Ly9jb3Jw\r\nLmV4YW1wbGUvP3Q9MTI=\r\n--b\r\n\r\nplain =3D "
+	"text\r\n--b--\r\nepilogue\r\n";
 
-static const char content[] = "Subject: gr\xc3\xbc\xc3\x9f"
-			      "e\nX-Job: nightly home\nContent-Type: multipart/mixed; boundary=b\n"
-			      "K\xc3\xb6ln is well=\n\nhttps://corp.example/?t=12\nplain =3D text\n\n";
+static const char content[] =
+	"Subject: gr\xc3\xbc\xc3\x9f"
+	"e\nX-Job: nightly home\nContent-Type: multipart/mixed; boundary=b\n"
+	"K\xc3\xb6ln is well=\n\nhttps://corp.example/?t=12\nplain =3D text\n\n";
 
 static void test_content(void **state)
 {

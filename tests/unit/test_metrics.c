@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The metrics over real sockets and in real files: who holds connections open keeps nobody out, a disk that hangs holds nothing
- * up, old numbers do not stay. And the lines on standard error, which wait for no reader.
+ * The metrics over real sockets and in real files: who holds connections open keeps nobody out, a
+ * disk that hangs holds nothing up, old numbers do not stay. And the lines on standard error, which
+ * wait for no reader.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,7 +30,10 @@
 
 static char folder[] = "/tmp/smtpsnoop-metrics-XXXXXX";
 
-/* ---- What hangs ------------------------------------------------------------------------------------- */
+/*
+ * ---- What hangs
+ * -------------------------------------------------------------------------------------
+ */
 
 static atomic_int renames_hang, hanging;
 
@@ -83,11 +87,15 @@ static bool wait_until(bool (*done)(const char *), const char *path, bool wanted
 
 #ifdef HAVE_LIBMICROHTTPD
 
-/* ---- HTTP ------------------------------------------------------------------------------------------- */
+/*
+ * ---- HTTP
+ * -------------------------------------------------------------------------------------------
+ */
 
 static int bound_socket(uint16_t *port)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(address);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -139,7 +147,8 @@ static bool get_page(uint16_t port, int timeout_ms)
 
 	if (fd < 0)
 		return false;
-	if (poll(&ready, 1, timeout_ms) == 1 && send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) > 0)
+	if (poll(&ready, 1, timeout_ms) == 1 &&
+	    send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) > 0)
 		n = 1;
 	ready.events = POLLIN;
 	while (n > 0 && poll(&ready, 1, (int)((end - now_s()) * 1000) + 1) == 1) {
@@ -245,7 +254,10 @@ static void test_held(void **state)
 
 #endif
 
-/* ---- Standard error --------------------------------------------------------------------------------- */
+/*
+ * ---- Standard error
+ * ---------------------------------------------------------------------------------
+ */
 
 static int standard_error = -1;
 
@@ -326,7 +338,8 @@ static void test_full_pipe(void **state)
 	assert_true(found > 100 && found < 20000);
 	report("test", "the last");
 	read_some(pipe_end, text, sizeof(text));
-	assert_int_equal(sscanf(text, "smtpsnoop: %u messages could not be written here", &told), 1);
+	assert_int_equal(sscanf(text, "smtpsnoop: %u messages could not be written here", &told),
+			 1);
 	assert_int_equal(told + found, 20000);
 	note = strchr(text, '\n');
 	assert_non_null(note);
@@ -340,8 +353,9 @@ static void test_full_pipe(void **state)
 	pipe_end = begin_pipe();
 	report("test", "to somebody");
 	read_some(pipe_end, text, sizeof(text));
-	assert_string_equal(text,
-			    "smtpsnoop: 1 message could not be written here\nsmtpsnoop: test: to somebody\n");
+	assert_string_equal(
+		text,
+		"smtpsnoop: 1 message could not be written here\nsmtpsnoop: test: to somebody\n");
 	end_pipe();
 	close(pipe_end);
 }
@@ -387,7 +401,10 @@ static void test_threads(void **state)
 
 #ifdef HAVE_LIBMICROHTTPD
 
-/* ---- A port that is taken --------------------------------------------------------------------------- */
+/*
+ * ---- A port that is taken
+ * ---------------------------------------------------------------------------
+ */
 
 static void test_refused(void **state)
 {
@@ -440,7 +457,8 @@ static void test_retry(void **state)
 	assert_true(metrics_retry(metrics, &config));
 	read_some(pipe_end, text, sizeof(text));
 	snprintf(expected, sizeof(expected),
-		 "smtpsnoop: metrics.listen: 127.0.0.1 port %u: Address already in use; it is tried again "
+		 "smtpsnoop: metrics.listen: 127.0.0.1 port %u: Address already in use; it is "
+		 "tried again "
 		 "every 10 s\n"
 		 "smtpsnoop: metrics.listen: 127.0.0.1 port %u: served now\n",
 		 taken, taken);
@@ -456,7 +474,10 @@ static void test_retry(void **state)
 
 #endif
 
-/* ---- The text file ---------------------------------------------------------------------------------- */
+/*
+ * ---- The text file
+ * ----------------------------------------------------------------------------------
+ */
 
 static void assert_content(const char *path, const char *content)
 {
@@ -512,7 +533,9 @@ static void test_file_changes(void **state)
 	assert_false(exists(path));
 }
 
-/* A disk that hangs: neither a reload nor the end waits for it, and nothing is freed that it uses. */
+/*
+ * A disk that hangs: neither a reload nor the end waits for it, and nothing is freed that it uses.
+ */
 static void test_file_hangs(void **state)
 {
 	struct metrics *metrics = metrics_new();

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Whom a Received field names, for each MTA; that nothing in it can be borrowed; and the table of submissions. */
+/*
+ * Whom a Received field names, for each MTA; that nothing in it can be borrowed; and the table of
+ * submissions.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -21,9 +24,11 @@ static void expect(const char *mta, const char *received, const char *expected)
 	assert_non_null(copy);
 	if (origin_parse(mta, (struct span){copy, strlen(copy)}, &origin)) {
 		if (origin.has_uid)
-			len += (size_t)snprintf(text + len, sizeof(text) - len, " uid %u", origin.uid);
+			len += (size_t)snprintf(text + len, sizeof(text) - len, " uid %u",
+						origin.uid);
 		if (origin.user[0])
-			len += (size_t)snprintf(text + len, sizeof(text) - len, " user %s", origin.user);
+			len += (size_t)snprintf(text + len, sizeof(text) - len, " user %s",
+						origin.user);
 		if (origin.queue_id[0])
 			snprintf(text + len, sizeof(text) - len, " id %s", origin.queue_id);
 		assert_string_equal(origin.mta, mta);
@@ -38,7 +43,8 @@ static void test_local(void **state)
 {
 	(void)state;
 	expect("postfix",
-	       "by mx.x (Postfix, from userid 1000)\r\n\tid 4XyZ12; Mon,  1 Jan 2024 00:00:00 +0100 (CET)",
+	       "by mx.x (Postfix, from userid 1000)\r\n\tid 4XyZ12; Mon,  1 Jan 2024 00:00:00 "
+	       "+0100 (CET)",
 	       "uid 1000 id 4XyZ12");
 	expect("exim",
 	       " from joe by mx.x with local (Exim 4.96)\r\n\t(envelope-from <joe@x>)\r\n\tid "
@@ -46,11 +52,13 @@ static void test_local(void **state)
 	       "a@x; Mon, 01 Jan 2024 00:00:00 +0100",
 	       "user joe id 1rK-00A-2x");
 	expect("sendmail",
-	       "(from joe@localhost)\r\n\tby mx.x (8.17.1/8.17.1/Submit) id 4011abcd; Mon, 1 Jan 2024 "
+	       "(from joe@localhost)\r\n\tby mx.x (8.17.1/8.17.1/Submit) id 4011abcd; Mon, 1 Jan "
+	       "2024 "
 	       "00:00:00 GMT",
 	       "user joe id 4011abcd");
 	expect("opensmtpd",
-	       "from localhost (mx.x [local])\r\n\tby mx.x (OpenSMTPD) with ESMTPA id 0c4e0adf\r\n\tfor "
+	       "from localhost (mx.x [local])\r\n\tby mx.x (OpenSMTPD) with ESMTPA id "
+	       "0c4e0adf\r\n\tfor "
 	       "<r@y>;",
 	       "id 0c4e0adf");
 }
@@ -59,9 +67,11 @@ static void test_by_smtp(void **state)
 {
 	(void)state;
 	expect("postfix",
-	       "from c (localhost [127.0.0.1])\r\n\tby mx.x (Postfix) with ESMTP id 4X\r\n\tfor <b@y>; now",
+	       "from c (localhost [127.0.0.1])\r\n\tby mx.x (Postfix) with ESMTP id 4X\r\n\tfor "
+	       "<b@y>; now",
 	       "id 4X");
-	expect("exim", "from [127.0.0.1] (helo=c)\r\n\tby mx.x with esmtp (Exim 4.96)\r\n\tid 1rK-00A; now",
+	expect("exim",
+	       "from [127.0.0.1] (helo=c)\r\n\tby mx.x with esmtp (Exim 4.96)\r\n\tid 1rK-00A; now",
 	       "id 1rK-00A");
 }
 
@@ -75,14 +85,17 @@ static void test_lies(void **state)
 	expect("postfix", "from root by mx.x with local (Exim 4.96) id 4X; now", "id 4X");
 	/* What a HELO or an address can hold. */
 	expect("postfix",
-	       "from by mx.x (Postfix, from userid 0) (localhost [127.0.0.1]) by mx.x (Postfix) with SMTP id "
+	       "from by mx.x (Postfix, from userid 0) (localhost [127.0.0.1]) by mx.x (Postfix) "
+	       "with SMTP id "
 	       "4X; now",
 	       "id 4X");
-	expect("postfix", "from x id 4A (localhost [127.0.0.1]) by mx.x (Postfix) with SMTP id 4X; now",
+	expect("postfix",
+	       "from x id 4A (localhost [127.0.0.1]) by mx.x (Postfix) with SMTP id 4X; now",
 	       "none");
-	expect("postfix", "from x\tid\r\n\t4A (l [127.0.0.1]) by mx.x (Postfix) with SMTP id 4X; now",
-	       "none");
-	expect("postfix", "from x (l [127.0.0.1]) by mx.x (Postfix) with SMTP id 4X for <\" id 4A\"@y>; now",
+	expect("postfix",
+	       "from x\tid\r\n\t4A (l [127.0.0.1]) by mx.x (Postfix) with SMTP id 4X; now", "none");
+	expect("postfix",
+	       "from x (l [127.0.0.1]) by mx.x (Postfix) with SMTP id 4X for <\" id 4A\"@y>; now",
 	       "none");
 	expect("postfix", "by (Postfix, from userid 0) id 4X", "id 4X");
 	expect("postfix", "by mx.x (Postfix, from userid 4294967295) id 4X", "id 4X");
@@ -99,7 +112,8 @@ static void test_lies(void **state)
 	expect("exim", "from \"root\" by mx.x with local (Exim 4.96) id 4X", "id 4X");
 	expect("exim", "from root by mx.x with local-esmtp (Exim 4.96) id 4X", "id 4X");
 	expect("exim",
-	       "from aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa by m with local "
+	       "from aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa by m "
+	       "with local "
 	       "(Exim 4) id 4",
 	       "id 4");
 	expect("sendmail", "(from root) by mx.x (8.17.1) id 4X", "id 4X");
@@ -114,7 +128,8 @@ static void test_lies(void **state)
 /* Every byte string is taken without harm. */
 static void test_any(void **state)
 {
-	static const char alphabet[] = "by from id ()<>;.@[]x0\t\r\n\"Exim Postfix userid with local ";
+	static const char alphabet[] =
+		"by from id ()<>;.@[]x0\t\r\n\"Exim Postfix userid with local ";
 	uint32_t seed = 1;
 
 	(void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Outputs with real files and sockets: nothing is lost when the other end is slow, goes away and comes back, nor when a file is
- * rotated or the disk is full; what cannot be kept is counted.
+ * Outputs with real files and sockets: nothing is lost when the other end is slow, goes away and
+ * comes back, nor when a file is rotated or the disk is full; what cannot be kept is counted.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -60,8 +60,8 @@ static void add(struct output *output, int number)
 	char record[128];
 	int len = snprintf(record, sizeof(record), RECORD, number, STUFFING);
 
-	output_add(output, (struct span){record, 7}, (struct span){record + 7, (size_t)len - 7}, NORMAL,
-		   true);
+	output_add(output, (struct span){record, 7}, (struct span){record + 7, (size_t)len - 7},
+		   NORMAL, true);
 	output_wake(output);
 }
 
@@ -123,7 +123,10 @@ static void assert_all(const struct tally *tally, int from, int to, bool once)
 	}
 }
 
-/* ---- Queue ------------------------------------------------------------------------------------------ */
+/*
+ * ---- Queue
+ * ------------------------------------------------------------------------------------------
+ */
 
 static int fill(struct queue *queue, struct queue_class class)
 {
@@ -135,7 +138,10 @@ static int fill(struct queue *queue, struct queue_class class)
 	return added;
 }
 
-/* Of 80 records that have room: what a sender with more than 20 leaves to others, and what is left for what is urgent. */
+/*
+ * Of 80 records that have room: what a sender with more than 20 leaves to others, and what is left
+ * for what is urgent.
+ */
 static void test_shares(void **state)
 {
 	struct queue *queue = queue_new(80 * (sizeof(struct entry) + 100));
@@ -156,7 +162,8 @@ static void test_shares(void **state)
 	}
 	class.sender = 1000; /* what was released is his again */
 	assert_int_equal(fill(queue, class), 70);
-	assert_int_equal(fill(queue, (struct queue_class){.urgent = true, .sender = QUEUE_OWN}), 10);
+	assert_int_equal(fill(queue, (struct queue_class){.urgent = true, .sender = QUEUE_OWN}),
+			 10);
 	queue_free(queue);
 }
 
@@ -190,7 +197,10 @@ static void test_queue(void **state)
 	queue_free(queue);
 }
 
-/* ---- Files ------------------------------------------------------------------------------------------ */
+/*
+ * ---- Files
+ * ------------------------------------------------------------------------------------------
+ */
 
 static void test_rotation(void **state)
 {
@@ -206,7 +216,8 @@ static void test_rotation(void **state)
 	output = started(&config);
 	for (int i = 0; i < RECORDS; i++) {
 		add(output, i);
-		if (i % (RECORDS / 5) == RECORDS / 10) { /* five rotations; one of them without a new file */
+		if (i % (RECORDS / 5) ==
+		    RECORDS / 10) { /* five rotations; one of them without a new file */
 			snprintf(from, sizeof(from), "%s", path_of("log"));
 			for (int j = 0; j < 500 && access(from, F_OK); j++)
 				rest(10);
@@ -250,7 +261,10 @@ static void test_removed(void **state)
 	assert_int_equal(info.st_mode & 07777, 0640);
 }
 
-/* A line that an earlier run did not end is ended; a full disk (here: a limit) cuts no line in two for good. */
+/*
+ * A line that an earlier run did not end is ended; a full disk (here: a limit) cuts no line in two
+ * for good.
+ */
 static void test_torn(void **state)
 {
 	struct output_config config = {.name = (char *)"file",
@@ -299,7 +313,10 @@ static void test_refused_files(void **state)
 	assert_null(output);
 }
 
-/* ---- A socket of this host --------------------------------------------------------------------------- */
+/*
+ * ---- A socket of this host
+ * ---------------------------------------------------------------------------
+ */
 
 static int listen_local(const char *path)
 {
@@ -417,7 +434,10 @@ static void test_away(void **state)
 	assert_true(time(NULL) - begin <= 3);
 }
 
-/* ---- TCP -------------------------------------------------------------------------------------------- */
+/*
+ * ---- TCP
+ * --------------------------------------------------------------------------------------------
+ */
 
 static int listen_tcp(uint16_t port)
 {
@@ -495,14 +515,19 @@ static void test_tcp_restarts(void **state)
 	close(listener);
 }
 
-/* ---- All of them ------------------------------------------------------------------------------------- */
+/*
+ * ---- All of them
+ * -------------------------------------------------------------------------------------
+ */
 
 static void test_reconfigured(void **state)
 {
 	char a[128], b[128], none[128], why[OUTPUTS_WHY_MAX];
 	struct output_config configs[3] = {{.name = (char *)"a", .path = a, .queue_bytes = 1 << 20},
 					   {.name = (char *)"b", .path = b, .queue_bytes = 1 << 20},
-					   {.name = (char *)"c", .path = none, .queue_bytes = 1 << 20}};
+					   {.name = (char *)"c",
+					    .path = none,
+					    .queue_bytes = 1 << 20}};
 	struct outputs *outputs = outputs_new();
 	const struct output *first;
 	struct event *event = event_new(EVENT_STARTED);
@@ -517,7 +542,8 @@ static void test_reconfigured(void **state)
 	assert_int_equal(outputs_configure(outputs, configs, 1, why), 0);
 	first = outputs_at(outputs, 0);
 	assert_int_equal(sink->write(sink, event), 0);
-	assert_int_equal(outputs_configure(outputs, configs, 3, why), -ENOENT); /* whole or not at all */
+	assert_int_equal(outputs_configure(outputs, configs, 3, why),
+			 -ENOENT); /* whole or not at all */
 	assert_non_null(strstr(why, "output c: "));
 	assert_int_equal(outputs_count(outputs), 1);
 	assert_ptr_equal(outputs_at(outputs, 0), first);

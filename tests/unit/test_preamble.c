@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* SMTP behind requests to proxies: where it begins, whom the request names, and what is no request. */
+/*
+ * SMTP behind requests to proxies: where it begins, whom the request names, and what is no request.
+ */
 #include "conversation.h"
 
 #define GREETING "220 mail.example ESMTP\r\n"
-#define ENVELOPE                                                                                             \
-	C("EHLO me.example\r\n"), S("250 mail.example\r\n"), C("MAIL FROM:<a@x>\r\n"), S("250 ok\r\n"),      \
-		C("RCPT TO:<b@y>\r\n"), S("250 ok\r\n"), C("RCPT TO:<c@y>\r\n"), S("550 no\r\n"),            \
-		C("DATA\r\n"), S("354 go\r\n"), C("Subject: s\r\n\r\ntext\r\n.\r\n"), S("250 taken\r\n"),    \
-		C("QUIT\r\n"), S("221 bye\r\n")
+#define ENVELOPE                                                                                   \
+	C("EHLO me.example\r\n"), S("250 mail.example\r\n"), C("MAIL FROM:<a@x>\r\n"),             \
+		S("250 ok\r\n"), C("RCPT TO:<b@y>\r\n"), S("250 ok\r\n"), C("RCPT TO:<c@y>\r\n"),  \
+		S("550 no\r\n"), C("DATA\r\n"), S("354 go\r\n"),                                   \
+		C("Subject: s\r\n\r\ntext\r\n.\r\n"), S("250 taken\r\n"), C("QUIT\r\n"),           \
+		S("221 bye\r\n")
 #define MAIL	  S(GREETING), ENVELOPE
 #define DELIVERED "1 data success <a@x> <b@y>250 <c@y>550! 20 bytes 250 taken\n"
-#define PIPELINED                                                                                            \
-	"EHLO me.example\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nDATA\r\n"                   \
+#define PIPELINED                                                                                  \
+	"EHLO me.example\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nDATA\r\n"         \
 	"Subject: s\r\n\r\ntext\r\n.\r\nQUIT\r\n"
-#define PIPELINED_REPLIES                                                                                    \
-	GREETING "250 mail.example\r\n250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n250 taken\r\n221 bye\r\n"
+#define PIPELINED_REPLIES                                                                          \
+	GREETING "250 mail.example\r\n250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n250 taken\r\n221 "   \
+		 "bye\r\n"
 #define OK_HTTP	  "HTTP/1.1 200 Connection established\r\nVia: p\r\n\r\n"
 #define OK_SOCKS4 "\0\x5a\0\x19\x7f\0\0\x01"
 #define OK_SOCKS5 "\x05\0\0\x01\x0a\0\0\x0a\x0a\x0a" /* the address is of line ends */
@@ -47,7 +51,8 @@ static void expect(const struct step *steps, const char *lines, uint8_t protocol
 static void test_http(void **state)
 {
 	static const struct step plain[] = {
-		C("CONNECT mail.example:25 HTTP/1.1\r\nHost: mail.example\r\n\r\n"), S(OK_HTTP), MAIL, END};
+		C("CONNECT mail.example:25 HTTP/1.1\r\nHost: mail.example\r\n\r\n"), S(OK_HTTP),
+		MAIL, END};
 	static const struct step bare[] = {C("connect [2001:db8::1]:587 HTTP/1.0\n\n"),
 					   S("HTTP/1.0 200 ok\n\n"), MAIL, END};
 	static const struct step refused[] = {
@@ -57,8 +62,9 @@ static void test_http(void **state)
 		S("HTTP/1.1 100 wait\r\n\r\n" OK_HTTP),
 		MAIL,
 		END};
-	static const struct step pipelined[] = {C("CONNECT h:25 HTTP/1.1\r\nX: y\r\n\r\n" PIPELINED),
-						S(OK_HTTP PIPELINED_REPLIES), END};
+	static const struct step pipelined[] = {
+		C("CONNECT h:25 HTTP/1.1\r\nX: y\r\n\r\n" PIPELINED), S(OK_HTTP PIPELINED_REPLIES),
+		END};
 
 	(void)state;
 	expect(plain, DELIVERED, PREAMBLE_HTTP, 1, "mail.example:25");
@@ -69,9 +75,10 @@ static void test_http(void **state)
 
 static void test_socks4(void **state)
 {
-	static const struct step address[] = {C("\x04\x01\0\x19\x7f\0\0\x01user\0"), S(OK_SOCKS4), MAIL, END};
-	static const struct step name[] = {C("\x04\x01\x02\x4b\0\0\0\x07\0mail.example\0"), S(OK_SOCKS4),
-					   MAIL, END};
+	static const struct step address[] = {C("\x04\x01\0\x19\x7f\0\0\x01user\0"), S(OK_SOCKS4),
+					      MAIL, END};
+	static const struct step name[] = {C("\x04\x01\x02\x4b\0\0\0\x07\0mail.example\0"),
+					   S(OK_SOCKS4), MAIL, END};
 	static const struct step pipelined[] = {C("\x04\x01\0\x19\x0a\x0a\x0a\x0a\0" PIPELINED),
 						S(OK_SOCKS4 PIPELINED_REPLIES), END};
 
@@ -122,7 +129,8 @@ static void test_chain(void **state)
 					    MAIL,
 					    END};
 	static const struct step at_once[] = {
-		C("CONNECT p2:1080 HTTP/1.1\r\n\r\n\x05\x01\0\x05\x01\0\x01\x7f\0\0\x03\0\x19" PIPELINED),
+		C("CONNECT p2:1080 "
+		  "HTTP/1.1\r\n\r\n\x05\x01\0\x05\x01\0\x01\x7f\0\0\x03\0\x19" PIPELINED),
 		S(OK_HTTP "\x05\0" OK_SOCKS5 PIPELINED_REPLIES), END};
 
 	(void)state;
@@ -133,21 +141,24 @@ static void test_chain(void **state)
 /* Said to a mail server: lines that it refuses, each of them, and its replies stay in step. */
 static void test_to_a_mail_server(void **state)
 {
-	static const struct step http[] = {S(GREETING), C("CONNECT x:25 HTTP/1.1\r\nHost: x\r\n\r\n"),
+	static const struct step http[] = {S(GREETING),
+					   C("CONNECT x:25 HTTP/1.1\r\nHost: x\r\n\r\n"),
 					   S("500 no\r\n500 no\r\n500 no\r\n"), ENVELOPE, END};
 	static const struct step early[] = {C("CONNECT x:25 HTTP/1.1\r\nHost: x\r\n\r\n"),
-					    S(GREETING "500 no\r\n500 no\r\n500 no\r\n"), ENVELOPE, END};
+					    S(GREETING "500 no\r\n500 no\r\n500 no\r\n"), ENVELOPE,
+					    END};
 	static const struct step in_headers[] = {
-		C("CONNECT x:25 HTTP/1.1\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nSubject: s\r\n\r\n"
+		C("CONNECT x:25 HTTP/1.1\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nSubject: "
+		  "s\r\n\r\n"
 		  "text\r\n.\r\n"),
 		S(GREETING "500 no\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n"), END};
-	static const struct step in_name[] = {C("\x05\x01\0\x05\x01\0\x03\x08\r\nMAIL FROM:<a@x>\r\n"
-						"RCPT TO:<b@y>\r\nDATA\r\nSubject: s\r\n\r\ntext\r\n.\r\n"),
-					      S(GREETING
-						"500 no\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n"),
-					      END};
+	static const struct step in_name[] = {
+		C("\x05\x01\0\x05\x01\0\x03\x08\r\nMAIL FROM:<a@x>\r\n"
+		  "RCPT TO:<b@y>\r\nDATA\r\nSubject: s\r\n\r\ntext\r\n.\r\n"),
+		S(GREETING "500 no\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n"), END};
 	static const struct step in_user[] = {
-		C("\x04\x01\0\x19\x7f\0\0\x01\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nSubject: s\r\n\r\n"
+		C("\x04\x01\0\x19\x7f\0\0\x01\nMAIL FROM:<a@x>\r\nRCPT "
+		  "TO:<b@y>\r\nDATA\r\nSubject: s\r\n\r\n"
 		  "text\r\n.\r\n"),
 		S(GREETING "500 no\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n"), END};
 	static const char taken[] = "1 data success <a@x> <b@y>250 20 bytes 250 taken\n";
@@ -163,12 +174,13 @@ static void test_to_a_mail_server(void **state)
 /* Commands in a request that a proxy took: what follows is read all the same. */
 static void test_commands_to_a_proxy(void **state)
 {
-	static const struct step message[] = {C("CONNECT x:25 HTTP/1.1\r\nDATA\r\n\r\n"), S(OK_HTTP), MAIL,
-					      END};
-	static const struct step chunk[] = {C("CONNECT x:25 HTTP/1.1\r\nBDAT 100000\r\n\r\n"), S(OK_HTTP),
-					    MAIL, END};
-	static const struct step envelope[] = {C("CONNECT x:25 HTTP/1.1\r\nMAIL FROM:<z@x>\r\nDATA\r\n\r\n"),
-					       S(OK_HTTP), MAIL, END};
+	static const struct step message[] = {C("CONNECT x:25 HTTP/1.1\r\nDATA\r\n\r\n"),
+					      S(OK_HTTP), MAIL, END};
+	static const struct step chunk[] = {C("CONNECT x:25 HTTP/1.1\r\nBDAT 100000\r\n\r\n"),
+					    S(OK_HTTP), MAIL, END};
+	static const struct step envelope[] = {
+		C("CONNECT x:25 HTTP/1.1\r\nMAIL FROM:<z@x>\r\nDATA\r\n\r\n"), S(OK_HTTP), MAIL,
+		END};
 
 	(void)state;
 	expect(message, DELIVERED, PREAMBLE_HTTP, 1, "x:25");
@@ -177,7 +189,8 @@ static void test_commands_to_a_proxy(void **state)
 		struct played played = {0};
 
 		play(envelope, true, size, 0, &played);
-		assert_non_null(strstr(played.lines.data, "<a@x> <b@y>250 <c@y>550! 20 bytes 250 taken\n"));
+		assert_non_null(
+			strstr(played.lines.data, "<a@x> <b@y>250 <c@y>550! 20 bytes 250 taken\n"));
 		played_free(&played);
 	}
 }
@@ -221,8 +234,10 @@ static void expect_masked(const char *mask, size_t len, const char *request)
 static void test_masked(void **state)
 {
 	(void)state;
-	EXPECT_MASKED("CONNECT h:25 HTTP/1.1\r\nproxy-authorization: Basic eDp5\r\n more\r\nHost: h\r\n\r\n",
-		      "CONNECT h:25 HTTP/1.1\r\nproxy-authorization:***********\r\n ****\r\nHost: h\r\n\r\n");
+	EXPECT_MASKED("CONNECT h:25 HTTP/1.1\r\nproxy-authorization: Basic eDp5\r\n more\r\nHost: "
+		      "h\r\n\r\n",
+		      "CONNECT h:25 HTTP/1.1\r\nproxy-authorization:***********\r\n ****\r\nHost: "
+		      "h\r\n\r\n");
 	EXPECT_MASKED("CONNECT h:25 HTTP/1.1\r\nA: b\r\n c\r\nCookie: d\n\nHELO x\r\n",
 		      "CONNECT h:25 HTTP/1.1\r\nA: b\r\n c\r\nCookie:**\n\nHELO x\r\n");
 	EXPECT_MASKED("\x05\x01\x02\x01\x01u\x04s\x05\x01\n\x05\x01\0\x03\x01h\0\x19HELO x\r\n",
@@ -247,7 +262,8 @@ static void test_bounds(void **state)
 	assert_true(preamble.target_len <= PREAMBLE_TARGET_MAX);
 	preamble = (struct preamble){0};
 	for (size_t i = 0; i < 20; i++)
-		preamble_client(&preamble, (struct span){"\x04\x01\0\x19\x7f\0\0\x01\0", 9}, NULL, &ended);
+		preamble_client(&preamble, (struct span){"\x04\x01\0\x19\x7f\0\0\x01\0", 9}, NULL,
+				&ended);
 	assert_true(preamble.client.off);
 	assert_int_equal(preamble.hops, PREAMBLE_HOPS_MAX);
 	preamble = (struct preamble){0};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What `privacy` leaves of an event: an address alone and in text, every field of an event as the formats write it, what
- * others share with it, and the key's file.
+ * What `privacy` leaves of an event: an address alone and in text, every field of an event as the
+ * formats write it, what others share with it, and the key's file.
  */
 #include <locale.h>
 #include <stdlib.h>
@@ -18,12 +18,15 @@
 #include "policy/privacy_text.h"
 
 /* SHA-256 of 16 times 'k' */
-#define KEY_OF_K                                                                                             \
-	"\xee\x63\x21\xd7\x58\xcc\x85\xfa\xc5\xf6\xad\x59\x83\xbb\xd4\xad\x1d\xd5\x94\xc5\x64\xfc\xc8\xe2"   \
+#define KEY_OF_K                                                                                   \
+	"\xee\x63\x21\xd7\x58\xcc\x85\xfa\xc5\xf6\xad\x59\x83\xbb\xd4\xad\x1d\xd5\x94\xc5\x64\xfc" \
+	"\xc8\xe2"                                                                                 \
 	"\xf5\x89\x6f\x09\xaf\xc4\xd5\x74"
 
 static const struct privacy domains = {.addresses = PRIVACY_DOMAIN, .subject_hidden = true};
-static const struct privacy hashes = {.addresses = PRIVACY_HASH, .subject_hidden = true, .key = "a key"};
+static const struct privacy hashes = {.addresses = PRIVACY_HASH,
+				      .subject_hidden = true,
+				      .key = "a key"};
 
 static struct teller told_domains = {.privacy = &domains}, told_hashes = {.privacy = &hashes};
 
@@ -86,8 +89,8 @@ static void hash_of(const char *address, char hash[64])
 
 static void test_hashes(void **state)
 {
-	static const char *const same[] = {"BOB@Corp.Example", "<bob@corp.example>", " bob@corp.example. ",
-					   "@a,@b:bob@corp.example"};
+	static const char *const same[] = {"BOB@Corp.Example", "<bob@corp.example>",
+					   " bob@corp.example. ", "@a,@b:bob@corp.example"};
 	struct privacy another = {.addresses = PRIVACY_HASH, .key = "another"};
 	struct teller other = {.privacy = &another};
 	char hash[64], second[64];
@@ -206,7 +209,8 @@ static void test_arguments(void **state)
 		{"@file", "@file"},
 		{"/var/vmail/bob@corp.example/new", "/var/vmail/@corp.example/new"},
 		{"--box=/var/vmail/bob@corp.example", "--box=/var/vmail/@corp.example"},
-		{"/srv/node_modules/@scope/tool@1.2.3/x.js", "/srv/node_modules/@scope/tool@1.2.3/x.js"},
+		{"/srv/node_modules/@scope/tool@1.2.3/x.js",
+		 "/srv/node_modules/@scope/tool@1.2.3/x.js"},
 		{"/home/\"bob x/y\"@corp.example", "/home/@corp.example"},
 		{"/C=DE/S=Bob/@gw.example", "@gw.example"},
 		{"MAILTO=bob.smith@corp.example", "MAILTO=@corp.example"},
@@ -265,7 +269,10 @@ static void test_limit(void **state)
 	}
 }
 
-/* No run of bytes makes it slow: 4 MiB of each in some 0.1 s, where a quadratic one would take hours. */
+/*
+ * No run of bytes makes it slow: 4 MiB of each in some 0.1 s, where a quadratic one would take
+ * hours.
+ */
 static void test_linear(void **state)
 {
 	static const char *const runs[] = {"@",	   "a@",  "\"",	   "\"@",   "\\\"", "<",    "<@",
@@ -297,7 +304,10 @@ static void test_linear(void **state)
 
 /* ---- Events --------------------------------------------------------------------------------- */
 
-/* The local parts are planted in every field under a name of its field, so that what leaks says where from. */
+/*
+ * The local parts are planted in every field under a name of its field, so that what leaks says
+ * where from.
+ */
 #define PLANT(field) "secret-" field "@corp.example"
 #define SUBJECT	     "Hidden thing"
 
@@ -310,8 +320,9 @@ static void set_field(char *field, uint16_t *len, const char *text)
 static struct image *planted_image(const char *name)
 {
 	static const char args[] =
-		"mail\0-s\0" SUBJECT "\0--to=" PLANT("arg1") "\0-f" PLANT("arg2") "\0swaks\0" PLANT(
-			"arg3") "," PLANT("arg4") "\0secret-arg5%40corp.example\0echo\0Hidden\0thing\0root";
+		"mail\0-s\0" SUBJECT
+		"\0--to=" PLANT("arg1") "\0-f" PLANT("arg2") "\0swaks\0" PLANT("arg3") "," PLANT(
+			"arg4") "\0secret-arg5%40corp.example\0echo\0Hidden\0thing\0root";
 	struct image *image = calloc(1, sizeof(*image));
 
 	assert_non_null(image);
@@ -345,8 +356,8 @@ static struct sender *planted_sender(void)
 
 static void add_mail(struct smtp_transaction *transaction)
 {
-	static const char *const addresses[] = {PLANT("from"), "\"Secret-to, x\"@corp.example", PLANT("cc"),
-						PLANT("reply-to"), "secret-alone"};
+	static const char *const addresses[] = {PLANT("from"), "\"Secret-to, x\"@corp.example",
+						PLANT("cc"), PLANT("reply-to"), "secret-alone"};
 	struct mail *mail = mail_of(span_of(""));
 
 	free(mail->addresses);
@@ -368,8 +379,10 @@ static void add_mail(struct smtp_transaction *transaction)
 static struct event *planted_event(struct sender *sender)
 {
 	static const char parameters[] =
-		"SIZE=1 AUTH=secret-auth+40corp.example ORCPT=rfc822;secret-orcpt ENVID=" PLANT("envid");
-	struct smtp_command from = {.argument = BYTES(PLANT("mail")), .parameters = BYTES(parameters)};
+		"SIZE=1 AUTH=secret-auth+40corp.example ORCPT=rfc822;secret-orcpt ENVID=" PLANT(
+			"envid");
+	struct smtp_command from = {.argument = BYTES(PLANT("mail")),
+				    .parameters = BYTES(parameters)};
 	struct smtp_command rcpt = {.argument = BYTES(PLANT("rcpt"))},
 			    local = {.argument = BYTES("secret-local")};
 	struct event *event = bare_event(EVENT_MESSAGE);
@@ -462,8 +475,9 @@ static void test_values(void **state)
 	(void)state;
 	assert_true(privacy_apply(&domains, event));
 	assert_true(span_equal(smtp_transaction_from(transaction), BYTES("@corp.example")));
-	assert_true(span_equal(smtp_transaction_parameters(transaction),
-			       BYTES("SIZE=1 AUTH=@corp.example ORCPT=rfc822;@ ENVID=@corp.example")));
+	assert_true(
+		span_equal(smtp_transaction_parameters(transaction),
+			   BYTES("SIZE=1 AUTH=@corp.example ORCPT=rfc822;@ ENVID=@corp.example")));
 	assert_true(span_equal(smtp_transaction_recipient(transaction, 0), BYTES("@corp.example")));
 	assert_true(span_equal(smtp_transaction_recipient(transaction, 1), BYTES("@")));
 	assert_true(smtp_recipient_refused(transaction, 1));
@@ -505,11 +519,12 @@ static void test_full(void **state)
 
 static void test_same_hash(void **state)
 {
-	static const char args[] =
-		"x\0--to=Bob@corp.example\0-fbob@corp.example\0bob%40corp.example\0<bob@corp.example>";
+	static const char args[] = "x\0--to=Bob@corp.example\0-fbob@corp.example\0bob%40corp."
+				   "example\0<bob@corp.example>";
 	struct event *event = bare_event(EVENT_MESSAGE);
 	struct smtp_command command = {.argument = BYTES("BOB@corp.example"),
-				       .parameters = BYTES("AUTH=bob+40corp.example X=bob@corp.example")};
+				       .parameters =
+					       BYTES("AUTH=bob+40corp.example X=bob@corp.example")};
 	struct privacy told = hashes;
 	char hash[64], *text;
 	size_t found = 0;
@@ -535,7 +550,10 @@ static void test_same_hash(void **state)
 	text = written(event, false);
 	for (const char *at = text; (at = strstr(at, hash)); at++)
 		found++;
-	/* from, rcpt, 2 parameters, 3 in the reply, user; 4 addresses, file's name and type, subject, mailer; 4 arguments, twice */
+	/*
+	 * from, rcpt, 2 parameters, 3 in the reply, user; 4 addresses, file's name and type,
+	 * subject, mailer; 4 arguments, twice
+	 */
 	assert_int_equal(found, 8 + 8 + 8);
 	free(text);
 	event_free(event);
@@ -571,7 +589,10 @@ static void test_others_untouched(void **state)
 	event_free(second);
 }
 
-/* Nothing writes the arguments of an ancestor: its copy has none, but where it is a sender's as well. */
+/*
+ * Nothing writes the arguments of an ancestor: its copy has none, but where it is a sender's as
+ * well.
+ */
 static void test_ancestors(void **state)
 {
 	struct sender *sender = planted_sender(), *second = planted_sender();
@@ -706,19 +727,22 @@ static void test_subject(void **state)
 	(void)state;
 	expect_args(&full, "Hidden thing", "mail|-s|Hidden thing|bob@x", "mail|-s|[subject]|bob@x");
 	expect_args(&full, "Hidden thing", "x|-sHidden thing!|y", "x|-s[subject]!|y");
-	expect_args(&full, "Hidden thing", "x|Hidden|thing|y|Hidden thing", "x|[subject]|y|[subject]");
+	expect_args(&full, "Hidden thing", "x|Hidden|thing|y|Hidden thing",
+		    "x|[subject]|y|[subject]");
 	expect_args(&full, "Hidden thing", "Hidden thingHidden thing", "[subject]");
 	expect_args(&full, "abc", "x|abc", "x"); /* too short to be looked for */
 	expect_args(&full, "abcd", "abc|abcde|ab", "abc|[subject]e|ab");
 	expect_args(&domains, "Hidden thing", "x|Hidden thing for bob@corp.example",
 		    "x|[subject] for @corp.example");
-	expect_args(&domains, "tell bob@corp.example", "x|tell bob@corp.example|y", "x|[subject]|y");
+	expect_args(&domains, "tell bob@corp.example", "x|tell bob@corp.example|y",
+		    "x|[subject]|y");
 	/* It takes no '@' away from a local part, nor the end of one. */
 	expect_args(&domains, "@corp", "x|bob@corp.example", "x|@corp.example");
 	expect_args(&domains, "smith", "x|bob.smith@corp.example", "x|@corp.example");
 	expect_args(&domains, "smith\"@", "x|\"bob smith\"@corp.example", "x|@corp.example");
 	expect_args(&domains, "40corp", "x|bob%40corp.example", "x|@corp.example");
-	expect_args(&domains, "say hello bob", "x|say hello bob@corp.example", "x|[subject]@corp.example");
+	expect_args(&domains, "say hello bob", "x|say hello bob@corp.example",
+		    "x|[subject]@corp.example");
 	hash_of("test@corp.example", hash);
 	snprintf(expected, sizeof(expected), "mail|-s|[subject]|%s", hash);
 	expect_args(&hashes, "test", "mail|-s|test|test@corp.example", expected);
@@ -737,10 +761,12 @@ static void test_subject_loose(void **state)
 	expect_args(&full, "Hidden thing", "x|a \t Hidden\t\t thing \tb", "x|a \t [subject] \tb");
 	expect_args(&full, "Hidden \t thing", "x|Hidden thing", "x|[subject]");
 	expect_args(&full, "  Hidden thing\t", "x|-sHidden thing", "x|-s[subject]");
-	expect_args(&full, "Hidden thing", "x|Subject: Hidden\r\n thing\r\n", "x|Subject: [subject]\r\n");
+	expect_args(&full, "Hidden thing", "x|Subject: Hidden\r\n thing\r\n",
+		    "x|Subject: [subject]\r\n");
 	expect_args(&full, "Hidden thing", "x|Hidden |||thing|y", "x|[subject]|y");
 	expect_args(&full, "Hidden thing", "x|HIDDEN thinghidden\tthing", "x|[subject]");
-	expect_args(&full, "Hidden thing", "x|Hiddenthing|Hidden-thing", "x|Hiddenthing|Hidden-thing");
+	expect_args(&full, "Hidden thing", "x|Hiddenthing|Hidden-thing",
+		    "x|Hiddenthing|Hidden-thing");
 	expect_args(&full, "\xc3\x84rger im Haus", "x|\xc3\x84RGER IM HAUS", "x|[subject]");
 	/* Blanks do not make it long enough to be looked for. */
 	expect_args(&full, "a   b", "x|a b c", "x");
@@ -778,7 +804,8 @@ static void expect_many(const struct privacy *privacy, const char *told, const c
 	char *more = many(ARGS_MOST, divider, "bob@x", " and|secret|-v secret@x|secret@y|secret"),
 	     *more_told = many(ARGS_MOST, divider, told, " and|secret|...");
 	char *longer = many(ARGS_MOST + 1, divider, "bob@x", "|secret|secret@x"),
-	     *longer_told = many(ARGS_MOST, divider, told, strcmp(divider, "|") == 0 ? "|..." : "...");
+	     *longer_told =
+		     many(ARGS_MOST, divider, told, strcmp(divider, "|") == 0 ? "|..." : "...");
 
 	expect_args(privacy, "None of it", all, all_told);
 	expect_args(privacy, "None of it", more, more_told);
@@ -825,7 +852,8 @@ static void test_many_kinds(void **state)
 static void test_many_in_paths(void **state)
 {
 	struct event *event = planted_event(planted_sender());
-	struct image *image = event->senders[0]->image, *parent = event->senders[0]->ancestors[0].image;
+	struct image *image = event->senders[0]->image,
+		     *parent = event->senders[0]->ancestors[0].image;
 	char *told = many(PATHS_MOST - 1, "/", "@x", "...");
 
 	(void)state;
@@ -838,7 +866,8 @@ static void test_many_in_paths(void **state)
 	assert_string_equal(image->executable, "/opt/@corp.example/x");
 	assert_string_equal(image->script, told);
 	assert_string_equal(image->directory, "...");
-	assert_memory_equal(image->args, "mail\0-s\0[subject]\0--to=@corp.example", 37); /* counted alone */
+	assert_memory_equal(image->args, "mail\0-s\0[subject]\0--to=@corp.example",
+			    37); /* counted alone */
 	parent = event->senders[0]->ancestors[0].image;
 	assert_string_equal(parent->executable + strlen(parent->executable) - 5, "/@x/x");
 	assert_string_equal(parent->script, "/srv/@corp.example");
@@ -871,7 +900,10 @@ static struct event *laden_event(const char *unit)
 	return event;
 }
 
-/* A ms or less; 100 are for a slow machine. It was 180 to 800 in the same place where each address was looked at. */
+/*
+ * A ms or less; 100 are for a slow machine. It was 180 to 800 in the same place where each address
+ * was looked at.
+ */
 static void test_laden(void **state)
 {
 	static const char *const units[] = {"a@b ", "\\\"", "@", "/a@1", "<a@b>"};
@@ -948,7 +980,8 @@ static void test_long(void **state)
 	for (uint32_t i = 0; i < transaction->recipient_count; i++)
 		assert_int_equal(smtp_transaction_recipient(transaction, i).len, 44);
 	assert_int_equal(transaction->reply_len % 45, 0);
-	assert_true(transaction->reply_len <= SMTP_REPLY_TEXT_MAX && session->helo_len <= SMTP_WORD_MAX);
+	assert_true(transaction->reply_len <= SMTP_REPLY_TEXT_MAX &&
+		    session->helo_len <= SMTP_WORD_MAX);
 	assert_int_equal(session->auth_user_len, 44);
 	assert_null(memmem(transaction->reply_text, transaction->reply_len, "secret", 6));
 	text_free(&address);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The process table, and the images it makes, fed with records as the kernel side and /proc tell them. */
+/*
+ * The process table, and the images it makes, fed with records as the kernel side and /proc tell
+ * them.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +35,8 @@ struct exec {
 
 static struct exec_record *exec_record(const struct exec *exec)
 {
-	const struct span parts[] = {exec->exe, exec->filename, exec->interp, exec->cwd, exec->args};
+	const struct span parts[] = {exec->exe, exec->filename, exec->interp, exec->cwd,
+				     exec->args};
 	struct exec_record *record = calloc(1, sizeof(*record) + EXEC_DATA_MAX);
 	size_t at = 0;
 
@@ -71,10 +75,11 @@ static void tell_exec(struct process_table *table, const struct exec *exec)
 
 #define EXEC(table, ...) tell_exec(table, &(struct exec){__VA_ARGS__})
 
-static void tell_fork(struct process_table *table, uint32_t parent, uint64_t parent_start, uint32_t pid,
-		      uint64_t start)
+static void tell_fork(struct process_table *table, uint32_t parent, uint64_t parent_start,
+		      uint32_t pid, uint64_t start)
 {
-	struct fork_record record = {{RECORD_FORK, sizeof(record), start}, parent_start, start, parent, pid};
+	struct fork_record record = {
+		{RECORD_FORK, sizeof(record), start}, parent_start, start, parent, pid};
 
 	assert_int_equal(process_table_record(table, &record.h), 0);
 }
@@ -116,7 +121,7 @@ static void check_image(const struct exec *exec, const char *executable, const c
 	free(record);
 }
 
-#define CHECK_IMAGE(executable, script, directory, ...)                                                      \
+#define CHECK_IMAGE(executable, script, directory, ...)                                            \
 	check_image(&(struct exec){.pid = 1, __VA_ARGS__}, executable, script, directory)
 
 #define A	PATH("a\0bin")
@@ -134,7 +139,8 @@ static void test_paths(void **state)
 	CHECK_IMAGE("/usr/bin/python3", "", "/home/reports", .exe = PYTHON, .cwd = HOME);
 	CHECK_IMAGE("", "", "/");
 	CHECK_IMAGE("/tool", "", "/", .exe = PATH("tool"));
-	CHECK_IMAGE(".../lib/tool", "", "/", .exe = PATH("tool\0lib"), .flags = EXEC_PATH_TRUNCATED);
+	CHECK_IMAGE(".../lib/tool", "", "/", .exe = PATH("tool\0lib"),
+		    .flags = EXEC_PATH_TRUNCATED);
 	CHECK_IMAGE("...", "", "/", .flags = EXEC_PATH_TRUNCATED);
 	CHECK_IMAGE("/tool", "", "/", .exe = PATH("tool\0"), .cwd = PATH(""));
 	CHECK_IMAGE("", "", "", .flags = EXEC_SNAPSHOT);
@@ -147,7 +153,8 @@ static void test_memfd(void **state)
 	(void)state;
 	CHECK_IMAGE("memfd:x", "", "/", .exe = PATH("memfd:x"), .flags = EXEC_MEMFD | EXEC_DELETED);
 	CHECK_IMAGE("memfd:", "", "/", .exe = PATH("memfd:"), .flags = EXEC_MEMFD);
-	CHECK_IMAGE("memfd:../usr/bin/x", "", "/", .exe = PATH("memfd:../usr/bin/x"), .flags = EXEC_MEMFD);
+	CHECK_IMAGE("memfd:../usr/bin/x", "", "/", .exe = PATH("memfd:../usr/bin/x"),
+		    .flags = EXEC_MEMFD);
 	CHECK_IMAGE("usr/bin/x", "", "/", .exe = PATH("//usr/bin/x"), .flags = EXEC_MEMFD);
 	CHECK_IMAGE("dev/zero", "", "/", .exe = PATH("dev/zero"), .flags = EXEC_MEMFD);
 	CHECK_IMAGE("/memfd:x", "", "/", .exe = PATH("memfd:x")); /* a file of that name */
@@ -158,16 +165,16 @@ static void test_script(void **state)
 	(void)state;
 	CHECK_IMAGE("/usr/bin/python3", "/opt/r.py", "/home/reports", .exe = PYTHON, .cwd = HOME,
 		    .filename = PATH("/opt/r.py"), .interp = PY_PATH);
-	CHECK_IMAGE("/usr/bin/python3", "/home/reports/r.py", "/home/reports", .exe = PYTHON, .cwd = HOME,
-		    .filename = PATH("./r.py"), .interp = PY_PATH);
+	CHECK_IMAGE("/usr/bin/python3", "/home/reports/r.py", "/home/reports", .exe = PYTHON,
+		    .cwd = HOME, .filename = PATH("./r.py"), .interp = PY_PATH);
 	CHECK_IMAGE("/usr/bin/python3", "/home/reports/../x/r.py", "/home/reports", .exe = PYTHON,
 		    .cwd = HOME, .filename = PATH("../x/.//./r.py"), .interp = PY_PATH);
 	CHECK_IMAGE("/usr/bin/python3", "/r.py", "/", .exe = PYTHON, .filename = PATH("r.py"),
 		    .interp = PY_PATH);
 	CHECK_IMAGE("/usr/bin/python3", "/a/.b/..c/r.py", "/", .exe = PYTHON,
 		    .filename = PATH("//a/./.b/..c//r.py"), .interp = PY_PATH);
-	CHECK_IMAGE("/usr/bin/python3", "/dev/fd/3", "/", .exe = PYTHON, .filename = PATH("/dev/fd/3"),
-		    .interp = PY_PATH);
+	CHECK_IMAGE("/usr/bin/python3", "/dev/fd/3", "/", .exe = PYTHON,
+		    .filename = PATH("/dev/fd/3"), .interp = PY_PATH);
 	CHECK_IMAGE("/usr/bin/python3", ".../r.py", "", .exe = PYTHON, .filename = PATH("r.py"),
 		    .interp = PY_PATH, .flags = EXEC_SNAPSHOT);
 }
@@ -175,10 +182,12 @@ static void test_script(void **state)
 static void test_no_script(void **state)
 {
 	(void)state;
-	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .filename = PY_PATH, .interp = PY_PATH);
+	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .filename = PY_PATH,
+		    .interp = PY_PATH);
 	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .filename = PATH("r.py"));
 	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .interp = PATH("r.py"));
-	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .filename = PATH(""), .interp = PATH("r.py"));
+	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .filename = PATH(""),
+		    .interp = PATH("r.py"));
 	CHECK_IMAGE("/usr/bin/python3", "/r.pyc", "/", .exe = PYTHON, .filename = PATH("r.pyc"),
 		    .interp = PATH("r.py"));
 }
@@ -191,13 +200,14 @@ static void test_script_by_args(void **state)
 
 	(void)state;
 	memset(cut + 16, 'x', sizeof(cut) - 16);
-	CHECK_IMAGE("/usr/bin/python3", "/home/reports/r.py", "/home/reports", .exe = PYTHON, .cwd = HOME,
-		    .args = PATH("python3\0-B\0./r.py\0-x"));
+	CHECK_IMAGE("/usr/bin/python3", "/home/reports/r.py", "/home/reports", .exe = PYTHON,
+		    .cwd = HOME, .args = PATH("python3\0-B\0./r.py\0-x"));
 	CHECK_IMAGE("/usr/bin/python3", "/r.py", "/", .exe = PYTHON,
 		    .args = BYTES("python3\0r.py")); /* no NUL */
 	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .args = PATH("python3\0-c\0pass"));
 	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .flags = EXEC_ARGS_UNREAD);
-	CHECK_IMAGE("/usr/bin/python3", "...", "/", .exe = PYTHON, .args = all, .flags = EXEC_ARGS_TRUNCATED);
+	CHECK_IMAGE("/usr/bin/python3", "...", "/", .exe = PYTHON, .args = all,
+		    .flags = EXEC_ARGS_TRUNCATED);
 	CHECK_IMAGE("/usr/bin/python3", "/a", "/", .exe = PYTHON, .args = PATH("python3\0a\0b"),
 		    .flags = EXEC_ARGS_TRUNCATED);
 	CHECK_IMAGE("/bin/a", "", "/", .exe = A, .args = PATH("python3\0r.py"));
@@ -217,9 +227,11 @@ static void test_script_cut(void **state)
 	name[300] = 'n';
 	name[1023] = '\0';
 	CHECK_IMAGE("/bin/a", "", "/", .exe = A, .filename = {name, 1024}, .interp = {interp, 256});
-	CHECK_IMAGE("/bin/a", "...", "/", .exe = A, .filename = {name, 1024}, .interp = PATH("/bin/a"));
+	CHECK_IMAGE("/bin/a", "...", "/", .exe = A, .filename = {name, 1024},
+		    .interp = PATH("/bin/a"));
 	interp[200] = '\0';
-	CHECK_IMAGE("/bin/a", "...", "/", .exe = A, .filename = {name, 1024}, .interp = {interp, 201});
+	CHECK_IMAGE("/bin/a", "...", "/", .exe = A, .filename = {name, 1024},
+		    .interp = {interp, 201});
 }
 
 /* A directory that the kernel side gave up on is not taken for an absolute one. */
@@ -238,8 +250,8 @@ static void test_directory_cut(void **state)
 		    .flags = EXEC_SNAPSHOT);
 	memcpy(script, expected, sizeof(expected));
 	strcat(script, "/x");
-	CHECK_IMAGE("/bin/a", script, expected, .exe = A, .filename = PATH("x"), .interp = PATH("/bin/a"),
-		    .cwd = {deep, sizeof(deep)});
+	CHECK_IMAGE("/bin/a", script, expected, .exe = A, .filename = PATH("x"),
+		    .interp = PATH("/bin/a"), .cwd = {deep, sizeof(deep)});
 }
 
 static void check_args(struct span args, struct span expected)
@@ -335,7 +347,8 @@ static void test_many_execs(void **state)
 	check(table, 7, 101, 5000, "/bin/a");
 	check(table, 7, 101, 6000, "/bin/b");
 	check(table, 7, 101, 7000, "/bin/a");
-	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 500, .exe = C); /* older than all of them */
+	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 500,
+	     .exe = C); /* older than all of them */
 	check(table, 7, 101, 3999, NULL);
 	process_table_free(table);
 }
@@ -356,7 +369,8 @@ static void test_fork(void **state)
 	     .parent_start_ns = 5);
 	check(table, 8, 301, 599, "/bin/a");
 	check(table, 8, 301, 600, "/bin/c");
-	assert_true(process_parent(table, 8, 301, &pid, &start)); /* who forked it, not who adopted it */
+	assert_true(process_parent(table, 8, 301, &pid,
+				   &start)); /* who forked it, not who adopted it */
 	assert_int_equal(pid, 7);
 	assert_int_equal(start, 101);
 	assert_true(process_parent(table, 7, 101, &pid, &start));
@@ -499,8 +513,8 @@ static void test_snapshot_overtaken(void **state)
 	check(table, 7, start, 7 * TICK, NULL); /* not what it took on later */
 	check(table, 7, start, 8 * TICK, "/bin/b");
 
-	EXEC(table, .pid = 1, .start_ns = TICK, .exec_ns = TICK, .read_ns = 5 * TICK, .flags = EXEC_SNAPSHOT,
-	     .exe = A);
+	EXEC(table, .pid = 1, .start_ns = TICK, .exec_ns = TICK, .read_ns = 5 * TICK,
+	     .flags = EXEC_SNAPSHOT, .exe = A);
 	EXEC(table, .pid = 8, .start_ns = 6 * TICK, .exec_ns = 6 * TICK, .read_ns = 9 * TICK,
 	     .flags = EXEC_SNAPSHOT, .exe = C);
 	tell_fork(table, 1, TICK, 8, child);
@@ -530,8 +544,8 @@ static void test_ended_leave_first(void **state)
 	assert_int_equal(process_table_count(table), PROCESSES_MAX);
 	check(table, 100001, 101, 300, "/bin/a");
 	check(table, 100003, 101, 300, "/bin/a");
-	EXEC(table, .pid = 400, .start_ns = 400 * TICK, .exec_ns = 400 * TICK, .flags = EXEC_SNAPSHOT,
-	     .exe = B);
+	EXEC(table, .pid = 400, .start_ns = 400 * TICK, .exec_ns = 400 * TICK,
+	     .flags = EXEC_SNAPSHOT, .exe = B);
 	check(table, 400, 400 * TICK + 1, 400 * TICK + 1, "/bin/b"); /* made anew: it had left */
 	process_table_free(table);
 }
@@ -571,7 +585,8 @@ static void test_any_order(void **state)
 	for (int i = 0; i < 200000; i++) {
 		const uint32_t random = (seed = seed * 1103515245 + 12345) >> 8;
 		const uint32_t pid = random % 50;
-		const uint64_t start = (random / 64 % 4) * TICK + (random / 256 % 3), time = (uint64_t)i * MS;
+		const uint64_t start = (random / 64 % 4) * TICK + (random / 256 % 3),
+			       time = (uint64_t)i * MS;
 
 		switch (random / 1024 % 8) {
 		case 0:
@@ -580,21 +595,27 @@ static void test_any_order(void **state)
 			     .parent_pid = 1);
 			break;
 		case 2:
-			EXEC(table, .pid = pid, .start_ns = start, .exec_ns = start, .read_ns = time + 5 * MS,
-			     .flags = EXEC_SNAPSHOT, .exe = B);
+			EXEC(table, .pid = pid, .start_ns = start, .exec_ns = start,
+			     .read_ns = time + 5 * MS, .flags = EXEC_SNAPSHOT, .exe = B);
 			break;
 		case 3:
 		case 4: tell_fork(table, pid, start, (random / 3) % 50, time); break;
 		case 5: tell_exit(table, pid, start, time); break;
 		case 6: process_table_expire(table, time); break;
 		case 7: process_ask(table, pid, start, time); break;
-		default: image_unref(process_image_at(table, pid, start, time - random % (1000 * MS))); break;
+		default:
+			image_unref(
+				process_image_at(table, pid, start, time - random % (1000 * MS)));
+			break;
 		}
 	}
 	process_table_free(table);
 }
 
-/* /proc is not asked for each send of a process that cannot be read there; what tells of it later counts. */
+/*
+ * /proc is not asked for each send of a process that cannot be read there; what tells of it later
+ * counts.
+ */
 static void test_asked_once_a_minute(void **state)
 {
 	struct process_table *table = process_table_new();

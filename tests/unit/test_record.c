@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* record_valid(): a good record of every type, cut at each byte, and with each length and count spoilt. */
+/*
+ * record_valid(): a good record of every type, cut at each byte, and with each length and count
+ * spoilt.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +32,8 @@ static void *make(uint32_t type, size_t fixed, const void *data, size_t data_len
 
 static struct exec_record *make_exec(void)
 {
-	struct exec_record *exec = make(RECORD_EXEC, sizeof(*exec), EXEC_DATA, sizeof(EXEC_DATA) - 1);
+	struct exec_record *exec =
+		make(RECORD_EXEC, sizeof(*exec), EXEC_DATA, sizeof(EXEC_DATA) - 1);
 
 	exec->exe_len = 14;
 	exec->filename_len = 6;
@@ -152,13 +156,13 @@ static bool valid(const void *record)
 	return record_valid(record, ((const struct record *)record)->len);
 }
 
-#define assert_spoilt(record, field, value)                                                                  \
-	do {                                                                                                 \
-		__typeof__((record)->field) before_ = (record)->field;                                       \
-		assert_true(valid(record));                                                                  \
-		(record)->field = (value);                                                                   \
-		assert_false(valid(record));                                                                 \
-		(record)->field = before_;                                                                   \
+#define assert_spoilt(record, field, value)                                                        \
+	do {                                                                                       \
+		__typeof__((record)->field) before_ = (record)->field;                             \
+		assert_true(valid(record));                                                        \
+		(record)->field = (value);                                                         \
+		assert_false(valid(record));                                                       \
+		(record)->field = before_;                                                         \
 	} while (0)
 
 /* ---- All types ------------------------------------------------------------------------------ */
@@ -171,7 +175,8 @@ static void test_good(void **state)
 	(void)state;
 	for (size_t i = 0; i < n; i++) {
 		assert_true(valid(records[i]));
-		assert_true(record_valid(records[i], records[i]->len + 100U)); /* a longer slot in the ring */
+		assert_true(record_valid(records[i],
+					 records[i]->len + 100U)); /* a longer slot in the ring */
 		free(records[i]);
 	}
 }

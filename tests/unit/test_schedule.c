@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Schedules: what is due when, across both changes of daylight saving time, months' ends and leap days; and that
- * `systemd-analyze calendar` and python3-croniter, where they are there, say the same.
+ * Schedules: what is due when, across both changes of daylight saving time, months' ends and leap
+ * days; and that `systemd-analyze calendar` and python3-croniter, where they are there, say the
+ * same.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +34,8 @@ static int64_t utc(const char *text)
 {
 	struct tm tm = {0};
 
-	assert_non_null(strptime(text, strlen(text) > 16 ? "%Y-%m-%d %H:%M:%S" : "%Y-%m-%d %H:%M", &tm));
+	assert_non_null(
+		strptime(text, strlen(text) > 16 ? "%Y-%m-%d %H:%M:%S" : "%Y-%m-%d %H:%M", &tm));
 	return timegm(&tm);
 }
 
@@ -58,7 +60,8 @@ static void expect(const char *text, const char *zone_name, const char *from, co
 		}
 		moment = next;
 		gmtime_r(&moment, &tm);
-		strftime(one, sizeof(one), tm.tm_sec ? "%Y-%m-%d %H:%M:%S, " : "%Y-%m-%d %H:%M, ", &tm);
+		strftime(one, sizeof(one), tm.tm_sec ? "%Y-%m-%d %H:%M:%S, " : "%Y-%m-%d %H:%M, ",
+			 &tm);
 		strcat(all, one);
 	}
 	assert_string_equal(all, expected);
@@ -85,13 +88,19 @@ static void test_cron(void **state)
 	       "2024-01-01 01:50, 2024-01-01 01:52, 2024-12-01 01:05, ");
 	expect("@daily", "UTC", "2024-01-01 00:01", "2024-01-02 00:00, ");
 	expect("@hourly", "UTC", "2024-01-01 00:01", "2024-01-01 01:00, 2024-01-01 02:00, ");
-	expect("0 8 * * *", "Europe/Berlin", "2024-03-30 00:00", "2024-03-30 07:00, 2024-03-31 06:00, ");
-	/* 02:30 is left out: the job runs at 03:00. A job of every half hour has nothing to make up for. */
-	expect("30 2 * * *", "Europe/Berlin", "2024-03-31 00:00", "2024-03-31 01:00, 2024-04-01 00:30, ");
+	expect("0 8 * * *", "Europe/Berlin", "2024-03-30 00:00",
+	       "2024-03-30 07:00, 2024-03-31 06:00, ");
+	/*
+	 * 02:30 is left out: the job runs at 03:00. A job of every half hour has nothing to make up
+	 * for.
+	 */
+	expect("30 2 * * *", "Europe/Berlin", "2024-03-31 00:00",
+	       "2024-03-31 01:00, 2024-04-01 00:30, ");
 	expect("*/30 * * * *", "Europe/Berlin", "2024-03-31 00:30",
 	       "2024-03-31 00:30, 2024-03-31 01:00, 2024-03-31 01:30, ");
 	/* 02:30 comes twice: once. A job of every half hour runs each time. */
-	expect("30 2 * * *", "Europe/Berlin", "2024-10-27 00:00", "2024-10-27 00:30, 2024-10-28 01:30, ");
+	expect("30 2 * * *", "Europe/Berlin", "2024-10-27 00:00",
+	       "2024-10-27 00:30, 2024-10-28 01:30, ");
 	expect("*/30 * * * *", "Europe/Berlin", "2024-10-27 00:30",
 	       "2024-10-27 00:30, 2024-10-27 01:00, 2024-10-27 01:30, ");
 	expect("30 1 * * *", "Australia/Lord_Howe", "2024-04-05 00:00",
@@ -108,14 +117,16 @@ static void test_calendar(void **state)
 	expect("*-*-01", "UTC", "2024-01-01 00:01", "2024-02-01 00:00, 2024-03-01 00:00, ");
 	expect("*-02~01", "UTC", "2023-01-01 00:00", "2023-02-28 00:00, 2024-02-29 00:00, ");
 	expect("*-*~1 12:00", "UTC", "2024-01-01 00:00", "2024-01-31 12:00, 2024-02-29 12:00, ");
-	expect("2024..2026-06-15", "UTC", "2024-06-16 00:00", "2025-06-15 00:00, 2026-06-15 00:00, never");
+	expect("2024..2026-06-15", "UTC", "2024-06-16 00:00",
+	       "2025-06-15 00:00, 2026-06-15 00:00, never");
 	expect("*:0/15", "UTC", "2024-01-01 00:16", "2024-01-01 00:30, 2024-01-01 00:45, ");
 	expect("12-24 18:00", "UTC", "2024-01-01 00:00", "2024-12-24 18:00, ");
 	expect("weekly", "UTC", "2024-01-02 00:00", "2024-01-08 00:00, ");
 	expect("quarterly", "UTC", "2024-01-02 00:00", "2024-04-01 00:00, 2024-07-01 00:00, ");
 	expect("minutely", "UTC", "2024-01-02 00:00:01", "2024-01-02 00:01, 2024-01-02 00:02, ");
 	expect("02:30", "Europe/Berlin", "2024-03-30 12:00", "2024-04-01 00:30, ");
-	expect("02:30", "Europe/Berlin", "2024-10-27 00:00", "2024-10-27 00:30, 2024-10-28 01:30, ");
+	expect("02:30", "Europe/Berlin", "2024-10-27 00:00",
+	       "2024-10-27 00:30, 2024-10-28 01:30, ");
 }
 
 static void expect_error(const char *text, const char *expected, size_t expected_at)
@@ -137,14 +148,19 @@ static void test_errors(void **state)
 	expect_error("0 24 * * *", "an hour is a number from 0 to 23", 2);
 	expect_error("0 8 0 * *", "a day of the month is a number from 1 to 31", 4);
 	expect_error("0 8 * foo *", "a month is a number from 1 to 12 or a name as \"jan\"", 6);
-	expect_error("0 8 * * 8", "a day of the week is a number from 0 to 7 or a name as \"mon\"", 8);
+	expect_error("0 8 * * 8", "a day of the week is a number from 0 to 7 or a name as \"mon\"",
+		     8);
 	expect_error("5/10 8 * * *", "a step needs a range or '*' in front of it", 1);
 	expect_error("*/0 8 * * *", "a step is a number from 1 on", 2);
 	expect_error("9-5 8 * * *", "a range that ends before it begins", 3);
-	expect_error("0 8 * * * root",
-		     "this is too much: a schedule is five fields of cron, or an OnCalendar of systemd", 9);
-	expect_error("@reboot",
-		     "known are @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually", 0);
+	expect_error(
+		"0 8 * * * root",
+		"this is too much: a schedule is five fields of cron, or an OnCalendar of systemd",
+		9);
+	expect_error(
+		"@reboot",
+		"known are @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually",
+		0);
 	expect_error("", "nothing is there", 0);
 	expect_error("Fri..Mon 8:00", "a range that ends before it begins", 8);
 	expect_error("Foo 8:00", "a day of the week is a name as \"Mon\"", 0);
@@ -175,7 +191,10 @@ static void test_zones(void **state)
 	zone_free(zone_new((struct span){"", 0}));
 }
 
-/* ---- Others' opinion -------------------------------------------------------------------------------- */
+/*
+ * ---- Others' opinion
+ * --------------------------------------------------------------------------------
+ */
 
 #define ITERATIONS 12
 
@@ -221,8 +240,8 @@ static bool read_systemd(const char *line, int64_t *moment)
 	return true;
 }
 
-static const char *const zones[] = {"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe",
-				    "Asia/Kathmandu"};
+static const char *const zones[] = {"UTC", "Europe/Berlin", "America/New_York",
+				    "Australia/Lord_Howe", "Asia/Kathmandu"};
 static const char *const starts[] = {"2024-02-27 00:00", "2024-03-09 12:00", "2024-03-30 00:00",
 				     "2024-04-06 00:00", "2024-10-05 00:00", "2024-10-26 00:00",
 				     "2024-11-02 12:00", "2024-12-31 20:00"};
@@ -238,7 +257,8 @@ static void test_like_systemd(void **state)
 	char command[300];
 
 	(void)state;
-	if (system("systemd-analyze calendar --iterations=2 --base-time='2024-01-01 00:00:00 UTC' daily "
+	if (system("systemd-analyze calendar --iterations=2 --base-time='2024-01-01 00:00:00 UTC' "
+		   "daily "
 		   ">/dev/null 2>&1")) {
 		print_message("systemd-analyze is not here\n");
 		skip();
@@ -249,12 +269,13 @@ static void test_like_systemd(void **state)
 				bool word = strcmp(specs[i], "quarterly") == 0;
 
 				snprintf(command, sizeof(command),
-					 "TZ=UTC systemd-analyze calendar --iterations=%d --base-time='%s:00 "
+					 "TZ=UTC systemd-analyze calendar --iterations=%d "
+					 "--base-time='%s:00 "
 					 "UTC' '%s%s%s'",
-					 ITERATIONS, starts[s], word ? "*-01,04,07,10-01" : specs[i], " ",
-					 zones[z]);
-				assert_true(
-					compare(command, specs[i], zones[z], utc(starts[s]), read_systemd));
+					 ITERATIONS, starts[s],
+					 word ? "*-01,04,07,10-01" : specs[i], " ", zones[z]);
+				assert_true(compare(command, specs[i], zones[z], utc(starts[s]),
+						    read_systemd));
 			}
 		}
 	}
@@ -268,8 +289,9 @@ static bool read_number(const char *line, int64_t *moment)
 
 static void test_like_croniter(void **state)
 {
-	static const char *const specs[] = {"0 8 * * *",	"*/7 1-5,22 * * *", "0 0 29 2 *",
-					    "15 10 1,15 * mon", "0 0 31 */2 *",	    "59 23 * dec sun"};
+	static const char *const specs[] = {"0 8 * * *",    "*/7 1-5,22 * * *",
+					    "0 0 29 2 *",   "15 10 1,15 * mon",
+					    "0 0 31 */2 *", "59 23 * dec sun"};
 	static const char program[] = "from croniter import croniter; c = croniter('%s', %lld)\n"
 				      "for _ in range(%d): print(int(c.get_next(float)))";
 	char script[300], command[400];
@@ -281,7 +303,8 @@ static void test_like_croniter(void **state)
 	}
 	for (size_t s = 0; s < sizeof(starts) / sizeof(starts[0]); s += 3) {
 		for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
-			snprintf(script, sizeof(script), program, specs[i], (long long)utc(starts[s]),
+			snprintf(script, sizeof(script), program, specs[i],
+				 (long long)utc(starts[s]),
 				 strstr(specs[i], "29 2") ? 2 : ITERATIONS);
 			snprintf(command, sizeof(command), "/usr/bin/python3 -c \"%s\"", script);
 			assert_true(compare(command, specs[i], "UTC", utc(starts[s]), read_number));

@@ -16,10 +16,10 @@ static void expect_span(const char *executable, struct span args, const char *ex
 }
 
 /* With the last NUL and without it: a process may end its arguments either way. */
-#define EXPECT(executable, args, expected)                                                                   \
-	do {                                                                                                 \
-		expect_span(executable, (struct span){args, sizeof(args)}, expected);                        \
-		expect_span(executable, (struct span){args, sizeof(args) - 1}, expected);                    \
+#define EXPECT(executable, args, expected)                                                         \
+	do {                                                                                       \
+		expect_span(executable, (struct span){args, sizeof(args)}, expected);              \
+		expect_span(executable, (struct span){args, sizeof(args) - 1}, expected);          \
 	} while (0)
 
 static void test_scripts(void **state)
@@ -30,7 +30,8 @@ static void test_scripts(void **state)
 	EXPECT("/usr/bin/python3.11", "python3\0-W\0ignore\0send.py", "send.py");
 	EXPECT("/usr/bin/python3.11", "python3\0-Wignore\0send.py", "send.py");
 	EXPECT("/usr/bin/python3.11", "python3\0-BW\0ignore\0send.py", "send.py");
-	EXPECT("/usr/bin/python3.11", "python3\0--check-hash-based-pycs\0never\0send.py", "send.py");
+	EXPECT("/usr/bin/python3.11", "python3\0--check-hash-based-pycs\0never\0send.py",
+	       "send.py");
 	EXPECT("python", "python\0--\0-odd.py", "-odd.py");
 	EXPECT("/usr/bin/perl5.36-x86_64-linux-gnu", "perl\0-w\0-Mstrict\0send.pl", "send.pl");
 	EXPECT("/usr/bin/perl", "perl\0-I\0lib\0send.pl", "send.pl");
@@ -102,7 +103,8 @@ static void test_longest(void **state)
 	assert_non_null(args);
 	memset(args, 'x', 1 << 20);
 	memcpy(args, "sh", 3);
-	assert_int_equal(script_of_args(BYTES("sh"), (struct span){args, 1 << 20}).len, (1 << 20) - 3);
+	assert_int_equal(script_of_args(BYTES("sh"), (struct span){args, 1 << 20}).len,
+			 (1 << 20) - 3);
 	memset(args, '\0', 1 << 20);
 	assert_int_equal(script_of_args(BYTES("sh"), (struct span){args, 1 << 20}).len, 0);
 	memset(args, '-', 1 << 20);

@@ -51,7 +51,8 @@ static void test_greetings(void **state)
 	assert_int_equal(facts.protocol, SMTP_PROTOCOL_ESMTP);
 	assert_int_equal(facts.helo_len, 10);
 	assert_memory_equal(facts.helo, "me.example", 10);
-	assert_true(facts.greeting_seen && facts.commands_seen && facts.mail_from_seen && facts.rcpt_to_seen);
+	assert_true(facts.greeting_seen && facts.commands_seen && facts.mail_from_seen &&
+		    facts.rcpt_to_seen);
 	assert_false(facts.starttls);
 	assert_int_equal(facts.transactions, 1);
 	assert_int_equal(facts.commands, 5);
@@ -109,10 +110,19 @@ static void test_refused_greeting(void **state)
 	static const struct step empty[] = {HELLO,  MAIL_A, C("EHLO\r\n"), S("501 Syntax\r\n"),
 					    RCPT_B, DATA,   TEXT,	   QUIT,
 					    END};
-	static const struct step again[] = {
-		HELLO, MAIL_A, RCPT_B, C("EHLO me.example\r\n"), S("250 mx\r\n"), MAIL_A, RCPT_B, DATA,
-		TEXT,  QUIT,   END};
-	static const struct step goodbye[] = {S("554 Go away\r\n"), C("QUIT\r\n"), S("221 Bye\r\n"), END};
+	static const struct step again[] = {HELLO,
+					    MAIL_A,
+					    RCPT_B,
+					    C("EHLO me.example\r\n"),
+					    S("250 mx\r\n"),
+					    MAIL_A,
+					    RCPT_B,
+					    DATA,
+					    TEXT,
+					    QUIT,
+					    END};
+	static const struct step goodbye[] = {S("554 Go away\r\n"), C("QUIT\r\n"), S("221 Bye\r\n"),
+					      END};
 	struct smtp_facts facts;
 
 	(void)state;
@@ -172,8 +182,8 @@ static void test_forms(void **state)
 		{"MAIL FROM:<\"a@x>\r\n", "RCPT TO:<b\"@y>\r\n", "\"a@x>", "b\"@y"},
 		{"MAIL FROM:<a@x\r\n", "RCPT TO:<b@y\r\n", "a@x>", "b@y"},
 		{"MAIL FROM:< a@x >\r\n", "RCPT TO:< b@y >\r\n", "a@x>", "b@y"},
-		{"MAIL FROM:<j\xc3\xbcrgen@x>\r\n", "RCPT TO:<\xe5\x8d\x97@y>\r\n", "j\xc3\xbcrgen@x>",
-		 "\xe5\x8d\x97@y"},
+		{"MAIL FROM:<j\xc3\xbcrgen@x>\r\n", "RCPT TO:<\xe5\x8d\x97@y>\r\n",
+		 "j\xc3\xbcrgen@x>", "\xe5\x8d\x97@y"},
 		{"MAIL FROM:<a@x> \r\n", "RCPT TO:<b@y> NOTIFY=NEVER\r\n", "a@x>", "b@y"},
 		{"MAIL FROM:<a@x> SIZE=10  BODY=8BITMIME \r\n", "RCPT TO:<b@y>\r\n",
 		 "a@x> [SIZE=10  BODY=8BITMIME]", "b@y"},
@@ -272,8 +282,8 @@ static void test_long_parameter(void **state)
 
 static void test_too_long_line(void **state)
 {
-	static const size_t sizes[] = {SMTP_LINE_MAX, SMTP_LINE_MAX + 1, SMTP_LINE_MAX + 2, SMTP_LINE_MAX + 3,
-				       3 * SMTP_LINE_MAX};
+	static const size_t sizes[] = {SMTP_LINE_MAX, SMTP_LINE_MAX + 1, SMTP_LINE_MAX + 2,
+				       SMTP_LINE_MAX + 3, 3 * SMTP_LINE_MAX};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -336,14 +346,15 @@ static void test_several(void **state)
 	assert_int_equal(facts.transactions, 2);
 }
 
-#define WHOLE                                                                                                \
-	"EHLO me\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nHi\r\n.\r\nMAIL FROM:<c@x>\r\n"              \
+#define WHOLE                                                                                      \
+	"EHLO me\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nHi\r\n.\r\nMAIL FROM:<c@x>\r\n"    \
 	"RCPT TO:<d@y>\r\nRCPT TO:<e@y>\r\nDATA\r\nHo\r\n.\r\nQUIT\r\n"
-#define ANSWERS                                                                                              \
-	"250 mx\r\n250 A\r\n250 B\r\n354 Go\r\n250 Q1\r\n250 C\r\n550 D\r\n250 E\r\n354 Go\r\n250 Q2\r\n"    \
+#define ANSWERS                                                                                    \
+	"250 mx\r\n250 A\r\n250 B\r\n354 Go\r\n250 Q1\r\n250 C\r\n550 D\r\n250 E\r\n354 "          \
+	"Go\r\n250 Q2\r\n"                                                                         \
 	"221 Bye\r\n"
-#define WHOLE_LINES                                                                                          \
-	"1 data success <a@x> <b@y>250 4 bytes 250 Q1\n"                                                     \
+#define WHOLE_LINES                                                                                \
+	"1 data success <a@x> <b@y>250 4 bytes 250 Q1\n"                                           \
 	"2 data success <c@x> <d@y>550! <e@y>250 4 bytes 250 Q2\n"
 
 static void test_pipelined(void **state)
@@ -407,7 +418,8 @@ static void test_message(void **state)
 	expect_message("x\r.\r\n.\r\n", 5);
 	expect_message("Hi\r\r\n.\r\r\n", 5); /* CRCRLF throughout */
 	expect_message(".\r\r\rx\n.\r\n", 6);
-	expect_message("MAIL FROM:<evil@x>\r\nRCPT TO:<evil@y>\r\nDATA\r\nQUIT\r\n.\r\n", 20 + 18 + 6 + 6);
+	expect_message("MAIL FROM:<evil@x>\r\nRCPT TO:<evil@y>\r\nDATA\r\nQUIT\r\n.\r\n",
+		       20 + 18 + 6 + 6);
 }
 
 static void test_data_refused(void **state)
@@ -428,8 +440,8 @@ static void test_data_refused(void **state)
 	static const struct step no_mail[] = {HELLO,  C("DATA\r\n"), S("503 No\r\n"),
 					      MAIL_A, RCPT_B,	     DATA,
 					      TEXT,   QUIT,	     END};
-	static const struct step argument[] = {HELLO, MAIL_A, RCPT_B, C("DATA x\r\n"), S("501 No\r\n"), DATA,
-					       TEXT,  QUIT,   END};
+	static const struct step argument[] = {
+		HELLO, MAIL_A, RCPT_B, C("DATA x\r\n"), S("501 No\r\n"), DATA, TEXT, QUIT, END};
 
 	(void)state;
 	expect(steps, "1 reset failure <a@x> <b@y>250 0 bytes 451 Later\n"
@@ -489,13 +501,14 @@ static void test_refusals(void **state)
 					     S("503 MAIL first\r\n"),
 					     QUIT,
 					     END};
-	static const struct step data[] = {HELLO, MAIL_A, RCPT_B, DATA, C("x\r\n.\r\n"), S("554 Spam\r\n"),
-					   QUIT,  END};
+	static const struct step data[] = {
+		HELLO, MAIL_A, RCPT_B, DATA, C("x\r\n.\r\n"), S("554 Spam\r\n"), QUIT, END};
 	static const struct step later[] = {HELLO, MAIL_A,	    RCPT_B,
 					    DATA,  C("x\r\n.\r\n"), S("451 Greylisted\r\n"),
 					    END};
 	static const struct step unanswered[] = {HELLO, MAIL_A, RCPT_B, DATA, C("x\r\n.\r\n"), END};
-	static const struct step goodbye[] = {HELLO, MAIL_A, RCPT_B, DATA, C("x\r\n"), S("421 Shutdown\r\n"),
+	static const struct step goodbye[] = {HELLO, MAIL_A,	 RCPT_B,
+					      DATA,  C("x\r\n"), S("421 Shutdown\r\n"),
 					      END};
 
 	(void)state;
@@ -515,7 +528,8 @@ static void test_reset(void **state)
 					    MAIL_A, RCPT_B, DATA,   TEXT,	   QUIT,
 					    END};
 	static const struct step close[] = {HELLO, MAIL_A, RCPT_B, END};
-	static const struct step middle[] = {HELLO, MAIL_A, RCPT_B, DATA, C("Subject: x\r\n\r\nHi"), END};
+	static const struct step middle[] = {HELLO, MAIL_A, RCPT_B, DATA, C("Subject: x\r\n\r\nHi"),
+					     END};
 
 	(void)state;
 	expect(reset, "1 reset unknown <a@x> <b@y>250 0 bytes 250 Ok\n"
@@ -527,7 +541,8 @@ static void test_reset(void **state)
 static void test_second_mail(void **state)
 {
 	static const struct step refused[] = {
-		HELLO, MAIL_A, C("MAIL FROM:<c@x>\r\n"), S("503 Nested\r\n"), RCPT_B, DATA, TEXT, QUIT, END};
+		HELLO, MAIL_A, C("MAIL FROM:<c@x>\r\n"), S("503 Nested\r\n"), RCPT_B, DATA, TEXT,
+		QUIT,  END};
 	static const struct step accepted[] = {HELLO,
 					       MAIL_A,
 					       RCPT_B,
@@ -540,7 +555,8 @@ static void test_second_mail(void **state)
 					       QUIT,
 					       END};
 	static const struct step after_refusal[] = {
-		HELLO, C("MAIL FROM:<c@x>\r\n"), S("553 No\r\n"), MAIL_A, RCPT_B, DATA, TEXT, QUIT, END};
+		HELLO, C("MAIL FROM:<c@x>\r\n"), S("553 No\r\n"), MAIL_A, RCPT_B, DATA, TEXT, QUIT,
+		END};
 	static const struct step twice[] = {HELLO,
 					    MAIL_A,
 					    C("MAIL FROM:<c@x>\r\nMAIL FROM:<d@x>\r\n"),
@@ -553,15 +569,20 @@ static void test_second_mail(void **state)
 	/* All in one piece, and accepted: the second MAIL takes the recipients behind it. */
 	static const struct step pipelined[] = {
 		HELLO,
-		C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nMAIL FROM:<c@x>\r\nRCPT TO:<d@y>\r\nDATA\r\n"),
+		C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nMAIL FROM:<c@x>\r\nRCPT "
+		  "TO:<d@y>\r\nDATA\r\n"),
 		S("250 A\r\n250 B\r\n503 Nested\r\n250 D\r\n354 Go\r\n"),
 		TEXT,
 		QUIT,
 		END};
-	/* Its reply comes only after the message, and the mail behind it: it is the one that the server has. */
+	/*
+	 * Its reply comes only after the message, and the mail behind it: it is the one that the
+	 * server has.
+	 */
 	static const struct step late[] = {
 		HELLO,
-		C("MAIL FROM:<a@x>\r\nMAIL FROM:<c@x>\r\nRCPT TO:<b@y>\r\nBDAT 1 LAST\r\nxMAIL FROM:<e@x>\r\n"
+		C("MAIL FROM:<a@x>\r\nMAIL FROM:<c@x>\r\nRCPT TO:<b@y>\r\nBDAT 1 LAST\r\nxMAIL "
+		  "FROM:<e@x>\r\n"
 		  "RCPT TO:<f@y>\r\n"),
 		S("250 A\r\n250 C\r\n250 B\r\n250 Queued\r\n250 E\r\n250 F\r\n"), QUIT, END};
 
@@ -621,9 +642,16 @@ static void test_bdat_unknown(void **state)
 
 static void test_mid_stream(void **state)
 {
-	static const struct step text[] = {
-		C("a line\r\nthe last\r\n.\r\n"), S("250 Queued\r\n"), MAIL_A, RCPT_B, DATA, TEXT, QUIT, END};
-	static const struct step answer[] = {S("ited\r\n250 Ok\r\n"), MAIL_A, RCPT_B, DATA, TEXT, QUIT, END};
+	static const struct step text[] = {C("a line\r\nthe last\r\n.\r\n"),
+					   S("250 Queued\r\n"),
+					   MAIL_A,
+					   RCPT_B,
+					   DATA,
+					   TEXT,
+					   QUIT,
+					   END};
+	static const struct step answer[] = {
+		S("ited\r\n250 Ok\r\n"), MAIL_A, RCPT_B, DATA, TEXT, QUIT, END};
 	const struct step *all[] = {text, answer};
 
 	(void)state;
@@ -666,15 +694,17 @@ static void test_bdat(void **state)
 					   S("250 Queued\r\n"),
 					   QUIT,
 					   END};
-	static const struct step pipelined[] = {
-		HELLO,
-		C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 2 LAST\r\nHiMAIL FROM:<c@x>\r\nRCPT TO:<d@y>\r\n"
-		  "BDAT 2\r\nHoBDAT 1 LAST\r\n!QUIT\r\n"),
-		S("250 A\r\n250 B\r\n250 Q1\r\n250 C\r\n250 D\r\n250 2 octets\r\n250 Q2\r\n221 Bye\r\n"),
-		END};
+	static const struct step pipelined[] = {HELLO,
+						C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 2 "
+						  "LAST\r\nHiMAIL FROM:<c@x>\r\nRCPT TO:<d@y>\r\n"
+						  "BDAT 2\r\nHoBDAT 1 LAST\r\n!QUIT\r\n"),
+						S("250 A\r\n250 B\r\n250 Q1\r\n250 C\r\n250 "
+						  "D\r\n250 2 octets\r\n250 Q2\r\n221 Bye\r\n"),
+						END};
 	static const struct step refused[] = {
 		HELLO, MAIL_A, RCPT_B, C("BDAT 4\r\nHi\r\n"), S("552 Too much\r\n"), QUIT, END};
-	static const struct step unfinished[] = {HELLO, MAIL_A, RCPT_B, C("BDAT 400\r\nHi\r\nQUIT\r\n"), END};
+	static const struct step unfinished[] = {HELLO, MAIL_A, RCPT_B,
+						 C("BDAT 400\r\nHi\r\nQUIT\r\n"), END};
 
 	(void)state;
 	expect(chunks, "1 data success <a@x> <b@y>250 16 bytes 250 Queued\n"
@@ -755,9 +785,11 @@ static void test_lmtp(void **state)
 	/* All at once: that a recipient is refused is known when the message is sent. */
 	static const struct step pipelined[] = {
 		LHLO,
-		C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nRCPT TO:<d@y>\r\nBDAT 2 LAST\r\nx\n"
+		C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nRCPT TO:<d@y>\r\nBDAT 2 "
+		  "LAST\r\nx\n"
 		  "MAIL FROM:<e@x>\r\nRCPT TO:<f@y>\r\nBDAT 2 LAST\r\nx\n"),
-		S("250 A\r\n250 B\r\n550 C\r\n250 D\r\n250 for B\r\n452 for D\r\n250 E\r\n550 F\r\n503 "
+		S("250 A\r\n250 B\r\n550 C\r\n250 D\r\n250 for B\r\n452 for D\r\n250 E\r\n550 "
+		  "F\r\n503 "
 		  "none\r\n"),
 		QUIT, END};
 	static const struct step chunk[] = {LHLO,
@@ -841,23 +873,28 @@ static void test_auth(void **state)
 	expect(refused, MAIL_1);
 }
 
-#define BLIND                                                                                                \
-	C("MAIL FROM:<a@x>\r\n"), C("RCPT TO:<b@y>\r\n"), C("DATA\r\n"), C("Subject: x\r\n\r\nHi\r\n.\r\n"), \
-		C("QUIT\r\n")
+#define BLIND                                                                                      \
+	C("MAIL FROM:<a@x>\r\n"), C("RCPT TO:<b@y>\r\n"), C("DATA\r\n"),                           \
+		C("Subject: x\r\n\r\nHi\r\n.\r\n"), C("QUIT\r\n")
 #define BLIND_1 "1 data unknown <a@x> <b@y>0 18 bytes 0 \n"
 
 static void test_auth_blind(void **state)
 {
-	static const struct step plain[] = {C("EHLO me\r\n"), C("AUTH PLAIN AGFAeABzZWNyZXQ=\r\n"), BLIND,
-					    END};
+	static const struct step plain[] = {C("EHLO me\r\n"), C("AUTH PLAIN AGFAeABzZWNyZXQ=\r\n"),
+					    BLIND, END};
 	static const struct step plain_later[] = {C("EHLO me\r\n"), C("AUTH PLAIN\r\n"),
 						  C("AGFAeABzZWNyZXQ=\r\n"), BLIND, END};
-	static const struct step login[] = {
-		C("EHLO me\r\n"), C("AUTH LOGIN\r\n"), C("dXNlcg==\r\n"), C("c2VjcmV0\r\n"), BLIND, END};
+	static const struct step login[] = {C("EHLO me\r\n"),
+					    C("AUTH LOGIN\r\n"),
+					    C("dXNlcg==\r\n"),
+					    C("c2VjcmV0\r\n"),
+					    BLIND,
+					    END};
 	static const struct step login_user[] = {C("EHLO me\r\n"), C("AUTH LOGIN dXNlcg==\r\n"),
 						 C("c2VjcmV0\r\n"), BLIND, END};
 	static const struct step refused[] = {C("EHLO me\r\n"), C("AUTH LOGIN\r\n"), BLIND, END};
-	static const struct step given_up[] = {C("EHLO me\r\n"), C("AUTH PLAIN\r\n"), C("*\r\n"), BLIND, END};
+	static const struct step given_up[] = {C("EHLO me\r\n"), C("AUTH PLAIN\r\n"), C("*\r\n"),
+					       BLIND, END};
 
 	(void)state;
 	expect_with(plain, false, BLIND_1);
@@ -870,22 +907,26 @@ static void test_auth_blind(void **state)
 
 static void test_starttls(void **state)
 {
-	static const struct step tls[] = {HELLO,
-					  C("STARTTLS\r\n"),
-					  S("220 Go\r\n"),
-					  C("\x16\x03\x01\x02\x00MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n"),
-					  S("\x16\x03\x03\n250 x\r\n"),
-					  END};
+	static const struct step tls[] = {
+		HELLO,
+		C("STARTTLS\r\n"),
+		S("220 Go\r\n"),
+		C("\x16\x03\x01\x02\x00MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n"),
+		S("\x16\x03\x03\n250 x\r\n"),
+		END};
 	static const struct step plain[] = {
 		HELLO, C("STARTTLS\r\n"), S("220 Go\r\n"), MAIL_A, RCPT_B, DATA, TEXT, QUIT, END};
 	static const struct step refused[] = {
-		HELLO, C("STARTTLS\r\n"), S("454 Not now\r\n"), MAIL_A, RCPT_B, DATA, TEXT, QUIT, END};
+		HELLO, C("STARTTLS\r\n"), S("454 Not now\r\n"), MAIL_A, RCPT_B, DATA, TEXT, QUIT,
+		END};
 	static const struct step argument[] = {
-		HELLO, C("STARTTLS now\r\n"), S("501 No\r\n"), MAIL_A, RCPT_B, DATA, TEXT, QUIT, END};
+		HELLO, C("STARTTLS now\r\n"), S("501 No\r\n"), MAIL_A, RCPT_B, DATA, TEXT, QUIT,
+		END};
 	static const struct step inside[] = {
-		HELLO, MAIL_A, RCPT_B, C("STARTTLS\r\n"), S("220 Go\r\n"), C("\x16\x03\x01xyz"), END};
-	static const struct step odd[] = {HELLO, C("STARTTLS\r\n"), S("220 Go\r\n"), C("\x16\x02xyz\r\n"),
-					  END};
+		HELLO, MAIL_A, RCPT_B, C("STARTTLS\r\n"), S("220 Go\r\n"), C("\x16\x03\x01xyz"),
+		END};
+	static const struct step odd[] = {HELLO, C("STARTTLS\r\n"), S("220 Go\r\n"),
+					  C("\x16\x02xyz\r\n"), END};
 	struct smtp_facts facts;
 
 	(void)state;
@@ -944,21 +985,26 @@ static void test_client_gaps(void **state)
 	static const struct step end_of_data[] = {
 		HELLO,	MAIL_A, RCPT_B, DATA, C("Hi\r\n"), C_GAP(9), S("250 Queued\r\n"),
 		MAIL_A, RCPT_B, DATA,	TEXT, QUIT,	   END};
-	static const struct step unknown[] = {HELLO, MAIL_A, RCPT_B, C_GAP(0), C("x\r\n"), QUIT, END};
+	static const struct step unknown[] = {HELLO,	  MAIL_A, RCPT_B, C_GAP(0),
+					      C("x\r\n"), QUIT,	  END};
 	struct smtp_facts facts;
 
 	(void)state;
-	facts = expect(command,
-		       "1 data success <a@x> <b@y>250 18 bytes 20 missing replies missing 250 Queued\n"
-		       "2 data success <a@x> <b@y>250 18 bytes 250 Queued\n");
+	facts = expect(
+		command,
+		"1 data success <a@x> <b@y>250 18 bytes 20 missing replies missing 250 Queued\n"
+		"2 data success <a@x> <b@y>250 18 bytes 250 Queued\n");
 	assert_int_equal(facts.client_missing, 20);
 	expect(message, "1 data success <a@x> <b@y>250 110 bytes 100 missing 250 Queued\n");
 	expect(chunk, "1 data success <a@x> <b@y>250 100 bytes 90 missing 250 Queued\n");
-	expect(chunk_end, "1 data success <a@x> <b@y>250 10 bytes 20 missing replies missing 250 Queued\n"
-			  "2 data success <a@x> <b@y>250 18 bytes 250 Queued\n");
-	expect(end_of_data, "1 data success <a@x> <b@y>250 13 bytes 9 missing replies missing 250 Queued\n"
-			    "2 data success <a@x> <b@y>250 18 bytes 250 Queued\n");
-	facts = expect(unknown, "1 close unknown <a@x> <b@y>250 0 bytes 1 missing replies missing 250 Ok\n");
+	expect(chunk_end,
+	       "1 data success <a@x> <b@y>250 10 bytes 20 missing replies missing 250 Queued\n"
+	       "2 data success <a@x> <b@y>250 18 bytes 250 Queued\n");
+	expect(end_of_data,
+	       "1 data success <a@x> <b@y>250 13 bytes 9 missing replies missing 250 Queued\n"
+	       "2 data success <a@x> <b@y>250 18 bytes 250 Queued\n");
+	facts = expect(unknown,
+		       "1 close unknown <a@x> <b@y>250 0 bytes 1 missing replies missing 250 Ok\n");
 	assert_int_equal(facts.client_missing, 1);
 }
 
@@ -998,14 +1044,18 @@ static void test_gap_in_answer(void **state)
 	expect(whole, MAIL_1);
 }
 
-/* Whole commands are missing; that they were answered shows that the next one starts behind the hole. */
+/*
+ * Whole commands are missing; that they were answered shows that the next one starts behind the
+ * hole.
+ */
 static void test_gap_of_commands(void **state)
 {
 	static const struct step steps[] = {HELLO, MAIL_A, RCPT_B, C_GAP(15), S("250 Ok\r\n"),
 					    DATA,  TEXT,   QUIT,   END};
 
 	(void)state;
-	expect(steps, "1 data success <a@x> <b@y>250 18 bytes 15 missing replies missing 250 Queued\n");
+	expect(steps,
+	       "1 data success <a@x> <b@y>250 18 bytes 15 missing replies missing 250 Queued\n");
 }
 
 static void test_server_gaps(void **state)
@@ -1019,9 +1069,9 @@ static void test_server_gaps(void **state)
 					      RCPT_B, DATA,   TEXT,
 					      MAIL_A, RCPT_B, DATA,
 					      TEXT,   QUIT,   END};
-	static const struct step junk[] = {HELLO,  MAIL_A, S("hello\r\n25\r\n999 x\r\n \r\n2x0 y\r\n\r\n"),
-					   RCPT_B, DATA,   TEXT,
-					   QUIT,   END};
+	static const struct step junk[] = {
+		HELLO, MAIL_A, S("hello\r\n25\r\n999 x\r\n \r\n2x0 y\r\n\r\n"), RCPT_B, DATA, TEXT,
+		QUIT,  END};
 	static const struct step one_lost[] = {HELLO,  MAIL_A, C("RCPT TO:<b@y>\r\n"),
 					       DATA,   TEXT,   MAIL_A,
 					       RCPT_B, DATA,   TEXT,
@@ -1112,7 +1162,10 @@ static void test_recipients(void **state)
 	played_free(&played);
 }
 
-/* `count` mails in one piece, none answered until all were sent, which is more than is kept behind a DATA. */
+/*
+ * `count` mails in one piece, none answered until all were sent, which is more than is kept behind
+ * a DATA.
+ */
 static void play_unanswered(uint32_t count, uint32_t noops, bool answered, struct played *played)
 {
 	struct text client = {0}, server = {0};
@@ -1188,17 +1241,19 @@ static void test_blind(void **state)
 	static const struct step two[] = {
 		C("EHLO me\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nHi\r\n.\r\n"),
 		C("MAIL FROM:<c@x>\r\nRCPT TO:<d@y>\r\nBDAT 2 LAST\r\nHo"),
-		C("MAIL FROM:<e@x>\r\nRCPT TO:<f@y>\r\n"), C("MAIL FROM:<g@x>\r\nRCPT TO:<h@y>\r\nRSET\r\n"),
-		END};
-	static const struct step tls[] = {C("EHLO me\r\nSTARTTLS\r\n"), C("\x16\x03\x01MAIL FROM:<a@x>\r\n"),
-					  END};
+		C("MAIL FROM:<e@x>\r\nRCPT TO:<f@y>\r\n"),
+		C("MAIL FROM:<g@x>\r\nRCPT TO:<h@y>\r\nRSET\r\n"), END};
+	static const struct step tls[] = {C("EHLO me\r\nSTARTTLS\r\n"),
+					  C("\x16\x03\x01MAIL FROM:<a@x>\r\n"), END};
 	struct smtp_facts facts;
 
 	(void)state;
 	expect_with(one, false, BLIND_1);
-	expect_with(two, false,
-		    "1 data unknown <a@x> <b@y>0 4 bytes 0 \n2 data unknown <c@x> <d@y>0 2 bytes 0 \n"
-		    "3 reset unknown <e@x> <f@y>0 0 bytes 0 \n4 reset unknown <g@x> <h@y>0 0 bytes 0 \n");
+	expect_with(
+		two, false,
+		"1 data unknown <a@x> <b@y>0 4 bytes 0 \n2 data unknown <c@x> <d@y>0 2 bytes 0 \n"
+		"3 reset unknown <e@x> <f@y>0 0 bytes 0 \n4 reset unknown <g@x> <h@y>0 0 bytes 0 "
+		"\n");
 	facts = expect_with(tls, false, "");
 	assert_true(facts.starttls);
 }
@@ -1210,7 +1265,8 @@ static void test_blind_at_once(void **state)
 	struct smtp_session *session = smtp_session_new(false, played_take, &played);
 
 	(void)state;
-	smtp_client_data(session, span_of("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nHi\r\n.\r\n"), 1);
+	smtp_client_data(session,
+			 span_of("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nHi\r\n.\r\n"), 1);
 	assert_int_equal(played.count, 0);
 	smtp_client_data(session, span_of("NOOP\r\n"), 2);
 	assert_int_equal(played.count, 1);
@@ -1282,7 +1338,8 @@ static void test_freed_unclosed(void **state)
 	struct smtp_session *session = smtp_session_new(true, keep_it, NULL);
 
 	(void)state;
-	smtp_client_data(session, span_of("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nMAIL FROM:<c@x>\r\nRCPT"), 1);
+	smtp_client_data(session,
+			 span_of("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nMAIL FROM:<c@x>\r\nRCPT"), 1);
 	smtp_session_free(session);
 	assert_null(kept);
 	smtp_session_free(NULL);
@@ -1291,7 +1348,10 @@ static void test_freed_unclosed(void **state)
 
 /* ---- Masking --------------------------------------------------------------------------------- */
 
-/* Plays as the recorder does: masks a copy of each piece, then feeds the original. Returns what it kept. */
+/*
+ * Plays as the recorder does: masks a copy of each piece, then feeds the original. Returns what it
+ * kept.
+ */
 static struct text play_masked(const struct step *steps, size_t size, size_t cut)
 {
 	struct played played = {0};
@@ -1305,7 +1365,8 @@ static struct text play_masked(const struct step *steps, size_t size, size_t cut
 		if (step->kind == STEP_CLIENT_GAP)
 			smtp_client_gap(session, step->gap, 1);
 		while (rest.len) {
-			size_t len = size && size < rest.len ? size : rest.len, before = recorded.len;
+			size_t len = size && size < rest.len ? size : rest.len,
+			       before = recorded.len;
 
 			if (at < cut && cut < at + len)
 				len = cut - at;
@@ -1324,7 +1385,8 @@ static struct text play_masked(const struct step *steps, size_t size, size_t cut
 	return recorded;
 }
 
-static void expect_masked_once(const struct step *steps, size_t size, size_t cut, const char *expected)
+static void expect_masked_once(const struct step *steps, size_t size, size_t cut,
+			       const char *expected)
 {
 	struct text recorded = play_masked(steps, size, cut);
 
@@ -1333,7 +1395,8 @@ static void expect_masked_once(const struct step *steps, size_t size, size_t cut
 }
 
 /* In one piece the users' names are with_user; in a line that came in two, nothing is. */
-static void expect_masked_user(const struct step *steps, const char *with_user, const char *expected)
+static void expect_masked_user(const struct step *steps, const char *with_user,
+			       const char *expected)
 {
 	expect_masked_once(steps, 0, 0, with_user);
 	expect_masked_once(steps, 1, 0, expected);
@@ -1368,19 +1431,19 @@ static void expect_no_secret(const struct step *steps, size_t size, size_t cut)
 }
 
 #define HEAD "EHLO me.example\r\n"
-#define TAIL                                                                                                 \
-	"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nSubject: AUTH PLAIN "                                   \
+#define TAIL                                                                                       \
+	"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nSubject: AUTH PLAIN "                         \
 	"c2VjcmV0\r\n\r\nc2VjcmV0\r\n.\r\nQUIT\r\n"
-#define MAIL_TAIL                                                                                            \
-	MAIL_A, RCPT_B, DATA, C("Subject: AUTH PLAIN c2VjcmV0\r\n\r\nc2VjcmV0\r\n.\r\n"),                    \
+#define MAIL_TAIL                                                                                  \
+	MAIL_A, RCPT_B, DATA, C("Subject: AUTH PLAIN c2VjcmV0\r\n\r\nc2VjcmV0\r\n.\r\n"),          \
 		S("250 Queued\r\n"), QUIT
 
 static void test_mask(void **state)
 {
-	static const struct step plain[] = {HELLO, C("AUTH PLAIN AGFAeABzZWNyZXQ=\r\n"), S("235 Ok\r\n"),
-					    MAIL_TAIL, END};
-	static const struct step blanks[] = {HELLO, C(" auth\tPLAIN  AGFAeABzZWNyZXQ=\r\n"), S("235 Ok\r\n"),
-					     MAIL_TAIL, END};
+	static const struct step plain[] = {HELLO, C("AUTH PLAIN AGFAeABzZWNyZXQ=\r\n"),
+					    S("235 Ok\r\n"), MAIL_TAIL, END};
+	static const struct step blanks[] = {HELLO, C(" auth\tPLAIN  AGFAeABzZWNyZXQ=\r\n"),
+					     S("235 Ok\r\n"), MAIL_TAIL, END};
 	static const struct step login[] = {HELLO,
 					    C("AUTH LOGIN\r\n"),
 					    S("334 VXNlcm5hbWU6\r\n"),
@@ -1399,7 +1462,8 @@ static void test_mask(void **state)
 						   S("235 Ok\r\n"),
 						   MAIL_TAIL,
 						   END};
-	static const struct step none[] = {HELLO, C("AUTHOR x\r\n"), S("500 No\r\n"), MAIL_TAIL, END};
+	static const struct step none[] = {HELLO, C("AUTHOR x\r\n"), S("500 No\r\n"), MAIL_TAIL,
+					   END};
 
 	(void)state;
 	/* "\0a@x\0******" */
@@ -1454,10 +1518,10 @@ static void test_mask_message(void **state)
 					    END};
 
 	(void)state;
-	expect_masked(steps,
-		      HEAD "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nAUTH PLAIN x\r\nsecret\r\n.\r\n"
-			   "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n"
-			   "BDAT 19 LAST\r\nAUTH LOGIN\r\nsecret\nQUIT\r\n");
+	expect_masked(steps, HEAD
+		      "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nAUTH PLAIN x\r\nsecret\r\n.\r\n"
+		      "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n"
+		      "BDAT 19 LAST\r\nAUTH LOGIN\r\nsecret\nQUIT\r\n");
 }
 
 static void test_mask_whole_session(void **state)

@@ -19,25 +19,33 @@ struct exchange {
 	const char *secrets[4];
 };
 
-/* What MS-NLMP calls AUTHENTICATE_MESSAGE. Its fields: LM and NT responses, domain, user, workstation, key. */
-#define NTLM_HEADER(user_len, flags)                                                                         \
-	"NTLMSSP\0\x03\0\0\0"                                                                                \
-	"\x08\0\x08\0\x70\0\0\0"                                                                             \
-	"\x08\0\x08\0\x78\0\0\0"                                                                             \
-	"\x06\0\x06\0\x40\0\0\0" user_len "\0" user_len "\0\x46\0\0\0"                                       \
-	"\0\0\0\0\x70\0\0\0"                                                                                 \
+/*
+ * What MS-NLMP calls AUTHENTICATE_MESSAGE. Its fields: LM and NT responses, domain, user,
+ * workstation, key.
+ */
+#define NTLM_HEADER(user_len, flags)                                                               \
+	"NTLMSSP\0\x03\0\0\0"                                                                      \
+	"\x08\0\x08\0\x70\0\0\0"                                                                   \
+	"\x08\0\x08\0\x78\0\0\0"                                                                   \
+	"\x06\0\x06\0\x40\0\0\0" user_len "\0" user_len "\0\x46\0\0\0"                             \
+	"\0\0\0\0\x70\0\0\0"                                                                       \
 	"\x08\0\x08\0\x80\0\0\0" flags "\0\0\0"
-#define NTLM_SECRETS                                                                                         \
-	"LManswer"                                                                                           \
-	"NT#reply"                                                                                           \
+#define NTLM_SECRETS                                                                               \
+	"LManswer"                                                                                 \
+	"NT#reply"                                                                                 \
 	"S3ss10nK"
-#define NTLM_FILL_32	  "01234567890123456789012345678901"
-#define NTLM_UTF16_NAME	  "j\0\xf6\0\xac\x20\x3d\xd8\x00\xde" /* j, o with diaeresis, euro sign, U+1F600 */
+#define NTLM_FILL_32 "01234567890123456789012345678901"
+/* J, o with diaeresis, euro sign, U+1F600 */
+#define NTLM_UTF16_NAME	  "j\0\xf6\0\xac\x20\x3d\xd8\x00\xde"
 #define NTLM_UTF16_SECOND "01234567890123456789012345678901"
 
 static const struct exchange exchanges[] = {
 	{"PLAIN", 0, BYTES("\0tim\0tanstaaf!"), "tim", {"tanstaaf!"}},
-	{"plain", 0, BYTES("admin\0tim@example.com\0 =,\x01pass"), "tim@example.com", {" =,\x01pass"}},
+	{"plain",
+	 0,
+	 BYTES("admin\0tim@example.com\0 =,\x01pass"),
+	 "tim@example.com",
+	 {" =,\x01pass"}},
 	{"PLAIN", 0, BYTES("\0tim\0"), "tim", {NULL}},
 	{"LOGIN", 0, BYTES("tim@example.com"), "tim@example.com", {NULL}},
 	{"EXTERNAL", 0, BYTES("tim"), "tim", {NULL}},
@@ -82,7 +90,8 @@ static const struct exchange exchanges[] = {
 	 {"d388dad90d4bbd760a152321f2143af7", "MG9tEQGm2hh", "MHXh6VqTrRk"}},
 	{"DIGEST-MD5",
 	 0,
-	 BYTES("response=d388dad90d4bbd76,realm=\"a\\\",username=\\\"no\", \tUserName=\"c\\\"h\\\\r,s\""),
+	 BYTES("response=d388dad90d4bbd76,realm=\"a\\\",username=\\\"no\", "
+	       "\tUserName=\"c\\\"h\\\\r,s\""),
 	 "c\"h\\r,s",
 	 {"d388dad90d4bbd76"}},
 	{"NTLM",
@@ -99,7 +108,9 @@ static const struct exchange exchanges[] = {
 
 #define EXCHANGES (sizeof(exchanges) / sizeof(exchanges[0]))
 
-/* ---- Helpers ------------------------------------------------------------------------------------ */
+/*
+ * ---- Helpers ------------------------------------------------------------------------------------
+ */
 
 /* The caller frees `data`. */
 static struct span base64(struct span bytes)
@@ -115,7 +126,10 @@ static struct span base64(struct span bytes)
 	return copy;
 }
 
-/* By another decoder than that which is tested, and with 'A' for what is missing. The caller frees `data`. */
+/*
+ * By another decoder than that which is tested, and with 'A' for what is missing. The caller frees
+ * `data`.
+ */
 static struct span decode(struct span line)
 {
 	size_t size = (line.len + 3) / 4 * 4;
@@ -133,7 +147,8 @@ static struct span decode(struct span line)
 	return (struct span){(const char *)bytes, (size_t)len};
 }
 
-static void expect_user(const char *mechanism, uint32_t step, struct span line, const char *expected)
+static void expect_user(const char *mechanism, uint32_t step, struct span line,
+			const char *expected)
 {
 	char *user = malloc(SMTP_AUTH_USER_MAX);
 	size_t len = smtp_auth_user(span_of(mechanism), step, line, user, SMTP_AUTH_USER_MAX);
@@ -144,7 +159,8 @@ static void expect_user(const char *mechanism, uint32_t step, struct span line, 
 }
 
 /* Of a response before base64. */
-static void expect_user_of(const char *mechanism, uint32_t step, struct span response, const char *expected)
+static void expect_user_of(const char *mechanism, uint32_t step, struct span response,
+			   const char *expected)
 {
 	struct span line = base64(response);
 
@@ -152,7 +168,8 @@ static void expect_user_of(const char *mechanism, uint32_t step, struct span res
 	exact_free(line);
 }
 
-#define EXPECT(mechanism, response, expected) expect_user_of(mechanism, 0, BYTES(response), expected)
+#define EXPECT(mechanism, response, expected)                                                      \
+	expect_user_of(mechanism, 0, BYTES(response), expected)
 
 static bool all_masked(struct span line)
 {
@@ -180,8 +197,9 @@ static void expect_no_secret(const struct exchange *exchange, struct span line)
 }
 
 /*
- * Holds for every response: what is redacted names the same user, is base64 as long as before or masked
- * throughout, and is not changed by being redacted again. Gives the redacted line; the caller frees `data`.
+ * Holds for every response: what is redacted names the same user, is base64 as long as before or
+ * masked throughout, and is not changed by being redacted again. Gives the redacted line; the
+ * caller frees `data`.
  */
 static struct span redact(const char *mechanism, uint32_t step, struct span line)
 {
@@ -225,7 +243,9 @@ static void expect_invariants(const struct exchange *exchange, struct span line)
 	exact_free(redacted);
 }
 
-/* ---- What is found ------------------------------------------------------------------------------ */
+/*
+ * ---- What is found ------------------------------------------------------------------------------
+ */
 
 static void test_users(void **state)
 {
@@ -240,10 +260,13 @@ static void test_examples(void **state)
 {
 	(void)state;
 	expect_user("PLAIN", 0, BYTES("dGVzdAB0ZXN0ADEyMzQ="), "test");
-	expect_user("CRAM-MD5", 0, BYTES("dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw"), "tim");
-	expect_user("SCRAM-SHA-1", 0, BYTES("biwsbj11c2VyLHI9ZnlrbytkMmxiYkZnT05Sdjlxa3hkYXdM"), "user");
+	expect_user("CRAM-MD5", 0, BYTES("dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw"),
+		    "tim");
+	expect_user("SCRAM-SHA-1", 0, BYTES("biwsbj11c2VyLHI9ZnlrbytkMmxiYkZnT05Sdjlxa3hkYXdM"),
+		    "user");
 	expect_user("OAUTHBEARER", 0,
-		    BYTES("bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9NTg3AWF1dGg9"
+		    BYTES("bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9NTg3"
+			  "AWF1dGg9"
 			  "QmVhcmVyIHZGOWRmdDRxbVRjMk52YjNSbGNrQmhkSFJoZG1semRHRXVZMjl0Q2c9PQEB"),
 		    "user@example.com");
 }
@@ -290,7 +313,8 @@ static void test_no_users(void **state)
 
 static void test_masked(void **state)
 {
-	static const char *unknown[] = {"GSSAPI", "ANONYMOUS", "", "PLAI", "PLAINS", "SCRAM", "NTLMSSP", "*"};
+	static const char *unknown[] = {"GSSAPI", "ANONYMOUS", "",	  "PLAI",
+					"PLAINS", "SCRAM",     "NTLMSSP", "*"};
 	struct span line = base64(BYTES("\0tim\0tanstaaf!"));
 
 	(void)state;
@@ -301,7 +325,8 @@ static void test_masked(void **state)
 	expect_masked("PLAIN", 1, line);
 	expect_masked("LOGIN", 1, BYTES("dGFuc3RhYWYh"));
 	expect_masked("LOGIN", UINT32_MAX, BYTES("dGFuc3RhYWYh"));
-	expect_masked("SCRAM-SHA-256", 1, BYTES("biwsbj11c2VyLHI9ZnlrbytkMmxiYkZnT05Sdjlxa3hkYXdM"));
+	expect_masked("SCRAM-SHA-256", 1,
+		      BYTES("biwsbj11c2VyLHI9ZnlrbytkMmxiYkZnT05Sdjlxa3hkYXdM"));
 	expect_masked("OAUTHBEARER", 1, BYTES("AQ=="));
 	expect_masked("NTLM", 0, BYTES("TlRMTVNTUAABAAAAB4IIogAAAAAAAAAAAAAAAAAAAAA="));
 	exact_free(line);
@@ -347,7 +372,9 @@ static void test_base64(void **state)
 	expect_user("LOGIN", 0, BYTES("++//"), "\xfb\xef\xff");
 }
 
-/* ---- What is kept ------------------------------------------------------------------------------- */
+/*
+ * ---- What is kept -------------------------------------------------------------------------------
+ */
 
 static void test_redacted(void **state)
 {
@@ -365,7 +392,8 @@ static void test_redacted(void **state)
 
 static void test_redacted_plain(void **state)
 {
-	struct span line = base64(BYTES("admin\0tim\0tanstaaf!")), redacted = redact("PLAIN", 0, line);
+	struct span line = base64(BYTES("admin\0tim\0tanstaaf!")),
+		    redacted = redact("PLAIN", 0, line);
 	struct span wanted = base64(BYTES("admin\0tim\0*********"));
 
 	(void)state;
@@ -388,7 +416,10 @@ static void test_redacted_bits(void **state)
 	exact_free(redacted);
 }
 
-/* Cut anywhere: none of the name or, once it is found, all of it; LOGIN and EXTERNAL: what is there. */
+/*
+ * Cut anywhere: none of the name or, once it is found, all of it; LOGIN and EXTERNAL: what is
+ * there.
+ */
 static void test_truncated(void **state)
 {
 	(void)state;
@@ -401,8 +432,8 @@ static void test_truncated(void **state)
 		for (size_t len = 0; len <= line.len; len++) {
 			struct span cut = exact((struct span){line.data, len}), redacted;
 			char user[SMTP_AUTH_USER_MAX];
-			size_t user_len = smtp_auth_user(span_of(exchange->mechanism), exchange->step, cut,
-							 user, sizeof(user));
+			size_t user_len = smtp_auth_user(span_of(exchange->mechanism),
+							 exchange->step, cut, user, sizeof(user));
 
 			assert_memory_equal(user, exchange->user, user_len);
 			assert_true(user_len >= found);
@@ -418,7 +449,9 @@ static void test_truncated(void **state)
 	}
 }
 
-/* ---- Hostile input ------------------------------------------------------------------------------ */
+/*
+ * ---- Hostile input ------------------------------------------------------------------------------
+ */
 
 /* Every byte of the line changed into every other one. */
 static void test_flipped_line(void **state)
@@ -472,8 +505,8 @@ static void test_bounds(void **state)
 
 		for (size_t m = 0; m < sizeof(maxima) / sizeof(maxima[0]); m++) {
 			char *user = malloc(maxima[m] ? maxima[m] : 1);
-			size_t len = smtp_auth_user(span_of(exchanges[i].mechanism), exchanges[i].step, line,
-						    user, maxima[m]);
+			size_t len = smtp_auth_user(span_of(exchanges[i].mechanism),
+						    exchanges[i].step, line, user, maxima[m]);
 
 			assert_true(len <= maxima[m] && len <= strlen(exchanges[i].user));
 			assert_true(len == 0 || memcmp(user, exchanges[i].user, len) == 0);
@@ -524,7 +557,9 @@ static void test_longest(void **state)
 	free(line);
 }
 
-/* ---- NTLM --------------------------------------------------------------------------------------- */
+/*
+ * ---- NTLM ---------------------------------------------------------------------------------------
+ */
 
 enum { LM = 12, NT = 20, DOMAIN = 28, USER = 36, KEY = 52, FLAGS = 60 };
 
@@ -625,7 +660,9 @@ static void test_ntlm_header(void **state)
 	}
 }
 
-/* ---- Random bytes ------------------------------------------------------------------------------- */
+/*
+ * ---- Random bytes -------------------------------------------------------------------------------
+ */
 
 /* The same numbers in every run. */
 static uint32_t next_random(uint64_t *seed)
@@ -656,8 +693,8 @@ static void fuzz_once(uint64_t *seed)
 	for (size_t i = 0; i < changes && bytes.len; i++)
 		((char *)bytes.data)[next_random(seed) % bytes.len] = random_byte(seed);
 	line = base64(bytes);
-	cut = exact(
-		(struct span){line.data, line.len - next_random(seed) % (line.len < 4 ? line.len + 1 : 4)});
+	cut = exact((struct span){line.data, line.len - next_random(seed) %
+								(line.len < 4 ? line.len + 1 : 4)});
 	expect_invariants(exchange, cut);
 	expect_invariants(exchange, bytes);
 	exact_free(cut);

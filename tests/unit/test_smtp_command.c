@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One command line: which command, of whom, and whether servers may read another address from it. */
+/*
+ * One command line: which command, of whom, and whether servers may read another address from it.
+ */
 #include "unit.h"
 
 #include "smtp/smtp.h"
@@ -31,8 +33,8 @@ static void expect(const struct form *form, bool odd)
 	struct smtp_command command = parse(span_of(form->line), address, sizeof(address));
 	bool mail = strstr(form->line, "FROM:");
 
-	if (command.verb != (mail ? SMTP_VERB_MAIL : SMTP_VERB_RCPT) || strcmp(address, form->address) != 0 ||
-	    command.odd_address != odd)
+	if (command.verb != (mail ? SMTP_VERB_MAIL : SMTP_VERB_RCPT) ||
+	    strcmp(address, form->address) != 0 || command.odd_address != odd)
 		fail_msg("%s: verb %d, address %s%s", form->line, command.verb, address,
 			 command.odd_address ? ", odd" : "");
 }
@@ -58,7 +60,8 @@ static void test_plain(void **state)
 		{"RCPT TO:<\"a (b\\\" <c> d\"@x> NOTIFY=NEVER", "\"a (b\\\" <c> d\"@x"},
 		{"RCPT TO:\"a b>c\"@x NOTIFY=NEVER", "\"a b>c\"@x"},
 		{"RCPT TO:<\"\"@x>", "\"\"@x"},
-		{"RCPT TO:<j\xc3\xbcrgen@m\xc3\xbcnchen.test>", "j\xc3\xbcrgen@m\xc3\xbcnchen.test"},
+		{"RCPT TO:<j\xc3\xbcrgen@m\xc3\xbcnchen.test>",
+		 "j\xc3\xbcrgen@m\xc3\xbcnchen.test"},
 		{"RCPT TO:<b@[192.0.2.1]>", "b@[192.0.2.1]"},
 		{"RCPT TO:<b@[IPv6:2001:db8::1]>", "b@[IPv6:2001:db8::1]"},
 		{"RCPT TO:<a.b+c=d/e!f%g#h..i.@x_y.test.>", "a.b+c=d/e!f%g#h..i.@x_y.test."},
@@ -259,7 +262,8 @@ static void test_nothing_closed(void **state)
 		memcpy(line, "RCPT TO:", 8);
 		command = smtp_command_parse(text);
 		kept = exact(command.argument);
-		assert_true(smtp_command_address(&command, (char *)kept.data) <= command.argument.len);
+		assert_true(smtp_command_address(&command, (char *)kept.data) <=
+			    command.argument.len);
 		assert_true(command.odd_address);
 		exact_free(kept);
 	}

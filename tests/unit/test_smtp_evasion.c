@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Ways to make this parser lose the place that the server is at: each conversation is one that a real server (Postfix,
- * Exim) takes a mail in. It must be told, as what it is where that can be known, else as incomplete.
+ * Ways to make this parser lose the place that the server is at: each conversation is one that a
+ * real server (Postfix, Exim) takes a mail in. It must be told, as what it is where that can be
+ * known, else as incomplete.
  */
 #include "conversation.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define HELLO	   S("220 mx ESMTP\r\n"), C("EHLO me.example\r\n"), S("250-mx\r\n250 PIPELINING\r\n")
-#define MAIL_E	   C("MAIL FROM:<evil@x>\r\n"), S("250 Ok\r\n")
-#define RCPT_V	   C("RCPT TO:<v@y>\r\n"), S("250 Ok\r\n")
-#define DATA_V	   C("DATA\r\n"), S("354 Go\r\n"), C("Subject: x\r\n\r\nHi\r\n.\r\n"), S("250 Queued\r\n")
-#define QUIT	   C("QUIT\r\n"), S("221 Bye\r\n")
-#define EVIL	   "1 data success <evil@x> <v@y>250 18 bytes 250 Queued\n"
-#define BLIND_V	   C("RCPT TO:<v@y>\r\n"), C("DATA\r\n"), C("Subject: x\r\n\r\nHi\r\n.\r\n"), C("QUIT\r\n")
+#define HELLO  S("220 mx ESMTP\r\n"), C("EHLO me.example\r\n"), S("250-mx\r\n250 PIPELINING\r\n")
+#define MAIL_E C("MAIL FROM:<evil@x>\r\n"), S("250 Ok\r\n")
+#define RCPT_V C("RCPT TO:<v@y>\r\n"), S("250 Ok\r\n")
+#define DATA_V                                                                                     \
+	C("DATA\r\n"), S("354 Go\r\n"), C("Subject: x\r\n\r\nHi\r\n.\r\n"), S("250 Queued\r\n")
+#define QUIT C("QUIT\r\n"), S("221 Bye\r\n")
+#define EVIL "1 data success <evil@x> <v@y>250 18 bytes 250 Queued\n"
+#define BLIND_V                                                                                    \
+	C("RCPT TO:<v@y>\r\n"), C("DATA\r\n"), C("Subject: x\r\n\r\nHi\r\n.\r\n"), C("QUIT\r\n")
 #define STEPS(...) ((const struct step[]){__VA_ARGS__, END})
 
 static struct smtp_facts expect(const struct step *steps, const char *lines)
@@ -22,7 +25,10 @@ static struct smtp_facts expect(const struct step *steps, const char *lines)
 	return expect_with(steps, true, lines);
 }
 
-/* A line that is to be found in what is told, and nothing of what was told of this address is complete. */
+/*
+ * A line that is to be found in what is told, and nothing of what was told of this address is
+ * complete.
+ */
 static void expect_doubtful(const struct step *steps, bool replies, const char *address)
 {
 	struct played played = {0};
@@ -36,7 +42,9 @@ static void expect_doubtful(const struct step *steps, bool replies, const char *
 	played_free(&played);
 }
 
-/* ---- Commands that end a transaction, and were refused ------------------------------------------ */
+/*
+ * ---- Commands that end a transaction, and were refused ------------------------------------------
+ */
 
 static void test_refused_end(void **state)
 {
@@ -77,27 +85,36 @@ static void test_refused_end(void **state)
 static void test_refused_ends(void **state)
 {
 	(void)state;
-	expect(STEPS(HELLO, C("MAIL FROM:<evil@x>\r\nRSET x\r\nQUIT x\r\nRCPT TO:<v@y>\r\nRSET y\r\n"),
+	expect(STEPS(HELLO,
+		     C("MAIL FROM:<evil@x>\r\nRSET x\r\nQUIT x\r\nRCPT TO:<v@y>\r\nRSET y\r\n"),
 		     S("250 Ok\r\n501 No\r\n501 No\r\n250 Ok\r\n501 No\r\n"), DATA_V, QUIT),
 	       EVIL);
-	expect(STEPS(HELLO, C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRSET x\r\nRSET\r\nMAIL FROM:<evil@x>\r\n"),
+	expect(STEPS(HELLO,
+		     C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRSET x\r\nRSET\r\nMAIL "
+		       "FROM:<evil@x>\r\n"),
 		     S("250 Ok\r\n250 Ok\r\n501 No\r\n250 Ok\r\n250 Ok\r\n"), RCPT_V, DATA_V, QUIT),
 	       "1 reset unknown <a@x> <b@y>250 0 bytes 250 Ok\n"
 	       "2 data success <evil@x> <v@y>250 18 bytes 250 Queued\n");
-	expect(STEPS(HELLO, C("MAIL FROM:<evil@x>\r\nRSET x\r\nMAIL FROM:<a@x>\r\nRCPT TO:<v@y>\r\n"),
+	expect(STEPS(HELLO,
+		     C("MAIL FROM:<evil@x>\r\nRSET x\r\nMAIL FROM:<a@x>\r\nRCPT TO:<v@y>\r\n"),
 		     S("250 Ok\r\n501 No\r\n503 Nested\r\n250 Ok\r\n"), DATA_V, QUIT),
 	       EVIL);
 	/* Taken: what follows without a MAIL is refused, and nothing. */
 	expect(STEPS(HELLO, C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRSET\r\nRCPT TO:<v@y>\r\n"),
-		     S("250 Ok\r\n250 Ok\r\n250 Ok\r\n503 MAIL first\r\n"), MAIL_E, RCPT_V, DATA_V, QUIT),
+		     S("250 Ok\r\n250 Ok\r\n250 Ok\r\n503 MAIL first\r\n"), MAIL_E, RCPT_V, DATA_V,
+		     QUIT),
 	       "1 reset unknown <a@x> <b@y>250 0 bytes 250 Ok\n"
 	       "2 data success <evil@x> <v@y>250 18 bytes 250 Queued\n");
 	/* Never answered: what it did is not known. */
-	expect_doubtful(STEPS(HELLO, C("MAIL FROM:<a@x>\r\nRSET x\r\nRCPT TO:<v@y>\r\n"), S("250 Ok\r\n")),
+	expect_doubtful(STEPS(HELLO, C("MAIL FROM:<a@x>\r\nRSET x\r\nRCPT TO:<v@y>\r\n"),
+			      S("250 Ok\r\n")),
 			true, "<v@y>");
 }
 
-/* ---- What a server takes without a MAIL that was seen --------------------------------------------- */
+/*
+ * ---- What a server takes without a MAIL that was seen
+ * ---------------------------------------------
+ */
 
 static void test_no_mail(void **state)
 {
@@ -114,18 +131,18 @@ static void test_no_mail(void **state)
 	expect(STEPS(HELLO, C("XMAIL FROM:<evil@x>\r\n"), S("250 Ok\r\n"), RCPT_V, QUIT),
 	       "1 close unknown <?> <v@y>250 0 bytes replies missing 250 Ok\n");
 	/* Refused: there was none. */
-	expect(STEPS(HELLO, C("RCPT TO:<v@y>\r\n"), S("503 No\r\n"), C("DATA\r\n"), S("503 No\r\n"), MAIL_E,
-		     RCPT_V, DATA_V, QUIT),
+	expect(STEPS(HELLO, C("RCPT TO:<v@y>\r\n"), S("503 No\r\n"), C("DATA\r\n"), S("503 No\r\n"),
+		     MAIL_E, RCPT_V, DATA_V, QUIT),
 	       EVIL);
 	expect(STEPS(HELLO, MAIL_E, C("DATA\r\n"), S("503 No\r\n"), QUIT), "");
 }
 
 static void test_blind(void **state)
 {
-	static const char *const bad[] = {"RSET x\r\n", "QUIT x\r\n", "DATA x\r\n", "STARTTLS x\r\n",
-					  "X\r\n"};
-	static const char *const ends[] = {"RSET\r\n", "EHLO \x0b\r\n", "LHLO x\r\n", "EHLO @@@\r\n",
-					   "STARTTLS\r\n"};
+	static const char *const bad[] = {"RSET x\r\n", "QUIT x\r\n", "DATA x\r\n",
+					  "STARTTLS x\r\n", "X\r\n"};
+	static const char *const ends[] = {"RSET\r\n", "EHLO \x0b\r\n", "LHLO x\r\n",
+					   "EHLO @@@\r\n", "STARTTLS\r\n"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -138,7 +155,9 @@ static void test_blind(void **state)
 			    false, "1 data unknown <?> <v@y>0 18 bytes replies missing 0 \n");
 }
 
-/* ---- Two MAILs -------------------------------------------------------------------------------- */
+/*
+ * ---- Two MAILs --------------------------------------------------------------------------------
+ */
 
 static void test_second_mail(void **state)
 {
@@ -163,11 +182,15 @@ static void test_second_mail(void **state)
 	expect(bad_first, EVIL);
 	expect(bad_second, EVIL);
 	/* Without replies, the one that is named may be the wrong one: that is said. */
-	expect_with(STEPS(C("EHLO me\r\n"), C("MAIL FROM:<evil@x>\r\nMAIL FROM:<a@x>\r\n"), BLIND_V), false,
-		    "1 data unknown <a@x> <v@y>0 18 bytes replies missing 0 \n");
+	expect_with(STEPS(C("EHLO me\r\n"), C("MAIL FROM:<evil@x>\r\nMAIL FROM:<a@x>\r\n"),
+			  BLIND_V),
+		    false, "1 data unknown <a@x> <v@y>0 18 bytes replies missing 0 \n");
 }
 
-/* ---- What is sent behind a DATA ------------------------------------------------------------------ */
+/*
+ * ---- What is sent behind a DATA
+ * ------------------------------------------------------------------
+ */
 
 #define BODY C("Subject: x\r\n\r\nHi\r\n.\r\n"), S("250 Queued\r\n")
 
@@ -180,19 +203,22 @@ static void test_refused_data(void **state)
 	expect(STEPS(HELLO,
 		     C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nRSET\r\nMAIL FROM:<evil@x>\r\n"
 		       "RCPT TO:<v@y>\r\nDATA\r\n"),
-		     S("250 Ok\r\n550 No\r\n554 No\r\n250 Ok\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n"), BODY, QUIT),
+		     S("250 Ok\r\n550 No\r\n554 No\r\n250 Ok\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n"),
+		     BODY, QUIT),
 	       "1 reset failure <a@x> <b@y>550! 0 bytes 554 No\n"
 	       "2 data success <evil@x> <v@y>250 18 bytes 250 Queued\n");
 	/* Again and again, and the mail itself behind one more. */
 	expect(STEPS(HELLO,
 		     C("DATA\r\nDATA\r\nDATA\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nDATA\r\n"
 		       "Subject: x\r\n\r\nHi\r\n.\r\nQUIT\r\n"),
-		     S("503 No\r\n503 No\r\n503 No\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n250 Queued\r\n221 "
+		     S("503 No\r\n503 No\r\n503 No\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n250 "
+		       "Queued\r\n221 "
 		       "Bye\r\n")),
 	       EVIL);
 	/* In the pieces of a sender that does not wait. */
-	expect(STEPS(HELLO, C("DATA\r\nMAIL FROM:<ev"), C("il@x>\r\nRCPT TO:<v@y>\r\n"), S("503 No\r\n"),
-		     C("DATA\r\n"), S("250 Ok\r\n250 Ok\r\n354 Go\r\n"), BODY, QUIT),
+	expect(STEPS(HELLO, C("DATA\r\nMAIL FROM:<ev"), C("il@x>\r\nRCPT TO:<v@y>\r\n"),
+		     S("503 No\r\n"), C("DATA\r\n"), S("250 Ok\r\n250 Ok\r\n354 Go\r\n"), BODY,
+		     QUIT),
 	       EVIL);
 	/* Never answered: a message, as far as can be known. */
 	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("DATA\r\nMAIL FROM:<a@x>\r\n.\r\nQUIT\r\n")),
@@ -206,7 +232,8 @@ static void test_refused_data_blind(void **state)
 	expect_with(STEPS(C("EHLO me\r\n"), C("DATA\r\nMAIL FROM:<evil@x>\r\n"), BLIND_V), false,
 		    "1 reset unknown <?> 0 bytes replies missing 0 \n"
 		    "2 data unknown <evil@x> <v@y>0 18 bytes replies missing 0 \n");
-	expect_doubtful(STEPS(C("EHLO me\r\n"), C("BDAT 999999999\r\nMAIL FROM:<evil@x>\r\n"), BLIND_V),
+	expect_doubtful(STEPS(C("EHLO me\r\n"), C("BDAT 999999999\r\nMAIL FROM:<evil@x>\r\n"),
+			      BLIND_V),
 			false, "<evil@x> <v@y>");
 }
 
@@ -225,12 +252,14 @@ static void test_refused_data_bound(void **state)
 			text_add_string(&client, "NOOP x\r\n");
 		text_add_string(&client, "MAIL FROM:<b@x>\r\n");
 		play(STEPS(HELLO, {.kind = STEP_CLIENT, .bytes = {client.data, client.len}},
-			   {.kind = STEP_SERVER, .bytes = span_of(behind[i])}, MAIL_E, RCPT_V, DATA_V),
+			   {.kind = STEP_SERVER, .bytes = span_of(behind[i])}, MAIL_E, RCPT_V,
+			   DATA_V),
 		     true, 1000, 0, &played);
 		assert_true(played.facts.replies_surplus > 0);
 		assert_int_equal(played.count, 2);
 		assert_non_null(strstr(played.lines.data, "1 reset unknown <?>"));
-		assert_non_null(strstr(played.lines.data, "<evil@x> <v@y>250 18 bytes replies missing"));
+		assert_non_null(
+			strstr(played.lines.data, "<evil@x> <v@y>250 18 bytes replies missing"));
 		played_free(&played);
 		text_free(&client);
 	}
@@ -306,7 +335,10 @@ static void test_mask_behind(void **state)
 	}
 }
 
-/* ---- BDAT ---------------------------------------------------------------------------------------- */
+/*
+ * ---- BDAT
+ * ----------------------------------------------------------------------------------------
+ */
 
 static void test_refused_bdat(void **state)
 {
@@ -314,16 +346,17 @@ static void test_refused_bdat(void **state)
 
 	(void)state;
 	/* Not offered to HELO: the octets never come. */
-	facts = expect(STEPS(S("220 mx\r\n"), C("HELO me\r\n"), S("250 mx\r\n"), C("BDAT 999999999\r\n"),
-			     S("503 No\r\n"), MAIL_E, RCPT_V, DATA_V, QUIT),
+	facts = expect(STEPS(S("220 mx\r\n"), C("HELO me\r\n"), S("250 mx\r\n"),
+			     C("BDAT 999999999\r\n"), S("503 No\r\n"), MAIL_E, RCPT_V, DATA_V,
+			     QUIT),
 		       EVIL);
 	assert_int_equal(facts.replies_surplus, 0);
 	expect(STEPS(HELLO, C("BDAT 999999999\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nDATA\r\n"),
 		     S("503 No\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n"), BODY, QUIT),
 	       EVIL);
 	/* Refused at once, or only when the octets are there: what follows them begins a line. */
-	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("BDAT 9 LAST\r\nSubject: "), S("554 No\r\n"), MAIL_E, RCPT_V,
-		     DATA_V, QUIT),
+	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("BDAT 9 LAST\r\nSubject: "), S("554 No\r\n"), MAIL_E,
+		     RCPT_V, DATA_V, QUIT),
 	       "1 data failure <evil@x> <v@y>250 9 bytes 554 No\n"
 	       "2 data success <evil@x> <v@y>250 18 bytes 250 Queued\n");
 	expect(STEPS(HELLO, C("BDAT 9 LAST\r\nSubject: MAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\n"),
@@ -340,41 +373,44 @@ static void test_refused_bdat(void **state)
 static void test_odd_bdat(void **state)
 {
 	(void)state;
-	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("BDAT 4294967308 LAST\r\n123456789\r\n\n"), S("250 Queued\r\n"),
-		     MAIL_E, RCPT_V, DATA_V, QUIT),
+	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("BDAT 4294967308 LAST\r\n123456789\r\n\n"),
+		     S("250 Queued\r\n"), MAIL_E, RCPT_V, DATA_V, QUIT),
 	       "1 data success <evil@x> <v@y>250 12 bytes replies missing 250 Queued\n"
 	       "2 data success <evil@x> <v@y>250 18 bytes 250 Queued\n");
-	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("BDAT 18 x\r\nBDAT 99999999999\r\n"), S("250 18 octets\r\n"),
-		     C("BDAT 0 LAST\r\n"), S("250 Queued\r\n"), C("MAIL FROM:<c@x>\r\n"), S("250 Ok\r\n"),
-		     RCPT_V, DATA_V, QUIT),
+	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("BDAT 18 x\r\nBDAT 99999999999\r\n"),
+		     S("250 18 octets\r\n"), C("BDAT 0 LAST\r\n"), S("250 Queued\r\n"),
+		     C("MAIL FROM:<c@x>\r\n"), S("250 Ok\r\n"), RCPT_V, DATA_V, QUIT),
 	       "1 data success <evil@x> <v@y>250 18 bytes replies missing 250 Queued\n"
 	       "2 data success <c@x> <v@y>250 18 bytes 250 Queued\n");
-	expect(STEPS(HELLO, MAIL_E, C("BDAT 18 x\r\nRCPT TO:<v@y>\r\n"), S("501 No\r\n250 Ok\r\n"), DATA_V,
-		     QUIT),
+	expect(STEPS(HELLO, MAIL_E, C("BDAT 18 x\r\nRCPT TO:<v@y>\r\n"), S("501 No\r\n250 Ok\r\n"),
+		     DATA_V, QUIT),
 	       EVIL);
 	/* Without replies. */
 	expect_doubtful(STEPS(C("EHLO me\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 4294967308 "
 				"LAST\r\nSubject: a\r\n"),
 			      C("MAIL FROM:<evil@x>\r\n"), BLIND_V),
 			false, "<a@x> <b@y>");
-	expect_doubtful(
-		STEPS(C("EHLO me\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nBDAT 18 x\r\nBDAT 99999999999\r\n"
-			"BDAT 0 LAST\r\nQUIT\r\n")),
-		false, "<evil@x> <v@y>");
-	expect_doubtful(
-		STEPS(C("EHLO me\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 18 x\r\nBDAT 99999999999\r\n"
-			"BDAT 0 LAST\r\n"),
-		      C("MAIL FROM:<evil@x>\r\n"), BLIND_V),
-		false, "<a@x> <b@y>");
+	expect_doubtful(STEPS(C("EHLO me\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nBDAT 18 "
+				"x\r\nBDAT 99999999999\r\n"
+				"BDAT 0 LAST\r\nQUIT\r\n")),
+			false, "<evil@x> <v@y>");
+	expect_doubtful(STEPS(C("EHLO me\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 18 x\r\nBDAT "
+				"99999999999\r\n"
+				"BDAT 0 LAST\r\n"),
+			      C("MAIL FROM:<evil@x>\r\n"), BLIND_V),
+			false, "<a@x> <b@y>");
 }
 
-/* ---- TLS that is none ------------------------------------------------------------------------------ */
+/*
+ * ---- TLS that is none
+ * ------------------------------------------------------------------------------
+ */
 
 static void test_no_tls(void **state)
 {
 	(void)state;
-	expect(STEPS(HELLO, C("STARTTLS\r\n\x16\x03\x01junk\r\n"), S("503 No\r\n500 What\r\n"), MAIL_E,
-		     RCPT_V, DATA_V, QUIT),
+	expect(STEPS(HELLO, C("STARTTLS\r\n\x16\x03\x01junk\r\n"), S("503 No\r\n500 What\r\n"),
+		     MAIL_E, RCPT_V, DATA_V, QUIT),
 	       EVIL);
 	expect(STEPS(HELLO, C("STARTTLS\r\n\x16junk\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\n"),
 		     S("503 No\r\n500 What\r\n250 Ok\r\n250 Ok\r\n"), DATA_V, QUIT),
@@ -388,7 +424,10 @@ static void test_no_tls(void **state)
 		    false, "");
 }
 
-/* ---- AUTH ------------------------------------------------------------------------------------------ */
+/*
+ * ---- AUTH
+ * ------------------------------------------------------------------------------------------
+ */
 
 static void test_answers_ahead(void **state)
 {
@@ -396,24 +435,29 @@ static void test_answers_ahead(void **state)
 
 	(void)state;
 	facts = expect(STEPS(HELLO, C("AUTH LOGIN\r\ndXNlcg==\r\ncGFzcw==\r\n"),
-			     S("334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n235 Ok\r\n"), MAIL_E, RCPT_V, DATA_V,
-			     QUIT),
+			     S("334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n235 Ok\r\n"), MAIL_E,
+			     RCPT_V, DATA_V, QUIT),
 		       EVIL);
 	assert_int_equal(facts.auth_code, 235);
 	assert_int_equal(facts.auth_user_len, 0);
-	expect(STEPS(HELLO, C("AUTH PLAIN\r\nAGFAeABzZWNyZXQ=\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\n"),
+	expect(STEPS(HELLO,
+		     C("AUTH PLAIN\r\nAGFAeABzZWNyZXQ=\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\n"),
 		     S("334 \r\n535 No\r\n250 Ok\r\n250 Ok\r\n"), DATA_V, QUIT),
 	       EVIL);
-	/* The answer is a command, for nothing is asked any more, or for the server takes it as an answer. */
-	facts = expect(STEPS(HELLO, C("AUTH LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"), C("dXNlcg==\r\n"),
-			     S("334 UGFzc3dvcmQ6\r\n"), MAIL_E, RCPT_V, DATA_V, QUIT),
+	/*
+	 * The answer is a command, for nothing is asked any more, or for the server takes it as an
+	 * answer.
+	 */
+	facts = expect(STEPS(HELLO, C("AUTH LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"),
+			     C("dXNlcg==\r\n"), S("334 UGFzc3dvcmQ6\r\n"), MAIL_E, RCPT_V, DATA_V,
+			     QUIT),
 		       EVIL);
 	assert_int_equal(facts.auth_user_len, 0);
-	expect(STEPS(HELLO, C("AUTH LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"), C("MAIL\tFROM:<a@x>\r\n"),
-		     S("501 No\r\n"), MAIL_E, RCPT_V, DATA_V, QUIT),
+	expect(STEPS(HELLO, C("AUTH LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"),
+		     C("MAIL\tFROM:<a@x>\r\n"), S("501 No\r\n"), MAIL_E, RCPT_V, DATA_V, QUIT),
 	       EVIL);
-	expect(STEPS(HELLO, C("AUTH=LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"), C("DATA\r\n"), S("535 No\r\n"),
-		     MAIL_E, RCPT_V, DATA_V, QUIT),
+	expect(STEPS(HELLO, C("AUTH=LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"), C("DATA\r\n"),
+		     S("535 No\r\n"), MAIL_E, RCPT_V, DATA_V, QUIT),
 	       EVIL);
 	expect_with(STEPS(C("EHLO me\r\n"),
 			  C("AUTH LOGIN\r\nMAIL\tFROM:<evil@x>\r\nRCPT\tTO:<v@y>\r\nDATA\r\n"
@@ -427,16 +471,20 @@ static void test_first_line(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		expect_with(STEPS({.kind = STEP_CLIENT, .bytes = span_of(lines[i])}, C("EHLO me\r\n"),
-				  C("MAIL FROM:<evil@x>\r\n"), BLIND_V),
+		expect_with(STEPS({.kind = STEP_CLIENT, .bytes = span_of(lines[i])},
+				  C("EHLO me\r\n"), C("MAIL FROM:<evil@x>\r\n"), BLIND_V),
 			    false, "1 data unknown <evil@x> <v@y>0 18 bytes 0 \n");
 }
 
-/* ---- An end of data that is none ------------------------------------------------------------------- */
+/*
+ * ---- An end of data that is none
+ * -------------------------------------------------------------------
+ */
 
 static void test_false_end(void **state)
 {
-	static const char *const ends[] = {"\r\n.\r\r\n", "\n.\n", "\r\n.\n", "\n.\r\n", "\n.\r\r\n"};
+	static const char *const ends[] = {"\r\n.\r\r\n", "\n.\n", "\r\n.\n", "\n.\r\n",
+					   "\n.\r\r\n"};
 	static const char *const modes[] = {"BDAT 99999999999\r\n",
 					    "BDAT 999999\r\n",
 					    "BDAT 18 x\r\n",
@@ -456,16 +504,16 @@ static void test_false_end(void **state)
 		/* The server takes what is behind that end for text, and then a second mail. */
 		play(STEPS(HELLO, C("MAIL FROM:<a@x>\r\n"), S("250 Ok\r\n"), C("RCPT TO:<b@y>\r\n"),
 			   S("250 Ok\r\n"), data, S("354 Go\r\n"),
-			   {.kind = STEP_CLIENT, .bytes = span_of(text)}, S("250 Queued\r\n"), MAIL_E, RCPT_V,
-			   DATA_V, QUIT),
+			   {.kind = STEP_CLIENT, .bytes = span_of(text)}, S("250 Queued\r\n"),
+			   MAIL_E, RCPT_V, DATA_V, QUIT),
 		     true, 0, 0, &played);
 		assert_non_null(strstr(played.lines.data, "data success <a@x> <b@y>250"));
 		assert_non_null(strstr(played.lines.data, "<evil@x> <v@y>"));
 		played_free(&played);
 		/* Likewise, and its replies cannot be seen. */
 		play(STEPS(C("EHLO me\r\n"), C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n"), data,
-			   {.kind = STEP_CLIENT, .bytes = span_of(text)}, C("MAIL FROM:<evil@x>\r\n"),
-			   BLIND_V),
+			   {.kind = STEP_CLIENT, .bytes = span_of(text)},
+			   C("MAIL FROM:<evil@x>\r\n"), BLIND_V),
 		     false, 0, 0, &played);
 		assert_non_null(strstr(played.lines.data, "<a@x> <b@y>"));
 		assert_non_null(strstr(played.lines.data, "<evil@x> <v@y>"));
@@ -476,16 +524,21 @@ static void test_false_end(void **state)
 			      C("Hi\r\n.\r\r\nmore\r\n.\r\n"), S("250 Queued\r\n")),
 			true, "<evil@x>");
 	expect_doubtful(STEPS(C("EHLO me\r\n"),
-			      C("MAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nDATA\r\nHi\r\n.\r\r\nmore\r\n.\r\n")),
+			      C("MAIL FROM:<evil@x>\r\nRCPT "
+				"TO:<v@y>\r\nDATA\r\nHi\r\n.\r\r\nmore\r\n.\r\n")),
 			false, "<evil@x>");
 	/* A client that waits for the reply ended it. */
-	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("DATA\r\n"), S("354 Go\r\n"), C("Hi\n.\n"), S("250 Queued\r\n"),
-		     MAIL_E, RCPT_V, C("BDAT 4 LAST\r\nHi\r\n"), S("250 Queued\r\n"), QUIT),
+	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("DATA\r\n"), S("354 Go\r\n"), C("Hi\n.\n"),
+		     S("250 Queued\r\n"), MAIL_E, RCPT_V, C("BDAT 4 LAST\r\nHi\r\n"),
+		     S("250 Queued\r\n"), QUIT),
 	       "1 data success <evil@x> <v@y>250 3 bytes 250 Queued\n"
 	       "2 data success <evil@x> <v@y>250 4 bytes 250 Queued\n");
 }
 
-/* ---- Behind a tunnel that is not known --------------------------------------------------------------- */
+/*
+ * ---- Behind a tunnel that is not known
+ * ---------------------------------------------------------------
+ */
 
 static void test_tunnel(void **state)
 {
@@ -495,20 +548,20 @@ static void test_tunnel(void **state)
 	(void)state;
 	expect(STEPS(C("TUNNEL h:25\r\n"), S("OK\r\n"), HELLO, MAIL_E, RCPT_V, DATA_V, QUIT), EVIL);
 	expect(STEPS({.kind = STEP_CLIENT, .bytes = span_of(upgrade)},
-		     S("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"), HELLO, MAIL_E,
-		     RCPT_V, DATA_V, QUIT),
+		     S("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"), HELLO,
+		     MAIL_E, RCPT_V, DATA_V, QUIT),
 	       EVIL);
 	/* Nothing is waited for. */
 	expect(STEPS(C("TUNNEL h:25\r\nEHLO me\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nDATA\r\n"
 		       "Subject: x\r\n\r\nHi\r\n.\r\n"),
 		     S("OK\r\n220 mx\r\n250 mx\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n250 Queued\r\n")),
 	       EVIL);
-	expect(STEPS(C("TUNNEL h:25\r\n"), S("OK\r\n"), HELLO, MAIL_E, RCPT_V, C("BDAT 4 LAST\r\nHi\r\n"),
-		     S("250 Queued\r\n"), QUIT),
+	expect(STEPS(C("TUNNEL h:25\r\n"), S("OK\r\n"), HELLO, MAIL_E, RCPT_V,
+		     C("BDAT 4 LAST\r\nHi\r\n"), S("250 Queued\r\n"), QUIT),
 	       "1 data success <evil@x> <v@y>250 4 bytes 250 Queued\n");
 	/* A greeting that went by the tunnel's own name. */
-	expect_doubtful(STEPS(C("TUNNEL h:25\r\n"), S("OK mx\r\n"), C("EHLO me\r\n"), S("250 mx\r\n"), MAIL_E,
-			      RCPT_V, DATA_V),
+	expect_doubtful(STEPS(C("TUNNEL h:25\r\n"), S("OK mx\r\n"), C("EHLO me\r\n"),
+			      S("250 mx\r\n"), MAIL_E, RCPT_V, DATA_V),
 			true, "<evil@x>");
 	/* A post that quotes a session, and a server that quotes one back. */
 	expect(STEPS(C("POST / HTTP/1.1\r\n\r\nEHLO c\r\nMAIL FROM:<a@x>\r\nRCPT "
@@ -517,7 +570,8 @@ static void test_tunnel(void **state)
 	       "");
 	expect(STEPS(C("POST / HTTP/1.1\r\n\r\nEHLO c\r\nMAIL FROM:<a@x>\r\nRCPT "
 		       "TO:<b@y>\r\nDATA\r\nx\r\n.\r\n"),
-		     S("HTTP/1.1 200 OK\r\n\r\n220 m\r\nEHLO c\r\n250 a\r\nMAIL FROM:<a@x>\r\n250 b\r\n")),
+		     S("HTTP/1.1 200 OK\r\n\r\n220 m\r\nEHLO c\r\n250 a\r\nMAIL FROM:<a@x>\r\n250 "
+		       "b\r\n")),
 	       "");
 }
 

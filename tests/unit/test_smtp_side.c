@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Text that quotes SMTP is no session, SMTP behind anything else is one; and what hides in a session is said. */
+/*
+ * Text that quotes SMTP is no session, SMTP behind anything else is one; and what hides in a
+ * session is said.
+ */
 #include <stdio.h>
 
 #include "conversation.h"
 
-#define MAIL_TEXT                                                                                            \
-	"EHLO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nSubject: s\r\n\r\ntext\r\n.\r\nQUIT\r\n"
+#define MAIL_TEXT                                                                                  \
+	"EHLO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nSubject: "                          \
+	"s\r\n\r\ntext\r\n.\r\nQUIT\r\n"
 
 /* How many transactions come of it, in every segmentation the same. */
 static uint32_t messages(const struct step *steps, bool replies)
@@ -27,15 +31,18 @@ static uint32_t messages(const struct step *steps, bool replies)
 
 static void test_quoted(void **state)
 {
-	static const struct step http[] = {C("POST /mail HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n"),
-					   C(MAIL_TEXT), S("HTTP/1.1 200 OK\r\n\r\n250 ok\r\n"), END};
+	static const struct step http[] = {
+		C("POST /mail HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n"), C(MAIL_TEXT),
+		S("HTTP/1.1 200 OK\r\n\r\n250 ok\r\n"), END};
 	static const struct step imap[] = {S("* OK ready\r\n"), C("a1 LOGIN u p\r\n"),
 					   S("a1 OK\r\n"),	C("a2 APPEND Sent {90}\r\n"),
 					   S("+ go ahead\r\n"), C(MAIL_TEXT "\r\n"),
 					   S("a2 OK\r\n"),	END};
-	static const struct step nntp[] = {S("200 news\r\n"), C("POST\r\n"),	   S("340 send it\r\n"),
-					   C(MAIL_TEXT),      S("240 posted\r\n"), END};
-	static const struct step redis[] = {C("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$90\r\n" MAIL_TEXT "\r\n"),
+	static const struct step nntp[] = {S("200 news\r\n"),	 C("POST\r\n"),
+					   S("340 send it\r\n"), C(MAIL_TEXT),
+					   S("240 posted\r\n"),	 END};
+	static const struct step redis[] = {C("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$90\r\n" MAIL_TEXT
+					      "\r\n"),
 					    S("+OK\r\n"), END};
 	static const struct step syslog[] = {C("<13>1 - h a - - - " MAIL_TEXT), END};
 	static const struct step counted[] = {C("120 <13>1 - h a - - - x\r\n" MAIL_TEXT), END};
@@ -47,19 +54,23 @@ static void test_quoted(void **state)
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		assert_int_equal(messages(all[i], true), 0);
 	/* Replies cannot be seen. */
-	assert_int_equal(messages((const struct step[]){C("POST / HTTP/1.1\r\n\r\n" MAIL_TEXT), END}, false),
+	assert_int_equal(
+		messages((const struct step[]){C("POST / HTTP/1.1\r\n\r\n" MAIL_TEXT), END}, false),
+		0);
+	assert_int_equal(messages((const struct step[]){C("a1 LOGIN u p\r\n" MAIL_TEXT), END},
+				  false),
 			 0);
-	assert_int_equal(messages((const struct step[]){C("a1 LOGIN u p\r\n" MAIL_TEXT), END}, false), 0);
 }
 
 static void test_sessions(void **state)
 {
-	static const struct step junk[] = {S("220 x\r\n"),
-					   C("POST / HTTP/1.1\r\nHost: x\r\n\r\n"),
-					   S("500 no\r\n500 no\r\n500 no\r\n"),
-					   C(MAIL_TEXT),
-					   S("250 a\r\n250 b\r\n250 c\r\n354 d\r\n250 e\r\n221 f\r\n"),
-					   END};
+	static const struct step junk[] = {
+		S("220 x\r\n"),
+		C("POST / HTTP/1.1\r\nHost: x\r\n\r\n"),
+		S("500 no\r\n500 no\r\n500 no\r\n"),
+		C(MAIL_TEXT),
+		S("250 a\r\n250 b\r\n250 c\r\n354 d\r\n250 e\r\n221 f\r\n"),
+		END};
 	static const struct step silent[] = {C(MAIL_TEXT), END};
 	static const struct step own_server[] = {C(MAIL_TEXT), S("OK\r\nOK\r\n"), END};
 	static const struct step refused[] = {S("554 no\r\n"), C(MAIL_TEXT), S("503 no\r\n"), END};
@@ -90,7 +101,8 @@ static uint32_t smuggling(const char *client, size_t size)
 	assert_non_null(session);
 	smtp_server_data(session, span_of("220 x\r\n"), 1);
 	for (size_t at = 0, len = strlen(client); at < len; at += size)
-		smtp_client_data(session, (struct span){client + at, size < len - at ? size : len - at}, 1);
+		smtp_client_data(session,
+				 (struct span){client + at, size < len - at ? size : len - at}, 1);
 	smtp_session_close(session, 2);
 	smtp_session_free(session);
 	return bits;
@@ -125,7 +137,8 @@ static void test_smuggling(void **state)
 	assert_int_equal(smuggling(OPENING("\r\n") "\r\n..\r\nMAIL FROM:<e@x>\r\n.\r\n", 1000), 2);
 	/* The one true end, pipelined; and a client that writes every line so. */
 	assert_int_equal(smuggling(OPENING("\r\n") "\r\n.\r\n" SECOND, 1000), 4);
-	assert_int_equal(smuggling(OPENING("\n") "\n.\nMAIL FROM:<e@x>\nRCPT TO:<f@y>\nDATA\nx\n.\n", 1), 4);
+	assert_int_equal(
+		smuggling(OPENING("\n") "\n.\nMAIL FROM:<e@x>\nRCPT TO:<f@y>\nDATA\nx\n.\n", 1), 4);
 }
 
 static void test_smuggling_waited(void **state)

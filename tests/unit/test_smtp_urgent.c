@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Urgent data in a session. A caret stands before each byte that was sent as urgent data. What a server on Linux
- * makes of it was tried: a dialogue is read without these bytes, of a burst only the last one is missing.
+ * Urgent data in a session. A caret stands before each byte that was sent as urgent data. What a
+ * server on Linux makes of it was tried: a dialogue is read without these bytes, of a burst only
+ * the last one is missing.
  */
 #include "conversation.h"
 
@@ -9,7 +10,9 @@
 
 #define URGENT '^'
 
-/* Number, end and envelope of each transaction; how many bytes a server counts is its own affair. */
+/*
+ * Number, end and envelope of each transaction; how many bytes a server counts is its own affair.
+ */
 static void take(void *context, struct smtp_transaction *transaction)
 {
 	static const char *const ends[] = {"data", "reset", "close"};
@@ -83,7 +86,8 @@ static void test_read_with_all_but_the_last(void **state)
 {
 	(void)state;
 	expect("M^A^I^XL FROM:<a@x>\r\nR^C^P^XT TO:<b@y>\r\n", false, SEEN);
-	expect("^M^A^I^L^ ^F^R^O^MX^:<a@x>\r\nMAIL FROM^X:<a@x>\r\nRCPT TO^X:<b@y>\r\n", false, SEEN);
+	expect("^M^A^I^L^ ^F^R^O^MX^:<a@x>\r\nMAIL FROM^X:<a@x>\r\nRCPT TO^X:<b@y>\r\n", false,
+	       SEEN);
 }
 
 static void test_line_feeds(void **state)
@@ -95,7 +99,8 @@ static void test_line_feeds(void **state)
 
 static void test_end_of_message(void **state)
 {
-	static const char *const ends[] = {"^.\r\n", ".^X\r\n", "^X.\r\n", ".\r^\n", ".^\r\n", "^.^\r^\n"};
+	static const char *const ends[] = {"^.\r\n", ".^X\r\n", "^X.\r\n",
+					   ".\r^\n", ".^\r\n",	"^.^\r^\n"};
 	char text[256];
 
 	(void)state;
@@ -149,10 +154,14 @@ static void test_gap_forgets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bounds),	     cmocka_unit_test(test_end_of_message),
-		cmocka_unit_test(test_gap_forgets),  cmocka_unit_test(test_line_feeds),
-		cmocka_unit_test(test_read_with),    cmocka_unit_test(test_read_with_all_but_the_last),
-		cmocka_unit_test(test_read_without), cmocka_unit_test(test_text_goes_on),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_end_of_message),
+		cmocka_unit_test(test_gap_forgets),
+		cmocka_unit_test(test_line_feeds),
+		cmocka_unit_test(test_read_with),
+		cmocka_unit_test(test_read_with_all_but_the_last),
+		cmocka_unit_test(test_read_without),
+		cmocka_unit_test(test_text_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -296,7 +296,8 @@ static void test_memfd(void **state)
 		assert_true(fd >= 0);
 		copy_file("/bin/sleep", fd);
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		by_name = open(path, O_RDONLY | O_CLOEXEC); /* one open for writing cannot be executed */
+		by_name = open(path,
+			       O_RDONLY | O_CLOEXEC); /* one open for writing cannot be executed */
 		close(fd);
 		pid = spawn("/", by_name, NULL, sleep_argv);
 		close(by_name);
@@ -451,8 +452,8 @@ static void test_kernel_thread(void **state)
 }
 
 /*
- * Somebody mounts a file system of their own, in a mount namespace of their own, over /usr, and hands a
- * descriptor of "/usr/tool" to a process out here, which executes it.
+ * Somebody mounts a file system of their own, in a mount namespace of their own, over /usr, and
+ * hands a descriptor of "/usr/tool" to a process out here, which executes it.
  */
 static void test_foreign_mount(void **state)
 {
@@ -466,7 +467,8 @@ static void test_foreign_mount(void **state)
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 	owner = fork();
 	if (owner == 0) {
-		if (unshare(CLONE_NEWNS) == 0 && mount("", "/", NULL, MS_PRIVATE | MS_REC, NULL) == 0 &&
+		if (unshare(CLONE_NEWNS) == 0 &&
+		    mount("", "/", NULL, MS_PRIVATE | MS_REC, NULL) == 0 &&
 		    mount("own", "/mnt", "tmpfs", 0, NULL) == 0) {
 			fd = open("/mnt/tool", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
 			copy_file("/bin/sleep", fd);
@@ -497,7 +499,10 @@ static void test_foreign_mount(void **state)
 	close(ready[1]);
 }
 
-/* Reads a process that executes all the time, one of two files by turns: what is told is of one of them. */
+/*
+ * Reads a process that executes all the time, one of two files by turns: what is told is of one of
+ * them.
+ */
 static void test_exec_meanwhile(void **state)
 {
 	char *script = in_work("turn"), *shell = in_work("shell"), real[4096];
@@ -513,7 +518,8 @@ static void test_exec_meanwhile(void **state)
 	assert_non_null(file);
 	fprintf(file, "exec $2 $0 $2 $1\n");
 	fclose(file);
-	assert_true(stat(shell, &one) == 0 && stat("/bin/sh", &other) == 0 && realpath("/bin/sh", real));
+	assert_true(stat(shell, &one) == 0 && stat("/bin/sh", &other) == 0 &&
+		    realpath("/bin/sh", real));
 	pid = spawn("/", -1, "/bin/sh", (const char *[]){"sh", script, "/bin/sh", shell, NULL});
 	taken.pid = (uint32_t)pid;
 	for (int i = 0; i < 2000; i++) {

@@ -10,7 +10,8 @@
 #include "base/json.h"
 #include "base/text.h"
 
-static void expect_with(void (*add)(struct text *, struct span), struct span bytes, const char *expected)
+static void expect_with(void (*add)(struct text *, struct span), struct span bytes,
+			const char *expected)
 {
 	struct text text = {0};
 	struct span copy = exact(bytes);
@@ -140,7 +141,10 @@ static void test_line(void **state)
 	expect_line(BYTES("a,b"), TEXT_LISTED, "a\\x2cb");
 }
 
-/* Every four bytes of those that matter give something that is one clean line, and that only they give. */
+/*
+ * Every four bytes of those that matter give something that is one clean line, and that only they
+ * give.
+ */
 static void test_line_rows(void **state)
 {
 	static const char bytes[] = {'\\',   'x',    '4',    '1',    ' ',    '\n',   '\0', '\x7f',
@@ -149,8 +153,8 @@ static void test_line_rows(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < count * count * count * count; i++) {
-		char row[4] = {bytes[i % count], bytes[i / count % count], bytes[i / count / count % count],
-			       bytes[i / count / count / count]};
+		char row[4] = {bytes[i % count], bytes[i / count % count],
+			       bytes[i / count / count % count], bytes[i / count / count / count]};
 		struct text text = {0};
 
 		expect_line((struct span){row, 4}, 0, NULL);
@@ -184,7 +188,10 @@ static void test_cut(void **state)
 	text_free(&line);
 }
 
-/* A JSON string that is bounded stays one, wherever it is cut, and decodes to a beginning of the bytes. */
+/*
+ * A JSON string that is bounded stays one, wherever it is cut, and decodes to a beginning of the
+ * bytes.
+ */
 static void expect_json_cut(struct span bytes, size_t max)
 {
 	struct text json = {0}, back = {0};
@@ -217,7 +224,8 @@ static void test_json_cut(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < count * count * count * count * count; i++) {
-		char row[] = {bytes[i % count], bytes[i / count % count], bytes[i / count / count % count],
+		char row[] = {bytes[i % count], bytes[i / count % count],
+			      bytes[i / count / count % count],
 			      bytes[i / count / count / count % count],
 			      bytes[i / count / count / count / count]};
 
@@ -244,9 +252,10 @@ static void test_visible(void **state)
 	VISIBLE("\xe2\x80\xae\xe2\x80\xac\xe2\x81\xa6\xe2\x81\xa9", "\\u202e\\u202c\\u2066\\u2069");
 	VISIBLE("\xe2\x80\x8b\xef\xbb\xbf\xc2\xad\xe2\x80\x8f", "\\u200b\\ufeff\\u00ad\\u200f");
 	VISIBLE("\xe2\x80\xa8\xe2\x80\xa9", "\\u2028\\u2029");
-	VISIBLE("\xf3\xa0\x81\x81", "\\U000e0041");	       /* a tag */
-	VISIBLE("e\xcc\x81", "e\\u0301");		       /* combining: takes no column of its own */
-	VISIBLE("\xe3\x85\xa4\xe1\x85\x9f", "\\u3164\\u115f"); /* Hangul fillers: blank, and letters */
+	VISIBLE("\xf3\xa0\x81\x81", "\\U000e0041"); /* a tag */
+	VISIBLE("e\xcc\x81", "e\\u0301");	    /* combining: takes no column of its own */
+	VISIBLE("\xe3\x85\xa4\xe1\x85\x9f",
+		"\\u3164\\u115f"); /* Hangul fillers: blank, and letters */
 	VISIBLE("\xe2\xa0\x80\xef\xbe\xa0", "\\u2800\\uffa0");
 }
 
@@ -300,7 +309,8 @@ static void test_column_widths(void **state)
 		}
 		text_add_visible(&visible, (struct span){raw.data, raw.len});
 		for (size_t width = 0; width < 20; width++)
-			expect_column((struct span){visible.data, visible.len}, width, round & 1, NULL);
+			expect_column((struct span){visible.data, visible.len}, width, round & 1,
+				      NULL);
 	}
 	text_free(&raw);
 	text_free(&visible);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Patterns: what they match, where their stars end, that they agree with fnmatch(), and that none is slow. */
+/*
+ * Patterns: what they match, where their stars end, that they agree with fnmatch(), and that none
+ * is slow.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -53,7 +56,8 @@ static void test_addresses(void **state)
 	assert_false(match("*@corp.example", WILDCARD_ADDRESS, "joe@evil.example@corp.example"));
 	assert_false(match("*@corp.example", WILDCARD_ADDRESS, "joe%evil.example@corp.example"));
 	assert_false(match("*@corp.example", WILDCARD_ADDRESS, "evil.example!joe@corp.example"));
-	assert_false(match("*@corp.example", WILDCARD_ADDRESS, "\"joe@evil.example\"@corp.example"));
+	assert_false(
+		match("*@corp.example", WILDCARD_ADDRESS, "\"joe@evil.example\"@corp.example"));
 	assert_false(match("*@corp.example", WILDCARD_ADDRESS, "joe@corp.example.evil.example"));
 	assert_false(match("*@*.example", WILDCARD_ADDRESS, "joe@corp.evil"));
 	assert_true(match("*@*.example", WILDCARD_ADDRESS, "joe@a.b.example"));
@@ -139,7 +143,8 @@ static void test_like_fnmatch(void **state)
 			seed = seed * 1103515245 + 12345;
 			text[i] = text_letters[(seed >> 16) % (sizeof(text_letters) - 1)];
 		}
-		assert_int_equal(match(pattern, WILDCARD_NAME, text), fnmatch(pattern, text, 0) == 0);
+		assert_int_equal(match(pattern, WILDCARD_NAME, text),
+				 fnmatch(pattern, text, 0) == 0);
 		assert_int_equal(match(pattern, WILDCARD_PATH, text),
 				 fnmatch(pattern, text, FNM_PATHNAME) == 0);
 		matched += stars && fnmatch(pattern, text, 0) == 0;

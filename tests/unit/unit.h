@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What every unit test needs: cmocka with what it wants included before it, and bytes in exact memory. */
+/*
+ * What every unit test needs: cmocka with what it wants included before it, and bytes in exact
+ * memory.
+ */
 #ifndef SMTPSNOOP_TESTS_UNIT_H
 #define SMTPSNOOP_TESTS_UNIT_H
 
@@ -14,7 +17,9 @@
 
 #define BYTES(literal) ((struct span){(literal), sizeof(literal) - 1})
 
-/* A copy in memory of just its size, so that ASan sees a read beyond it. The caller frees `data`. */
+/*
+ * A copy in memory of just its size, so that ASan sees a read beyond it. The caller frees `data`.
+ */
 static inline struct span exact(struct span bytes)
 {
 	char *copy = malloc(bytes.len ? bytes.len : 1);

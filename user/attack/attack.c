@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The table of attacks, and how one is run: in a child that leads a process group of its own, so that
- * whatever it leaves behind can be ended, and with a limit, so that none holds the others up.
+ * The table of attacks, and how one is run: in a child that leads a process group of its own, so
+ * that whatever it leaves behind can be ended, and with a limit, so that none holds the others up.
  */
 #include "attack/attack.h"
 
@@ -18,20 +18,27 @@
 
 #define STEP_MS 5
 
-/* ---- Sessions by one way of sending --------------------------------------------------------------- */
+/*
+ * ---- Sessions by one way of sending
+ * ---------------------------------------------------------------
+ */
 
 #define BODY_LONG 300000U
 
-/* run() for a way: as a dialogue, as one piece after the greeting, or as one piece with a long message. */
-#define BY_DIALOGUE(name)                                                                                    \
-	static enum attack_status dialogue_##name(const struct attack_target *target)                        \
-	{                                                                                                    \
-		return attack_dialogue(target, attack_connect(target->server.port), way_##name);             \
+/*
+ * run() for a way: as a dialogue, as one piece after the greeting, or as one piece with a long
+ * message.
+ */
+#define BY_DIALOGUE(name)                                                                          \
+	static enum attack_status dialogue_##name(const struct attack_target *target)              \
+	{                                                                                          \
+		return attack_dialogue(target, attack_connect(target->server.port), way_##name);   \
 	}
-#define AT_ONCE(name, size)                                                                                  \
-	static enum attack_status once_##name(const struct attack_target *target)                            \
-	{                                                                                                    \
-		return attack_at_once(target, attack_connect(target->server.port), way_##name, size);        \
+#define AT_ONCE(name, size)                                                                        \
+	static enum attack_status once_##name(const struct attack_target *target)                  \
+	{                                                                                          \
+		return attack_at_once(target, attack_connect(target->server.port), way_##name,     \
+				      size);                                                       \
 	}
 
 static int way_send(int fd, const char *data, size_t len)
@@ -138,7 +145,10 @@ const struct attack attacks[] = {
 
 const size_t attack_count = sizeof(attacks) / sizeof(attacks[0]);
 
-/* ---- Running one ---------------------------------------------------------------------------------- */
+/*
+ * ---- Running one
+ * ----------------------------------------------------------------------------------
+ */
 
 enum attack_status attack_run(const struct attack *attack, const struct attack_target *target)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The ways in which bytes of a process can reach a TCP peer, for doctor --attack: each brings one mail to
- * a server that belongs to the test, over loopback or in namespaces of its own, and harms nothing.
+ * The ways in which bytes of a process can reach a TCP peer, for doctor --attack: each brings one
+ * mail to a server that belongs to the test, over loopback or in namespaces of its own, and harms
+ * nothing.
  */
 #ifndef SMTPSNOOP_ATTACK_H
 #define SMTPSNOOP_ATTACK_H
@@ -29,15 +30,17 @@ struct attack_server {
 	uint16_t ipv6_port;  /* 0: there is none */
 	uint16_t mptcp_port; /* 0: there is none */
 	uint16_t smc_port;   /* 0: there is none */
-	uint16_t ktls_port;  /* what comes in is TLS, in the kernel, by a key that both sides know */
-	uint16_t call_port;  /* a connection here is answered by one back, to the port that was said on it */
+	uint16_t ktls_port; /* what comes in is TLS, in the kernel, by a key that both sides know */
+	/* a connection here is answered by one back, to the port that was said on it */
+	uint16_t call_port;
 };
 
 struct attack_target {
 	struct attack_server server;
 	char sender[64];    /* the reverse-path */
 	char recipient[64]; /* the only one */
-	int older_fd;	    /* a connection that was made, and greeted, before the watch began; -1: none */
+	/* a connection that was made, and greeted, before the watch began; -1: none */
+	int older_fd;
 	struct attack_shared *shared;
 };
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The receiving side of the attacks: one process, a child for each connection, a few words of SMTP. */
+/*
+ * The receiving side of the attacks: one process, a child for each connection, a few words of SMTP.
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -16,11 +18,14 @@
 
 #include "attack/attack_session.h"
 
-#define SERVE_LIMIT_S  300 /* one connection waits through the start of the watch and many attacks */
+/* One connection waits through the start of the watch and many attacks */
+#define SERVE_LIMIT_S  300
 #define FASTOPEN_QUEUE 16
 #define BACKLOG	       64
 
-/* ---- One connection ---------------------------------------------------------------------------- */
+/*
+ * ---- One connection ----------------------------------------------------------------------------
+ */
 
 static void answer(int fd, const char *text)
 {
@@ -85,7 +90,8 @@ _Noreturn static void serve_connection(int fd)
 /* The client asks to be called back: "PORT\n". */
 _Noreturn static void serve_call(int fd)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	char text[16] = "";
 	int back = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -97,16 +103,22 @@ _Noreturn static void serve_call(int fd)
 	serve_connection(back);
 }
 
-/* ---- Listening --------------------------------------------------------------------------------- */
+/*
+ * ---- Listening ---------------------------------------------------------------------------------
+ */
 
 enum { LISTEN_TCP, LISTEN_IPV6, LISTEN_MPTCP, LISTEN_SMC, LISTEN_KTLS, LISTEN_CALL, LISTEN_COUNT };
 
-/* A listener on a free port of loopback, or of any IPv6 address. -1: this kernel has no such sockets. */
+/*
+ * A listener on a free port of loopback, or of any IPv6 address. -1: this kernel has no such
+ * sockets.
+ */
 static int listen_on(int family, int protocol, uint16_t *port, bool anywhere)
 {
 	struct sockaddr_in6 loopback6 = {.sin6_family = AF_INET6,
 					 .sin6_addr = anywhere ? in6addr_any : in6addr_loopback};
-	struct sockaddr_in loopback = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in loopback = {.sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	bool ipv6 = family == AF_INET6;
 	const void *addr = ipv6 ? (const void *)&loopback6 : (const void *)&loopback;
 	socklen_t len = ipv6 ? sizeof(loopback6) : sizeof(loopback);
@@ -142,7 +154,8 @@ _Noreturn static void serve(const int listeners[LISTEN_COUNT])
 		if (poll(polls, LISTEN_COUNT, -1) < 0 && errno != EINTR)
 			_exit(1);
 		for (int i = 0; i < LISTEN_COUNT; i++) {
-			int fd = polls[i].revents ? accept4(listeners[i], NULL, NULL, SOCK_CLOEXEC) : -1;
+			int fd = polls[i].revents ? accept4(listeners[i], NULL, NULL, SOCK_CLOEXEC)
+						  : -1;
 
 			if (fd < 0)
 				continue;
@@ -168,7 +181,8 @@ static int start(struct attack_server *server, bool anywhere)
 	if (listeners[LISTEN_TCP] < 0)
 		return -errno;
 	listeners[LISTEN_IPV6] = listen_on(AF_INET6, 0, &server->ipv6_port, anywhere);
-	listeners[LISTEN_MPTCP] = listen_on(AF_INET, ATTACK_IPPROTO_MPTCP, &server->mptcp_port, false);
+	listeners[LISTEN_MPTCP] =
+		listen_on(AF_INET, ATTACK_IPPROTO_MPTCP, &server->mptcp_port, false);
 	listeners[LISTEN_SMC] = listen_on(ATTACK_AF_SMC, 0, &server->smc_port, false);
 	listeners[LISTEN_KTLS] = listen_on(AF_INET, 0, &server->ktls_port, false);
 	listeners[LISTEN_CALL] = listen_on(AF_INET, 0, &server->call_port, false);

@@ -18,13 +18,17 @@
 #define TCP_ULP 31
 #endif
 
-/* ---- What came of it ----------------------------------------------------------------------------- */
+/*
+ * ---- What came of it
+ * -----------------------------------------------------------------------------
+ */
 
 static enum attack_status said(const struct attack_target *target, const char *what,
 			       enum attack_status status)
 {
 	if (errno)
-		snprintf(target->shared->why, sizeof(target->shared->why), "%s: %s", what, strerror(errno));
+		snprintf(target->shared->why, sizeof(target->shared->why), "%s: %s", what,
+			 strerror(errno));
 	else
 		snprintf(target->shared->why, sizeof(target->shared->why), "%s", what);
 	return status;
@@ -59,7 +63,10 @@ enum attack_status attack_refused(const struct attack_target *target, const char
 	}
 }
 
-/* ---- A session ------------------------------------------------------------------------------------ */
+/*
+ * ---- A session
+ * ------------------------------------------------------------------------------------
+ */
 
 int attack_connect(uint16_t port)
 {
@@ -109,10 +116,10 @@ char *attack_text(const struct attack_target *target, size_t size)
 
 	if (!text)
 		return NULL;
-	end = text +
-	      sprintf(text,
-		      "EHLO attack\r\nMAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\nSubject: a test\r\n\r\n",
-		      target->sender, target->recipient);
+	end = text + sprintf(text,
+			     "EHLO attack\r\nMAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\nSubject: a "
+			     "test\r\n\r\n",
+			     target->sender, target->recipient);
 	for (size_t i = 0; i < size / 72; i++)
 		end += sprintf(end, "%070d\r\n", 0);
 	sprintf(end, "hello\r\n.\r\nQUIT\r\n");
@@ -135,7 +142,8 @@ enum attack_status attack_taken(const struct attack_target *target, int fd)
 	return ATTACK_DONE;
 }
 
-enum attack_status attack_at_once(const struct attack_target *target, int fd, attack_way way, size_t size)
+enum attack_status attack_at_once(const struct attack_target *target, int fd, attack_way way,
+				  size_t size)
 {
 	enum attack_status status;
 	char *text = attack_text(target, size);
@@ -182,7 +190,10 @@ enum attack_status attack_dialogue(const struct attack_target *target, int fd, a
 	return ATTACK_DONE;
 }
 
-/* ---- TLS in the kernel ---------------------------------------------------------------------------- */
+/*
+ * ---- TLS in the kernel
+ * ----------------------------------------------------------------------------
+ */
 
 int attack_ktls(int fd, int direction)
 {

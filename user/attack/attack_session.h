@@ -32,11 +32,14 @@ int attack_reply(int fd);
 /* The whole session in one piece, with a message of about `size` bytes; owned by the caller. */
 char *attack_text(const struct attack_target *target, size_t size);
 
-/* A dialogue, command by command, each in one call of `way`; the connection is closed at the end. */
+/*
+ * A dialogue, command by command, each in one call of `way`; the connection is closed at the end.
+ */
 enum attack_status attack_dialogue(const struct attack_target *target, int fd, attack_way way);
 
 /* The whole session in one call of `way`, after the greeting. */
-enum attack_status attack_at_once(const struct attack_target *target, int fd, attack_way way, size_t size);
+enum attack_status attack_at_once(const struct attack_target *target, int fd, attack_way way,
+				  size_t size);
 
 /* Reads the replies to a session that was sent at once, and whether the mail was taken. */
 enum attack_status attack_taken(const struct attack_target *target, int fd);
@@ -44,7 +47,9 @@ enum attack_status attack_taken(const struct attack_target *target, int fd);
 /* send(), again until all is sent. */
 int attack_send(int fd, const char *data, size_t len);
 
-/* Makes a socket one of TLS in the kernel, in one direction, by a fixed key. 0, or -1 with errno. */
+/*
+ * Makes a socket one of TLS in the kernel, in one direction, by a fixed key. 0, or -1 with errno.
+ */
 int attack_ktls(int fd, int direction);
 
 #endif

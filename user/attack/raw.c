@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * TCP in user space, for one short session: the kernel has no TCP socket for the client's end. All of it
- * happens in a network namespace of its own, where loopback also routes the client's made-up address, so
- * that the kernel neither answers for it nor drops what is sent to it before a packet socket has seen it.
+ * TCP in user space, for one short session: the kernel has no TCP socket for the client's end. All
+ * of it happens in a network namespace of its own, where loopback also routes the client's made-up
+ * address, so that the kernel neither answers for it nor drops what is sent to it before a packet
+ * socket has seen it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -83,7 +84,8 @@ static int put_segment(struct stack *stack, bool syn, const char *data, size_t l
 	memcpy(packet + sizeof(ip), &tcp, sizeof(tcp));
 	stack->seq += (uint32_t)len + syn;
 	if (stack->packet)
-		return sendto(stack->out, packet, total, 0, (struct sockaddr *)&link, sizeof(link)) < 0;
+		return sendto(stack->out, packet, total, 0, (struct sockaddr *)&link,
+			      sizeof(link)) < 0;
 	return sendto(stack->out, packet, total, 0, (struct sockaddr *)&to, sizeof(to)) < 0;
 }
 
@@ -105,11 +107,15 @@ static ssize_t take_segment(struct stack *stack, char *data, size_t size)
 		memcpy(&ip, packet, sizeof(ip));
 		memcpy(&tcp, packet + (size_t)ip.ihl * 4, sizeof(tcp));
 		headers = (size_t)ip.ihl * 4 + (size_t)tcp.doff * 4;
-		if (ip.daddr != htonl(CLIENT_ADDR) || tcp.dest != htons(CLIENT_PORT) || headers > (size_t)n)
+		if (ip.daddr != htonl(CLIENT_ADDR) || tcp.dest != htons(CLIENT_PORT) ||
+		    headers > (size_t)n)
 			continue;
 		len = ntohs(ip.tot_len) - headers;
 		if (!tcp.syn && (!len || ntohl(tcp.seq) != stack->ack))
-			continue; /* an acknowledgement, or the second look at a packet that loopback brings */
+			/*
+			 * an acknowledgement, or the second look at a packet that loopback brings
+			 */
+			continue;
 		stack->ack = ntohl(tcp.seq) + (uint32_t)len + tcp.syn;
 		if (len >= size)
 			len = size - 1;
@@ -163,7 +169,8 @@ static bool routed(void)
 
 	memcpy(&route.rt_dst, &to, sizeof(to));
 	memcpy(&route.rt_genmask, &mask, sizeof(mask));
-	good = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0 && ioctl(fd, SIOCADDRT, &route) == 0 &&
+	good = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0 &&
+	       ioctl(fd, SIOCADDRT, &route) == 0 &&
 	       set("/proc/sys/net/ipv4/conf/all/route_localnet");
 	close(fd);
 	return good;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Ways round the watch that are more than another call: other transports, and the process that sends not
- * being the one that connected. Who must be named is left in shared->sender_pid.
+ * Ways round the watch that are more than another call: other transports, and the process that
+ * sends not being the one that connected. Who must be named is left in shared->sender_pid.
  */
 #include "attack/scenarios.h"
 
@@ -34,7 +34,10 @@
 #define BODY_LONG 300000U
 #define PAGE	  4096U
 
-/* ---- Transports ----------------------------------------------------------------------------------- */
+/*
+ * ---- Transports
+ * -----------------------------------------------------------------------------------
+ */
 
 static int connect_of(int family, int protocol, const void *addr, socklen_t len)
 {
@@ -68,7 +71,8 @@ enum attack_status run_inet6(const struct attack_target *target)
 
 enum attack_status run_mapped(const struct attack_target *target)
 {
-	struct sockaddr_in6 addr = {.sin6_family = AF_INET6, .sin6_port = htons(target->server.port)};
+	struct sockaddr_in6 addr = {.sin6_family = AF_INET6,
+				    .sin6_port = htons(target->server.port)};
 	int fd;
 
 	inet_pton(AF_INET6, "::ffff:127.0.0.1", &addr.sin6_addr);
@@ -84,7 +88,8 @@ enum attack_status run_mptcp(const struct attack_target *target)
 	errno = EPROTONOSUPPORT;
 	if (!target->server.mptcp_port)
 		return attack_unavailable(target, "Multipath TCP");
-	return attack_at_once(target, connect_of(AF_INET, ATTACK_IPPROTO_MPTCP, &addr, sizeof(addr)),
+	return attack_at_once(target,
+			      connect_of(AF_INET, ATTACK_IPPROTO_MPTCP, &addr, sizeof(addr)),
 			      attack_send, 0);
 }
 
@@ -96,7 +101,8 @@ enum attack_status run_smc(const struct attack_target *target)
 	errno = EAFNOSUPPORT;
 	if (!target->server.smc_port)
 		return attack_unavailable(target, "AF_SMC");
-	return attack_at_once(target, connect_of(ATTACK_AF_SMC, 0, &addr, sizeof(addr)), attack_send, 0);
+	return attack_at_once(target, connect_of(ATTACK_AF_SMC, 0, &addr, sizeof(addr)),
+			      attack_send, 0);
 }
 
 enum attack_status run_ktls(const struct attack_target *target)
@@ -133,7 +139,8 @@ enum attack_status run_fastopen(const struct attack_target *target)
 		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		const char *data = i ? text : "NOOP\r\n";
 
-		if (sendto(fd, data, strlen(data), MSG_FASTOPEN, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		if (sendto(fd, data, strlen(data), MSG_FASTOPEN, (struct sockaddr *)&addr,
+			   sizeof(addr)) < 0)
 			return attack_unavailable(target, "MSG_FASTOPEN");
 		if (attack_reply(fd) != 220)
 			return attack_failed(target, "no greeting");
@@ -153,15 +160,18 @@ enum attack_status run_fastopen_connect(const struct attack_target *target)
 
 	if (setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &yes, sizeof(yes)))
 		return attack_unavailable(target, "TCP_FASTOPEN_CONNECT");
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) || attack_send(fd, text, strlen(text)) ||
-	    attack_reply(fd) != 220)
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    attack_send(fd, text, strlen(text)) || attack_reply(fd) != 220)
 		return attack_failed(target, "connect and send");
 	status = attack_taken(target, fd);
 	free(text);
 	return status;
 }
 
-/* ---- Namespaces ----------------------------------------------------------------------------------- */
+/*
+ * ---- Namespaces
+ * -----------------------------------------------------------------------------------
+ */
 
 static bool loopback_up(void)
 {
@@ -184,7 +194,10 @@ enum attack_status run_netns(const struct attack_target *target)
 	return attack_at_once(&inside, attack_connect(inside.server.port), attack_send, 0);
 }
 
-/* As in a container: user, pid, mount and network namespaces of its own. Its pid is known outside alone. */
+/*
+ * As in a container: user, pid, mount and network namespaces of its own. Its pid is known outside
+ * alone.
+ */
 enum attack_status run_container(const struct attack_target *target)
 {
 	enum attack_status status;
@@ -197,10 +210,10 @@ enum attack_status run_container(const struct attack_target *target)
 	if (child == 0) {
 		struct attack_target inside = *target;
 
-		status =
-			!loopback_up() || attack_serve(&inside.server)
-				? attack_failed(target, "a server in it")
-				: attack_at_once(&inside, attack_connect(inside.server.port), attack_send, 0);
+		status = !loopback_up() || attack_serve(&inside.server)
+				 ? attack_failed(target, "a server in it")
+				 : attack_at_once(&inside, attack_connect(inside.server.port),
+						  attack_send, 0);
 		_exit((int)status);
 	}
 	target->shared->sender_pid = child;
@@ -208,7 +221,10 @@ enum attack_status run_container(const struct attack_target *target)
 	return WIFEXITED(state) ? (enum attack_status)WEXITSTATUS(state) : ATTACK_FAILED;
 }
 
-/* ---- Who sends -------------------------------------------------------------------------------------- */
+/*
+ * ---- Who sends
+ * --------------------------------------------------------------------------------------
+ */
 
 /* Sends the whole session on a connection that is greeted already. */
 static bool send_text(const struct attack_target *target, int fd)
@@ -419,7 +435,9 @@ enum attack_status run_older(const struct attack_target *target)
 						   : attack_failed(target, "send");
 }
 
-/* The server calls back, and is then spoken to as by any client: on a connection that was accepted. */
+/*
+ * The server calls back, and is then spoken to as by any client: on a connection that was accepted.
+ */
 enum attack_status run_accepted(const struct attack_target *target)
 {
 	struct sockaddr_in addr = loopback(0);
@@ -453,13 +471,17 @@ enum attack_status run_junk(const struct attack_target *target)
 		    attack_reply(fd) != codes[i])
 			return attack_failed(target, "a junk line");
 	}
-	if (fd < 0 || attack_send(fd, "Subject: x\r\n\r\nhello\r\n.\r\n", 25) || attack_reply(fd) != 250)
+	if (fd < 0 || attack_send(fd, "Subject: x\r\n\r\nhello\r\n.\r\n", 25) ||
+	    attack_reply(fd) != 250)
 		return attack_failed(target, "the message");
 	close(fd);
 	return ATTACK_DONE;
 }
 
-/* ---- Memory that another thread works on ------------------------------------------------------------ */
+/*
+ * ---- Memory that another thread works on
+ * ------------------------------------------------------------
+ */
 
 struct meddler {
 	char *area;
@@ -506,7 +528,10 @@ static void *unmaps(void *context)
 	return NULL;
 }
 
-/* The call blocks, for the server is slow to read; its first page, with the envelope, is gone when it ends. */
+/*
+ * The call blocks, for the server is slow to read; its first page, with the envelope, is gone when
+ * it ends.
+ */
 enum attack_status run_unmapped(const struct attack_target *target)
 {
 	char *text = attack_text(target, BODY_LONG), *area;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Ways in which what the peer reads is not what a look at each send shows: urgent data, junk, lines that look like TLS, pages
- * that change on the way, segments that are no TCP where they leave, calls by the dozen that do not end.
+ * Ways in which what the peer reads is not what a look at each send shows: urgent data, junk, lines
+ * that look like TLS, pages that change on the way, segments that are no TCP where they leave,
+ * calls by the dozen that do not end.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,7 +31,9 @@
 
 extern char **environ;
 
-/* ---- Lines that are more than one command ------------------------------------------------------ */
+/*
+ * ---- Lines that are more than one command ------------------------------------------------------
+ */
 
 /* Sends a line of a session, `number` of LINES; 0, or -1. */
 typedef int (*send_line)(int fd, int number, const char *line);
@@ -49,8 +52,12 @@ static void session_line(const struct attack_target *target, int number, char *l
 	}
 }
 
-/* A session whose commands are sent by `send`; `refused` replies of 500 come before the one to each. */
-static enum attack_status lines_by(const struct attack_target *target, int fd, send_line send, int refused)
+/*
+ * A session whose commands are sent by `send`; `refused` replies of 500 come before the one to
+ * each.
+ */
+static enum attack_status lines_by(const struct attack_target *target, int fd, send_line send,
+				   int refused)
 {
 	static const char message[] = "Subject: a test\r\n\r\nhello\r\n.\r\n";
 	char line[LINE_MAX];
@@ -125,24 +132,32 @@ enum attack_status run_pieces(const struct attack_target *target)
 	return lines_by(target, fd, line_after_junk, 1);
 }
 
-/* A line that begins like a TLS record, before the server has said anything, and again behind its greeting. */
+/*
+ * A line that begins like a TLS record, before the server has said anything, and again behind its
+ * greeting.
+ */
 enum attack_status run_fake_tls(const struct attack_target *target)
 {
 	static const char hello[] = "\x16\x03\x01\x01\x10\x01\x01\x0c\x03\x03 not a handshake\r\n";
 	int fd = attack_connect(target->server.port);
 
 	if (fd < 0 || attack_send(fd, hello, sizeof(hello) - 1) || attack_reply(fd) != 220 ||
-	    attack_reply(fd) != 500 || attack_send(fd, hello, sizeof(hello) - 1) || attack_reply(fd) != 500)
+	    attack_reply(fd) != 500 || attack_send(fd, hello, sizeof(hello) - 1) ||
+	    attack_reply(fd) != 500)
 		return attack_failed(target, "a line like TLS");
 	return lines_by(target, fd, line_after_junk, 1);
 }
 
-/* ---- Pages that change on the way ---------------------------------------------------------------- */
+/*
+ * ---- Pages that change on the way
+ * ----------------------------------------------------------------
+ */
 
 /* Both ends of a connection of our own. */
 static bool own_connection(int *client, int *server)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(addr);
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool good;
@@ -156,8 +171,8 @@ static bool own_connection(int *client, int *server)
 }
 
 /*
- * A page is handed over by vmsplice(), with harmless text in it; that changes when it has left, and before the peer reads.
- * Both ends are here, so that the second comes after the first.
+ * A page is handed over by vmsplice(), with harmless text in it; that changes when it has left, and
+ * before the peer reads. Both ends are here, so that the second comes after the first.
  */
 enum attack_status run_changed_later(const struct attack_target *target)
 {
@@ -169,8 +184,8 @@ enum attack_status run_changed_later(const struct attack_target *target)
 	size_t len = text ? strlen(text) : 0;
 
 	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (!text || len >= sizeof(read_back) || page == MAP_FAILED || !own_connection(&client, &server) ||
-	    pipe2(pipe_fds, O_CLOEXEC))
+	if (!text || len >= sizeof(read_back) || page == MAP_FAILED ||
+	    !own_connection(&client, &server) || pipe2(pipe_fds, O_CLOEXEC))
 		return attack_failed(target, "connect");
 	if (attack_send(server, greeting, strlen(greeting)) || attack_reply(client) != 220)
 		return attack_failed(target, "no greeting");
@@ -182,7 +197,8 @@ enum attack_status run_changed_later(const struct attack_target *target)
 		return attack_refused(target, "splice");
 	poll(NULL, 0, 100);
 	snprintf(page, PAGE, "%s", text);
-	if (recv(server, read_back, sizeof(read_back) - 1, MSG_WAITALL | MSG_DONTWAIT) != (ssize_t)len ||
+	if (recv(server, read_back, sizeof(read_back) - 1, MSG_WAITALL | MSG_DONTWAIT) !=
+		    (ssize_t)len ||
 	    strcmp(read_back, text) != 0) {
 		errno = ENOTSUP;
 		return attack_unavailable(target, "the pages are copied");
@@ -195,7 +211,10 @@ enum attack_status run_changed_later(const struct attack_target *target)
 	return ATTACK_DONE;
 }
 
-/* ---- Calls that do not end ------------------------------------------------------------------------- */
+/*
+ * ---- Calls that do not end
+ * -------------------------------------------------------------------------
+ */
 
 static void *blocks(void *context)
 {
@@ -206,7 +225,8 @@ static void *blocks(void *context)
 	if (!own_connection(&client, &server))
 		return NULL;
 	setsockopt(client, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	send(client, bulk, sizeof(bulk), MSG_NOSIGNAL); /* nobody reads, and the process is ended in it */
+	send(client, bulk, sizeof(bulk),
+	     MSG_NOSIGNAL); /* nobody reads, and the process is ended in it */
 	return NULL;
 }
 
@@ -235,13 +255,19 @@ enum attack_status run_blocked(const struct attack_target *target)
 	return attack_dialogue(target, attack_connect(target->server.port), attack_send);
 }
 
-/* ---- Addresses and routes ---------------------------------------------------------------------------- */
+/*
+ * ---- Addresses and routes
+ * ----------------------------------------------------------------------------
+ */
 
-/* Runs lines of the shell, quietly, in which $ip is ip(8) itself and not a shell's own; true if all went well. */
+/*
+ * Runs lines of the shell, quietly, in which $ip is ip(8) itself and not a shell's own; true if all
+ * went well.
+ */
 static bool shell(const char *line)
 {
-	static const char find_ip[] =
-		"for ip in /usr/sbin/ip /sbin/ip /usr/bin/ip /bin/ip; do [ -x $ip ] && break; done;";
+	static const char find_ip[] = "for ip in /usr/sbin/ip /sbin/ip /usr/bin/ip /bin/ip; do [ "
+				      "-x $ip ] && break; done;";
 	char text[LINE_MAX * 4];
 	char *const argv[] = {(char *)"sh", (char *)"-ec", text, NULL};
 	posix_spawn_file_actions_t actions;
@@ -258,7 +284,8 @@ static bool shell(const char *line)
 	return status == 0;
 }
 
-static enum attack_status at_once_to(const struct attack_target *inside, const char *address, uint32_t scope)
+static enum attack_status at_once_to(const struct attack_target *inside, const char *address,
+				     uint32_t scope)
 {
 	struct sockaddr_in6 addr = {.sin6_family = AF_INET6,
 				    .sin6_port = htons(inside->server.ipv6_port),
@@ -276,7 +303,8 @@ enum attack_status run_scoped(const struct attack_target *target)
 {
 	struct attack_target inside = *target;
 
-	if (unshare(CLONE_NEWNET) || !shell("$ip link set lo up; $ip addr add fe80::7/64 dev lo nodad"))
+	if (unshare(CLONE_NEWNET) ||
+	    !shell("$ip link set lo up; $ip addr add fe80::7/64 dev lo nodad"))
 		return attack_unavailable(target, "a network namespace, or ip(8)");
 	if (attack_serve_anywhere(&inside.server) || !inside.server.ipv6_port)
 		return attack_unavailable(target, "a server in it");
@@ -284,8 +312,9 @@ enum attack_status run_scoped(const struct attack_target *target)
 }
 
 /*
- * The route wraps each packet into another (segment routing over IPv6), before the wire hook sees it. As with IPsec, it is
- * no TCP there. Two namespaces with a link between them; the server is in the other one.
+ * The route wraps each packet into another (segment routing over IPv6), before the wire hook sees
+ * it. As with IPsec, it is no TCP there. Two namespaces with a link between them; the server is in
+ * the other one.
  */
 enum attack_status run_encapsulated(const struct attack_target *target)
 {
@@ -296,9 +325,11 @@ enum attack_status run_encapsulated(const struct attack_target *target)
 		"$ip -6 route add fd99::1/128 encap seg6 mode encap segs fd01::2 dev a1";
 	static const char there[] =
 		"$ip link set lo up; $ip link set b1 up; $ip addr add fd01::2/64 dev b1 nodad;"
-		"$ip addr add fd99::1/128 dev lo nodad; $ip -6 route add fd01::/64 dev b1 2>/dev/null || "
+		"$ip addr add fd99::1/128 dev lo nodad; $ip -6 route add fd01::/64 dev b1 "
+		"2>/dev/null || "
 		"true;"
-		"for each in all default lo b1; do echo 1 >/proc/sys/net/ipv6/conf/$each/seg6_enabled; done;"
+		"for each in all default lo b1; do echo 1 "
+		">/proc/sys/net/ipv6/conf/$each/seg6_enabled; done;"
 		"echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
 	struct attack_target inside = *target;
 	int up[2], down[2];
@@ -308,19 +339,22 @@ enum attack_status run_encapsulated(const struct attack_target *target)
 	if (pipe2(up, O_CLOEXEC) || pipe2(down, O_CLOEXEC) || unshare(CLONE_NEWNET))
 		return attack_unavailable(target, "a network namespace");
 	other = fork();
-	if (other == 0) { /* the server's side: ready, then told that the link is there, then serving */
+	if (other ==
+	    0) { /* the server's side: ready, then told that the link is there, then serving */
 		struct attack_server server = {};
 		char go = !unshare(CLONE_NEWNET);
 
 		if (write(up[1], &go, 1) != 1 || read(down[0], &go, 1) != 1 || !shell(there) ||
-		    attack_serve_anywhere(&server) || write(up[1], &server, sizeof(server)) != sizeof(server))
+		    attack_serve_anywhere(&server) ||
+		    write(up[1], &server, sizeof(server)) != sizeof(server))
 			_exit(1);
 		pause();
 		_exit(0);
 	}
 	snprintf(line, sizeof(line), here, other);
 	close(up[1]);
-	if (read(up[0], line + sizeof(line) - 1, 1) != 1 || !shell(line) || write(down[1], "", 1) != 1 ||
+	if (read(up[0], line + sizeof(line) - 1, 1) != 1 || !shell(line) ||
+	    write(down[1], "", 1) != 1 ||
 	    read(up[0], &inside.server, sizeof(inside.server)) != sizeof(inside.server))
 		return attack_unavailable(target, "segment routing, or ip(8)");
 	return at_once_to(&inside, "fd99::1", 0);

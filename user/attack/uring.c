@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Sends through io_uring, by its system calls alone: one ring a call of a way, one request at a time.
- * The kernel may carry a request out in the process, in one of its worker threads, or (polled) in a
- * thread that reads the ring without any system call of the process.
+ * Sends through io_uring, by its system calls alone: one ring a call of a way, one request at a
+ * time. The kernel may carry a request out in the process, in one of its worker threads, or
+ * (polled) in a thread that reads the ring without any system call of the process.
  */
 #include <errno.h>
 #include <linux/io_uring.h>
@@ -50,10 +50,11 @@ static int uring_open(struct uring *ring, bool polled)
 	ring->rings_len = params.cq_off.cqes + params.cq_entries * sizeof(struct io_uring_cqe);
 	if (ring->rings_len < params.sq_off.array + params.sq_entries * sizeof(unsigned))
 		ring->rings_len = params.sq_off.array + params.sq_entries * sizeof(unsigned);
-	ring->rings = mmap(NULL, ring->rings_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring->fd,
-			   IORING_OFF_SQ_RING);
-	ring->entries = mmap(NULL, params.sq_entries * sizeof(struct io_uring_sqe), PROT_READ | PROT_WRITE,
-			     MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQES);
+	ring->rings = mmap(NULL, ring->rings_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+			   ring->fd, IORING_OFF_SQ_RING);
+	ring->entries =
+		mmap(NULL, params.sq_entries * sizeof(struct io_uring_sqe), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQES);
 	if (ring->rings == MAP_FAILED || ring->entries == MAP_FAILED) {
 		close(ring->fd);
 		return -1;
@@ -81,9 +82,11 @@ static void uring_close(struct uring *ring)
 static int uring_submit(struct uring *ring)
 {
 	if (!ring->polled)
-		return (int)syscall(SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0);
+		return (int)syscall(SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS,
+				    NULL, 0);
 	if (__atomic_load_n(ring->sq_flags, __ATOMIC_SEQ_CST) & IORING_SQ_NEED_WAKEUP)
-		return (int)syscall(SYS_io_uring_enter, ring->fd, 1, 0, IORING_ENTER_SQ_WAKEUP, NULL, 0);
+		return (int)syscall(SYS_io_uring_enter, ring->fd, 1, 0, IORING_ENTER_SQ_WAKEUP,
+				    NULL, 0);
 	return 0;
 }
 
@@ -219,7 +222,8 @@ int way_uring_splice(int fd, const char *data, size_t len)
 	struct uring ring;
 	int pipe_fds[2], n;
 
-	if (pipe(pipe_fds) || write(pipe_fds[1], data, len) != (ssize_t)len || uring_open(&ring, false))
+	if (pipe(pipe_fds) || write(pipe_fds[1], data, len) != (ssize_t)len ||
+	    uring_open(&ring, false))
 		return -1;
 	request.splice_fd_in = pipe_fds[0];
 	request.len = (unsigned)len;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The calls that bring bytes to a connected TCP socket: each a function that sends all of what it is given. */
+/*
+ * The calls that bring bytes to a connected TCP socket: each a function that sends all of what it
+ * is given.
+ */
 #include "attack/ways.h"
 
 #include <errno.h>
@@ -18,16 +21,16 @@
 #define PIECES_MAX 1000U
 
 /* Repeats what sends a part, until all is sent. */
-#define SEND_ALL(call)                                                                                       \
-	do {                                                                                                 \
-		while (len) {                                                                                \
-			ssize_t n_ = (call);                                                                 \
-			if (n_ < 0)                                                                          \
-				return -1;                                                                   \
-			data += n_;                                                                          \
-			len -= (size_t)n_;                                                                   \
-		}                                                                                            \
-		return 0;                                                                                    \
+#define SEND_ALL(call)                                                                             \
+	do {                                                                                       \
+		while (len) {                                                                      \
+			ssize_t n_ = (call);                                                       \
+			if (n_ < 0)                                                                \
+				return -1;                                                         \
+			data += n_;                                                                \
+			len -= (size_t)n_;                                                         \
+		}                                                                                  \
+		return 0;                                                                          \
 	} while (0)
 
 int way_write(int fd, const char *data, size_t len)
@@ -42,7 +45,9 @@ int way_sendto(int fd, const char *data, size_t len)
 
 int way_sendmsg(int fd, const char *data, size_t len)
 {
-	struct iovec pieces[3] = {{(char *)data, 3}, {(char *)data + 3, 0}, {(char *)data + 3, len - 3}};
+	struct iovec pieces[3] = {{(char *)data, 3},
+				  {(char *)data + 3, 0},
+				  {(char *)data + 3, len - 3}};
 	struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 3};
 
 	return sendmsg(fd, &message, 0) == (ssize_t)len ? 0 : -1;
@@ -162,7 +167,10 @@ int way_zerocopy(int fd, const char *data, size_t len)
 	SEND_ALL(send(fd, data, len, MSG_ZEROCOPY));
 }
 
-/* ---- By pages --------------------------------------------------------------------------------------- */
+/*
+ * ---- By pages
+ * ---------------------------------------------------------------------------------------
+ */
 
 /* A file in memory with these bytes; -1: none. */
 static int file_of(const char *data, size_t len)
@@ -242,7 +250,8 @@ int way_tee(int fd, const char *data, size_t len)
 {
 	int from[2], to[2];
 
-	if (pipe2(from, O_CLOEXEC) || pipe2(to, O_CLOEXEC) || write(from[1], data, len) != (ssize_t)len ||
+	if (pipe2(from, O_CLOEXEC) || pipe2(to, O_CLOEXEC) ||
+	    write(from[1], data, len) != (ssize_t)len ||
 	    tee(from[0], to[1], len, 0) != (ssize_t)len)
 		return -1;
 	close(from[0]);
@@ -250,7 +259,10 @@ int way_tee(int fd, const char *data, size_t len)
 	return drain_pipe(to, fd, len);
 }
 
-/* ---- From memory of all kinds --------------------------------------------------------------------- */
+/*
+ * ---- From memory of all kinds
+ * ---------------------------------------------------------------------
+ */
 
 #define PAGE 4096U
 

@@ -34,6 +34,7 @@ int way_uring_polled(int fd, const char *data, size_t len);
 int way_uring_zerocopy(int fd, const char *data, size_t len);
 int way_uring_splice(int fd, const char *data, size_t len);
 int way_uring_zerocopy_fixed(int fd, const char *data, size_t len);
-int way_device(int fd, const char *data, size_t len); /* from memory that the kernel maps for io_uring */
+int way_device(int fd, const char *data,
+	       size_t len); /* from memory that the kernel maps for io_uring */
 
 #endif

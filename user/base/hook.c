@@ -28,8 +28,9 @@ bool hook_parse(const char *name, enum hook *hook)
 
 /* docs/coverage.md has the same in full, class by class. */
 #define TLS_LIBRARIES "plaintext inside TLS, but for TLS in the kernel"
-#define TLS_PAGES                                                                                            \
-	"what sendfile and splice hand to TLS in the kernel (this kernel does not tell where its pages are)"
+#define TLS_PAGES                                                                                  \
+	"what sendfile and splice hand to TLS in the kernel (this kernel does not tell where its " \
+	"pages are)"
 #define TLS_ALL	   "plaintext inside TLS"
 #define STACKS	   "TCP stacks in user space (packet sockets; of raw sockets, the process)"
 #define STACKS_ALL "TCP stacks in user space (raw and packet sockets)"
@@ -44,12 +45,12 @@ bool hook_parse(const char *name, enum hook *hook)
 const char *const *hook_blind(enum hook hook, bool wire, bool pages)
 {
 	static const char *const functions_with_wire[] = {TLS_LIBRARIES, STACKS, CHANGED, NULL};
-	static const char *const functions_with_wire_no_pages[] = {TLS_LIBRARIES, TLS_PAGES, STACKS, CHANGED,
-								   NULL};
+	static const char *const functions_with_wire_no_pages[] = {TLS_LIBRARIES, TLS_PAGES, STACKS,
+								   CHANGED, NULL};
 	static const char *const tracepoints_with_wire[] = {TLS_ALL, STACKS, CHANGED, NULL};
 	static const char *const wire_alone[] = {
-		TLS_ALL, STACKS, CHANGED, "a sender other than the process that connected (no send hook)",
-		NULL};
+		TLS_ALL, STACKS, CHANGED,
+		"a sender other than the process that connected (no send hook)", NULL};
 	static const char *const fentry_alone[] = {TLS_LIBRARIES, STACKS_ALL, CHANGED, REPLIES,
 						   REWRITTEN,	  LATE,	      NULL};
 	static const char *const fentry_alone_no_pages[] = {TLS_LIBRARIES, TLS_PAGES, STACKS_ALL,
@@ -57,9 +58,10 @@ const char *const *hook_blind(enum hook hook, bool wire, bool pages)
 							    LATE,	   PAGES,     NULL};
 	static const char *const kprobe_alone[] = {TLS_LIBRARIES, STACKS_ALL, CHANGED, REPLIES,
 						   REWRITTEN,	  LATE,	      BLOCKED, NULL};
-	static const char *const kprobe_alone_no_pages[] = {TLS_LIBRARIES, TLS_PAGES, STACKS_ALL, CHANGED,
-							    REPLIES,	   REWRITTEN, LATE,	  BLOCKED,
-							    PAGES,	   NULL};
+	static const char *const kprobe_alone_no_pages[] = {TLS_LIBRARIES, TLS_PAGES, STACKS_ALL,
+							    CHANGED,	   REPLIES,   REWRITTEN,
+							    LATE,	   BLOCKED,   PAGES,
+							    NULL};
 	static const char *const tracepoints_alone[] = {TLS_ALL,   STACKS_ALL, CHANGED,	  REPLIES,
 							REWRITTEN, LATE,       MULTIPATH, NULL};
 	static const char *const tracepoints_alone_no_pages[] = {TLS_ALL,   STACKS_ALL, CHANGED,

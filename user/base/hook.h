@@ -20,7 +20,10 @@ const char *hook_name(enum hook hook);
 /* The hook that a user may ask for by this name; false if there is none. */
 bool hook_parse(const char *name, enum hook *hook);
 
-/* What these hooks cannot see, one line each, NULL-terminated; static strings. `pages`: capture_pages(). */
+/*
+ * What these hooks cannot see, one line each, NULL-terminated; static strings. `pages`:
+ * capture_pages().
+ */
 const char *const *hook_blind(enum hook hook, bool wire, bool pages);
 
 #endif

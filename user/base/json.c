@@ -18,14 +18,15 @@ static char *put(char *at, struct span bytes)
 }
 
 /*
- * A comma where something stands before, the name, and the value, with `quote` ('\0': none) at either end. In one piece:
- * most of an event is this.
+ * A comma where something stands before, the name, and the value, with `quote` ('\0': none) at
+ * either end. In one piece: most of an event is this.
  */
 static void add(struct text *out, const char *name, char quote, struct span value)
 {
 	struct span named = span_of(name);
 	bool comma = !is_opening(out);
-	char *at = text_extend(out, comma + (name ? named.len + 3 : 0) + (quote ? 2 : 0) + value.len);
+	char *at =
+		text_extend(out, comma + (name ? named.len + 3 : 0) + (quote ? 2 : 0) + value.len);
 
 	if (!at)
 		return;
@@ -95,8 +96,8 @@ static size_t json_row(const char *json, size_t len)
 }
 
 /*
- * The bytes at the front of a JSON string that belong together: a character, an escape, or a row of backslashes with the
- * 'x' or the "xNN" behind it, as text_add_json() wrote them.
+ * The bytes at the front of a JSON string that belong together: a character, an escape, or a row of
+ * backslashes with the 'x' or the "xNN" behind it, as text_add_json() wrote them.
  */
 static size_t json_front(const char *json, size_t len)
 {
@@ -112,7 +113,10 @@ static size_t json_front(const char *json, size_t len)
 	return row / 2 % 2 ? row + 3 : row + 1; /* or the row was doubled for this 'x' */
 }
 
-/* Cuts what was added since `start`. Of a row that does not fit up to half stays: it may have been doubled. */
+/*
+ * Cuts what was added since `start`. Of a row that does not fit up to half stays: it may have been
+ * doubled.
+ */
 static void cut(struct text *out, size_t start, size_t max)
 {
 	size_t kept = start, next = start, half;
@@ -134,8 +138,10 @@ void json_bytes_max(struct text *out, const char *name, struct span bytes, size_
 {
 	size_t start;
 
-	if (bytes.len >
-	    max + 4) /* a byte takes one or more; one character more, so that it is not its end that is cut here */
+	/*
+	 * a byte takes one or more; one character more, so that it is not its end that is cut here
+	 */
+	if (bytes.len > max + 4)
 		bytes.len = max + 4;
 	add(out, name, '\0', span_of("\""));
 	start = out->len;

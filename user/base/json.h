@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * JSON (RFC 8259), written from front to back into a text. Commas take care of themselves; that objects
- * and lists are closed in their order is the caller's. `name` NULL: an element of a list, or the whole.
+ * JSON (RFC 8259), written from front to back into a text. Commas take care of themselves; that
+ * objects and lists are closed in their order is the caller's. `name` NULL: an element of a list,
+ * or the whole.
  */
 #ifndef SMTPSNOOP_JSON_H
 #define SMTPSNOOP_JSON_H
@@ -23,8 +24,8 @@ void json_word(struct text *out, const char *name, const char *string);
 void json_bytes(struct text *out, const char *name, struct span bytes);
 
 /*
- * The same in `max` bytes at most, as they stand between the quotes. What is longer is cut at the end of a character or an
- * escape, and out->cut says so.
+ * The same in `max` bytes at most, as they stand between the quotes. What is longer is cut at the
+ * end of a character or an escape, and out->cut says so.
  */
 void json_bytes_max(struct text *out, const char *name, struct span bytes, size_t max);
 

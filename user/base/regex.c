@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * PCRE2's own match limit begins anew at each place of the text that a match may start at: within 64 KiB an
- * expression that backtracks could take 65,536 times as long. So expressions call out before each of their items, and
- * the steps of a whole search are counted there. No JIT: no memory of a root process is writable and executable.
+ * PCRE2's own match limit begins anew at each place of the text that a match may start at: within
+ * 64 KiB an expression that backtracks could take 65,536 times as long. So expressions call out
+ * before each of their items, and the steps of a whole search are counted there. No JIT: no memory
+ * of a root process is writable and executable.
  */
 #include "base/regex.h"
 
@@ -33,8 +34,9 @@ static int count_step(pcre2_callout_block *block, void *data)
 
 struct regex *regex_new(struct span expression, enum regex_kind kind, char *error, size_t *at)
 {
-	uint32_t options = PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C |
-			   (kind == REGEX_WORDS ? PCRE2_LITERAL | PCRE2_CASELESS : PCRE2_AUTO_CALLOUT);
+	uint32_t options =
+		PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C |
+		(kind == REGEX_WORDS ? PCRE2_LITERAL | PCRE2_CASELESS : PCRE2_AUTO_CALLOUT);
 	struct regex *regex = calloc(1, sizeof(*regex));
 	int number = PCRE2_ERROR_NOMEMORY;
 	PCRE2_SIZE offset = 0;
@@ -42,8 +44,8 @@ struct regex *regex_new(struct span expression, enum regex_kind kind, char *erro
 	if (kind == REGEX_WORDS)
 		options &= ~PCRE2_NEVER_BACKSLASH_C;
 	if (regex)
-		regex->code = pcre2_compile((PCRE2_SPTR)expression.data, expression.len, options, &number,
-					    &offset, NULL);
+		regex->code = pcre2_compile((PCRE2_SPTR)expression.data, expression.len, options,
+					    &number, &offset, NULL);
 	if (regex && regex->code) {
 		regex->data = pcre2_match_data_create(1, NULL);
 		regex->context = pcre2_match_context_create(NULL);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Text that is looked for within a text: as it stands in any case, or by a regular expression (PCRE2). */
+/*
+ * Text that is looked for within a text: as it stands in any case, or by a regular expression
+ * (PCRE2).
+ */
 #ifndef SMTPSNOOP_REGEX_H
 #define SMTPSNOOP_REGEX_H
 
@@ -25,16 +28,17 @@ enum regex_result {
 struct regex;
 
 /*
- * NULL if the expression is none; then `error` (of REGEX_ERROR_MAX bytes) says why, and *at is the offset of the byte.
- * The caller frees it.
+ * NULL if the expression is none; then `error` (of REGEX_ERROR_MAX bytes) says why, and *at is the
+ * offset of the byte. The caller frees it.
  */
 #define REGEX_ERROR_MAX 128U
 struct regex *regex_new(struct span expression, enum regex_kind kind, char *error, size_t *at);
 void regex_free(struct regex *regex); /* NULL is allowed */
 
 /*
- * Looks for it. What is not UTF-8 in the text matches nothing. An expression that the text's author makes backtrack
- * ends when *steps has come to 0; a step is less than a microsecond. Words take no steps.
+ * Looks for it. What is not UTF-8 in the text matches nothing. An expression that the text's author
+ * makes backtrack ends when *steps has come to 0; a step is less than a microsecond. Words take no
+ * steps.
  */
 enum regex_result regex_find(const struct regex *regex, struct span text, uint64_t *steps);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a line is made whole, and written at once, so that lines of several threads do not mix. Standard error may
- * be a pipe that nobody reads, and the thread that captures must not wait for it: a line goes out if poll(2) says that there is
- * room. A pipe has room for PIPE_BUF bytes then, more than a line has. What finds none is counted, and the next line tells it.
+ * Theory of operation: a line is made whole, and written at once, so that lines of several threads
+ * do not mix. Standard error may be a pipe that nobody reads, and the thread that captures must not
+ * wait for it: a line goes out if poll(2) says that there is room. A pipe has room for PIPE_BUF
+ * bytes then, more than a line has. What finds none is counted, and the next line tells it.
  */
 #include "base/report.h"
 
@@ -38,7 +39,8 @@ static void put(struct lines *lines, const char *text)
 	for (; *text; text++) {
 		unsigned char c = (unsigned char)*text;
 		char shown[8];
-		int len = snprintf(shown, sizeof(shown), c < ' ' || c == 0x7f ? "\\x%02x" : "%c", c);
+		int len =
+			snprintf(shown, sizeof(shown), c < ' ' || c == 0x7f ? "\\x%02x" : "%c", c);
 
 		if (lines->len + (size_t)len >= LINE_MAX_BYTES)
 			return;
@@ -51,7 +53,8 @@ static void put(struct lines *lines, const char *text)
 static void put_missed(struct lines *lines)
 {
 	char note[MISSED_MAX];
-	int len = snprintf(note, sizeof(note), "%ssmtpsnoop: %llu message%s could not be written here\n",
+	int len = snprintf(note, sizeof(note),
+			   "%ssmtpsnoop: %llu message%s could not be written here\n",
 			   cut ? "\n" : "", missed, missed == 1 ? "" : "s");
 
 	memmove(lines->data + len, lines->data, lines->len);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a schedule is a set of local minutes (and seconds, for OnCalendar), as bits. The next one
- * is searched for along real time, a minute after the other, each converted to local time; days and hours that
- * do not match are passed over, but for those around a change of the clock. So months' ends, leap days and both changes of daylight saving time
- * need no rules of their own, but for what the two programs do at a change:
+ * Theory of operation: a schedule is a set of local minutes (and seconds, for OnCalendar), as bits.
+ * The next one is searched for along real time, a minute after the other, each converted to local
+ * time; days and hours that do not match are passed over, but for those around a change of the
+ * clock. So months' ends, leap days and both changes of daylight saving time need no rules of their
+ * own, but for what the two programs do at a change:
  *
- *   a minute that does not exist	OnCalendar leaves it out; cron runs it right after the change
- *   a minute that comes twice		only the first, but for cron's jobs whose minute or hour begins with '*'
+ *   a minute that does not exist	OnCalendar leaves it out; cron runs it right after the
+ * change a minute that comes twice		only the first, but for cron's jobs whose minute or
+ * hour begins with '*'
  */
 #include "base/schedule.h"
 
@@ -19,8 +21,8 @@
 #define YEAR_FIRST 1970
 #define YEARS	   256U
 #define DAY_S	   86400LL
-#define GAP_MAX_S                                                                                            \
-	10800LL /* the largest change that counts as one of daylight saving time: cron's own bound */
+/* The largest change that counts as one of daylight saving time: cron's own bound */
+#define GAP_MAX_S 10800LL
 
 struct schedule {
 	struct zone *zone;
@@ -41,7 +43,10 @@ static const char *const month_names[] = {"jan", "feb", "mar", "apr", "may", "ju
 					  "jul", "aug", "sep", "oct", "nov", "dec"};
 static const char *const weekday_names[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
 
-/* ---- Parsing ---------------------------------------------------------------------------------------- */
+/*
+ * ---- Parsing
+ * ----------------------------------------------------------------------------------------
+ */
 
 struct parse {
 	struct span text;
@@ -65,7 +70,8 @@ static bool take(struct parse *parse, const char *word)
 {
 	size_t len = strlen(word);
 
-	if (parse->text.len - parse->at < len || strncasecmp(parse->text.data + parse->at, word, len) != 0)
+	if (parse->text.len - parse->at < len ||
+	    strncasecmp(parse->text.data + parse->at, word, len) != 0)
 		return false;
 	parse->at += len;
 	return true;
@@ -165,21 +171,26 @@ static bool parse_list(struct parse *parse, const struct field *field, const cha
 static const struct field second_field = {0, 59, NULL, 0, "a second is a number from 0 to 59"};
 static const struct field minute_field = {0, 59, NULL, 0, "a minute is a number from 0 to 59"};
 static const struct field hour_field = {0, 23, NULL, 0, "an hour is a number from 0 to 23"};
-static const struct field day_field = {1, 31, NULL, 0, "a day of the month is a number from 1 to 31"};
+static const struct field day_field = {1, 31, NULL, 0,
+				       "a day of the month is a number from 1 to 31"};
 static const struct field year_field = {YEAR_FIRST, YEAR_FIRST + YEARS - 1, NULL, 0,
 					"a year is a number from 1970 to 2225"};
 static const struct field month_field = {1, 12, NULL, 0, "a month is a number from 1 to 12"};
-static const struct field cron_month_field = {1, 12, month_names, 12,
-					      "a month is a number from 1 to 12 or a name as \"jan\""};
+static const struct field cron_month_field = {
+	1, 12, month_names, 12, "a month is a number from 1 to 12 or a name as \"jan\""};
 static const struct field cron_weekday_field = {
 	0, 7, weekday_names, 7, "a day of the week is a number from 0 to 7 or a name as \"mon\""};
 
-/* ---- cron ------------------------------------------------------------------------------------------- */
+/*
+ * ---- cron
+ * -------------------------------------------------------------------------------------------
+ */
 
 static bool cron_field(struct parse *parse, const struct field *field, uint64_t *bits, bool *star)
 {
 	if (parse->at && !take_blanks(parse))
-		return fail(parse, "cron has five fields: minute, hour, day of month, month, day of week");
+		return fail(parse,
+			    "cron has five fields: minute, hour, day of month, month, day of week");
 	*star = peek(parse) == '*';
 	return parse_list(parse, field, "-", false, bits, 0);
 }
@@ -204,8 +215,9 @@ static bool parse_cron(struct parse *parse, struct schedule *schedule)
 {
 	static const struct {
 		const char *name, *fields;
-	} names[] = {{"@yearly", "0 0 1 1 *"}, {"@annually", "0 0 1 1 *"}, {"@monthly", "0 0 1 * *"},
-		     {"@weekly", "0 0 * * 0"}, {"@daily", "0 0 * * *"},	   {"@midnight", "0 0 * * *"},
+	} names[] = {{"@yearly", "0 0 1 1 *"},	{"@annually", "0 0 1 1 *"},
+		     {"@monthly", "0 0 1 * *"}, {"@weekly", "0 0 * * 0"},
+		     {"@daily", "0 0 * * *"},	{"@midnight", "0 0 * * *"},
 		     {"@hourly", "0 * * * *"}};
 
 	schedule->cron = true;
@@ -218,18 +230,22 @@ static bool parse_cron(struct parse *parse, struct schedule *schedule)
 			return parse_cron_fields(&fields, schedule);
 	}
 	if (peek(parse) == '@')
-		return fail(parse,
-			    "known are @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually");
+		return fail(parse, "known are @hourly, @daily, @midnight, @weekly, @monthly, "
+				   "@yearly and @annually");
 	return parse_cron_fields(parse, schedule);
 }
 
-/* ---- OnCalendar ------------------------------------------------------------------------------------- */
+/*
+ * ---- OnCalendar
+ * -------------------------------------------------------------------------------------
+ */
 
 static bool parse_weekdays(struct parse *parse, struct schedule *schedule)
 {
 	/* From Monday to Sunday: that is how ranges go. */
 	static const char *const names[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
-	static const struct field field = {1, 7, names, 7, "a day of the week is a name as \"Mon\""};
+	static const struct field field = {1, 7, names, 7,
+					   "a day of the week is a name as \"Mon\""};
 	uint64_t bits = 0;
 
 	do {
@@ -369,9 +385,8 @@ struct schedule *schedule_new(struct span text, struct zone *zone, const char **
 	else
 		good = parse_calendar(&parse, schedule);
 	if (good && parse.at < parse.text.len)
-		good = fail(
-			&parse,
-			"this is too much: a schedule is five fields of cron, or an OnCalendar of systemd");
+		good = fail(&parse, "this is too much: a schedule is five fields of cron, or an "
+				    "OnCalendar of systemd");
 	if (good)
 		return schedule;
 	*error = parse.error;
@@ -385,7 +400,10 @@ void schedule_free(struct schedule *schedule)
 	free(schedule);
 }
 
-/* ---- Looking for the next --------------------------------------------------------------------------- */
+/*
+ * ---- Looking for the next
+ * ---------------------------------------------------------------------------
+ */
 
 static bool has(uint64_t bits, int bit)
 {
@@ -441,7 +459,8 @@ static bool was_left_out(const struct schedule *schedule, int64_t time_s, int32_
 {
 	int32_t before = zone_offset(schedule->zone, time_s - 60);
 
-	if (!schedule->cron || schedule->time_star || offset <= before || offset - before > GAP_MAX_S)
+	if (!schedule->cron || schedule->time_star || offset <= before ||
+	    offset - before > GAP_MAX_S)
 		return false;
 	for (int64_t local = time_s + before; local < time_s + offset; local += 60) {
 		if (minute_matches(schedule, local))
@@ -459,8 +478,8 @@ static bool is_due(const struct schedule *schedule, int64_t time_s, int32_t offs
 }
 
 /*
- * How far the next minute is that has to be looked at: what is left of a day or an hour that does not match is
- * passed over, where the clock is not changed in between.
+ * How far the next minute is that has to be looked at: what is left of a day or an hour that does
+ * not match is passed over, where the clock is not changed in between.
  */
 static int64_t step_from(const struct schedule *schedule, int64_t time_s, int32_t offset)
 {
@@ -498,7 +517,8 @@ static int64_t find_next(const struct schedule *schedule, int64_t time_s)
 
 int64_t schedule_next(struct schedule *schedule, int64_t time_s)
 {
-	int64_t until = schedule->answer_s == SCHEDULE_NEVER ? schedule->asked_s + DAY_S : schedule->answer_s;
+	int64_t until = schedule->answer_s == SCHEDULE_NEVER ? schedule->asked_s + DAY_S
+							     : schedule->answer_s;
 
 	if (time_s < 0)
 		return SCHEDULE_NEVER;

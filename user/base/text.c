@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: bytes are taken as UTF-8, a character at a time, by the rules of RFC 3629 (no
- * overlong forms, no surrogates, nothing above U+10FFFF). What does not parse is one byte that is
- * escaped; so nothing is lost and nothing is passed through that was not understood.
+ * Theory of operation: bytes are taken as UTF-8, a character at a time, by the rules of RFC 3629
+ * (no overlong forms, no surrogates, nothing above U+10FFFF). What does not parse is one byte that
+ * is escaped; so nothing is lost and nothing is passed through that was not understood.
  */
 #include "base/text.h"
 
@@ -59,7 +59,8 @@ void text_add_format(struct text *text, const char *format, ...)
 	n = vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
 	if (n > 0)
-		text_add(text, (struct span){line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1});
+		text_add(text, (struct span){line, (size_t)n < sizeof(line) ? (size_t)n
+									    : sizeof(line) - 1});
 }
 
 void text_clear(struct text *text)
@@ -164,7 +165,8 @@ void text_add_utf8(struct text *text, struct span bytes)
 			size_t run = len;
 
 			/* Plain text in one go. Whether a char is signed depends on the machine. */
-			while (len == 1 && run < bytes.len && (unsigned char)bytes.data[run] >= ' ' &&
+			while (len == 1 && run < bytes.len &&
+			       (unsigned char)bytes.data[run] >= ' ' &&
 			       (unsigned char)bytes.data[run] < 0x7f && bytes.data[run] != '\\')
 				run++;
 			len = run;
@@ -181,7 +183,10 @@ bool text_breaks_line(uint32_t code)
 	return (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
-/* The length of what stands at the front and needs no escape in JSON: printable ASCII but for " and \\. */
+/*
+ * The length of what stands at the front and needs no escape in JSON: printable ASCII but for " and
+ * \\.
+ */
 static size_t json_plain(struct span bytes)
 {
 	size_t len = 0;
@@ -199,7 +204,8 @@ static size_t json_plain(struct span bytes)
 /* One ASCII character that JSON wants escaped. */
 static void add_json_escape(struct text *text, unsigned char c)
 {
-	static const char letters[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+	static const char letters[] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
 
 	if (c == '"')
 		text_add_string(text, "\\\"");
@@ -343,21 +349,27 @@ static bool locale_is_utf8(void)
 	return known;
 }
 
-/* Characters that change what is around them, or cannot be seen (Unicode general category Cf, and the separators). */
+/*
+ * Characters that change what is around them, or cannot be seen (Unicode general category Cf, and
+ * the separators).
+ */
 static bool is_deceptive(uint32_t code)
 {
-	return code == 0xad || code == 0x61c || code == 0x180e || (code >= 0x200b && code <= 0x200f) ||
-	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) || code == 0xfeff ||
+	return code == 0xad || code == 0x61c || code == 0x180e ||
+	       (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
+	       (code >= 0x2060 && code <= 0x206f) || code == 0xfeff ||
 	       (code >= 0xfff9 && code <= 0xfffb) || (code >= 0xe0000 && code <= 0xe0fff) ||
-	       (code >= 0xfe00 && code <= 0xfe0f) || code == 0x115f || code == 0x1160 || code == 0x3164 ||
-	       code == 0xffa0 || code == 0x2800; /* letters and a symbol that are blank */
+	       (code >= 0xfe00 && code <= 0xfe0f) || code == 0x115f || code == 0x1160 ||
+	       code == 0x3164 || code == 0xffa0 ||
+	       code == 0x2800; /* letters and a symbol that are blank */
 }
 
 static bool is_visible(uint32_t code)
 {
 	if (code < 0x80)
 		return code >= ' ' && code != 0x7f;
-	return locale_is_utf8() && code >= 0xa0 && !is_deceptive(code) && wcwidth((wchar_t)code) > 0;
+	return locale_is_utf8() && code >= 0xa0 && !is_deceptive(code) &&
+	       wcwidth((wchar_t)code) > 0;
 }
 
 void text_add_visible(struct text *text, struct span bytes)
@@ -404,7 +416,9 @@ size_t text_width(struct span visible)
 	return width;
 }
 
-/* The bytes of as many characters from the front as fit `width` columns, and the columns they take. */
+/*
+ * The bytes of as many characters from the front as fit `width` columns, and the columns they take.
+ */
 static size_t fitting(struct span visible, size_t width, size_t *columns)
 {
 	size_t taken = 0;
@@ -453,7 +467,8 @@ void text_add_column(struct text *text, struct span visible, size_t width, bool 
 	if (columns < total - tail) { /* the next one is wide: leave it out as well */
 		size_t more;
 
-		skip += visible_front((struct span){visible.data + skip, visible.len - skip}, &more);
+		skip += visible_front((struct span){visible.data + skip, visible.len - skip},
+				      &more);
 		columns += more;
 	}
 	text_add(text, (struct span){visible.data + skip, visible.len - skip});

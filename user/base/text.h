@@ -11,7 +11,10 @@
 
 #include "base/span.h"
 
-/* A string that grows. Zero it to begin; `data` is owned and NUL-terminated once something was added. */
+/*
+ * A string that grows. Zero it to begin; `data` is owned and NUL-terminated once something was
+ * added.
+ */
 struct text {
 	char *data;
 	size_t len;
@@ -25,7 +28,9 @@ void text_add(struct text *text, struct span bytes);
 /* Room for as many more bytes and the NUL. False: there was no memory. */
 bool text_grow(struct text *text, size_t more);
 
-/* Makes it longer: where the new bytes are to be written, all of them; NULL: there was no memory. */
+/*
+ * Makes it longer: where the new bytes are to be written, all of them; NULL: there was no memory.
+ */
 static inline char *text_extend(struct text *text, size_t more)
 {
 	char *added;
@@ -39,27 +44,32 @@ static inline char *text_extend(struct text *text, size_t more)
 }
 
 void text_add_string(struct text *text, const char *string);
-__attribute__((format(printf, 2, 3))) void text_add_format(struct text *text, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void text_add_format(struct text *text, const char *format,
+							   ...);
 void text_clear(struct text *text); /* empty again; the memory stays */
 void text_free(struct text *text);
 
 /*
- * Adds bytes as valid UTF-8: what is valid stays as it is (control characters below a blank too: JSON
- * escapes them), DEL, C1 controls and every other byte become "\xNN". Backslashes that were there are doubled only
- * before an 'x' or such a byte, all of a row, so that the two can be told apart and the bytes got back.
+ * Adds bytes as valid UTF-8: what is valid stays as it is (control characters below a blank too:
+ * JSON escapes them), DEL, C1 controls and every other byte become "\xNN". Backslashes that were
+ * there are doubled only before an 'x' or such a byte, all of a row, so that the two can be told
+ * apart and the bytes got back.
  */
 void text_add_utf8(struct text *text, struct span bytes);
 
-/* Whether a character ends a line, or turns the direction of what follows: U+2028 to U+202E, U+2066 to U+2069. */
+/*
+ * Whether a character ends a line, or turns the direction of what follows: U+2028 to U+202E, U+2066
+ * to U+2069.
+ */
 bool text_breaks_line(uint32_t code);
 
 /* The same as what stands between the quotes of a JSON string. */
 void text_add_json(struct text *text, struct span bytes);
 
 /*
- * Adds bytes for a terminal: control characters, invalid UTF-8, and what changes the direction of text or
- * cannot be seen become escapes ("\x1b", "\u202e"). In a locale that is not UTF-8, everything beyond
- * ASCII does.
+ * Adds bytes for a terminal: control characters, invalid UTF-8, and what changes the direction of
+ * text or cannot be seen become escapes ("\x1b", "\u202e"). In a locale that is not UTF-8,
+ * everything beyond ASCII does.
  */
 void text_add_visible(struct text *text, struct span bytes);
 
@@ -70,9 +80,10 @@ enum text_line {
 };
 
 /*
- * Adds bytes as one line of UTF-8: control characters, invalid UTF-8, a blank at either end, and what ends a
- * line or turns its direction in Unicode become "\xNN", byte by byte. Backslashes that were there are doubled
- * before an 'x' or an escape, all of a row; so the bytes can be got back. `flags`: enum text_line.
+ * Adds bytes as one line of UTF-8: control characters, invalid UTF-8, a blank at either end, and
+ * what ends a line or turns its direction in Unicode become "\xNN", byte by byte. Backslashes that
+ * were there are doubled before an 'x' or an escape, all of a row; so the bytes can be got back.
+ * `flags`: enum text_line.
  */
 void text_add_line(struct text *text, struct span bytes, unsigned int flags);
 
@@ -110,7 +121,10 @@ bool address_is_ipv4(const uint8_t *addr);
 /* The name behind the last slash. */
 struct span text_basename(struct span path);
 
-/* The bytes of the character at the front, and its code; 0 if there is no valid one. There is at least a byte. */
+/*
+ * The bytes of the character at the front, and its code; 0 if there is no valid one. There is at
+ * least a byte.
+ */
 size_t utf8_front(struct span bytes, uint32_t *code);
 
 /* A hexadecimal digit's value, or -1. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: the tokens of a pattern are the states of a nondeterministic automaton; which of them are
- * active is kept in bits, and every byte of the text moves them all at once. So nothing is tried again, and no
- * text, however it was chosen, makes a pattern slow.
+ * Theory of operation: the tokens of a pattern are the states of a nondeterministic automaton;
+ * which of them are active is kept in bits, and every byte of the text moves them all at once. So
+ * nothing is tried again, and no text, however it was chosen, makes a pattern slow.
  */
 #include "base/wildcard.h"
 
@@ -31,8 +31,9 @@ struct wildcard {
 	struct set bounds; /* bytes that neither '*' nor '?' matches */
 	uint32_t count;
 	uint32_t set_count;
-	uint32_t lead, tail; /* bytes that the pattern begins and ends with; of a literal one they are all */
-	struct set *sets;    /* owned */
+	/* bytes that the pattern begins and ends with; of a literal one they are all */
+	uint32_t lead, tail;
+	struct set *sets; /* owned */
 	struct token tokens[];
 };
 
@@ -46,7 +47,10 @@ static void set_add(struct set *set, unsigned char c)
 	set->bits[c / 32] |= 1U << (c % 32);
 }
 
-/* ---- Patterns --------------------------------------------------------------------------------------- */
+/*
+ * ---- Patterns
+ * ---------------------------------------------------------------------------------------
+ */
 
 struct parse {
 	struct span pattern;
@@ -127,7 +131,8 @@ static bool parse_token(struct parse *parse, struct wildcard *wildcard, struct t
 			parse->at++;
 		}
 	} else if (c == '[') {
-		struct set *sets = realloc(wildcard->sets, (wildcard->set_count + 1) * sizeof(*sets));
+		struct set *sets =
+			realloc(wildcard->sets, (wildcard->set_count + 1) * sizeof(*sets));
 
 		if (!sets) {
 			parse->error = "no memory";
@@ -155,7 +160,8 @@ static struct wildcard *finished(struct wildcard *wildcard)
 {
 	struct wildcard *smaller;
 
-	while (wildcard->lead < wildcard->count && wildcard->tokens[wildcard->lead].type == TOKEN_BYTE)
+	while (wildcard->lead < wildcard->count &&
+	       wildcard->tokens[wildcard->lead].type == TOKEN_BYTE)
 		wildcard->lead++;
 	while (wildcard->tail < wildcard->count &&
 	       wildcard->tokens[wildcard->count - 1 - wildcard->tail].type == TOKEN_BYTE)
@@ -164,14 +170,17 @@ static struct wildcard *finished(struct wildcard *wildcard)
 	return smaller ? smaller : wildcard;
 }
 
-struct wildcard *wildcard_new(struct span pattern, enum wildcard_kind kind, const char **error, size_t *at)
+struct wildcard *wildcard_new(struct span pattern, enum wildcard_kind kind, const char **error,
+			      size_t *at)
 {
 	static const char *const bounds[] = {[WILDCARD_PATH] = "/",
 					     [WILDCARD_ADDRESS] = "@%!:\" \t",
 					     [WILDCARD_TEXT] = "",
 					     [WILDCARD_NAME] = ""};
-	struct parse parse = {.pattern = pattern, .fold = kind == WILDCARD_ADDRESS || kind == WILDCARD_TEXT};
-	struct wildcard *wildcard = calloc(1, sizeof(*wildcard) + WILDCARD_TOKENS_MAX * sizeof(struct token));
+	struct parse parse = {.pattern = pattern,
+			      .fold = kind == WILDCARD_ADDRESS || kind == WILDCARD_TEXT};
+	struct wildcard *wildcard =
+		calloc(1, sizeof(*wildcard) + WILDCARD_TOKENS_MAX * sizeof(struct token));
 
 	*at = 0;
 	*error = "no memory";
@@ -184,7 +193,8 @@ struct wildcard *wildcard_new(struct span pattern, enum wildcard_kind kind, cons
 		*at = parse.at;
 		if (wildcard->count == WILDCARD_TOKENS_MAX)
 			parse.error = "a pattern of more than 512 characters";
-		if (parse.error || !parse_token(&parse, wildcard, &wildcard->tokens[wildcard->count++])) {
+		if (parse.error ||
+		    !parse_token(&parse, wildcard, &wildcard->tokens[wildcard->count++])) {
 			*error = parse.error;
 			wildcard_free(wildcard);
 			return NULL;
@@ -205,7 +215,10 @@ bool wildcard_is_literal(const struct wildcard *wildcard)
 	return wildcard->lead == wildcard->count;
 }
 
-/* ---- Matching --------------------------------------------------------------------------------------- */
+/*
+ * ---- Matching
+ * ---------------------------------------------------------------------------------------
+ */
 
 struct states {
 	uint64_t words[WORDS];
@@ -227,7 +240,8 @@ static bool is_continuation(unsigned char c)
 	return (c & 0xc0) == 0x80;
 }
 
-static void step(const struct wildcard *wildcard, struct states *next, uint32_t state, unsigned char c)
+static void step(const struct wildcard *wildcard, struct states *next, uint32_t state,
+		 unsigned char c)
 {
 	const struct token *token = &wildcard->tokens[state];
 
@@ -257,7 +271,8 @@ static void step(const struct wildcard *wildcard, struct states *next, uint32_t 
 	}
 }
 
-static bool same_bytes(const struct wildcard *wildcard, uint32_t token, const char *text, uint32_t count)
+static bool same_bytes(const struct wildcard *wildcard, uint32_t token, const char *text,
+		       uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		unsigned char c = (unsigned char)text[i];
@@ -294,7 +309,8 @@ bool wildcard_match(const struct wildcard *wildcard, struct span text)
 
 		for (uint32_t word = 0; word < words; word++) {
 			for (uint64_t bits = now.words[word]; bits; bits &= bits - 1)
-				step(wildcard, &next, word * WORD_BITS + (uint32_t)__builtin_ctzll(bits),
+				step(wildcard, &next,
+				     word * WORD_BITS + (uint32_t)__builtin_ctzll(bits),
 				     (unsigned char)text.data[i]);
 		}
 		for (uint32_t word = 0; word < words; word++)

@@ -8,7 +8,8 @@
  *   [a-z]   one byte of a set; [!a-z] one that is not in it
  *   \x	     x itself
  *
- * A match is of the whole text, and takes time in proportion to text and pattern, whatever they are. Pure.
+ * A match is of the whole text, and takes time in proportion to text and pattern, whatever they
+ * are. Pure.
  */
 #ifndef SMTPSNOOP_WILDCARD_H
 #define SMTPSNOOP_WILDCARD_H
@@ -22,7 +23,10 @@
 
 enum wildcard_kind {
 	WILDCARD_PATH, /* the letters' case counts; a star ends at '/' */
-	WILDCARD_ADDRESS, /* any case; a star ends at what routes a mail: '@', '%', '!', ':', and at quotes and blanks */
+	/*
+	 * any case; a star ends at what routes a mail: '@', '%', '!', ':', and at quotes and blanks
+	 */
+	WILDCARD_ADDRESS,
 	WILDCARD_TEXT, /* any case (of ASCII); a star ends nowhere */
 	WILDCARD_NAME, /* the letters' case counts; a star ends nowhere */
 };
@@ -30,10 +34,11 @@ enum wildcard_kind {
 struct wildcard;
 
 /*
- * NULL if the pattern is none; then *error says why (static), and *at is the offset of the byte. The caller frees
- * it.
+ * NULL if the pattern is none; then *error says why (static), and *at is the offset of the byte.
+ * The caller frees it.
  */
-struct wildcard *wildcard_new(struct span pattern, enum wildcard_kind kind, const char **error, size_t *at);
+struct wildcard *wildcard_new(struct span pattern, enum wildcard_kind kind, const char **error,
+			      size_t *at);
 void wildcard_free(struct wildcard *wildcard); /* NULL is allowed */
 
 bool wildcard_match(const struct wildcard *wildcard, struct span text);

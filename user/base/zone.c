@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: the C library knows one zone at a time, the one that TZ names, and reads it from a file
- * whenever TZ changes. So TZ is set for a moment, and put back, and in that moment the offsets of all days of
- * about a year are taken. Where two days differ, the quarters of an hour between them are asked for, at whose
- * bounds all changes are.
+ * Theory of operation: the C library knows one zone at a time, the one that TZ names, and reads it
+ * from a file whenever TZ changes. So TZ is set for a moment, and put back, and in that moment the
+ * offsets of all days of about a year are taken. Where two days differ, the quarters of an hour
+ * between them are asked for, at whose bounds all changes are.
  */
 #include "base/zone.h"
 
@@ -23,7 +23,8 @@ struct zone {
 	char name[ZONE_NAME_MAX + 1];
 	struct {
 		int64_t number;
-		int32_t offsets[BLOCK_DAYS + 8]; /* at the beginning of each day, and of those behind */
+		int32_t offsets[BLOCK_DAYS +
+				8]; /* at the beginning of each day, and of those behind */
 		bool known;
 	} blocks[BLOCKS];
 	struct {
@@ -47,9 +48,10 @@ static bool exists(const char *name)
 
 struct zone *zone_new(struct span name)
 {
-	struct zone *zone = name.len <= ZONE_NAME_MAX && !(name.len && memchr(name.data, '\0', name.len))
-				    ? calloc(1, sizeof(*zone))
-				    : NULL;
+	struct zone *zone =
+		name.len <= ZONE_NAME_MAX && !(name.len && memchr(name.data, '\0', name.len))
+			? calloc(1, sizeof(*zone))
+			: NULL;
 
 	if (!zone)
 		return NULL;
@@ -68,7 +70,8 @@ void zone_free(struct zone *zone)
 }
 
 /* The offsets at `count` moments, `step_s` apart. */
-static void look_up(const struct zone *zone, int64_t time_s, int64_t step_s, int32_t *offsets, size_t count)
+static void look_up(const struct zone *zone, int64_t time_s, int64_t step_s, int32_t *offsets,
+		    size_t count)
 {
 	const char *before = getenv("TZ");
 	char *kept = before ? strdup(before) : NULL;

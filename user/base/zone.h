@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Time zones by their IANA names, as the host's tz database has them. Not for several threads at once. */
+/*
+ * Time zones by their IANA names, as the host's tz database has them. Not for several threads at
+ * once.
+ */
 #ifndef SMTPSNOOP_ZONE_H
 #define SMTPSNOOP_ZONE_H
 
@@ -12,7 +15,9 @@
 
 struct zone;
 
-/* NULL if the host knows no such zone, or there is no memory. An empty name is the host's own zone. */
+/*
+ * NULL if the host knows no such zone, or there is no memory. An empty name is the host's own zone.
+ */
 struct zone *zone_new(struct span name);
 void zone_free(struct zone *zone); /* NULL is allowed */
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation. A timer that elapses notes the moment (LastTriggerUSecMonotonic) and has its service started;
- * the service notes when it left the inactive state (InactiveExitTimestampMonotonic). Both stay known when the service has
- * ended, which a short job has before anyone can ask. So an activation was the timer's if the two are TRIGGER_MAX_US apart at
- * most, the timer first. Where systemd says what it started a unit for (ActivationDetails, from 252 on, while the unit is
- * active), it must say that as well: a start by hand says nothing.
+ * Theory of operation. A timer that elapses notes the moment (LastTriggerUSecMonotonic) and has its
+ * service started; the service notes when it left the inactive state
+ * (InactiveExitTimestampMonotonic). Both stay known when the service has ended, which a short job
+ * has before anyone can ask. So an activation was the timer's if the two are TRIGGER_MAX_US apart
+ * at most, the timer first. Where systemd says what it started a unit for (ActivationDetails, from
+ * 252 on, while the unit is active), it must say that as well: a start by hand says nothing.
  *
- * The process must have started in that activation, not before it: what is asked is how the unit stands now.
+ * The process must have started in that activation, not before it: what is asked is how the unit
+ * stands now.
  */
 #include "capture/activation.h"
 
@@ -31,7 +33,8 @@ static sd_bus *bus_open(void)
 {
 	sd_bus *bus = NULL;
 
-	if (sd_bus_new(&bus) >= 0 && sd_bus_set_address(bus, "unix:path=/run/systemd/private") >= 0 &&
+	if (sd_bus_new(&bus) >= 0 &&
+	    sd_bus_set_address(bus, "unix:path=/run/systemd/private") >= 0 &&
 	    sd_bus_start(bus) >= 0)
 		return bus;
 	sd_bus_unref(bus);
@@ -39,12 +42,18 @@ static sd_bus *bus_open(void)
 	return sd_bus_open_system(&bus) >= 0 ? bus : NULL;
 }
 
-static bool get_time(sd_bus *bus, const char *path, const char *interface, const char *name, uint64_t *us)
+static bool get_time(sd_bus *bus, const char *path, const char *interface, const char *name,
+		     uint64_t *us)
 {
-	return sd_bus_get_property_trivial(bus, MANAGER, path, interface, name, NULL, 't', us) >= 0 && *us;
+	return sd_bus_get_property_trivial(bus, MANAGER, path, interface, name, NULL, 't', us) >=
+		       0 &&
+	       *us;
 }
 
-/* 1: it says a timer; 0: it says something else, or nothing while the unit is active; -1: it cannot be told. */
+/*
+ * 1: it says a timer; 0: it says something else, or nothing while the unit is active; -1: it cannot
+ * be told.
+ */
 static int details_say_timer(sd_bus *bus, const char *path)
 {
 	sd_bus_message *reply = NULL;
@@ -52,9 +61,11 @@ static int details_say_timer(sd_bus *bus, const char *path)
 	char *state = NULL;
 	int result = -1, timer = 0;
 
-	if (sd_bus_get_property(bus, MANAGER, path, UNIT, "ActivationDetails", NULL, &reply, "a(ss)") < 0)
+	if (sd_bus_get_property(bus, MANAGER, path, UNIT, "ActivationDetails", NULL, &reply,
+				"a(ss)") < 0)
 		return -1;
-	if (sd_bus_get_property_string(bus, MANAGER, path, UNIT, "ActiveState", NULL, &state) >= 0 &&
+	if (sd_bus_get_property_string(bus, MANAGER, path, UNIT, "ActiveState", NULL, &state) >=
+		    0 &&
 	    strcmp(state, "inactive") != 0 && strcmp(state, "failed") != 0)
 		result = 0;
 	if (sd_bus_message_enter_container(reply, 'a', "(ss)") >= 0) {
@@ -122,7 +133,8 @@ static enum activation ask(sd_bus *bus, const char *path, uint64_t start_ns)
 	if (start_ns / 1000 + TICK_US < exit_us + asleep_us)
 		return ACTIVATION_UNKNOWN; /* of an activation before this one */
 	details = details_say_timer(bus, path);
-	return details != 0 && a_timer_elapsed_at(bus, path, exit_us) ? ACTIVATION_TIMER : ACTIVATION_OTHER;
+	return details != 0 && a_timer_elapsed_at(bus, path, exit_us) ? ACTIVATION_TIMER
+								      : ACTIVATION_OTHER;
 }
 
 enum activation activation_of(const char *unit, uint64_t start_ns)

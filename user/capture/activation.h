@@ -10,8 +10,9 @@
 #include "record.h"
 
 /*
- * Asks systemd over the system bus whether the activation of `unit` that the process belongs to was a timer's.
- * start_ns: when the process started (CLOCK_BOOTTIME). Takes milliseconds, and seconds if systemd hangs.
+ * Asks systemd over the system bus whether the activation of `unit` that the process belongs to was
+ * a timer's. start_ns: when the process started (CLOCK_BOOTTIME). Takes milliseconds, and seconds
+ * if systemd hangs.
  */
 enum activation activation_of(const char *unit, uint64_t start_ns);
 

@@ -3,11 +3,12 @@
  * Theory of operation.
  *
  * Which hooks a kernel allows is found by trying, never by its version: distributions backport, and
- * lockdown, capabilities and configuration decide as much as age does. For each family, in the order
- * of what they cost, the object is opened, its other programs are set aside, and it is loaded and
- * attached; the first that goes through is kept. The wire hook takes part in the attempt, for the
- * programs are compiled for its presence (a constant): where it alone fails, the round is repeated
- * without it. Where no family works the wire hook is enough, with whoever connected as the sender.
+ * lockdown, capabilities and configuration decide as much as age does. For each family, in the
+ * order of what they cost, the object is opened, its other programs are set aside, and it is loaded
+ * and attached; the first that goes through is kept. The wire hook takes part in the attempt, for
+ * the programs are compiled for its presence (a constant): where it alone fails, the round is
+ * repeated without it. Where no family works the wire hook is enough, with whoever connected as the
+ * sender.
  *
  * Everything is held by file descriptors (links, maps, programs) and nothing is pinned: when the
  * process ends, in whatever way, the kernel is as it was before.
@@ -77,7 +78,8 @@ static void explain(char *why, int error, const char *what)
 	if (strncmp(complaint, "libbpf: ", 8) == 0)
 		complaint += 8;
 	if (complaint[0])
-		snprintf(why, CAPTURE_WHY_MAX, "%s: %s (%.180s)", what, strerror(-error), complaint);
+		snprintf(why, CAPTURE_WHY_MAX, "%s: %s (%.180s)", what, strerror(-error),
+			 complaint);
 	else
 		snprintf(why, CAPTURE_WHY_MAX, "%s: %s", what, strerror(-error));
 }
@@ -101,13 +103,19 @@ static bool cgroup_root(char *path, size_t size)
 	return found;
 }
 
-/* Whether this kernel has a function of that name. Its type information lists those that are not exported too. */
+/*
+ * Whether this kernel has a function of that name. Its type information lists those that are not
+ * exported too.
+ */
 static bool kernel_has(const struct btf *kernel, const char *function)
 {
 	return btf__find_by_name_kind(kernel, function, BTF_KIND_FUNC) >= 0;
 }
 
-/* Of the functions that are hooked, those that not every kernel has: what passes there passes elsewhere in others. */
+/*
+ * Of the functions that are hooked, those that not every kernel has: what passes there passes
+ * elsewhere in others.
+ */
 static bool target_missing(const struct bpf_program *program, const struct btf *kernel)
 {
 	static const char *const optional[] = {"do_tcp_sendpages", "inet_sendpage", "mptcp_sendmsg",
@@ -128,8 +136,9 @@ static bool program_wanted(const char *name, enum hook hook, bool wire)
 		const char *prefix;
 		enum hook hook;
 	} families[] = {
-		{"fentry_", HOOK_FENTRY},    {"fexit_", HOOK_FENTRY},	       {"kprobe_", HOOK_KPROBE},
-		{"kretprobe_", HOOK_KPROBE}, {"tracepoint_", HOOK_TRACEPOINT},
+		{"fentry_", HOOK_FENTRY},	  {"fexit_", HOOK_FENTRY},
+		{"kprobe_", HOOK_KPROBE},	  {"kretprobe_", HOOK_KPROBE},
+		{"tracepoint_", HOOK_TRACEPOINT},
 	};
 
 	if (strncmp(name, "wire_", 5) == 0)
@@ -142,8 +151,9 @@ static bool program_wanted(const char *name, enum hook hook, bool wire)
 }
 
 /*
- * The addresses of the two variables that tell where memory and its pages are mapped (x86-64 with KALLSYMS_ALL). False: this
- * kernel does not tell them. Looked for once: the list is long, and each family that is tried asks.
+ * The addresses of the two variables that tell where memory and its pages are mapped (x86-64 with
+ * KALLSYMS_ALL). False: this kernel does not tell them. Looked for once: the list is long, and each
+ * family that is tried asks.
  */
 static bool find_page_symbols(uint64_t *page_offset, uint64_t *vmemmap)
 {
@@ -188,15 +198,15 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 	}
 	bpf_object__for_each_program(program, capture->skeleton->obj)
 	{
-		bpf_program__set_autoload(program, program_wanted(bpf_program__name(program), capture->hook,
-								  capture->wire) &&
+		bpf_program__set_autoload(program, program_wanted(bpf_program__name(program),
+								  capture->hook, capture->wire) &&
 							   !target_missing(program, kernel));
 	}
 	capture->skeleton->rodata->wire_hook = capture->wire;
 	capture->skeleton->rodata->socket_cookies = kernel_has(kernel, "bpf_get_socket_ptr_cookie");
-	capture->skeleton->rodata->socket_storage = capture->hook != HOOK_KPROBE &&
-						    capture->skeleton->rodata->socket_cookies &&
-						    kernel_has(kernel, "bpf_sk_storage_get_tracing");
+	capture->skeleton->rodata->socket_storage =
+		capture->hook != HOOK_KPROBE && capture->skeleton->rodata->socket_cookies &&
+		kernel_has(kernel, "bpf_sk_storage_get_tracing");
 	btf__free(kernel);
 	capture->pages = capture->hook != HOOK_NONE && find_page_symbols(&page_offset, &vmemmap);
 	capture->skeleton->rodata->page_offset_at = capture->pages ? page_offset : 0;
@@ -212,7 +222,8 @@ static int capture_attach_wire(struct capture *capture, struct bpf_program *prog
 	int cgroup, error;
 
 	if (!cgroup_root(path, sizeof(path))) {
-		snprintf(libbpf_complaint, sizeof(libbpf_complaint), "no cgroup v2 hierarchy is mounted");
+		snprintf(libbpf_complaint, sizeof(libbpf_complaint),
+			 "no cgroup v2 hierarchy is mounted");
 		return -ENOENT;
 	}
 	cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -279,8 +290,8 @@ void capture_close(struct capture *capture)
 }
 
 /* One attempt. */
-static int capture_try(struct capture **out, const struct capture_options *options, enum hook hook, bool wire,
-		       bool *wire_failed, char *why)
+static int capture_try(struct capture **out, const struct capture_options *options, enum hook hook,
+		       bool wire, bool *wire_failed, char *why)
 {
 	struct capture *capture = calloc(1, sizeof(*capture));
 	int error;
@@ -301,7 +312,8 @@ static int capture_try(struct capture **out, const struct capture_options *optio
 		explain(why, error, *wire_failed ? "attach to the cgroup v2 root" : "attach");
 		goto failed;
 	}
-	capture->ring = ring_buffer__new(bpf_map__fd(capture->skeleton->maps.ring), on_sample, capture, NULL);
+	capture->ring = ring_buffer__new(bpf_map__fd(capture->skeleton->maps.ring), on_sample,
+					 capture, NULL);
 	if (!capture->ring) {
 		error = -errno;
 		explain(why, error, "ring buffer");
@@ -505,11 +517,12 @@ size_t capture_maps(const struct capture *capture, struct capture_map maps[CAPTU
 	{
 		enum bpf_map_type type = bpf_map__type(map);
 
-		if ((type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_LRU_HASH) || bpf_map__fd(map) < 0 ||
-		    bpf_map__key_size(map) != sizeof(uint64_t) || count == CAPTURE_MAPS_MAX)
+		if ((type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_LRU_HASH) ||
+		    bpf_map__fd(map) < 0 || bpf_map__key_size(map) != sizeof(uint64_t) ||
+		    count == CAPTURE_MAPS_MAX)
 			continue;
-		maps[count] =
-			(struct capture_map){.name = bpf_map__name(map), .limit = bpf_map__max_entries(map)};
+		maps[count] = (struct capture_map){.name = bpf_map__name(map),
+						   .limit = bpf_map__max_entries(map)};
 		maps[count].entries = map_entries(bpf_map__fd(map), maps[count].limit);
 		count++;
 	}

@@ -37,9 +37,9 @@ typedef void (*capture_record_fn)(void *context, const struct record *record);
 
 /*
  * Loads and attaches. On success *capture is the caller's, to be freed with capture_close(). On
- * failure returns a negative errno and writes to `why` (CAPTURE_WHY_MAX bytes) what stood in the way
- * and what can be done. `trials`, if not NULL, gets each attempt made, at most `trials_max`, and
- * *trial_count their number.
+ * failure returns a negative errno and writes to `why` (CAPTURE_WHY_MAX bytes) what stood in the
+ * way and what can be done. `trials`, if not NULL, gets each attempt made, at most `trials_max`,
+ * and *trial_count their number.
  */
 int capture_open(struct capture **capture, const struct capture_options *options, char *why,
 		 struct capture_trial *trials, size_t trials_max, size_t *trial_count);
@@ -48,18 +48,23 @@ void capture_close(struct capture *capture); /* NULL is allowed */
 enum hook capture_hook(const struct capture *capture);
 bool capture_wire(const struct capture *capture);
 
-/* Whether what is sent as pages (sendfile, splice) can be read at the send: this kernel tells where they are. */
+/*
+ * Whether what is sent as pages (sendfile, splice) can be read at the send: this kernel tells where
+ * they are.
+ */
 bool capture_pages(const struct capture *capture);
 
 /* Why the wire hook is not attached, though it was asked for; "" if it is. */
 const char *capture_wire_why(const struct capture *capture);
 
-/* To be polled: readable when the kernel side could not wait for the timer. Owned by the capture. */
+/*
+ * To be polled: readable when the kernel side could not wait for the timer. Owned by the capture.
+ */
 int capture_fd(const struct capture *capture);
 
 /*
- * Passes on the records that wait, for DRAIN_NS at most: who makes them as fast as they are read cannot keep the caller from all
- * else. Returns their number.
+ * Passes on the records that wait, for DRAIN_NS at most: who makes them as fast as they are read
+ * cannot keep the caller from all else. Returns their number.
  */
 size_t capture_drain(struct capture *capture, capture_record_fn on_record, void *context);
 
@@ -81,7 +86,10 @@ struct capture_map {
 
 #define CAPTURE_MAPS_MAX 8U
 
-/* The tables that grow with what others do, and how full they are. Returns their number. Costs a call an entry. */
+/*
+ * The tables that grow with what others do, and how full they are. Returns their number. Costs a
+ * call an entry.
+ */
 size_t capture_maps(const struct capture *capture, struct capture_map maps[CAPTURE_MAPS_MAX]);
 
 #endif

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Theory of operation: requests wait in lanes, each with a thread, so that none holds another up: a
- * directory service may take its time, a hash does, and a process whose cgroup is asked for may end soon. A thread takes a request, works on it
- * without the lock, and puts it among the results; an eventfd tells the reader. A request carries
- * copies: no reference to an image or a sender leaves the main thread. It also carries its result from
- * the beginning, the one that says that nothing was found, and so has one even if memory runs out.
+ * directory service may take its time, a hash does, and a process whose cgroup is asked for may end
+ * soon. A thread takes a request, works on it without the lock, and puts it among the results; an
+ * eventfd tells the reader. A request carries copies: no reference to an image or a sender leaves
+ * the main thread. It also carries its result from the beginning, the one that says that nothing
+ * was found, and so has one even if memory runs out.
  *
  * A hash is given only if it cannot be another file's. The file's device, inode, ctime and size are
- * those of the exec, before and after it is read. Who writes to a file sets its ctime; but the clock of
- * ctime stands still for a tick, so a file that was made within one tick of its exec could be written
- * again without a trace once the process has ended (while it runs, the kernel lets nobody write). Such
- * a file is hashed only if the process still runs it when it has been read. A file system in user space
- * can serve every reader something else: nothing on it is hashed. On overlayfs and btrfs stat(2)
- * reports another device than the superblock's, which is the one that is seen at an exec: no hash there.
+ * those of the exec, before and after it is read. Who writes to a file sets its ctime; but the
+ * clock of ctime stands still for a tick, so a file that was made within one tick of its exec could
+ * be written again without a trace once the process has ended (while it runs, the kernel lets
+ * nobody write). Such a file is hashed only if the process still runs it when it has been read. A
+ * file system in user space can serve every reader something else: nothing on it is hashed. On
+ * overlayfs and btrfs stat(2) reports another device than the superblock's, which is the one that
+ * is seen at an exec: no hash there.
  *
- * The threads can hang in the kernel or in a name service. The end waits for them, but not for long;
- * what is shared is freed by the last one to leave.
+ * The threads can hang in the kernel or in a name service. The end waits for them, but not for
+ * long; what is shared is freed by the last one to leave.
  */
 #include "capture/enrich.h"
 
@@ -63,7 +65,7 @@ struct request {
 	uint32_t pid;	       /* of a hash or a cgroup */
 	uint64_t exec_ns;      /* of a hash */
 	struct record *record; /* owned; the result: "nothing found" until it is */
-	char text[];	       /* of a hash the executable, of a relay its name, of an activation the unit */
+	char text[]; /* of a hash the executable, of a relay its name, of an activation the unit */
 };
 
 struct queue {
@@ -81,9 +83,9 @@ struct enricher {
 	pthread_mutex_t lock;
 	struct worker workers[LANE_COUNT];
 	struct queue results;
-	size_t outstanding
-		[LANE_COUNT]; /* requests and results: a lane that hangs leaves the others their room */
-	unsigned int users;   /* threads that have not left, the main one included */
+	/* requests and results: a lane that hangs leaves the others their room */
+	size_t outstanding[LANE_COUNT];
+	unsigned int users; /* threads that have not left, the main one included */
 	bool ending;
 	int fd;
 };
@@ -131,7 +133,10 @@ static bool is_ending(struct enricher *enricher)
 
 /* ---- Names ---------------------------------------------------------------------------------- */
 
-/* One attempt with a buffer of this size: 0 and the name in it, -ERANGE if it is too small, or -ENOENT. */
+/*
+ * One attempt with a buffer of this size: 0 and the name in it, -ERANGE if it is too small, or
+ * -ENOENT.
+ */
 static int look_up(enum want want, uint32_t id, char *buffer, size_t size, const char **name)
 {
 	struct passwd user, *found_user = NULL;
@@ -191,12 +196,13 @@ static bool same_file(int fd, const struct hash_record *sought)
 	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == sought->inode &&
 	       (major(st.st_dev) << 20 | minor(st.st_dev)) == sought->dev &&
 	       (uint64_t)st.st_size == sought->size &&
-	       (uint64_t)st.st_ctim.tv_sec * NS_PER_S + (uint64_t)st.st_ctim.tv_nsec == sought->ctime_ns;
+	       (uint64_t)st.st_ctim.tv_sec * NS_PER_S + (uint64_t)st.st_ctim.tv_nsec ==
+		       sought->ctime_ns;
 }
 
 /*
- * An O_PATH descriptor of the file that is sought, if this is its path; else -1. What it is gets looked
- * at before it is opened: to open a pipe or a device may block, or do something.
+ * An O_PATH descriptor of the file that is sought, if this is its path; else -1. What it is gets
+ * looked at before it is opened: to open a pipe or a device may block, or do something.
  */
 static int find_place(const char *path, const struct hash_record *sought)
 {
@@ -233,7 +239,8 @@ static int open_executable(const struct request *request, const struct hash_reco
 	snprintf(path, sizeof(path), "/proc/%u/exe", request->pid);
 	place = find_place(path, sought);
 	if (place < 0 && absolute &&
-	    snprintf(path, sizeof(path), "/proc/%u/root%s", request->pid, request->text) < (int)sizeof(path))
+	    snprintf(path, sizeof(path), "/proc/%u/root%s", request->pid, request->text) <
+		    (int)sizeof(path))
 		place = find_place(path, sought);
 	if (place < 0 && absolute)
 		place = find_place(request->text, sought);
@@ -260,16 +267,20 @@ static bool hash_file(struct enricher *enricher, int fd, unsigned char *sha256)
 	return good;
 }
 
-/* Whether the file could have been written after the exec and have kept the ctime from before it. */
+/*
+ * Whether the file could have been written after the exec and have kept the ctime from before it.
+ */
 static bool is_racy(uint64_t exec_ns, uint64_t ctime_ns)
 {
-	const uint64_t exec_real_ns = exec_ns + (clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME));
+	const uint64_t exec_real_ns =
+		exec_ns + (clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME));
 	struct timespec tick = {0, 0};
 	uint64_t window_ns = COARSE_NS;
 
 	clock_getres(CLOCK_REALTIME_COARSE, &tick);
 	if (ctime_ns % NS_PER_S) /* and a millisecond, for the two clocks were not read at once */
-		window_ns = (uint64_t)tick.tv_sec * NS_PER_S + (uint64_t)tick.tv_nsec + NS_PER_S / 1000;
+		window_ns =
+			(uint64_t)tick.tv_sec * NS_PER_S + (uint64_t)tick.tv_nsec + NS_PER_S / 1000;
 	return exec_real_ns < ctime_ns + window_ns;
 }
 
@@ -292,9 +303,10 @@ static void find_hash(struct enricher *enricher, struct request *request)
 
 	if (fd < 0)
 		return;
-	record->valid = same_file(fd, record) && hash_file(enricher, fd, record->sha256) &&
-			same_file(fd, record) &&
-			(!is_racy(request->exec_ns, record->ctime_ns) || still_runs(request->pid, record));
+	record->valid =
+		same_file(fd, record) && hash_file(enricher, fd, record->sha256) &&
+		same_file(fd, record) &&
+		(!is_racy(request->exec_ns, record->ctime_ns) || still_runs(request->pid, record));
 	if (!record->valid)
 		memset(record->sha256, 0, sizeof(record->sha256));
 	close(fd);
@@ -302,7 +314,10 @@ static void find_hash(struct enricher *enricher, struct request *request)
 
 /* ---- Cgroups -------------------------------------------------------------------------------- */
 
-/* The path in a line "ID:CONTROLLERS:PATH\n" (cgroups(7)) of these controllers; NULL if it is of others. */
+/*
+ * The path in a line "ID:CONTROLLERS:PATH\n" (cgroups(7)) of these controllers; NULL if it is of
+ * others.
+ */
 static char *cgroup_path(char *line, const char *controllers)
 {
 	const size_t len = strlen(controllers);
@@ -315,7 +330,10 @@ static char *cgroup_path(char *line, const char *controllers)
 	return colon;
 }
 
-/* The v2 path, or that of systemd's named hierarchy where the v2 one says nothing. Owned by the caller. */
+/*
+ * The v2 path, or that of systemd's named hierarchy where the v2 one says nothing. Owned by the
+ * caller.
+ */
 static char *read_cgroup(int dir)
 {
 	int fd = openat(dir, "cgroup", O_RDONLY | O_CLOEXEC);
@@ -358,7 +376,8 @@ static void find_cgroup(struct request *request)
 	if (procfs_stat(dir, &before) == 0 &&
 	    before.start_ns / procfs_tick_ns() == sought->start_ns / procfs_tick_ns())
 		path = read_cgroup(dir);
-	if (path && (procfs_stat(dir, &after) || strchr("ZXx", after.state)) && strcmp(path, "/") == 0)
+	if (path && (procfs_stat(dir, &after) || strchr("ZXx", after.state)) &&
+	    strcmp(path, "/") == 0)
 		path[0] = '\0';
 	len = path ? strlen(path) : 0;
 	if (len && path[0] == '/' && len <= RECORD_PATH_MAX &&
@@ -486,7 +505,8 @@ static void finish(struct enricher *enricher, int started)
 	clock_gettime(CLOCK_MONOTONIC, &until); /* the wall clock may be set meanwhile */
 	until.tv_sec += END_WAIT_S;
 	for (int i = 0; i < started; i++) {
-		if (pthread_clockjoin_np(enricher->workers[i].thread, NULL, CLOCK_MONOTONIC, &until))
+		if (pthread_clockjoin_np(enricher->workers[i].thread, NULL, CLOCK_MONOTONIC,
+					 &until))
 			pthread_detach(enricher->workers[i].thread);
 	}
 	leave(enricher);
@@ -533,7 +553,10 @@ int enricher_fd(const struct enricher *enricher)
 	return enricher->fd;
 }
 
-/* A request with its empty result; `len`: of the result, `extra`: behind the request. NULL: no memory. */
+/*
+ * A request with its empty result; `len`: of the result, `extra`: behind the request. NULL: no
+ * memory.
+ */
 static struct request *request_new(enum want want, uint32_t type, size_t len, size_t extra)
 {
 	struct request *request = calloc(1, sizeof(*request) + extra);
@@ -598,7 +621,8 @@ int enricher_request_group(struct enricher *enricher, uint32_t gid)
 int enricher_request_hash(struct enricher *enricher, struct image *image, uint32_t pid)
 {
 	const size_t size = strlen(image->executable) + 1;
-	struct request *request = request_new(WANT_HASH, RECORD_HASH, sizeof(struct hash_record), size);
+	struct request *request =
+		request_new(WANT_HASH, RECORD_HASH, sizeof(struct hash_record), size);
 	struct hash_record *record;
 
 	if (!request)
@@ -616,7 +640,8 @@ int enricher_request_hash(struct enricher *enricher, struct image *image, uint32
 
 int enricher_request_cgroup(struct enricher *enricher, uint32_t pid, uint64_t start_ns)
 {
-	struct request *request = request_new(WANT_CGROUP, RECORD_CGROUP, sizeof(struct cgroup_record), 0);
+	struct request *request =
+		request_new(WANT_CGROUP, RECORD_CGROUP, sizeof(struct cgroup_record), 0);
 	struct cgroup_record *record;
 
 	if (!request)
@@ -643,11 +668,12 @@ int enricher_request_relay(struct enricher *enricher, const char *name)
 	return put_request(enricher, LANE_RELAYS, request);
 }
 
-int enricher_request_activation(struct enricher *enricher, uint32_t pid, uint64_t start_ns, const char *unit)
+int enricher_request_activation(struct enricher *enricher, uint32_t pid, uint64_t start_ns,
+				const char *unit)
 {
 	const size_t size = strlen(unit) + 1;
-	struct request *request =
-		request_new(WANT_ACTIVATION, RECORD_ACTIVATION, sizeof(struct activation_record), size);
+	struct request *request = request_new(WANT_ACTIVATION, RECORD_ACTIVATION,
+					      sizeof(struct activation_record), size);
 	struct activation_record *record;
 
 	if (!request)

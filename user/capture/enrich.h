@@ -9,7 +9,7 @@
 
 #include "process/identity.h"
 
-#define ENRICH_QUEUE_MAX 1024U			/* requests of a kind that wait; beyond, they are refused */
+#define ENRICH_QUEUE_MAX 1024U /* requests of a kind that wait; beyond, they are refused */
 #define ENRICH_FILE_MAX	 (512ULL * 1024 * 1024) /* a larger executable is not hashed */
 
 struct enricher;
@@ -18,8 +18,8 @@ struct enricher;
 struct enricher *enricher_new(void);
 
 /*
- * Ends the threads (a hash under way is abandoned) and frees what is queued. A thread that hangs, in a
- * name service say, is not waited for: it frees what is left once it wakes up.
+ * Ends the threads (a hash under way is abandoned) and frees what is queued. A thread that hangs,
+ * in a name service say, is not waited for: it frees what is left once it wakes up.
  */
 void enricher_free(struct enricher *enricher);
 
@@ -30,12 +30,12 @@ int enricher_fd(const struct enricher *enricher);
  * Each request gives exactly one result, in any order. 0, or -EAGAIN if the queue is full: there
  * will be no result.
  *   user, group: RECORD_NAME
- *   hash:	  RECORD_HASH, with valid set only if a file was found whose dev, inode, ctime and size
- *		  are the image's before and after it was read. The file is sought as /proc/PID/exe, then
- *		  under /proc/PID/root, then by its path here.
- *   cgroup:	  RECORD_CGROUP from /proc/PID/cgroup: the v2 path, or systemd's named v1 hierarchy's
- *		  where the v2 path is "/"; path_len 0 if the process is gone.
- *   relay:	  RECORD_RELAY, with the addresses of a host's name; none if it has none, or nobody answered
+ *   hash:	  RECORD_HASH, with valid set only if a file was found whose dev, inode, ctime and
+ *size are the image's before and after it was read. The file is sought as /proc/PID/exe, then under
+ * /proc/PID/root, then by its path here.
+ *   cgroup:	  RECORD_CGROUP from /proc/PID/cgroup: the v2 path, or systemd's named v1
+ *hierarchy's where the v2 path is "/"; path_len 0 if the process is gone. relay:
+ *RECORD_RELAY, with the addresses of a host's name; none if it has none, or nobody answered
  *   activation:  RECORD_ACTIVATION, by systemd's state of the unit
  */
 int enricher_request_user(struct enricher *enricher, uint32_t uid);
@@ -43,7 +43,8 @@ int enricher_request_group(struct enricher *enricher, uint32_t gid);
 int enricher_request_hash(struct enricher *enricher, struct image *image, uint32_t pid);
 int enricher_request_cgroup(struct enricher *enricher, uint32_t pid, uint64_t start_ns);
 int enricher_request_relay(struct enricher *enricher, const char *name);
-int enricher_request_activation(struct enricher *enricher, uint32_t pid, uint64_t start_ns, const char *unit);
+int enricher_request_activation(struct enricher *enricher, uint32_t pid, uint64_t start_ns,
+				const char *unit);
 
 /* The next result; the caller frees it with free(). NULL: none waits. */
 struct record *enricher_next(struct enricher *enricher);

@@ -22,7 +22,10 @@ uint64_t procfs_tick_ns(void);
 /* An O_PATH descriptor of /proc/PID, or a negative errno. The caller closes it. */
 int procfs_open(uint32_t pid);
 
-/* Reads a file below `dir`, up to `size` bytes; their number, or a negative errno (-ESRCH: it is gone). */
+/*
+ * Reads a file below `dir`, up to `size` bytes; their number, or a negative errno (-ESRCH: it is
+ * gone).
+ */
 ssize_t procfs_read(int dir, const char *name, char *out, size_t size);
 
 /* 0 or a negative errno. */

@@ -76,7 +76,8 @@ static int read_record(FILE *file, struct record *buffer)
 		return ferror(file) ? -EIO : -ENODATA;
 	if (buffer->len < sizeof(*buffer) || buffer->len > RECORDING_RECORD_MAX)
 		return -EBADMSG;
-	if (fread(buffer + 1, 1, buffer->len - sizeof(*buffer), file) != buffer->len - sizeof(*buffer))
+	if (fread(buffer + 1, 1, buffer->len - sizeof(*buffer), file) !=
+	    buffer->len - sizeof(*buffer))
 		return ferror(file) ? -EIO : -ENODATA;
 	return 1;
 }
@@ -105,7 +106,8 @@ static int read_records(FILE *file, recording_fn on_record, void *context, char 
 		snprintf(why, RECORDING_WHY_MAX,
 			 "it ends within the record at byte %ld: what came before was read", at);
 	else if (status == -EBADMSG)
-		snprintf(why, RECORDING_WHY_MAX, "damaged at byte %ld: what came before was read", at);
+		snprintf(why, RECORDING_WHY_MAX, "damaged at byte %ld: what came before was read",
+			 at);
 	else
 		snprintf(why, RECORDING_WHY_MAX, "%s", strerror(EIO));
 	return status == -ENODATA ? -EBADMSG : status;
@@ -122,7 +124,8 @@ static int read_magic(FILE *file, char *why)
 		snprintf(why, RECORDING_WHY_MAX, "%s", strerror(errno));
 	else if (memcmp(magic, RECORDING_MAGIC, name_len) == 0)
 		snprintf(why, RECORDING_WHY_MAX,
-			 "a recording of another version: replay it with the smtpsnoop that made it");
+			 "a recording of another version: replay it with the smtpsnoop that made "
+			 "it");
 	else
 		snprintf(why, RECORDING_WHY_MAX, "not a recording made by smtpsnoop record");
 	return -EINVAL;

@@ -32,9 +32,10 @@ int recording_close(struct recording *recording);
 typedef int (*recording_fn)(void *context, const struct record *record);
 
 /*
- * Reads a recording; on_record ends it by returning other than 0. Returns 0, or a negative errno with
- * the reason in `why`: -EINVAL if the file is no recording or one of another version, -EBADMSG if it
- * is damaged or ends within a record (what came before was passed on). Records die with the call.
+ * Reads a recording; on_record ends it by returning other than 0. Returns 0, or a negative errno
+ * with the reason in `why`: -EINVAL if the file is no recording or one of another version, -EBADMSG
+ * if it is damaged or ends within a record (what came before was passed on). Records die with the
+ * call.
  */
 int recording_read(const char *path, recording_fn on_record, void *context, char *why);
 

@@ -11,15 +11,20 @@
 
 #include "base/hook.h"
 
-_Static_assert(sizeof(struct exec_record) == offsetof(struct exec_record, data), "no hole before the data");
+_Static_assert(sizeof(struct exec_record) == offsetof(struct exec_record, data),
+	       "no hole before the data");
 _Static_assert(sizeof(struct sender_record) == offsetof(struct sender_record, cgroup),
 	       "no hole before the data");
-_Static_assert(sizeof(struct send_record) == offsetof(struct send_record, data), "no hole before the data");
+_Static_assert(sizeof(struct send_record) == offsetof(struct send_record, data),
+	       "no hole before the data");
 _Static_assert(sizeof(struct segment_record) == offsetof(struct segment_record, data),
 	       "no hole before the data");
-_Static_assert(sizeof(struct host_record) == offsetof(struct host_record, name), "no hole before the data");
-_Static_assert(sizeof(struct name_record) == offsetof(struct name_record, name), "no hole before the data");
-_Static_assert(sizeof(struct relay_record) == offsetof(struct relay_record, data), "no hole before the data");
+_Static_assert(sizeof(struct host_record) == offsetof(struct host_record, name),
+	       "no hole before the data");
+_Static_assert(sizeof(struct name_record) == offsetof(struct name_record, name),
+	       "no hole before the data");
+_Static_assert(sizeof(struct relay_record) == offsetof(struct relay_record, data),
+	       "no hole before the data");
 _Static_assert(sizeof(struct cgroup_record) == offsetof(struct cgroup_record, path),
 	       "no hole before the data");
 
@@ -74,10 +79,10 @@ static bool sender_valid(const struct record *record)
 {
 	const struct sender_record *sender = (const void *)record;
 
-	return record->len >= sizeof(*sender) && fits(record, sizeof(*sender), sender->cgroup_len) &&
-	       sender->flow && sender->cgroup_len <= CGROUP_DATA_MAX &&
-	       sender->ancestor_count <= ANCESTORS_MAX && task_valid(&sender->task) &&
-	       are_strings(sender->cgroup, sender->cgroup_len);
+	return record->len >= sizeof(*sender) &&
+	       fits(record, sizeof(*sender), sender->cgroup_len) && sender->flow &&
+	       sender->cgroup_len <= CGROUP_DATA_MAX && sender->ancestor_count <= ANCESTORS_MAX &&
+	       task_valid(&sender->task) && are_strings(sender->cgroup, sender->cgroup_len);
 }
 
 static bool send_valid(const struct record *record)
@@ -85,17 +90,17 @@ static bool send_valid(const struct record *record)
 	const struct send_record *send = (const void *)record;
 
 	return record->len >= sizeof(*send) && fits(record, sizeof(*send), send->data_len) &&
-	       send->flow.cookie && send->data_len <= send->len && send->data_len <= SEND_PIECE_MAX &&
-	       task_valid(&send->task);
+	       send->flow.cookie && send->data_len <= send->len &&
+	       send->data_len <= SEND_PIECE_MAX && task_valid(&send->task);
 }
 
 static bool segment_valid(const struct record *record)
 {
 	const struct segment_record *segment = (const void *)record;
 
-	return record->len >= sizeof(*segment) && fits(record, sizeof(*segment), segment->data_len) &&
-	       segment->flow.cookie && segment->data_len <= segment->len &&
-	       segment->data_len <= SEGMENT_DATA_MAX;
+	return record->len >= sizeof(*segment) &&
+	       fits(record, sizeof(*segment), segment->data_len) && segment->flow.cookie &&
+	       segment->data_len <= segment->len && segment->data_len <= SEGMENT_DATA_MAX;
 }
 
 static bool close_valid(const struct record *record)
@@ -116,7 +121,8 @@ static bool host_valid(const struct record *record)
 
 	return record->len >= sizeof(*host) && fits(record, sizeof(*host), host->name_len) &&
 	       host->version == RECORD_VERSION && host->hook < HOOK_COUNT &&
-	       host->wire <= (HOST_WIRE | HOST_PAGES) && is_text(host->name, host->name_len, RECORD_NAME_MAX);
+	       host->wire <= (HOST_WIRE | HOST_PAGES) &&
+	       is_text(host->name, host->name_len, RECORD_NAME_MAX);
 }
 
 static bool name_valid(const struct record *record)
@@ -148,8 +154,10 @@ static bool relay_valid(const struct record *record)
 	const struct relay_record *relay = (const void *)record;
 
 	return record->len >= sizeof(*relay) &&
-	       fits(record, sizeof(*relay), 16ULL * relay->count + relay->name_len) && relay->name_len &&
-	       is_text((const char *)relay->data + 16ULL * relay->count, relay->name_len, RECORD_NAME_MAX);
+	       fits(record, sizeof(*relay), 16ULL * relay->count + relay->name_len) &&
+	       relay->name_len &&
+	       is_text((const char *)relay->data + 16ULL * relay->count, relay->name_len,
+		       RECORD_NAME_MAX);
 }
 
 static bool activation_valid(const struct record *record)

@@ -13,9 +13,11 @@ static bool address_of(const struct addrinfo *info, uint8_t *address)
 	memset(address, 0, 16);
 	if (info->ai_family == AF_INET) {
 		address[10] = address[11] = 0xff;
-		memcpy(address + 12, &((const struct sockaddr_in *)(const void *)info->ai_addr)->sin_addr, 4);
+		memcpy(address + 12,
+		       &((const struct sockaddr_in *)(const void *)info->ai_addr)->sin_addr, 4);
 	} else if (info->ai_family == AF_INET6) {
-		memcpy(address, &((const struct sockaddr_in6 *)(const void *)info->ai_addr)->sin6_addr, 16);
+		memcpy(address,
+		       &((const struct sockaddr_in6 *)(const void *)info->ai_addr)->sin6_addr, 16);
 	}
 	return info->ai_family == AF_INET || info->ai_family == AF_INET6;
 }
@@ -31,7 +33,8 @@ struct relay_record *relay_resolve(const char *name)
 
 	if (getaddrinfo(name, NULL, &hints, &found))
 		found = NULL;
-	for (const struct addrinfo *info = found; info && count < RELAY_ADDRESSES_MAX; info = info->ai_next)
+	for (const struct addrinfo *info = found; info && count < RELAY_ADDRESSES_MAX;
+	     info = info->ai_next)
 		count += address_of(info, addresses + 16ULL * count);
 	if (found)
 		freeaddrinfo(found);

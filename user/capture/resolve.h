@@ -8,8 +8,9 @@
 #include "record.h"
 
 /*
- * The name's addresses, of RELAY_ADDRESSES_MAX at most; none if it has none or nobody answered. The header's time is not set.
- * The caller frees it with free(). NULL if there is no memory. May take as long as the resolver does.
+ * The name's addresses, of RELAY_ADDRESSES_MAX at most; none if it has none or nobody answered. The
+ * header's time is not set. The caller frees it with free(). NULL if there is no memory. May take
+ * as long as the resolver does.
  */
 struct relay_record *relay_resolve(const char *name);
 

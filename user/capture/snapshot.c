@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a process is read file by file while it runs. All is read below one descriptor
- * of its directory, which is never another process's; the state and the file behind exe are read once
- * more at the end, and if either changed (an exec, a new parent) all is read again.
+ * Theory of operation: a process is read file by file while it runs. All is read below one
+ * descriptor of its directory, which is never another process's; the state and the file behind exe
+ * are read once more at the end, and if either changed (an exec, a new parent) all is read again.
  *
  * Nothing here may wait for somebody else: files are looked at with AT_STATX_DONT_SYNC, no path is
- * resolved, and the kernel reads arguments from anonymous memory only (4.17), not from a file system
- * that its owner may have stopped.
+ * resolved, and the kernel reads arguments from anonymous memory only (4.17), not from a file
+ * system that its owner may have stopped.
  *
  * A link's text is the path from the root of the mount tree that the file is in. A process of this
- * mount namespace may run a file of another one (from a descriptor that somebody passed to it), where
- * its owner mounts what they like where they like; such a path is told without its root. That a file
- * has lost its name is known by its link count: " (deleted)" may be part of a name.
+ * mount namespace may run a file of another one (from a descriptor that somebody passed to it),
+ * where its owner mounts what they like where they like; such a path is told without its root. That
+ * a file has lost its name is known by its link count: " (deleted)" may be part of a name.
  */
 #include "capture/snapshot.h"
 
@@ -99,14 +99,18 @@ static bool is_foreign(struct scan *scan, int dir, const struct statx *file)
 		return false;
 	if (!scan->mounts_read)
 		read_mounts(scan);
-	if (!scan->mount_count || bsearch(&mount, scan->mounts, scan->mount_count, sizeof(mount), compare))
+	if (!scan->mount_count ||
+	    bsearch(&mount, scan->mounts, scan->mount_count, sizeof(mount), compare))
 		return false;
 	return fstatat(dir, "ns/mnt", &ns, 0) || ns.st_ino == scan->mount_ns;
 }
 
 /* ---- Links ---------------------------------------------------------------------------------- */
 
-/* Appends "/usr/bin/msmtp" as "msmtp\0bin\0usr\0", the root as an empty component; the bytes written. */
+/*
+ * Appends "/usr/bin/msmtp" as "msmtp\0bin\0usr\0", the root as an empty component; the bytes
+ * written.
+ */
 static size_t append_leaf_first(char *out, const char *path, size_t len)
 {
 	size_t at = 0, end = len;
@@ -134,7 +138,8 @@ static bool cut_suffix(const char *text, size_t *len, const char *suffix)
 	return true;
 }
 
-static bool is_memfd(const struct scan *scan, const struct statx *file, const char *path, size_t len)
+static bool is_memfd(const struct scan *scan, const struct statx *file, const char *path,
+		     size_t len)
 {
 	return len > 1 && path[0] == '/' && scan->memfd_dev && file->stx_nlink == 0 &&
 	       makedev(file->stx_dev_major, file->stx_dev_minor) == scan->memfd_dev;
@@ -197,7 +202,9 @@ static uint64_t boottime_ns(void)
 
 static int stat_exe(int dir, struct statx *file)
 {
-	return statx(dir, "exe", AT_STATX_DONT_SYNC, STATX_BASIC_STATS | STATX_MNT_ID, file) ? -errno : 0;
+	return statx(dir, "exe", AT_STATX_DONT_SYNC, STATX_BASIC_STATS | STATX_MNT_ID, file)
+		       ? -errno
+		       : 0;
 }
 
 /* Appends the arguments; the bytes written. */
@@ -214,7 +221,8 @@ static size_t append_args(struct exec_record *record, int dir, char *out)
 		record->flags |= EXEC_ARGS_TRUNCATED;
 		n = EXEC_ARGS_MAX;
 	}
-	while (n > 1 && !args[n - 1] && !args[n - 2]) /* setproctitle() leaves them behind its title */
+	while (n > 1 && !args[n - 1] &&
+	       !args[n - 2]) /* setproctitle() leaves them behind its title */
 		n--;
 	memcpy(out, args, (size_t)n);
 	return (size_t)n;
@@ -282,7 +290,8 @@ static int read_process(struct scan *scan, int dir, const struct procfs_stat *st
 	if (again.start_ns != stat->start_ns)
 		return -ESRCH;
 	if (again.parent_pid != stat->parent_pid || file_again.stx_ino != file.stx_ino ||
-	    file_again.stx_dev_major != file.stx_dev_major || file_again.stx_dev_minor != file.stx_dev_minor)
+	    file_again.stx_dev_major != file.stx_dev_major ||
+	    file_again.stx_dev_minor != file.stx_dev_minor)
 		return -EAGAIN;
 	return 0;
 }

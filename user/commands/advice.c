@@ -38,7 +38,10 @@ advise(struct adviser *adviser, const struct exclusion *exclusion, const char *f
 	adviser->on_advice(adviser->context, exclusion, line);
 }
 
-/* ---- What can be borrowed ---------------------------------------------------------------------------- */
+/*
+ * ---- What can be borrowed
+ * ----------------------------------------------------------------------------
+ */
 
 /* A unit in which programs of any user run, among those that the exclusion names. */
 static const char *shared_unit(const struct exclusion *exclusion)
@@ -48,7 +51,8 @@ static const char *shared_unit(const struct exclusion *exclusion)
 
 	for (size_t i = 0; i < exclusion->process.unit.count; i++) {
 		for (size_t j = 0; j < sizeof(shared) / sizeof(shared[0]); j++) {
-			if (wildcard_match(exclusion->process.unit.items[i].wildcard, span_of(shared[j])))
+			if (wildcard_match(exclusion->process.unit.items[i].wildcard,
+					   span_of(shared[j])))
 				return shared[j];
 		}
 	}
@@ -61,16 +65,21 @@ static void forgeable(struct adviser *adviser, const struct exclusion *exclusion
 
 	if (shared)
 		advise(adviser, exclusion,
-		       "%.100s runs what every user tells it: ask for process.user as well", shared);
+		       "%.100s runs what every user tells it: ask for process.user as well",
+		       shared);
 	if (exclusion->process.user.count || exclusion->process.unit.count)
 		return;
 	advise(adviser, exclusion,
-	       "it trusts only what a sender can forge: whoever can run a program on this host passes, for "
+	       "it trusts only what a sender can forge: whoever can run a program on this host "
+	       "passes, for "
 	       "neither "
 	       "process.user nor process.unit is asked for");
 }
 
-/* ---- What can never be met --------------------------------------------------------------------------- */
+/*
+ * ---- What can never be met
+ * ---------------------------------------------------------------------------
+ */
 
 /* Whether every executable is literal and (not) an MTA's. */
 static bool executables_are(const struct exclusion *exclusion, bool mta)
@@ -112,22 +121,28 @@ static const char *why_never(const struct adviser *adviser, const struct exclusi
 		if (limits[i]->window_s && !limits[i]->amount)
 			return "a limit of 0 lets nothing pass";
 	}
-	if (exclusion->schedule.at && schedule_next(exclusion->schedule.at, adviser->now_s) == SCHEDULE_NEVER)
+	if (exclusion->schedule.at &&
+	    schedule_next(exclusion->schedule.at, adviser->now_s) == SCHEDULE_NEVER)
 		return "its schedule is never due again";
 	if (exclusion->tls == DEMAND_REQUIRED && !exclusion->encrypted)
-		return "tls: required is never met by a message whose plaintext was seen: encrypted: allow "
+		return "tls: required is never met by a message whose plaintext was seen: "
+		       "encrypted: allow "
 		       "is needed";
 	if (exclusion->tls == DEMAND_NONE && exclusion->encrypted)
-		return "encrypted: allow is for sessions under TLS, and tls: none for those without";
+		return "encrypted: allow is for sessions under TLS, and tls: none for those "
+		       "without";
 	if (executables_are(exclusion, true) && !exclusion->origin.user.count)
-		return "the executable is an MTA, which sends what others hand to it: origin is needed";
+		return "the executable is an MTA, which sends what others hand to it: origin is "
+		       "needed";
 	if (executables_are(exclusion, false) && exclusion->origin.user.count)
 		return "origin is known of mail that an MTA sends, and the executable is none";
 	if (by == SCHEDULED_SYSTEMD_TIMER && !units_are_services(exclusion))
 		return "a timer starts services, and process.unit names none";
 	if ((by == SCHEDULED_CRON || by == SCHEDULED_AT) && only_none(&exclusion->process.login))
-		return "a job of cron or at has its owner's login uid, and process.login asks for none";
-	if ((exclusion->mail.contains.count || exclusion->mail.matches.count) && !adviser->config->body_bytes)
+		return "a job of cron or at has its owner's login uid, and process.login asks for "
+		       "none";
+	if ((exclusion->mail.contains.count || exclusion->mail.matches.count) &&
+	    !adviser->config->body_bytes)
 		return "capture.body_bytes is 0, so mail.contains and mail.matches are never met";
 	return NULL;
 }
@@ -143,23 +158,29 @@ static void never(struct adviser *adviser, const struct exclusion *exclusion)
 	if (exclusion->encrypted &&
 	    (exclusion->limits.recipients.window_s || exclusion->limits.bytes.window_s))
 		advise(adviser, exclusion,
-		       "of an encrypted session neither recipients nor bytes are known: with these limits it "
+		       "of an encrypted session neither recipients nor bytes are known: with these "
+		       "limits it "
 		       "passes none");
 	for (size_t i = 0; adviser->user_exists && i < exclusion->process.user.count; i++) {
 		const char *user = exclusion->process.user.items[i];
 
 		if (!isdigit((unsigned char)user[0]) && !adviser->user_exists(user))
-			advise(adviser, exclusion, "process.user: no user '%.64s' on this host", user);
+			advise(adviser, exclusion, "process.user: no user '%.64s' on this host",
+			       user);
 	}
 }
 
-/* ---- Shadows: what one asks, the other asks as well ---------------------------------------------------- */
+/*
+ * ---- Shadows: what one asks, the other asks as well
+ * ----------------------------------------------------
+ */
 
 static bool pattern_covers(const struct pattern *wide, const struct pattern *narrow)
 {
 	if (strcmp(wide->text, narrow->text) == 0)
 		return true;
-	return wildcard_is_literal(narrow->wildcard) && wildcard_match(wide->wildcard, span_of(narrow->text));
+	return wildcard_is_literal(narrow->wildcard) &&
+	       wildcard_match(wide->wildcard, span_of(narrow->text));
 }
 
 static bool patterns_cover(const struct patterns *wide, const struct patterns *narrow)
@@ -207,7 +228,8 @@ static bool relay_covers(const struct relay *wide, const struct relay *narrow)
 		return false;
 	if (wide->name || narrow->name)
 		return wide->name && narrow->name && strcasecmp(wide->name, narrow->name) == 0;
-	return wide->prefix <= narrow->prefix && address_in_network(narrow->addr, wide->addr, wide->prefix);
+	return wide->prefix <= narrow->prefix &&
+	       address_in_network(narrow->addr, wide->addr, wide->prefix);
 }
 
 static bool relays_cover(const struct relays *wide, const struct relays *narrow)
@@ -232,7 +254,8 @@ static bool process_covers(const struct exclusion *wide, const struct exclusion 
 {
 	if (asks_of_process(wide) && !asks_of_process(narrow))
 		return false;
-	if (asks_of_process(wide) && !wide->process.container.count != !narrow->process.container.count)
+	if (asks_of_process(wide) &&
+	    !wide->process.container.count != !narrow->process.container.count)
 		return false;
 	return patterns_cover(&wide->process.executable, &narrow->process.executable) &&
 	       patterns_cover(&wide->process.unit, &narrow->process.unit) &&
@@ -261,7 +284,8 @@ static bool mail_covers(const struct exclusion *wide, const struct exclusion *na
 static bool covers(const struct exclusion *wide, const struct exclusion *narrow)
 {
 	if (wide->limits.messages.window_s || wide->limits.recipients.window_s ||
-	    wide->limits.bytes.window_s || wide->schedule.at || !relays_cover(&wide->relay, &narrow->relay) ||
+	    wide->limits.bytes.window_s || wide->schedule.at ||
+	    !relays_cover(&wide->relay, &narrow->relay) ||
 	    !strings_cover(&wide->origin.user, &narrow->origin.user) ||
 	    (!wide->origin.user.count && narrow->origin.user.count) ||
 	    !patterns_cover(&wide->auth_user, &narrow->auth_user))
@@ -284,14 +308,15 @@ static void shadowed(struct adviser *adviser, size_t index)
 
 		if (!covers(wide, narrow))
 			continue;
-		advise(adviser, narrow, "it is never reached: all of it passes by %.100s (%.200s:%u) before",
+		advise(adviser, narrow,
+		       "it is never reached: all of it passes by %.100s (%.200s:%u) before",
 		       wide->name, wide->file, wide->line);
 		return;
 	}
 }
 
-size_t config_advise(const struct config *config, int64_t now_s, bool (*user_exists)(const char *name),
-		     advice_fn on_advice, void *context)
+size_t config_advise(const struct config *config, int64_t now_s,
+		     bool (*user_exists)(const char *name), advice_fn on_advice, void *context)
 {
 	struct adviser adviser = {.config = config,
 				  .now_s = now_s,

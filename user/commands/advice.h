@@ -11,10 +11,11 @@
 typedef void (*advice_fn)(void *context, const struct exclusion *exclusion, const char *advice);
 
 /*
- * Tells of exclusions that trust only what a sender can forge, that can never be met, that others come before, or that
- * have expired. `now_s`: seconds since 1970. `user_exists`: whether the host knows a user; NULL: not asked. Returns how many.
+ * Tells of exclusions that trust only what a sender can forge, that can never be met, that others
+ * come before, or that have expired. `now_s`: seconds since 1970. `user_exists`: whether the host
+ * knows a user; NULL: not asked. Returns how many.
  */
-size_t config_advise(const struct config *config, int64_t now_s, bool (*user_exists)(const char *name),
-		     advice_fn on_advice, void *context);
+size_t config_advise(const struct config *config, int64_t now_s,
+		     bool (*user_exists)(const char *name), advice_fn on_advice, void *context);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The command check: a configuration is read as a watch would read it, and looked at for what is hardly meant. */
+/*
+ * The command check: a configuration is read as a watch would read it, and looked at for what is
+ * hardly meant.
+ */
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +23,8 @@ static bool user_exists(const char *name)
 static void on_advice(void *context, const struct exclusion *exclusion, const char *advice)
 {
 	(void)context;
-	printf("%s:%u: warning: %s: %s\n", exclusion->file, exclusion->line, exclusion->name, advice);
+	printf("%s:%u: warning: %s: %s\n", exclusion->file, exclusion->line, exclusion->name,
+	       advice);
 }
 
 /* What is hardly meant outside of exclusions. Returns how many warnings. */
@@ -30,7 +34,8 @@ static size_t advise_whole(const struct config *config, const char *path)
 	struct stat info;
 
 	if (config->tls) {
-		printf("%s: warning: capture.tls: this version does not read what TLS libraries encrypt\n",
+		printf("%s: warning: capture.tls: this version does not read what TLS libraries "
+		       "encrypt\n",
 		       path);
 		warnings++;
 	}
@@ -46,7 +51,8 @@ static size_t advise_whole(const struct config *config, const char *path)
 		}
 		if (folder && stat(folder[0] ? folder : "/", &info) == 0 &&
 		    (info.st_uid != 0 || info.st_mode & (S_IWGRP | S_IWOTH))) {
-			printf("%s: warning: output %s: others than root can write to the folder %s: they "
+			printf("%s: warning: output %s: others than root can write to the folder "
+			       "%s: they "
 			       "can put another "
 			       "file in the place of this one\n",
 			       path, output->name, folder);
@@ -69,10 +75,11 @@ int command_check(const struct options *options)
 	}
 	warnings = config_advise(config, time(NULL), user_exists, on_advice, NULL);
 	warnings += advise_whole(config, options->config);
-	printf("%s: good: %zu file%s, %zu exclusion%s, %zu output%s, %zu warning%s\n", options->config,
-	       config->files.count, config->files.count == 1 ? "" : "s", config->exclusion_count,
-	       config->exclusion_count == 1 ? "" : "s", config->output_count,
-	       config->output_count == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
+	printf("%s: good: %zu file%s, %zu exclusion%s, %zu output%s, %zu warning%s\n",
+	       options->config, config->files.count, config->files.count == 1 ? "" : "s",
+	       config->exclusion_count, config->exclusion_count == 1 ? "" : "s",
+	       config->output_count, config->output_count == 1 ? "" : "s", warnings,
+	       warnings == 1 ? "" : "s");
 	config_free(config);
 	return STATUS_DONE;
 }

@@ -22,8 +22,8 @@ int command_doctor(const struct options *options);
 struct sink *command_sink(const struct options *options);
 
 /*
- * The exclusions of the configuration that the options name, or NULL if they name none. False if it is wrong: that was
- * reported.
+ * The exclusions of the configuration that the options name, or NULL if they name none. False if it
+ * is wrong: that was reported.
  */
 struct decider;
 bool command_decider(const struct options *options, struct decider **decider);

@@ -125,19 +125,22 @@ static void on_event(void *context, const struct event *event)
 	if (!span_equal(from, span_of(test->sender)))
 		return;
 	test->caught = true;
-	test->right = event->sender_count == 1 && event->senders[0]->task.pid == (uint32_t)test->client &&
+	test->right = event->sender_count == 1 &&
+		      event->senders[0]->task.pid == (uint32_t)test->client &&
 		      (!event->capture.wire || event->transaction->outcome == SMTP_OUTCOME_SUCCESS);
 	live_stop();
 }
 
 static int listen_on_loopback(struct self_test *test)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(addr);
 
 	test->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (test->listener < 0 || bind(test->listener, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    listen(test->listener, 1) || getsockname(test->listener, (struct sockaddr *)&addr, &len))
+	    listen(test->listener, 1) ||
+	    getsockname(test->listener, (struct sockaddr *)&addr, &len))
 		return -errno;
 	test->port = ntohs(addr.sin_port);
 	return 0;
@@ -228,7 +231,8 @@ static enum hook print_hooks(const struct options *options, bool *wire, bool *pa
 			*pages = trial.pages;
 			snprintf(wire_why, CAPTURE_WHY_MAX, "%s", trial.why);
 		}
-		printf("%-12s%-12s%-5s%s\n", hook == HOOK_FENTRY || options->hook == hook ? "send hooks" : "",
+		printf("%-12s%-12s%-5s%s\n",
+		       hook == HOOK_FENTRY || options->hook == hook ? "send hooks" : "",
 		       hook_name(hook), trial.error ? "no" : "yes",
 		       trial.error	? trial.why
 		       : chosen == hook ? "chosen"
@@ -246,7 +250,8 @@ int command_doctor(const struct options *options)
 	int status;
 
 	if (geteuid() != 0) {
-		report("cannot examine this kernel", "needs root to load BPF programs: run it with sudo");
+		report("cannot examine this kernel",
+		       "needs root to load BPF programs: run it with sudo");
 		return STATUS_FAILED;
 	}
 	print_kernel();
@@ -268,6 +273,7 @@ int command_doctor(const struct options *options)
 	for (int i = 0; blind[i]; i++)
 		printf("%-12s%s\n", i ? "" : "cannot see", blind[i]);
 	status = self_test(options);
-	return options->attack && status == STATUS_DONE ? doctor_attack(options, chosen, wire, pages)
-							: status;
+	return options->attack && status == STATUS_DONE
+		       ? doctor_attack(options, chosen, wire, pages)
+		       : status;
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * doctor --attack: every known way in which bytes of a process can reach a TCP peer, tried on this host
- * while a watch runs, and what the watch made of each.
+ * doctor --attack: every known way in which bytes of a process can reach a TCP peer, tried on this
+ * host while a watch runs, and what the watch made of each.
  *
- * A child runs them one after the other (attack.h), over loopback and in namespaces of its own; each
- * brings one mail with an address of its own to a server that belongs to the test. What the watch then
- * says of that address is held against what was done: one message, its envelope whole, from the process
- * that sent it. docs/coverage.md is the table of what to expect, class by class and family by family;
- * a class that is expected to be missed is said to be, and only another one fails the command.
+ * A child runs them one after the other (attack.h), over loopback and in namespaces of its own;
+ * each brings one mail with an address of its own to a server that belongs to the test. What the
+ * watch then says of that address is held against what was done: one message, its envelope whole,
+ * from the process that sent it. docs/coverage.md is the table of what to expect, class by class
+ * and family by family; a class that is expected to be missed is said to be, and only another one
+ * fails the command.
  */
 #include "attack/attack.h"
 
@@ -26,7 +27,8 @@
 #include "watch/live.h"
 #include "base/report.h"
 
-#define SETTLE_NS   2500000000L /* from the last mail until the watch ends: longer than any event takes */
+/* From the last mail until the watch ends: longer than any event takes */
+#define SETTLE_NS   2500000000L
 #define DURATION_NS 240000000000ULL
 #define ATTACKS_MAX 96U
 #define DOMAIN	    "attack.localhost"
@@ -51,9 +53,14 @@ struct attacks_run {
 	enum hook hook;
 };
 
-/* ---- Making them ------------------------------------------------------------------------------ */
+/*
+ * ---- Making them ------------------------------------------------------------------------------
+ */
 
-/* Runs in a child, and ends it. The addresses carry the parent's pid, so that two of these can run at once. */
+/*
+ * Runs in a child, and ends it. The addresses carry the parent's pid, so that two of these can run
+ * at once.
+ */
 static void conduct(const struct attacks_run *run, const char *sender_suffix)
 {
 	const struct timespec settle = {SETTLE_NS / 1000000000L, SETTLE_NS % 1000000000L};
@@ -90,7 +97,9 @@ static void on_ready(void *context, const struct capture *capture)
 	run->older_fd = -1;
 }
 
-/* ---- What the watch saw ----------------------------------------------------------------------- */
+/*
+ * ---- What the watch saw -----------------------------------------------------------------------
+ */
 
 /* Which attack an address belongs to; attack_count: none of ours. */
 static size_t attack_of(struct span from, char kind)
@@ -137,7 +146,9 @@ static int ignore_event(struct sink *sink, const struct event *event)
 	return 0;
 }
 
-/* ---- What is expected, and what is said ------------------------------------------------------- */
+/*
+ * ---- What is expected, and what is said -------------------------------------------------------
+ */
 
 enum seen { SEEN, PARTLY, MISSED };
 
@@ -161,8 +172,9 @@ static enum seen trial_seen(const struct trial *trial, const char **why)
 }
 
 /*
- * The classes that are not seen as they are, with docs/coverage.md; all others are seen, by every family. `alone`: without the
- * wire hook. `pages`: at the send they can be read only where this kernel tells where its pages are.
+ * The classes that are not seen as they are, with docs/coverage.md; all others are seen, by every
+ * family. `alone`: without the wire hook. `pages`: at the send they can be read only where this
+ * kernel tells where its pages are.
  */
 static const struct gap {
 	const char *name;
@@ -210,7 +222,8 @@ static bool trial_could_be_tried(const struct trial *trial)
 }
 
 /* Whether it is as expected, or could not be tried at all here. */
-static bool trial_good(const struct attack *attack, const struct trial *trial, const struct attacks_run *run)
+static bool trial_good(const struct attack *attack, const struct trial *trial,
+		       const struct attacks_run *run)
 {
 	const char *why;
 
@@ -219,7 +232,8 @@ static bool trial_good(const struct attack *attack, const struct trial *trial, c
 	return trial_seen(trial, &why) <= trial_expected(attack->name, run);
 }
 
-static void trial_print(const struct attack *attack, const struct trial *trial, const struct attacks_run *run)
+static void trial_print(const struct attack *attack, const struct trial *trial,
+			const struct attacks_run *run)
 {
 	enum seen seen;
 	const char *why;
@@ -239,7 +253,10 @@ static void trial_print(const struct attack *attack, const struct trial *trial, 
 	printf("%s\n", trial->again ? ", at the second try" : "");
 }
 
-/* One watch, in which all that is new or to be tried again is tried. Returns 0, or a negative errno (reported). */
+/*
+ * One watch, in which all that is new or to be tried again is tried. Returns 0, or a negative errno
+ * (reported).
+ */
 static int attacks_round(struct attacks_run *run, const struct options *options)
 {
 	struct sink sink = {.write = ignore_event};
@@ -273,8 +290,8 @@ static int attacks_round(struct attacks_run *run, const struct options *options)
 }
 
 /*
- * Marks what was not as expected. A kernel under load may leave a run of a program out (counted as missed_runs), and
- * with it one send: such a loss does not happen twice.
+ * Marks what was not as expected. A kernel under load may leave a run of a program out (counted as
+ * missed_runs), and with it one send: such a loss does not happen twice.
  */
 static bool mark_again(struct attacks_run *run)
 {

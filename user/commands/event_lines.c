@@ -26,7 +26,8 @@ bool event_lines_read(FILE *file, const char *name, event_line_fn on_event, void
 		if (event) {
 			on_event(context, event);
 		} else {
-			fprintf(stderr, "smtpsnoop: %s:%lu:%d: no event: %s; a line of -o json is wanted\n",
+			fprintf(stderr,
+				"smtpsnoop: %s:%lu:%d: no event: %s; a line of -o json is wanted\n",
 				name, number, error.column, error.text);
 			good = false;
 		}

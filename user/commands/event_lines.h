@@ -12,8 +12,8 @@
 typedef void (*event_line_fn)(void *context, const json_t *event);
 
 /*
- * Reads all lines; empty ones are passed over. A line that is no JSON, or an error of reading, is reported with `name`
- * and the line's number; then false, once all have been read.
+ * Reads all lines; empty ones are passed over. A line that is no JSON, or an error of reading, is
+ * reported with `name` and the line's number; then false, once all have been read.
  */
 bool event_lines_read(FILE *file, const char *name, event_line_fn on_event, void *context);
 

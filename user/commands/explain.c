@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The command explain: for each event of standard input, or of a recording, how it stands to each criterion of each
- * exclusion. Nothing is counted: a limit is shown as it stands to this message alone.
+ * The command explain: for each event of standard input, or of a recording, how it stands to each
+ * criterion of each exclusion. Nothing is counted: a limit is shown as it stands to this message
+ * alone.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -49,14 +50,15 @@ static void explain_exclusion(struct explanation *explanation, const struct excl
 
 	for (int i = 0; i < CRITERION_COUNT; i++) {
 		if (asks & 1U << i)
-			states[i] = exclusion_state(exclusion, (enum criterion)i, facts, &surroundings);
+			states[i] =
+				exclusion_state(exclusion, (enum criterion)i, facts, &surroundings);
 		asked += states[i] != STATE_NOT_ASKED;
 		met += states[i] == STATE_MET;
 	}
 	text_add_string(&explanation->line, "  ");
 	text_add_visible(&explanation->line, span_of(exclusion->name));
-	text_add_format(&explanation->line, ": %s, %u of %u met", met == asked ? "excludes it" : "does not",
-			met, asked);
+	text_add_format(&explanation->line, ": %s, %u of %u met",
+			met == asked ? "excludes it" : "does not", met, asked);
 	put(explanation);
 	for (int i = 0; i < CRITERION_COUNT; i++) {
 		if (states[i] == STATE_NOT_ASKED)
@@ -102,7 +104,10 @@ static void headline(struct explanation *explanation, const char *time, const st
 	put(explanation);
 }
 
-/* ---- Events on standard input --------------------------------------------------------------------------- */
+/*
+ * ---- Events on standard input
+ * ---------------------------------------------------------------------------
+ */
 
 static void resolve_names(struct explanation *explanation)
 {
@@ -144,7 +149,10 @@ static int explain_input(struct explanation *explanation)
 										    : STATUS_FAILED;
 }
 
-/* ---- A recording ---------------------------------------------------------------------------------------- */
+/*
+ * ---- A recording
+ * ----------------------------------------------------------------------------------------
+ */
 
 static int explain_event(struct sink *sink, const struct event *event)
 {
@@ -152,8 +160,8 @@ static int explain_event(struct sink *sink, const struct event *event)
 	struct facts facts;
 	char time[TIME_LEN];
 
-	if ((event->action != EVENT_MESSAGE && event->action != EVENT_ENCRYPTED) || event->provisional ||
-	    !facts_of_event(&facts, event))
+	if ((event->action != EVENT_MESSAGE && event->action != EVENT_ENCRYPTED) ||
+	    event->provisional || !facts_of_event(&facts, event))
 		return 0;
 	text_time(time, event->time_ns);
 	headline(explanation, time, &facts,
@@ -174,7 +182,8 @@ static int on_record(void *context, const struct record *record)
 	return pipeline_error(explanation->pipeline) != 0;
 }
 
-static int explain_recording(struct explanation *explanation, const char *path, struct decider *decider)
+static int explain_recording(struct explanation *explanation, const char *path,
+			     struct decider *decider)
 {
 	const struct filter everything = {.all = true};
 	const struct pipeline_hooks hooks = {.context = NULL};

@@ -15,13 +15,16 @@ static const char help[] =
 	"usage: smtpsnoop [COMMAND] [OPTIONS]\n"
 	"\n"
 	"  watch          watch this host live, one line a message (the default; needs root)\n"
-	"  run            the daemon: the outputs and exclusions of a configuration (-c), read again at "
+	"  run            the daemon: the outputs and exclusions of a configuration (-c), read "
+	"again at "
 	"SIGHUP\n"
 	"                 (needs root)\n"
-	"  record FILE    keep what the kernel side saw, to replay; shows it as watch does (needs root)\n"
+	"  record FILE    keep what the kernel side saw, to replay; shows it as watch does (needs "
+	"root)\n"
 	"  replay FILE    give the events of a recording again\n"
 	"  check          read a configuration (-c), and warn of what is hardly meant\n"
-	"  explain [FILE] of each event on standard input, or in a recording: every exclusion (-c) with each "
+	"  explain [FILE] of each event on standard input, or in a recording: every exclusion (-c) "
+	"with each "
 	"of\n"
 	"                 its criteria, met, failed or unknown\n"
 	"  suggest [FILE...]  draft exclusions from events (-o json), for review\n"
@@ -29,12 +32,16 @@ static const char help[] =
 	"                 self-test over loopback (needs root)\n"
 	"  version        print the version\n"
 	"\n"
-	"  -o FORMAT          table (for people, the default), wide (every column), json (a line an event),\n"
-	"                     cef (ArcSight Common Event Format, a line an event), sentinel (a flat line an "
+	"  -o FORMAT          table (for people, the default), wide (every column), json (a line "
+	"an event),\n"
+	"                     cef (ArcSight Common Event Format, a line an event), sentinel (a "
+	"flat line an "
 	"event, for\n"
 	"                     Microsoft Sentinel)\n"
-	"  -c FILE            configuration: exclusions, in this file and in conf.d/*.yaml beside it\n"
-	"      --all          also excluded messages, and SMTP sessions without a mail transaction\n"
+	"  -c FILE            configuration: exclusions, in this file and in conf.d/*.yaml beside "
+	"it\n"
+	"      --all          also excluded messages, and SMTP sessions without a mail "
+	"transaction\n"
 	"      --pid PID      only messages of this process or its descendants\n"
 	"      --user USER    only of this effective user, by name or number\n"
 	"      --unit UNIT    only of this systemd unit\n"
@@ -44,12 +51,14 @@ static const char help[] =
 	"      --duration S   end after S seconds\n"
 	"      --hook HOOK    auto (the default), fentry, kprobe or tracepoint\n"
 	"      --no-wire      send hooks alone: no replies, so no outcomes\n"
-	"      --attack       doctor: try every known way round the watch, harmlessly, over loopback\n"
+	"      --attack       doctor: try every known way round the watch, harmlessly, over "
+	"loopback\n"
 	"  -h, --help         this text\n"
 	"\n"
 	"Exit status: 0 done; 1 it failed at run time; 2 the command line or the\n"
 	"configuration is wrong.\n"
-	"SIGINT and SIGTERM end it in order. Colour is used on a terminal only, and not if NO_COLOR is "
+	"SIGINT and SIGTERM end it in order. Colour is used on a terminal only, and not if "
+	"NO_COLOR is "
 	"set.\n";
 
 void options_help(void)
@@ -88,7 +97,8 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int parse_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *number)
+static int parse_number(const char *option, const char *text, uint64_t min, uint64_t max,
+			uint64_t *number)
 {
 	char *end = NULL;
 	unsigned long long value;
@@ -178,10 +188,11 @@ static int parse_command(struct options *options, const char *word)
 		const char *name;
 		enum command command;
 	} commands[] = {
-		{"run", COMMAND_RUN},	      {"watch", COMMAND_WATCH},	  {"record", COMMAND_RECORD},
-		{"replay", COMMAND_REPLAY},   {"check", COMMAND_CHECK},	  {"explain", COMMAND_EXPLAIN},
-		{"suggest", COMMAND_SUGGEST}, {"doctor", COMMAND_DOCTOR}, {"version", COMMAND_VERSION},
-		{"help", COMMAND_HELP},
+		{"run", COMMAND_RUN},	      {"watch", COMMAND_WATCH},
+		{"record", COMMAND_RECORD},   {"replay", COMMAND_REPLAY},
+		{"check", COMMAND_CHECK},     {"explain", COMMAND_EXPLAIN},
+		{"suggest", COMMAND_SUGGEST}, {"doctor", COMMAND_DOCTOR},
+		{"version", COMMAND_VERSION}, {"help", COMMAND_HELP},
 	};
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -210,13 +221,16 @@ static int parse_words(struct options *options, int argc, char **argv, bool comm
 	takes_file = options->command == COMMAND_RECORD || options->command == COMMAND_REPLAY;
 	if ((takes_file || options->command == COMMAND_EXPLAIN) && optind < argc)
 		options->file = argv[optind++];
-	if ((options->command == COMMAND_CHECK || options->command == COMMAND_EXPLAIN) && !options->config) {
+	if ((options->command == COMMAND_CHECK || options->command == COMMAND_EXPLAIN) &&
+	    !options->config) {
 		report(options->command == COMMAND_CHECK ? "check" : "explain",
 		       "needs a configuration: -c FILE");
 		return -EINVAL;
 	}
-	if (options->command == COMMAND_RUN && options->output_given && options->output <= OUTPUT_WIDE) {
-		report("-o", "run writes for machines: json, cef or sentinel; smtpsnoop watch has the table");
+	if (options->command == COMMAND_RUN && options->output_given &&
+	    options->output <= OUTPUT_WIDE) {
+		report("-o", "run writes for machines: json, cef or sentinel; smtpsnoop watch has "
+			     "the table");
 		return -EINVAL;
 	}
 	if (takes_file && !options->file) {

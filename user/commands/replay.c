@@ -22,7 +22,8 @@ static int on_record(void *context, const struct record *record)
 	pipeline_record(replay->pipeline, record);
 	if (pipeline_error(replay->pipeline))
 		return 1;
-	return replay->options->count && pipeline_stats(replay->pipeline)->messages >= replay->options->count;
+	return replay->options->count &&
+	       pipeline_stats(replay->pipeline)->messages >= replay->options->count;
 }
 
 static int replay_file(struct replay *replay, struct sink *sink)
@@ -37,7 +38,8 @@ static int replay_file(struct replay *replay, struct sink *sink)
 		return STATUS_FAILED;
 	pipeline_finish(replay->pipeline, "end of the recording");
 	if (!pipeline_error(replay->pipeline) && sink->finish)
-		pipeline_flushed(replay->pipeline, sink->finish(sink, pipeline_stats(replay->pipeline)));
+		pipeline_flushed(replay->pipeline,
+				 sink->finish(sink, pipeline_stats(replay->pipeline)));
 	if (!pipeline_error(replay->pipeline) && sink->flush)
 		pipeline_flushed(replay->pipeline, sink->flush(sink));
 	if (pipeline_error(replay->pipeline))

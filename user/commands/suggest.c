@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The command suggest. Theory of operation: messages are alike if executable, user, unit, scheduler, submitter, relay and
- * sender are the same. Each group becomes a draft that its own messages meet and hardly any other would:
+ * The command suggest. Theory of operation: messages are alike if executable, user, unit,
+ * scheduler, submitter, relay and sender are the same. Each group becomes a draft that its own
+ * messages meet and hardly any other would:
  *
  *   recipients	as they were; by domain where there were many
  *   subject	what all subjects begin with, then '*' if they go on differently
- *   schedule	where every message came within SPREAD_MAX_S of the day, on SCHEDULE_DAYS_MIN days at least
- *   limits	the most that any hour held
+ *   schedule	where every message came within SPREAD_MAX_S of the day, on SCHEDULE_DAYS_MIN days
+ * at least limits	the most that any hour held
  *
- * What is written comes from events, and so from whoever sent: it is quoted, its patterns' characters are escaped, and it
- * is a draft for a person to read.
+ * What is written comes from events, and so from whoever sent: it is quoted, its patterns'
+ * characters are escaped, and it is a draft for a person to read.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -69,7 +70,10 @@ struct suggestion {
 	bool failed; /* no memory */
 };
 
-/* ---- Gathering ------------------------------------------------------------------------------------------ */
+/*
+ * ---- Gathering
+ * ------------------------------------------------------------------------------------------
+ */
 
 static void *grow(void *array, size_t count, size_t size)
 {
@@ -142,14 +146,16 @@ static void add_subject(struct group *group, struct span subject)
 	while (group->subject && same < subject.len && group->subject[same] == subject.data[same])
 		same++;
 	if (group->subject && (group->subject[same] || same < subject.len)) {
-		while (same && ((unsigned char)group->subject[same] & 0xc0) == 0x80) /* a whole character */
+		while (same &&
+		       ((unsigned char)group->subject[same] & 0xc0) == 0x80) /* a whole character */
 			same--;
 		group->subject[same] = '\0';
 		group->subject_varies = true;
 	}
 }
 
-static void add_message(struct suggestion *suggestion, struct group *group, const struct facts *facts)
+static void add_message(struct suggestion *suggestion, struct group *group,
+			const struct facts *facts)
 {
 	struct seen *grown;
 
@@ -177,9 +183,10 @@ static bool is_clear(const struct facts *facts)
 {
 	const struct facts_process *process = &facts->processes[0];
 
-	return facts->process_count == 1 && facts->processes_complete == IS_SO && facts->whole == IS_SO &&
-	       process->executable.len && (process->user.len || process->unit.len) &&
-	       process->same_user == IS_SO && process->own_namespaces == IS_SO && facts->end_s >= 0;
+	return facts->process_count == 1 && facts->processes_complete == IS_SO &&
+	       facts->whole == IS_SO && process->executable.len &&
+	       (process->user.len || process->unit.len) && process->same_user == IS_SO &&
+	       process->own_namespaces == IS_SO && facts->end_s >= 0;
 }
 
 static void take_event(void *context, const json_t *event)
@@ -212,9 +219,15 @@ static void take_event(void *context, const json_t *event)
 	facts_free(&facts);
 }
 
-/* ---- Writing -------------------------------------------------------------------------------------------- */
+/*
+ * ---- Writing
+ * --------------------------------------------------------------------------------------------
+ */
 
-/* Between double quotes, as YAML escapes them. `pattern`: what a pattern gives a meaning is escaped too. */
+/*
+ * Between double quotes, as YAML escapes them. `pattern`: what a pattern gives a meaning is escaped
+ * too.
+ */
 static void quoted(struct text *out, const char *string, bool pattern, const char *tail)
 {
 	text_add_string(out, "\"");
@@ -233,7 +246,8 @@ static void quoted(struct text *out, const char *string, bool pattern, const cha
 	text_add_format(out, "%s\"", tail);
 }
 
-static void pair(struct text *out, const char *indent, const char *name, const char *value, bool pattern)
+static void pair(struct text *out, const char *indent, const char *name, const char *value,
+		 bool pattern)
 {
 	if (!value[0])
 		return;
@@ -298,7 +312,10 @@ static int by_number(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-/* The shortest arc of the day that holds all of them: its start, in seconds of the day; *spread is its length. */
+/*
+ * The shortest arc of the day that holds all of them: its start, in seconds of the day; *spread is
+ * its length.
+ */
 static int arc_of_day(const struct group *group, int *spread)
 {
 	int *times = calloc(group->message_count, sizeof(*times)), start = 0;
@@ -326,7 +343,8 @@ static size_t days_of(const struct group *group)
 	size_t days = 0;
 
 	for (size_t i = 0; i < group->message_count; i++)
-		days += !i || group->messages[i].time_s / DAY_S != group->messages[i - 1].time_s / DAY_S;
+		days += !i ||
+			group->messages[i].time_s / DAY_S != group->messages[i - 1].time_s / DAY_S;
 	return days;
 }
 
@@ -355,7 +373,8 @@ static struct seen busiest_hour(const struct group *group)
 			now.bytes -= group->messages[first++].bytes;
 		}
 		most.time_s = now.time_s > most.time_s ? now.time_s : most.time_s;
-		most.recipients = now.recipients > most.recipients ? now.recipients : most.recipients;
+		most.recipients =
+			now.recipients > most.recipients ? now.recipients : most.recipients;
 		most.bytes = now.bytes > most.bytes ? now.bytes : most.bytes;
 	}
 	return most;
@@ -379,10 +398,11 @@ static void write_comment(struct text *out, const struct group *group)
 
 	text_time(first, group->messages[0].time_s * 1000000000LL);
 	text_time(last, group->messages[group->message_count - 1].time_s * 1000000000LL);
-	text_add_format(out, "  # %zu %s%s on %zu day%s, from %.19sZ to %.19sZ%s\n", group->message_count,
-			group->encrypted ? "encrypted session" : "message",
-			group->message_count == 1 ? "" : "s", days_of(group), days_of(group) == 1 ? "" : "s",
-			first, last, group->too_many ? "; more were seen than are counted here" : "");
+	text_add_format(out, "  # %zu %s%s on %zu day%s, from %.19sZ to %.19sZ%s\n",
+			group->message_count, group->encrypted ? "encrypted session" : "message",
+			group->message_count == 1 ? "" : "s", days_of(group),
+			days_of(group) == 1 ? "" : "s", first, last,
+			group->too_many ? "; more were seen than are counted here" : "");
 }
 
 static void write_group(struct text *out, const struct group *group, size_t number)
@@ -404,7 +424,8 @@ static void write_group(struct text *out, const struct group *group, size_t numb
 	if (strcmp(parts[PART_SCHEDULED_BY], "none") != 0)
 		pair(out, "      ", "scheduled_by", parts[PART_SCHEDULED_BY], false);
 	text_add_format(out,
-			strchr(parts[PART_IP], ':') ? "    relay: \"[%s]:%s\"\n" : "    relay: \"%s:%s\"\n",
+			strchr(parts[PART_IP], ':') ? "    relay: \"[%s]:%s\"\n"
+						    : "    relay: \"%s:%s\"\n",
 			parts[PART_IP], parts[PART_PORT]);
 	if (!group->encrypted) {
 		text_add_string(out, "    mail:\n");
@@ -424,7 +445,8 @@ static void write_group(struct text *out, const struct group *group, size_t numb
 	write_schedule(out, group);
 	write_limits(out, group);
 	if (group->encrypted)
-		text_add_string(out, "    encrypted: allow   # nothing of the mail itself was seen\n");
+		text_add_string(out,
+				"    encrypted: allow   # nothing of the mail itself was seen\n");
 	text_add_string(out, "\n");
 }
 
@@ -434,14 +456,15 @@ static void write_all(struct suggestion *suggestion)
 
 	text_add_format(
 		&out,
-		"# Drafted by smtpsnoop suggest from %lu event%s: read each of them before it is used.\n"
+		"# Drafted by smtpsnoop suggest from %lu event%s: read each of them before it is "
+		"used.\n"
 		"# Who can run a program as the user that is named passes, within the limits.\n",
 		suggestion->events, suggestion->events == 1 ? "" : "s");
 	if (suggestion->left_out)
-		text_add_format(
-			&out,
-			"# %lu left out: no exclusion would let them pass, or there are too many kinds.\n",
-			suggestion->left_out);
+		text_add_format(&out,
+				"# %lu left out: no exclusion would let them pass, or there are "
+				"too many kinds.\n",
+				suggestion->left_out);
 	text_add_string(&out, suggestion->group_count ? "exclusions:\n" : "exclusions: []\n");
 	for (size_t i = 0; i < suggestion->group_count; i++) {
 		struct group *group = &suggestion->groups[i];
@@ -476,7 +499,8 @@ int command_suggest(const struct options *options)
 	struct suggestion suggestion = {.groups = NULL};
 	int status = STATUS_DONE;
 
-	if (!options->files[0] && !event_lines_read(stdin, "standard input", take_event, &suggestion))
+	if (!options->files[0] &&
+	    !event_lines_read(stdin, "standard input", take_event, &suggestion))
 		status = STATUS_FAILED;
 	for (char **path = options->files; *path; path++) {
 		FILE *file = fopen(*path, "re");

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The commands watch and record: a live watch, printed, and kept in a file if that was asked for. */
+/*
+ * The commands watch and record: a live watch, printed, and kept in a file if that was asked for.
+ */
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -48,7 +50,8 @@ int command_output_failed(int error)
 	if (error == -EPIPE)
 		report("standard output", "closed by whoever read it: the watch has ended");
 	else if (error == -ENOSPC)
-		report("standard output", "%s: make room, then start the watch again", strerror(ENOSPC));
+		report("standard output", "%s: make room, then start the watch again",
+		       strerror(ENOSPC));
 	else
 		report("standard output", "%s", strerror(-error));
 	return STATUS_FAILED;
@@ -157,7 +160,8 @@ int command_watch(const struct options *options)
 	}
 	if (!command_decider(options, &decider))
 		return STATUS_USAGE;
-	if (options->command == COMMAND_RECORD && recording_create(&recording, options->file, why)) {
+	if (options->command == COMMAND_RECORD &&
+	    recording_create(&recording, options->file, why)) {
 		report(options->file, "%s", why);
 		decider_free(decider);
 		return STATUS_FAILED;

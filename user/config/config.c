@@ -23,7 +23,8 @@
 
 static bool read_decision(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const struct key keys[] = {{"deadline", reader_duration, offsetof(struct config, deadline_s)},
+	static const struct key keys[] = {{"deadline", reader_duration,
+					   offsetof(struct config, deadline_s)},
 					  {NULL, NULL, 0}};
 
 	return reader_mapping(reader, node, keys, target);
@@ -31,12 +32,14 @@ static bool read_decision(struct reader *reader, const yaml_node_t *node, void *
 
 static bool read_body_bytes(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	struct span text = node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text =
+		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
 	uint64_t *bytes = target;
 
 	if (reader_amount(&text, reader_byte_units, bytes) && !text.len && *bytes <= BODY_BYTES_MAX)
 		return true;
-	return reader_fail(reader, node, "a number of bytes is wanted here, at most 16MiB, as 64KiB");
+	return reader_fail(reader, node,
+			   "a number of bytes is wanted here, at most 16MiB, as 64KiB");
 }
 
 static bool read_hook(struct reader *reader, const yaml_node_t *node, void *target)
@@ -93,8 +96,8 @@ static bool read_key(struct reader *reader, const yaml_node_t *node, void *targe
 	bool good = path;
 
 	if (good && path[0] != '/')
-		good = reader_fail(reader, node, "%.200s: not an absolute path: it is to begin with '/'",
-				   path);
+		good = reader_fail(reader, node,
+				   "%.200s: not an absolute path: it is to begin with '/'", path);
 	if (good && privacy_read_key(&reading->privacy, path, why))
 		good = reader_fail(reader, node, "%.150s: %s", path, why);
 	reading->has_key = good;
@@ -104,20 +107,20 @@ static bool read_key(struct reader *reader, const yaml_node_t *node, void *targe
 
 static bool read_privacy(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const struct key keys[] = {{"addresses", read_addresses,
-					   offsetof(struct reading_privacy, privacy.addresses)},
-					  {"subject", read_subject,
-					   offsetof(struct reading_privacy, privacy.subject_hidden)},
-					  {"key_file", read_key, 0},
-					  {NULL, NULL, 0}};
+	static const struct key keys[] = {
+		{"addresses", read_addresses, offsetof(struct reading_privacy, privacy.addresses)},
+		{"subject", read_subject, offsetof(struct reading_privacy, privacy.subject_hidden)},
+		{"key_file", read_key, 0},
+		{NULL, NULL, 0}};
 	struct reading_privacy reading = {.has_key = false};
 
 	if (!reader_mapping(reader, node, keys, &reading))
 		return false;
 	if (reading.privacy.addresses == PRIVACY_HASH && !reading.has_key)
-		return reader_fail(reader, node,
-				   "addresses: hash needs a key_file: `head -c 32 /dev/urandom > FILE; "
-				   "chmod 600 FILE` makes one");
+		return reader_fail(
+			reader, node,
+			"addresses: hash needs a key_file: `head -c 32 /dev/urandom > FILE; "
+			"chmod 600 FILE` makes one");
 	*(struct privacy *)target = reading.privacy;
 	OPENSSL_cleanse(&reading, sizeof(reading));
 	return true;
@@ -130,8 +133,8 @@ static bool add_rules(struct reader *reader, const yaml_node_t *node, void *targ
 	bool good = path;
 
 	if (good && path[0] != '/')
-		good = reader_fail(reader, node, "%.200s: not an absolute path: it is to begin with '/'",
-				   path);
+		good = reader_fail(reader, node,
+				   "%.200s: not an absolute path: it is to begin with '/'", path);
 	if (good && !config->rules && !(config->rules = rules_new(error)))
 		good = reader_fail(reader, node, "%s", error);
 	if (good && rules_add(config->rules, path, error))
@@ -145,7 +148,10 @@ static bool read_rules(struct reader *reader, const yaml_node_t *node, void *tar
 	return reader_list(reader, node, add_rules, target);
 }
 
-/* ---- Files ------------------------------------------------------------------------------------------ */
+/*
+ * ---- Files
+ * ------------------------------------------------------------------------------------------
+ */
 
 #define KEYS_MAX 16U
 
@@ -166,7 +172,8 @@ static bool is_list(const struct key *key)
 static bool stand_once(struct reader *reader, const yaml_node_t *root, const struct key *keys)
 {
 	const char **first =
-		((struct loading *)(void *)((char *)reader - offsetof(struct loading, reader)))->first;
+		((struct loading *)(void *)((char *)reader - offsetof(struct loading, reader)))
+			->first;
 
 	if (root->type != YAML_MAPPING_NODE)
 		return true; /* that is told later */
@@ -181,9 +188,10 @@ static bool stand_once(struct reader *reader, const yaml_node_t *root, const str
 			    memcmp(text.data, keys[i].name, text.len) != 0 || is_list(&keys[i]))
 				continue;
 			if (first[i] && first[i] != reader->file)
-				return reader_fail(reader, name,
-						   "%s: it stands in %.200s already: once is allowed",
-						   keys[i].name, first[i]);
+				return reader_fail(
+					reader, name,
+					"%s: it stands in %.200s already: once is allowed",
+					keys[i].name, first[i]);
 			first[i] = reader->file;
 		}
 	}
@@ -195,7 +203,8 @@ static bool read_document(struct reader *reader)
 	static const struct key keys[] = {{"capture", read_capture, 0},
 					  {"decision", read_decision, 0},
 					  {"rules", read_rules, 0},
-					  {"privacy", read_privacy, offsetof(struct config, privacy)},
+					  {"privacy", read_privacy,
+					   offsetof(struct config, privacy)},
 					  {"outputs", config_read_outputs, 0},
 					  {"metrics", config_read_metrics, 0},
 					  {"heartbeat", reader_duration,
@@ -325,8 +334,10 @@ static bool read_folder(struct reader *reader, const char *main_path)
 	struct dirent **entries = NULL;
 	bool good = true;
 
-	if (snprintf(folder, sizeof(folder), "%.*sconf.d", parent, main_path) >= (int)sizeof(folder)) {
-		snprintf(reader->error, CONFIG_ERROR_MAX, "%.400s: %s", main_path, strerror(ENAMETOOLONG));
+	if (snprintf(folder, sizeof(folder), "%.*sconf.d", parent, main_path) >=
+	    (int)sizeof(folder)) {
+		snprintf(reader->error, CONFIG_ERROR_MAX, "%.400s: %s", main_path,
+			 strerror(ENAMETOOLONG));
 		return false;
 	}
 	count = scandir(folder, &entries, is_yaml, by_name);
@@ -372,7 +383,8 @@ struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX])
 	reader->digest = EVP_MD_CTX_new();
 	good = reader->digest && EVP_DigestInit_ex(reader->digest, EVP_sha256(), NULL) == 1 &&
 	       (!path || (read_file(reader, path) && read_folder(reader, path))) &&
-	       (!config->rules || rules_ready(config->rules, error) == 0) && (!path || keep_hash(reader));
+	       (!config->rules || rules_ready(config->rules, error) == 0) &&
+	       (!path || keep_hash(reader));
 	EVP_MD_CTX_free(reader->digest);
 	if (good)
 		return config;
@@ -383,7 +395,8 @@ struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX])
 bool config_wants_content(const struct config *config)
 {
 	for (size_t i = 0; i < config->exclusion_count; i++) {
-		if (config->exclusions[i].mail.contains.count || config->exclusions[i].mail.matches.count)
+		if (config->exclusions[i].mail.contains.count ||
+		    config->exclusions[i].mail.matches.count)
 			return true;
 	}
 	return false;

@@ -146,8 +146,9 @@ bool network_parse(char *text, struct relay *relay);
 bool address_in_network(const uint8_t *addr, const uint8_t *network, unsigned int prefix);
 
 /*
- * Reads `path`, and the .yaml files of conf.d beside it, in name order; `path` NULL: what holds without any. NULL if anything is wrong: then `error` is one line,
- * "FILE:LINE:COLUMN: what: why", without its end.
+ * Reads `path`, and the .yaml files of conf.d beside it, in name order; `path` NULL: what holds
+ * without any. NULL if anything is wrong: then `error` is one line, "FILE:LINE:COLUMN: what: why",
+ * without its end.
  */
 struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX]);
 /* Whether an exclusion looks into the text of messages. */

@@ -7,19 +7,25 @@
 
 #include "config/reader.h"
 
-/* ---- Values ----------------------------------------------------------------------------------------- */
+/*
+ * ---- Values
+ * -----------------------------------------------------------------------------------------
+ */
 
 static bool add_sha256(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	struct span text = node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text =
+		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
 
 	for (size_t i = 0; i < text.len; i++) {
-		if (!isdigit((unsigned char)text.data[i]) && !(text.data[i] >= 'a' && text.data[i] <= 'f'))
+		if (!isdigit((unsigned char)text.data[i]) &&
+		    !(text.data[i] >= 'a' && text.data[i] <= 'f'))
 			text.len = 0;
 	}
 	if (text.len != 64)
-		return reader_fail(reader, node,
-				   "a SHA-256 is wanted here: 64 hexadecimal digits, in lower case");
+		return reader_fail(
+			reader, node,
+			"a SHA-256 is wanted here: 64 hexadecimal digits, in lower case");
 	return reader_add_string(reader, node, target);
 }
 
@@ -39,9 +45,10 @@ static bool add_pattern(struct reader *reader, const yaml_node_t *node, struct p
 		return false;
 	pattern.wildcard = wildcard_new(span_of(pattern.text), kind, &error, &at);
 	if (!pattern.wildcard)
-		reader_fail(reader, node, "%s: not a pattern: %s, at character %zu", pattern.text, error,
-			    at + 1);
-	item = pattern.wildcard ? reader_append(&patterns->items, &patterns->count, sizeof(*item)) : NULL;
+		reader_fail(reader, node, "%s: not a pattern: %s, at character %zu", pattern.text,
+			    error, at + 1);
+	item = pattern.wildcard ? reader_append(&patterns->items, &patterns->count, sizeof(*item))
+				: NULL;
 	if (!item) {
 		wildcard_free(pattern.wildcard);
 		free(pattern.text);
@@ -53,8 +60,10 @@ static bool add_pattern(struct reader *reader, const yaml_node_t *node, struct p
 
 static bool add_path(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	if (node->type == YAML_SCALAR_NODE && node->data.scalar.length && node->data.scalar.value[0] != '/')
-		return reader_fail(reader, node, "%.200s: not an absolute path: it is to begin with '/'",
+	if (node->type == YAML_SCALAR_NODE && node->data.scalar.length &&
+	    node->data.scalar.value[0] != '/')
+		return reader_fail(reader, node,
+				   "%.200s: not an absolute path: it is to begin with '/'",
 				   (const char *)node->data.scalar.value);
 	return add_pattern(reader, node, target, WILDCARD_PATH);
 }
@@ -107,8 +116,8 @@ static bool add_search(struct reader *reader, const yaml_node_t *node, struct se
 	if (strlen(search.text) > REGEX_LEN_MAX)
 		reader_fail(reader, node, "%s of more than %u bytes", what, REGEX_LEN_MAX);
 	else if (!(search.regex = regex_new(span_of(search.text), kind, error, &at)))
-		reader_fail(reader, node, "%s: not %s: %s, at character %zu", search.text, what, error,
-			    at + 1);
+		reader_fail(reader, node, "%s: not %s: %s, at character %zu", search.text, what,
+			    error, at + 1);
 	else
 		item = reader_append(&searches->items, &searches->count, sizeof(*item));
 	if (!item) {
@@ -175,7 +184,8 @@ static bool read_encrypted(struct reader *reader, const yaml_node_t *node, void 
 static bool read_rate(struct reader *reader, const yaml_node_t *node, const struct unit *units,
 		      struct limit *limit)
 {
-	struct span text = node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text =
+		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
 
 	if (reader_amount(&text, units, &limit->amount) && text.len > 1 && text.data[0] == '/') {
 		text.data++;
@@ -203,7 +213,8 @@ static bool read_bytes(struct reader *reader, const yaml_node_t *node, void *tar
 static bool read_expires(struct reader *reader, const yaml_node_t *node, void *target)
 {
 	struct exclusion *exclusion = target;
-	struct span text = node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text =
+		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
 	char copy[11] = "", again[11];
 	struct tm tm = {0};
 	const char *end;
@@ -214,13 +225,17 @@ static bool read_expires(struct reader *reader, const yaml_node_t *node, void *t
 	exclusion->expires_s = (int64_t)timegm(&tm) + 86400;
 	strftime(again, sizeof(again), "%Y-%m-%d", &tm);
 	if (!end || *end || strcmp(copy, again) != 0)
-		return reader_fail(reader, node, "%.*s: no such day: a date is wanted, as 2027-06-30",
+		return reader_fail(reader, node,
+				   "%.*s: no such day: a date is wanted, as 2027-06-30",
 				   (int)(text.len % 100), text.data);
 	exclusion->has_expires = true;
 	return true;
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------- */
+/*
+ * ---- The whole
+ * -------------------------------------------------------------------------------------
+ */
 
 static bool read_process(struct reader *reader, const yaml_node_t *node, void *target)
 {
@@ -266,7 +281,8 @@ static bool read_zone(struct reader *reader, const yaml_node_t *node, void *targ
 		return false;
 	*zone = zone_new(span_of(name));
 	if (!*zone)
-		reader_fail(reader, node, "%s: no such time zone: an IANA name is wanted, as Europe/Berlin",
+		reader_fail(reader, node,
+			    "%s: no such time zone: an IANA name is wanted, as Europe/Berlin",
 			    name);
 	free(name);
 	return *zone;
@@ -287,12 +303,13 @@ static bool read_schedule(struct reader *reader, const yaml_node_t *node, void *
 	if (!reader_mapping(reader, node, keys, target))
 		return false;
 	if (!exclusion->schedule.text || !exclusion->schedule.for_s)
-		return reader_fail(reader, node,
-				   "a schedule needs `at` and `for`, as { at: \"0 8 * * *\", for: 15m }");
+		return reader_fail(
+			reader, node,
+			"a schedule needs `at` and `for`, as { at: \"0 8 * * *\", for: 15m }");
 	if (!exclusion->schedule.zone)
 		exclusion->schedule.zone = zone_new((struct span){"", 0});
-	exclusion->schedule.at =
-		schedule_new(span_of(exclusion->schedule.text), exclusion->schedule.zone, &error, &at);
+	exclusion->schedule.at = schedule_new(span_of(exclusion->schedule.text),
+					      exclusion->schedule.zone, &error, &at);
 	if (!exclusion->schedule.at)
 		return reader_fail(reader, node, "%s: not a schedule: %s, at character %zu",
 				   exclusion->schedule.text, error, at + 1);
@@ -313,7 +330,8 @@ static bool read_limits(struct reader *reader, const yaml_node_t *node, void *ta
 
 static bool read_origin(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	static const struct key keys[] = {{"user", reader_strings, AT(origin.user)}, {NULL, NULL, 0}};
+	static const struct key keys[] = {{"user", reader_strings, AT(origin.user)},
+					  {NULL, NULL, 0}};
 
 	return reader_mapping(reader, node, keys, target);
 }
@@ -324,10 +342,11 @@ static bool has_criteria(const struct exclusion *exclusion)
 	       exclusion->process.user.count || exclusion->process.group.count ||
 	       exclusion->process.unit.count || exclusion->process.ancestor.count ||
 	       exclusion->process.container.count || exclusion->process.login.count ||
-	       exclusion->process.scheduled_by || exclusion->relay.count || exclusion->mail.sender.count ||
-	       exclusion->mail.header_from.count || exclusion->mail.recipients.count ||
-	       exclusion->mail.subject.count || exclusion->mail.contains.count ||
-	       exclusion->mail.matches.count || exclusion->origin.user.count || exclusion->auth_user.count;
+	       exclusion->process.scheduled_by || exclusion->relay.count ||
+	       exclusion->mail.sender.count || exclusion->mail.header_from.count ||
+	       exclusion->mail.recipients.count || exclusion->mail.subject.count ||
+	       exclusion->mail.contains.count || exclusion->mail.matches.count ||
+	       exclusion->origin.user.count || exclusion->auth_user.count;
 }
 
 static bool add_exclusion(struct reader *reader, const yaml_node_t *node, void *target)
@@ -353,7 +372,8 @@ static bool add_exclusion(struct reader *reader, const yaml_node_t *node, void *
 
 	if (config->exclusion_count == CONFIG_EXCLUSIONS_MAX)
 		return reader_fail(reader, node, "more than %u exclusions", CONFIG_EXCLUSIONS_MAX);
-	exclusion = reader_append(&config->exclusions, &config->exclusion_count, sizeof(*exclusion));
+	exclusion =
+		reader_append(&config->exclusions, &config->exclusion_count, sizeof(*exclusion));
 	if (!exclusion)
 		return reader_fail(reader, node, "no memory");
 	exclusion->file = reader->file;
@@ -361,23 +381,26 @@ static bool add_exclusion(struct reader *reader, const yaml_node_t *node, void *
 	if (!reader_mapping(reader, node, keys, exclusion))
 		return false;
 	if (!exclusion->name)
-		return reader_fail(reader, node,
-				   "an exclusion needs a name: it stands in the events that it decides");
+		return reader_fail(
+			reader, node,
+			"an exclusion needs a name: it stands in the events that it decides");
 	if (!has_criteria(exclusion))
-		return reader_fail(
-			reader, node,
-			"%s: nothing is asked of process, relay or mail: it would exclude every mail",
-			exclusion->name);
-	if (!exclusion->process.user.count && !exclusion->process.unit.count && !exclusion->accept_forgeable)
-		return reader_fail(
-			reader, node,
-			"%s: neither process.user nor process.unit is asked for, and all else can be "
-			"borrowed: name one, or say accept_forgeable: true",
-			exclusion->name);
+		return reader_fail(reader, node,
+				   "%s: nothing is asked of process, relay or mail: it would "
+				   "exclude every mail",
+				   exclusion->name);
+	if (!exclusion->process.user.count && !exclusion->process.unit.count &&
+	    !exclusion->accept_forgeable)
+		return reader_fail(reader, node,
+				   "%s: neither process.user nor process.unit is asked for, and "
+				   "all else can be "
+				   "borrowed: name one, or say accept_forgeable: true",
+				   exclusion->name);
 	for (size_t i = 0; i + 1 < config->exclusion_count; i++) {
 		if (strcmp(config->exclusions[i].name, exclusion->name) == 0)
-			return reader_fail(reader, node, "%s: the name is taken, by %s:%u", exclusion->name,
-					   config->exclusions[i].file, config->exclusions[i].line);
+			return reader_fail(reader, node, "%s: the name is taken, by %s:%u",
+					   exclusion->name, config->exclusions[i].file,
+					   config->exclusions[i].line);
 	}
 	return true;
 }
@@ -389,7 +412,10 @@ bool config_read_exclusions(struct reader *reader, const yaml_node_t *node, void
 	return reader_list(reader, node, add_exclusion, target);
 }
 
-/* ---- Freeing ---------------------------------------------------------------------------------------- */
+/*
+ * ---- Freeing
+ * ----------------------------------------------------------------------------------------
+ */
 
 static void patterns_free(struct patterns *patterns)
 {
@@ -411,11 +437,12 @@ static void searches_free(struct searches *searches)
 
 void config_free_exclusion(struct exclusion *exclusion)
 {
-	struct patterns *patterns[] = {&exclusion->process.executable, &exclusion->process.unit,
-				       &exclusion->process.ancestor,   &exclusion->process.container,
-				       &exclusion->mail.sender,	       &exclusion->mail.header_from,
-				       &exclusion->mail.recipients,    &exclusion->mail.subject,
-				       &exclusion->auth_user};
+	struct patterns *patterns[] = {
+		&exclusion->process.executable, &exclusion->process.unit,
+		&exclusion->process.ancestor,	&exclusion->process.container,
+		&exclusion->mail.sender,	&exclusion->mail.header_from,
+		&exclusion->mail.recipients,	&exclusion->mail.subject,
+		&exclusion->auth_user};
 	struct strings *strings[] = {&exclusion->process.sha256, &exclusion->process.user,
 				     &exclusion->process.group, &exclusion->process.login,
 				     &exclusion->origin.user};

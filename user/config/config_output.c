@@ -16,7 +16,10 @@
 
 #define AT(field) offsetof(struct output_config, field)
 
-/* ---- Values ----------------------------------------------------------------------------------------- */
+/*
+ * ---- Values
+ * -----------------------------------------------------------------------------------------
+ */
 
 static bool read_path(struct reader *reader, const yaml_node_t *node, void *target)
 {
@@ -25,7 +28,8 @@ static bool read_path(struct reader *reader, const yaml_node_t *node, void *targ
 	*path = reader_text(reader, node, "an absolute path");
 	return *path &&
 	       (*path[0] == '/' ||
-		reader_fail(reader, node, "%.200s: not an absolute path: it is to begin with '/'", *path));
+		reader_fail(reader, node, "%.200s: not an absolute path: it is to begin with '/'",
+			    *path));
 }
 
 /* In the order of their values. */
@@ -109,13 +113,15 @@ static bool read_events(struct reader *reader, const yaml_node_t *node, void *ta
 
 static bool read_queue(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	struct span text = node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text =
+		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
 	uint64_t *bytes = target;
 
-	if (reader_amount(&text, reader_byte_units, bytes) && !text.len && *bytes >= OUTPUT_QUEUE_LEAST &&
-	    *bytes <= OUTPUT_QUEUE_MOST)
+	if (reader_amount(&text, reader_byte_units, bytes) && !text.len &&
+	    *bytes >= OUTPUT_QUEUE_LEAST && *bytes <= OUTPUT_QUEUE_MOST)
 		return true;
-	return reader_fail(reader, node, "a number of bytes is wanted here, from 1MiB to 4GiB, as 64MiB");
+	return reader_fail(reader, node,
+			   "a number of bytes is wanted here, from 1MiB to 4GiB, as 64MiB");
 }
 
 /* "HOST:PORT", "[ADDRESS]:PORT", or without a port. Cuts `text`. */
@@ -141,7 +147,10 @@ static bool split_host(char *text, char **host, char **port)
 				     strlen(*port) < 6 && atoi(*port) > 0 && atoi(*port) < 65536));
 }
 
-/* ---- Outputs ---------------------------------------------------------------------------------------- */
+/*
+ * ---- Outputs
+ * ----------------------------------------------------------------------------------------
+ */
 
 static const char *type_name(enum output_type type)
 {
@@ -211,10 +220,12 @@ static bool complete(struct reader *reader, const yaml_node_t *node, struct give
 	const char *key;
 
 	if (given->type < 0)
-		return reader_fail(reader, node, "an output needs a type: json, stdout, syslog or journald");
+		return reader_fail(reader, node,
+				   "an output needs a type: json, stdout, syslog or journald");
 	key = out_of_place(given);
 	if (given->format == FORMAT_SENTINEL && given->type == OUTPUT_SYSLOG)
-		return reader_fail(reader, node, "sentinel: a format of files: json and cef go by syslog");
+		return reader_fail(reader, node,
+				   "sentinel: a format of files: json and cef go by syslog");
 	if (key)
 		return reader_fail(reader, node, "%s: an output of type %s has no use for it", key,
 				   type_name((enum output_type)given->type));
@@ -224,11 +235,13 @@ static bool complete(struct reader *reader, const yaml_node_t *node, struct give
 			 : output->type == OUTPUT_JOURNALD ? FORMAT_JOURNAL
 							   : FORMAT_JSON;
 	output->facility = given->facility >= 0 ? given->facility : LOG_FAC(LOG_DAEMON);
-	output->protocol =
-		given->protocol >= 0 ? (enum syslog_protocol)given->protocol : SYSLOG_PROTOCOL_DEFAULT;
+	output->protocol = given->protocol >= 0 ? (enum syslog_protocol)given->protocol
+						: SYSLOG_PROTOCOL_DEFAULT;
 	if (output->protocol == SYSLOG_PROTOCOL_DEFAULT)
-		output->protocol = output->transport == SYSLOG_SOCKET ? SYSLOG_LOCAL : SYSLOG_RFC5424;
-	output->framing = given->framing >= 0 ? (enum syslog_framing)given->framing : SYSLOG_OCTET_COUNTING;
+		output->protocol =
+			output->transport == SYSLOG_SOCKET ? SYSLOG_LOCAL : SYSLOG_RFC5424;
+	output->framing =
+		given->framing >= 0 ? (enum syslog_framing)given->framing : SYSLOG_OCTET_COUNTING;
 	if (output->type == OUTPUT_FILE) {
 		output->path = given->file;
 		given->file = NULL;
@@ -240,13 +253,15 @@ static bool complete(struct reader *reader, const yaml_node_t *node, struct give
 	if (!output->path && output->type == OUTPUT_SYSLOG && output->transport == SYSLOG_SOCKET)
 		output->path = strdup(DEFAULT_SOCKET);
 	if (output->path && output->type != OUTPUT_FILE && strlen(output->path) > SOCKET_PATH_MAX)
-		return reader_fail(reader, node, "%.120s: longer than a socket's name can be, %zu bytes",
+		return reader_fail(reader, node,
+				   "%.120s: longer than a socket's name can be, %zu bytes",
 				   output->path, SOCKET_PATH_MAX);
 	return true;
 }
 
 /* A name that no other output has: its type, with a number behind it from the second on. */
-static bool name_output(struct reader *reader, const yaml_node_t *node, struct output_config *output)
+static bool name_output(struct reader *reader, const yaml_node_t *node,
+			struct output_config *output)
 {
 	const struct config *config = reader->config;
 	unsigned int same_type = 1;
@@ -257,17 +272,21 @@ static bool name_output(struct reader *reader, const yaml_node_t *node, struct o
 
 		same_type += other->type == output->type;
 		if (output->name && strcmp(other->name, output->name) == 0)
-			return reader_fail(reader, node, "%s: the name of another output", output->name);
+			return reader_fail(reader, node, "%s: the name of another output",
+					   output->name);
 		if (output->type == OUTPUT_FILE && other->type == OUTPUT_FILE &&
 		    strcmp(other->path, output->path) == 0)
-			return reader_fail(reader, node, "%.200s: another output writes to this file",
+			return reader_fail(reader, node,
+					   "%.200s: another output writes to this file",
 					   output->path);
 		if (output->type == OUTPUT_STDOUT && other->type == OUTPUT_STDOUT)
-			return reader_fail(reader, node, "another output writes to standard output");
+			return reader_fail(reader, node,
+					   "another output writes to standard output");
 	}
 	if (output->name)
 		return true;
-	snprintf(name, sizeof(name), same_type > 1 ? "%s-%u" : "%s", type_name(output->type), same_type);
+	snprintf(name, sizeof(name), same_type > 1 ? "%s-%u" : "%s", type_name(output->type),
+		 same_type);
 	for (size_t i = 0; i < config->output_count; i++) {
 		if (strcmp(config->outputs[i].name, name) == 0)
 			return reader_fail(reader, node, "it needs a name: %s is another's", name);
@@ -288,7 +307,8 @@ static bool read_name(struct reader *reader, const yaml_node_t *node, void *targ
 	    strspn(*name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
 		    strlen(*name))
 		return true;
-	return reader_fail(reader, node, "%.64s: letters, digits, '-', '_' and '.' are wanted, 63 at most",
+	return reader_fail(reader, node,
+			   "%.64s: letters, digits, '-', '_' and '.' are wanted, 63 at most",
 			   *name);
 }
 
@@ -321,7 +341,8 @@ static bool add_output(struct reader *reader, const yaml_node_t *node, void *tar
 		return reader_fail(reader, node, "more than %u outputs", OUTPUTS_MAX);
 	good = reader_mapping(reader, node, keys, &given) && complete(reader, node, &given) &&
 	       name_output(reader, node, &given.output);
-	output = good ? reader_append(&config->outputs, &config->output_count, sizeof(*output)) : NULL;
+	output = good ? reader_append(&config->outputs, &config->output_count, sizeof(*output))
+		      : NULL;
 	if (output)
 		*output = given.output;
 	else
@@ -335,7 +356,10 @@ bool config_read_outputs(struct reader *reader, const yaml_node_t *node, void *t
 	return reader_list(reader, node, add_output, target);
 }
 
-/* ---- Metrics ---------------------------------------------------------------------------------------- */
+/*
+ * ---- Metrics
+ * ----------------------------------------------------------------------------------------
+ */
 
 /* An address of the loopback, with a port: what is served there has no password. */
 static bool read_listen(struct reader *reader, const yaml_node_t *node, void *target)
@@ -353,21 +377,23 @@ static bool read_listen(struct reader *reader, const yaml_node_t *node, void *ta
 		metrics->port = (uint16_t)atoi(port);
 		metrics->ipv6 = inet_pton(AF_INET6, host, &v6) == 1;
 		good = metrics->ipv6 ? IN6_IS_ADDR_LOOPBACK(&v6)
-				     : inet_pton(AF_INET, host, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
+				     : inet_pton(AF_INET, host, &v4) == 1 &&
+					       ntohl(v4.s_addr) >> 24 == 127;
 		if (good)
 			snprintf(metrics->address, sizeof(metrics->address), "%s", host);
 	}
 	free(text);
-	return good ||
-	       reader_fail(reader, node,
-			   "an address of the loopback is wanted here, with a port, as 127.0.0.1:9099 or "
-			   "[::1]:9099: whoever reaches it may read");
+	return good || reader_fail(reader, node,
+				   "an address of the loopback is wanted here, with a port, as "
+				   "127.0.0.1:9099 or "
+				   "[::1]:9099: whoever reaches it may read");
 }
 
 bool config_read_metrics(struct reader *reader, const yaml_node_t *node, void *target)
 {
 	static const struct key keys[] = {{"listen", read_listen, 0},
-					  {"textfile", read_path, offsetof(struct metrics_config, textfile)},
+					  {"textfile", read_path,
+					   offsetof(struct metrics_config, textfile)},
 					  {NULL, NULL, 0}};
 
 	return reader_mapping(reader, node, keys, &((struct config *)target)->metrics);

@@ -46,7 +46,8 @@ bool network_parse(char *text, struct relay *relay)
 		relay->prefix = slash ? 96 + prefix : 128;
 		return true;
 	}
-	if (inet_pton(AF_INET6, text, relay->addr) != 1 || (slash && !read_prefix(slash + 1, 128, &prefix)))
+	if (inet_pton(AF_INET6, text, relay->addr) != 1 ||
+	    (slash && !read_prefix(slash + 1, 128, &prefix)))
 		return false;
 	relay->prefix = slash ? prefix : 128;
 	return true;
@@ -106,7 +107,8 @@ static bool add_relay(struct reader *reader, const yaml_node_t *node, void *targ
 {
 	struct relays *relays = target;
 	char *text = reader_text(reader, node, "a relay"), *copy = text ? strdup(text) : NULL;
-	struct relay *relay = copy ? reader_append(&relays->items, &relays->count, sizeof(*relay)) : NULL;
+	struct relay *relay =
+		copy ? reader_append(&relays->items, &relays->count, sizeof(*relay)) : NULL;
 	bool good = false;
 
 	if (relay) {

@@ -12,8 +12,8 @@ static bool same(const char *a, const char *b)
 bool output_config_same_place(const struct output_config *a, const struct output_config *b)
 {
 	return same(a->name, b->name) && a->type == b->type && same(a->path, b->path) &&
-	       same(a->host, b->host) && same(a->service, b->service) && a->transport == b->transport &&
-	       a->framing == b->framing;
+	       same(a->host, b->host) && same(a->service, b->service) &&
+	       a->transport == b->transport && a->framing == b->framing;
 }
 
 static bool copy(char **to, const char *from)
@@ -28,8 +28,8 @@ bool output_config_copy(struct output_config *to, const struct output_config *fr
 	bool good;
 
 	made.name = made.path = made.host = made.service = NULL;
-	good = copy(&made.name, from->name) && copy(&made.path, from->path) && copy(&made.host, from->host) &&
-	       copy(&made.service, from->service);
+	good = copy(&made.name, from->name) && copy(&made.path, from->path) &&
+	       copy(&made.host, from->host) && copy(&made.service, from->service);
 	if (good)
 		*to = made;
 	else

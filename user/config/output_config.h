@@ -7,8 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OUTPUTS_MAX	   16U
-#define OUTPUT_QUEUE	   (64ULL << 20) /* bytes that wait for one output, where nothing else is said */
+#define OUTPUTS_MAX 16U
+/* Bytes that wait for one output, where nothing else is said */
+#define OUTPUT_QUEUE	   (64ULL << 20)
 #define OUTPUT_QUEUE_LEAST (1ULL << 20)
 #define OUTPUT_QUEUE_MOST  (4ULL << 30)
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The key of hashed addresses: whoever has it can try which address a hash is of, so nobody else may read it. */
+/*
+ * The key of hashed addresses: whoever has it can try which address a hash is of, so nobody else
+ * may read it.
+ */
 #include "policy/privacy.h"
 
 #include <errno.h>
@@ -22,7 +25,8 @@ static int open_error(int error, const char *path, char why[PRIVACY_WHY_MAX])
 {
 	if (error == ENOENT)
 		snprintf(why, PRIVACY_WHY_MAX,
-			 "it is not there; make it: (umask 077; head -c 32 /dev/urandom > %s)", shown(path));
+			 "it is not there; make it: (umask 077; head -c 32 /dev/urandom > %s)",
+			 shown(path));
 	else
 		snprintf(why, PRIVACY_WHY_MAX, "it cannot be read: %s", strerror(error));
 	return -error;
@@ -31,7 +35,8 @@ static int open_error(int error, const char *path, char why[PRIVACY_WHY_MAX])
 static int check(const struct stat *file, const char *path, char why[PRIVACY_WHY_MAX])
 {
 	if (!S_ISREG(file->st_mode)) {
-		snprintf(why, PRIVACY_WHY_MAX, "it is no regular file; name one that holds the key");
+		snprintf(why, PRIVACY_WHY_MAX,
+			 "it is no regular file; name one that holds the key");
 		return -EINVAL;
 	}
 	if (file->st_uid != 0 && file->st_uid != geteuid()) {
@@ -41,8 +46,8 @@ static int check(const struct stat *file, const char *path, char why[PRIVACY_WHY
 		return -EPERM;
 	}
 	if (file->st_mode & (S_IRWXG | S_IRWXO)) {
-		snprintf(why, PRIVACY_WHY_MAX, "others than its owner have permissions on it; chmod 600 %s",
-			 shown(path));
+		snprintf(why, PRIVACY_WHY_MAX,
+			 "others than its owner have permissions on it; chmod 600 %s", shown(path));
 		return -EPERM;
 	}
 	return 0;
@@ -77,16 +82,17 @@ static int take(struct privacy *privacy, const unsigned char *bytes, ssize_t len
 	}
 	if ((size_t)len < PRIVACY_KEY_MIN) {
 		snprintf(why, PRIVACY_WHY_MAX,
-			 "%zd bytes are too few for a key (at least %u); make one: head -c 32 /dev/urandom > "
+			 "%zd bytes are too few for a key (at least %u); make one: head -c 32 "
+			 "/dev/urandom > "
 			 "%s",
 			 len, PRIVACY_KEY_MIN, shown(path));
 		return -EINVAL;
 	}
 	if ((size_t)len > PRIVACY_KEY_MAX) {
-		snprintf(
-			why, PRIVACY_WHY_MAX,
-			"it is too long for a key (at most %u bytes); make one: head -c 32 /dev/urandom > %s",
-			PRIVACY_KEY_MAX, shown(path));
+		snprintf(why, PRIVACY_WHY_MAX,
+			 "it is too long for a key (at most %u bytes); make one: head -c 32 "
+			 "/dev/urandom > %s",
+			 PRIVACY_KEY_MAX, shown(path));
 		return -EFBIG;
 	}
 	if (EVP_Digest(bytes, (size_t)len, digest, NULL, EVP_sha256(), NULL) != 1) {

@@ -8,11 +8,12 @@
 #include <string.h>
 
 /* What is wrong with a node, and what would be right. Always false. */
-__attribute__((format(printf, 3, 4))) bool reader_fail(struct reader *reader, const yaml_node_t *node,
-						       const char *format, ...)
+__attribute__((format(printf, 3, 4))) bool
+reader_fail(struct reader *reader, const yaml_node_t *node, const char *format, ...)
 {
 	int len = snprintf(reader->error, CONFIG_ERROR_MAX, "%s:%zu:%zu: ", reader->file,
-			   node ? node->start_mark.line + 1 : 1, node ? node->start_mark.column + 1 : 1);
+			   node ? node->start_mark.line + 1 : 1,
+			   node ? node->start_mark.column + 1 : 1);
 	va_list args;
 
 	va_start(args, format);
@@ -26,7 +27,10 @@ __attribute__((format(printf, 3, 4))) bool reader_fail(struct reader *reader, co
 	return false;
 }
 
-/* ---- Nodes ------------------------------------------------------------------------------------------ */
+/*
+ * ---- Nodes
+ * ------------------------------------------------------------------------------------------
+ */
 
 yaml_node_t *reader_node(struct reader *reader, int index)
 {
@@ -87,7 +91,8 @@ static const struct key *key_of(const struct key *keys, struct span name)
 	return NULL;
 }
 
-bool reader_mapping(struct reader *reader, const yaml_node_t *node, const struct key *keys, void *target)
+bool reader_mapping(struct reader *reader, const yaml_node_t *node, const struct key *keys,
+		    void *target)
 {
 	char names[300];
 	uint64_t seen = 0;
@@ -103,12 +108,14 @@ bool reader_mapping(struct reader *reader, const yaml_node_t *node, const struct
 			name->type == YAML_SCALAR_NODE ? key_of(keys, reader_scalar(name)) : NULL;
 
 		if (!key)
-			return reader_fail(reader, name, "%.*s: no such key: known here are %s",
-					   name->type == YAML_SCALAR_NODE ? shown(reader_scalar(name)) : 1,
-					   name->type == YAML_SCALAR_NODE ? reader_scalar(name).data : "?",
-					   names_of(keys, names, sizeof(names)));
+			return reader_fail(
+				reader, name, "%.*s: no such key: known here are %s",
+				name->type == YAML_SCALAR_NODE ? shown(reader_scalar(name)) : 1,
+				name->type == YAML_SCALAR_NODE ? reader_scalar(name).data : "?",
+				names_of(keys, names, sizeof(names)));
 		if (seen & 1ULL << (key - keys))
-			return reader_fail(reader, name, "%s stands twice: once is allowed", key->name);
+			return reader_fail(reader, name, "%s stands twice: once is allowed",
+					   key->name);
 		seen |= 1ULL << (key - keys);
 		if (!key->read(reader, value, (char *)target + key->offset))
 			return false;
@@ -121,7 +128,8 @@ bool reader_list(struct reader *reader, const yaml_node_t *node, read_fn read, v
 {
 	if (node->type != YAML_SEQUENCE_NODE)
 		return read(reader, node, target);
-	if (node->data.sequence.items.top - node->data.sequence.items.start > (ptrdiff_t)CONFIG_LIST_MAX)
+	if (node->data.sequence.items.top - node->data.sequence.items.start >
+	    (ptrdiff_t)CONFIG_LIST_MAX)
 		return reader_fail(reader, node, "a list of more than %u values", CONFIG_LIST_MAX);
 	for (const yaml_node_item_t *item = node->data.sequence.items.start;
 	     item < node->data.sequence.items.top; item++) {
@@ -147,7 +155,10 @@ void *reader_append(void *items, size_t *count, size_t size)
 	return grown + (*count)++ * size;
 }
 
-/* ---- Values ----------------------------------------------------------------------------------------- */
+/*
+ * ---- Values
+ * -----------------------------------------------------------------------------------------
+ */
 
 bool reader_string(struct reader *reader, const yaml_node_t *node, void *target)
 {
@@ -159,7 +170,8 @@ bool reader_string(struct reader *reader, const yaml_node_t *node, void *target)
 
 bool reader_bool(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	struct span text = node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text =
+		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
 
 	if (text.len == 4 && memcmp(text.data, "true", 4) == 0)
 		*(bool *)target = true;
@@ -191,9 +203,11 @@ bool reader_strings(struct reader *reader, const yaml_node_t *node, void *target
 	return reader_list(reader, node, reader_add_string, target);
 }
 
-bool reader_word(struct reader *reader, const yaml_node_t *node, const struct word *words, void *value)
+bool reader_word(struct reader *reader, const yaml_node_t *node, const struct word *words,
+		 void *value)
 {
-	struct span text = node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text =
+		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
 	char names[300];
 	size_t len = 0;
 
@@ -206,7 +220,8 @@ bool reader_word(struct reader *reader, const yaml_node_t *node, const struct wo
 	for (names[0] = '\0'; words->name && len < sizeof(names); words++)
 		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "",
 					words->name);
-	return reader_fail(reader, node, "%.*s: one of these is wanted: %s", shown(text), text.data, names);
+	return reader_fail(reader, node, "%.*s: one of these is wanted: %s", shown(text), text.data,
+			   names);
 }
 
 bool reader_amount(struct span *text, const struct unit *units, uint64_t *amount)
@@ -244,12 +259,14 @@ const struct unit reader_no_units[] = {{"", 1}, {NULL, 0}};
 
 bool reader_duration(struct reader *reader, const yaml_node_t *node, void *target)
 {
-	struct span text = node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text =
+		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
 	uint64_t *seconds = target;
 
 	if (!reader_amount(&text, reader_time_units, seconds) || text.len || !*seconds ||
 	    *seconds > 366ULL * 86400)
-		return reader_fail(reader, node,
-				   "a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most");
+		return reader_fail(
+			reader, node,
+			"a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most");
 	return true;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the parts of the configuration are read with. libyaml makes a tree of nodes that know where they stand. Each mapping
- * is a table of keys; a key has a reader and the place it writes to. The first mistake ends the reading: it is written
- * down with its place, and what would be right.
+ * What the parts of the configuration are read with. libyaml makes a tree of nodes that know where
+ * they stand. Each mapping is a table of keys; a key has a reader and the place it writes to. The
+ * first mistake ends the reading: it is written down with its place, and what would be right.
  */
 #ifndef SMTPSNOOP_CONFIG_READER_H
 #define SMTPSNOOP_CONFIG_READER_H
@@ -26,8 +26,8 @@ struct reader {
 };
 
 /* What is wrong with a node, and what would be right. Always false. */
-__attribute__((format(printf, 3, 4))) bool reader_fail(struct reader *reader, const yaml_node_t *node,
-						       const char *format, ...);
+__attribute__((format(printf, 3, 4))) bool
+reader_fail(struct reader *reader, const yaml_node_t *node, const char *format, ...);
 
 yaml_node_t *reader_node(struct reader *reader, int index);
 struct span reader_scalar(const yaml_node_t *node);
@@ -41,12 +41,16 @@ struct key {
 	size_t offset; /* of its value in the target */
 };
 
-bool reader_mapping(struct reader *reader, const yaml_node_t *node, const struct key *keys, void *target);
+bool reader_mapping(struct reader *reader, const yaml_node_t *node, const struct key *keys,
+		    void *target);
 
 /* A list, or one value in place of a list of one. */
 bool reader_list(struct reader *reader, const yaml_node_t *node, read_fn read, void *target);
 
-/* Room for one more of `size` bytes, zeroed; NULL if there is no memory. `items` is the address of the array's pointer. */
+/*
+ * Room for one more of `size` bytes, zeroed; NULL if there is no memory. `items` is the address of
+ * the array's pointer.
+ */
 void *reader_append(void *items, size_t *count, size_t size);
 
 /* A scalar, as a string that the caller owns; NULL: it is none. `what` is told then. */
@@ -58,7 +62,8 @@ struct word {
 	int value;
 };
 
-bool reader_word(struct reader *reader, const yaml_node_t *node, const struct word *words, void *value);
+bool reader_word(struct reader *reader, const yaml_node_t *node, const struct word *words,
+		 void *value);
 
 /* Values, each a read_fn: into char *, bool, struct strings, and uint64_t of seconds. */
 bool reader_string(struct reader *reader, const yaml_node_t *node, void *target);

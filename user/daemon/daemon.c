@@ -2,9 +2,10 @@
 /*
  * The command run: a live watch whose events go to the outputs of a configuration.
  *
- * A reload is whole or not at all: the new configuration is read, what it asks for is started beside what runs, and
- * only when all of it is there it takes the place of the old. What is wrong is told, and all goes on as before. Files are
- * opened anew at every SIGHUP, whatever the configuration says: that is what a rotation asks for.
+ * A reload is whole or not at all: the new configuration is read, what it asks for is started
+ * beside what runs, and only when all of it is there it takes the place of the old. What is wrong
+ * is told, and all goes on as before. Files are opened anew at every SIGHUP, whatever the
+ * configuration says: that is what a rotation asks for.
  */
 #include <errno.h>
 #include <signal.h>
@@ -50,12 +51,16 @@ static double monotonic_s(void)
 	return (double)clock_ns(CLOCK_MONOTONIC) / 1e9;
 }
 
-/* ---- Configuration ---------------------------------------------------------------------------------- */
+/*
+ * ---- Configuration
+ * ----------------------------------------------------------------------------------
+ */
 
 static bool has_name(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->output_count; i++) {
-		if (config->outputs[i].type != OUTPUT_STDOUT && strcmp(config->outputs[i].name, name) == 0)
+		if (config->outputs[i].type != OUTPUT_STDOUT &&
+		    strcmp(config->outputs[i].name, name) == 0)
 			return true;
 	}
 	return false;
@@ -64,11 +69,12 @@ static bool has_name(const struct config *config, const char *name)
 /* Standard output, if the command line asks for it, or the configuration for nothing at all. */
 static bool add_stdout(struct config *config, const struct options *options)
 {
-	static const enum output_format formats[] = {
-		[OUTPUT_JSON] = FORMAT_JSON, [OUTPUT_CEF] = FORMAT_CEF, [OUTPUT_SENTINEL] = FORMAT_SENTINEL};
+	static const enum output_format formats[] = {[OUTPUT_JSON] = FORMAT_JSON,
+						     [OUTPUT_CEF] = FORMAT_CEF,
+						     [OUTPUT_SENTINEL] = FORMAT_SENTINEL};
 	struct output_config output = {.type = OUTPUT_STDOUT,
-				       .format =
-					       options->output_given ? formats[options->output] : FORMAT_JSON,
+				       .format = options->output_given ? formats[options->output]
+								       : FORMAT_JSON,
 				       .queue_bytes = OUTPUT_QUEUE};
 	struct output_config *grown;
 
@@ -124,7 +130,10 @@ static struct decider *read_config(struct daemon *daemon, const char *otherwise)
 	return decider;
 }
 
-/* Starts what the configuration asks for, in place of what runs. False: all is as before; why was told. */
+/*
+ * Starts what the configuration asks for, in place of what runs. False: all is as before; why was
+ * told.
+ */
 static bool apply(struct daemon *daemon, const struct config *config, const char *otherwise)
 {
 	char why[OUTPUTS_WHY_MAX] = "";
@@ -194,7 +203,10 @@ static bool on_reload(void *context, struct pipeline *pipeline)
 	return good;
 }
 
-/* ---- What the watch tells ---------------------------------------------------------------------------- */
+/*
+ * ---- What the watch tells
+ * ----------------------------------------------------------------------------
+ */
 
 static void on_event(void *context, const struct event *event)
 {
@@ -206,7 +218,8 @@ static void on_event(void *context, const struct event *event)
 	if (event->action != EVENT_MESSAGE || event->provisional)
 		return;
 	clock_gettime(CLOCK_REALTIME, &now);
-	latency_add(&daemon->latency, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - event->end_ns);
+	latency_add(&daemon->latency,
+		    (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - event->end_ns);
 }
 
 static void want_outputs(void *context, struct event *event)
@@ -219,11 +232,12 @@ static void want_outputs(void *context, struct event *event)
 		const struct output *output = outputs_at(daemon->outputs, i);
 		struct output_stats stats = output_stats(output);
 
-		event->outputs[i] = (struct event_output){.name = strdup(output_config_of(output)->name),
-							  .written = stats.written,
-							  .lost = stats.lost,
-							  .waiting = stats.waiting,
-							  .up = stats.up};
+		event->outputs[i] =
+			(struct event_output){.name = strdup(output_config_of(output)->name),
+					      .written = stats.written,
+					      .lost = stats.lost,
+					      .waiting = stats.waiting,
+					      .up = stats.up};
 		if (!event->outputs[i].name)
 			break;
 		event->output_count++;
@@ -248,7 +262,8 @@ static void publish(struct daemon *daemon, struct pipeline *pipeline, struct cap
 	text_clear(&daemon->page);
 	metrics_page(&daemon->page, sample);
 	if (!daemon->page.failed)
-		metrics_publish(daemon->metrics, (struct span){daemon->page.data, daemon->page.len});
+		metrics_publish(daemon->metrics,
+				(struct span){daemon->page.data, daemon->page.len});
 	daemon->page.failed = false;
 }
 
@@ -261,16 +276,21 @@ static void tell_manager(struct daemon *daemon, const struct event_stats *stats)
 	notify_alive("%llu messages, %llu alerts, %llu events lost; %zu of %zu outputs fail%s",
 		     (unsigned long long)stats->messages, (unsigned long long)stats->alerts,
 		     (unsigned long long)stats->events_lost, down, outputs_count(daemon->outputs),
-		     daemon->sample.reload_good ? "" : "; the configuration could not be read again");
+		     daemon->sample.reload_good ? ""
+						: "; the configuration could not be read again");
 }
 
-/* At once, and then at most every LOSS_S: an output that is away for long is not to fill the others. */
+/*
+ * At once, and then at most every LOSS_S: an output that is away for long is not to fill the
+ * others.
+ */
 static void tell_lost(struct daemon *daemon, struct pipeline *pipeline, bool last)
 {
 	double now_s = monotonic_s();
 
 	daemon->lost += outputs_take_lost(daemon->outputs);
-	if (!daemon->lost || (!last && daemon->lost_told_s > 0 && now_s - daemon->lost_told_s < LOSS_S))
+	if (!daemon->lost ||
+	    (!last && daemon->lost_told_s > 0 && now_s - daemon->lost_told_s < LOSS_S))
 		return;
 	pipeline_lost(pipeline, daemon->lost);
 	daemon->lost = 0;
@@ -304,7 +324,10 @@ static void on_end(void *context, struct pipeline *pipeline)
 	tell_lost(context, pipeline, true);
 }
 
-/* ---- The command ------------------------------------------------------------------------------------ */
+/*
+ * ---- The command
+ * ------------------------------------------------------------------------------------
+ */
 
 static int watch(struct daemon *daemon)
 {
@@ -360,8 +383,9 @@ static int start(struct daemon *daemon)
 		report("run", "%s", refused);
 		return STATUS_FAILED;
 	}
-	metrics_retry(daemon->metrics,
-		      &config->metrics); /* who holds its port does not keep the watch from starting */
+	metrics_retry(
+		daemon->metrics,
+		&config->metrics); /* who holds its port does not keep the watch from starting */
 	return watch(daemon);
 }
 

@@ -6,8 +6,9 @@
 #define INSTANCE_WHY_MAX 300U
 
 /*
- * Takes the host's lock, which ends with the process: smtpsnoop.pid in /run, or in $RUNTIME_DIRECTORY. It holds the
- * process id. 0, or a negative errno with one clause in `why`; -EBUSY: another one runs.
+ * Takes the host's lock, which ends with the process: smtpsnoop.pid in /run, or in
+ * $RUNTIME_DIRECTORY. It holds the process id. 0, or a negative errno with one clause in `why`;
+ * -EBUSY: another one runs.
  */
 int instance_lock(char why[INSTANCE_WHY_MAX]);
 

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: the capture loop writes a page once a second, if anybody may read it; libmicrohttpd's thread and the
- * file's thread give out the last one. So a reader costs the loop nothing, and a page is never half of two moments.
+ * Theory of operation: the capture loop writes a page once a second, if anybody may read it;
+ * libmicrohttpd's thread and the file's thread give out the last one. So a reader costs the loop
+ * nothing, and a page is never half of two moments.
  *
- * Any user of the host may connect. A connection is for one request, and has 10 s in all: a byte now and then keeps it no longer.
- * Where all are in use, the oldest goes, so that a reader, who needs milliseconds, finds a place among many who hold theirs.
+ * Any user of the host may connect. A connection is for one request, and has 10 s in all: a byte
+ * now and then keeps it no longer. Where all are in use, the oldest goes, so that a reader, who
+ * needs milliseconds, finds a place among many who hold theirs.
  *
- * The file's thread can hang in the disk. It has an object of its own, and the page is shared: whoever leaves last frees. To stop
- * it is to tell it; the end waits a second, for the file to be gone.
+ * The file's thread can hang in the disk. It has an object of its own, and the page is shared:
+ * whoever leaves last frees. To stop it is to tell it; the end waits a second, for the file to be
+ * gone.
  */
 #include "daemon/metrics.h"
 
@@ -89,7 +92,10 @@ static void init_condition(pthread_cond_t *condition)
 	pthread_condattr_destroy(&clock);
 }
 
-/* ---- The board -------------------------------------------------------------------------------------- */
+/*
+ * ---- The board
+ * --------------------------------------------------------------------------------------
+ */
 
 static struct board *board_new(void)
 {
@@ -151,11 +157,15 @@ static struct text page_copy(struct board *board)
 	return copy;
 }
 
-/* ---- HTTP ------------------------------------------------------------------------------------------- */
+/*
+ * ---- HTTP
+ * -------------------------------------------------------------------------------------------
+ */
 
 #ifdef HAVE_LIBMICROHTTPD
 
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned int status, struct text *body)
+static enum MHD_Result answer(struct MHD_Connection *connection, unsigned int status,
+			      struct text *body)
 {
 	struct MHD_Response *response =
 		MHD_create_response_from_buffer(body->len, body->data, MHD_RESPMEM_MUST_COPY);
@@ -164,8 +174,9 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned int st
 	if (response) {
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE,
-					status == MHD_HTTP_OK ? "text/plain; version=0.0.4; charset=utf-8"
-							      : "text/plain; charset=utf-8");
+					status == MHD_HTTP_OK
+						? "text/plain; version=0.0.4; charset=utf-8"
+						: "text/plain; charset=utf-8");
 		result = MHD_queue_response(connection, status, response);
 		MHD_destroy_response(response);
 	}
@@ -240,8 +251,9 @@ static void begin_connection(struct metrics *metrics, int fd, void **slot)
 	}
 	*slot = connection;
 	if (connection)
-		*connection =
-			(struct connection){.used = true, .fd = fd, .since_ns = clock_ns(CLOCK_MONOTONIC)};
+		*connection = (struct connection){.used = true,
+						  .fd = fd,
+						  .since_ns = clock_ns(CLOCK_MONOTONIC)};
 	else
 		shutdown(fd, SHUT_RDWR);
 	make_room(metrics);
@@ -292,11 +304,13 @@ static int listen_on(struct metrics *metrics, const struct metrics_config *confi
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before); /* its thread inherits this */
 	errno = 0;
-	*listener = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | (config->ipv6 ? MHD_USE_IPv6 : 0),
-				     config->port, NULL, NULL, on_request, metrics, MHD_OPTION_SOCK_ADDR,
-				     address, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-				     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)CONNECTION_S,
-				     MHD_OPTION_NOTIFY_CONNECTION, on_connection, metrics, MHD_OPTION_END);
+	*listener =
+		MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | (config->ipv6 ? MHD_USE_IPv6 : 0),
+				 config->port, NULL, NULL, on_request, metrics,
+				 MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_CONNECTION_LIMIT,
+				 CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+				 (unsigned int)CONNECTION_S, MHD_OPTION_NOTIFY_CONNECTION,
+				 on_connection, metrics, MHD_OPTION_END);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (*listener)
 		return 0;
@@ -332,7 +346,10 @@ static void stop_listening(struct MHD_Daemon *listener)
 
 #endif
 
-/* ---- The text file ---------------------------------------------------------------------------------- */
+/*
+ * ---- The text file
+ * ----------------------------------------------------------------------------------
+ */
 
 static bool is_stopped(struct writer *writer)
 {
@@ -486,7 +503,10 @@ static int writer_start(struct writer **started, struct board *board, const char
 	return 0;
 }
 
-/* ---- The whole -------------------------------------------------------------------------------------- */
+/*
+ * ---- The whole
+ * --------------------------------------------------------------------------------------
+ */
 
 struct metrics *metrics_new(void)
 {
@@ -517,14 +537,16 @@ void metrics_free(struct metrics *metrics)
 
 static bool same_place(const struct metrics *metrics, const struct metrics_config *config)
 {
-	return config->port == metrics->place.port && strcmp(config->address, metrics->place.address) == 0;
+	return config->port == metrics->place.port &&
+	       strcmp(config->address, metrics->place.address) == 0;
 }
 
 static bool same_file(const struct metrics *metrics, const struct metrics_config *config)
 {
 	const char *path = metrics->writer ? metrics->writer->path : NULL;
 
-	return config->textfile && path ? strcmp(config->textfile, path) == 0 : config->textfile == path;
+	return config->textfile && path ? strcmp(config->textfile, path) == 0
+					: config->textfile == path;
 }
 
 /* `listener` may be NULL. */
@@ -548,10 +570,12 @@ static void take_file(struct metrics *metrics, struct writer *writer)
 
 static const char *listen_why(int error)
 {
-	return error == -ENOSYS ? "this build has no libmicrohttpd: use metrics.textfile" : strerror(-error);
+	return error == -ENOSYS ? "this build has no libmicrohttpd: use metrics.textfile"
+				: strerror(-error);
 }
 
-int metrics_configure(struct metrics *metrics, const struct metrics_config *config, char why[METRICS_WHY_MAX])
+int metrics_configure(struct metrics *metrics, const struct metrics_config *config,
+		      char why[METRICS_WHY_MAX])
 {
 	bool file_stays = same_file(metrics, config), place_stays = same_place(metrics, config);
 	struct MHD_Daemon *listener = NULL;
@@ -568,7 +592,8 @@ int metrics_configure(struct metrics *metrics, const struct metrics_config *conf
 	if (!file_stays && config->textfile)
 		error = writer_start(&writer, metrics->board, config->textfile);
 	if (error) {
-		snprintf(why, METRICS_WHY_MAX, "metrics.textfile: no thread for it: %s", strerror(-error));
+		snprintf(why, METRICS_WHY_MAX, "metrics.textfile: no thread for it: %s",
+			 strerror(-error));
 		stop_listening(listener);
 		return error;
 	}
@@ -592,7 +617,8 @@ static int retry_file(struct metrics *metrics, const struct metrics_config *conf
 	if (!error)
 		take_file(metrics, writer);
 	else if (!metrics->told)
-		report("metrics.textfile", "%s: no thread for it: %s", config->textfile, strerror(-error));
+		report("metrics.textfile", "%s: no thread for it: %s", config->textfile,
+		       strerror(-error));
 	return error;
 }
 
@@ -604,8 +630,8 @@ static int retry_listener(struct metrics *metrics, const struct metrics_config *
 		return 0;
 	error = listen_on(metrics, config, &metrics->listener);
 	if (error && !metrics->told)
-		report("metrics.listen", "%s port %u: %s; it is tried again every %d s", config->address,
-		       config->port, listen_why(error), RETRY_S);
+		report("metrics.listen", "%s port %u: %s; it is tried again every %d s",
+		       config->address, config->port, listen_why(error), RETRY_S);
 	else if (!error && metrics->told)
 		report("metrics.listen", "%s port %u: served now", config->address, config->port);
 	return error;

@@ -11,7 +11,8 @@ static const double bounds_s[LATENCY_BUCKETS] = {0.005, 0.01, 0.025, 0.05, 0.1, 
 
 void latency_add(struct latency *latency, int64_t late_ns)
 {
-	double late_s = late_ns > 0 ? (double)late_ns / 1e9 : 0; /* the wall clock may have been set back */
+	double late_s =
+		late_ns > 0 ? (double)late_ns / 1e9 : 0; /* the wall clock may have been set back */
 	size_t bucket = 0;
 
 	while (bucket < LATENCY_BUCKETS && late_s > bounds_s[bucket])
@@ -20,11 +21,15 @@ void latency_add(struct latency *latency, int64_t late_ns)
 	latency->sum_s += late_s;
 }
 
-/* ---- Lines ------------------------------------------------------------------------------------------ */
+/*
+ * ---- Lines
+ * ------------------------------------------------------------------------------------------
+ */
 
 static void family(struct text *out, const char *name, const char *type, const char *help)
 {
-	text_add_format(out, "# HELP smtpsnoop_%s %s\n# TYPE smtpsnoop_%s %s\n", name, help, name, type);
+	text_add_format(out, "# HELP smtpsnoop_%s %s\n# TYPE smtpsnoop_%s %s\n", name, help, name,
+			type);
 }
 
 /* A label's value: backslash, quote and end of line are escaped. */
@@ -50,19 +55,24 @@ static void sample_of(struct text *out, const char *name, const char *label, con
 	text_add_format(out, " %llu\n", (unsigned long long)number);
 }
 
-static void single(struct text *out, const char *name, const char *type, const char *help, uint64_t number)
+static void single(struct text *out, const char *name, const char *type, const char *help,
+		   uint64_t number)
 {
 	family(out, name, type, help);
 	text_add_format(out, "smtpsnoop_%s %llu\n", name, (unsigned long long)number);
 }
 
-static void single_real(struct text *out, const char *name, const char *type, const char *help, double number)
+static void single_real(struct text *out, const char *name, const char *type, const char *help,
+			double number)
 {
 	family(out, name, type, help);
 	text_add_format(out, "smtpsnoop_%s %.6f\n", name, number);
 }
 
-/* ---- What was seen ---------------------------------------------------------------------------------- */
+/*
+ * ---- What was seen
+ * ----------------------------------------------------------------------------------
+ */
 
 static void add_messages(struct text *out, const struct event_stats *stats)
 {
@@ -70,15 +80,18 @@ static void add_messages(struct text *out, const struct event_stats *stats)
 	sample_of(out, "messages_total", "verdict", "alert", stats->messages - stats->excluded);
 	sample_of(out, "messages_total", "verdict", "excluded", stats->excluded);
 	single(out, "alerts_total", "counter",
-	       "Alerts: messages that no exclusion lets pass, and encrypted sessions.", stats->alerts);
-	single(out, "recipients_total", "counter", "Recipients of all messages.", stats->recipients);
+	       "Alerts: messages that no exclusion lets pass, and encrypted sessions.",
+	       stats->alerts);
+	single(out, "recipients_total", "counter", "Recipients of all messages.",
+	       stats->recipients);
 	single(out, "message_bytes_total", "counter", "Bytes of all messages.", stats->bytes);
 	single(out, "sessions_total", "counter", "SMTP sessions that ended.", stats->sessions);
 	single(out, "encrypted_sessions_total", "counter", "SMTP sessions that went over to TLS.",
 	       stats->encrypted);
 	single(out, "unattributed_messages_total", "counter", "Messages whose sender is not known.",
 	       stats->unattributed);
-	single(out, "records_total", "counter", "Records read from the kernel side.", stats->records);
+	single(out, "records_total", "counter", "Records read from the kernel side.",
+	       stats->records);
 }
 
 static void add_exclusions(struct text *out, const struct decider *decider)
@@ -101,7 +114,8 @@ static void add_losses(struct text *out, const struct event_stats *stats)
 	sample_of(out, "lost_total", "cause", "events", stats->events_lost);
 	sample_of(out, "lost_total", "cause", "contents", stats->content_refused);
 	for (int i = 0; i < COUNTER_MAX; i++)
-		sample_of(out, "lost_total", "cause", counter_name((enum counter)i), stats->counters[i]);
+		sample_of(out, "lost_total", "cause", counter_name((enum counter)i),
+			  stats->counters[i]);
 }
 
 static void add_latency(struct text *out, const struct latency *latency)
@@ -112,23 +126,29 @@ static void add_latency(struct text *out, const struct latency *latency)
 	       "From the end of a mail transaction to its event's being handed to the outputs.");
 	for (size_t i = 0; i < LATENCY_BUCKETS; i++) {
 		count += latency->counts[i];
-		text_add_format(out, "smtpsnoop_event_latency_seconds_bucket{le=\"%g\"} %llu\n", bounds_s[i],
-				(unsigned long long)count);
+		text_add_format(out, "smtpsnoop_event_latency_seconds_bucket{le=\"%g\"} %llu\n",
+				bounds_s[i], (unsigned long long)count);
 	}
 	count += latency->counts[LATENCY_BUCKETS];
 	text_add_format(out, "smtpsnoop_event_latency_seconds_bucket{le=\"+Inf\"} %llu\n",
 			(unsigned long long)count);
 	text_add_format(out, "smtpsnoop_event_latency_seconds_sum %.6f\n", latency->sum_s);
-	text_add_format(out, "smtpsnoop_event_latency_seconds_count %llu\n", (unsigned long long)count);
+	text_add_format(out, "smtpsnoop_event_latency_seconds_count %llu\n",
+			(unsigned long long)count);
 }
 
-/* ---- What it holds ---------------------------------------------------------------------------------- */
+/*
+ * ---- What it holds
+ * ----------------------------------------------------------------------------------
+ */
 
 static void add_load(struct text *out, const struct metrics_sample *sample)
 {
 	single(out, "flows", "gauge", "Flows that are looked at.", sample->load.flows);
-	single(out, "held_events", "gauge", "Events that wait for names and replies.", sample->load.held);
-	single(out, "processes", "gauge", "Processes whose executable is known.", sample->load.processes);
+	single(out, "held_events", "gauge", "Events that wait for names and replies.",
+	       sample->load.held);
+	single(out, "processes", "gauge", "Processes whose executable is known.",
+	       sample->load.processes);
 	if (!sample->map_count)
 		return;
 	family(out, "map_entries", "gauge", "Entries of the kernel side's tables.");
@@ -136,7 +156,8 @@ static void add_load(struct text *out, const struct metrics_sample *sample)
 		sample_of(out, "map_entries", "map", sample->maps[i].name, sample->maps[i].entries);
 	family(out, "map_entries_limit", "gauge", "Entries that they can hold.");
 	for (size_t i = 0; i < sample->map_count; i++)
-		sample_of(out, "map_entries_limit", "map", sample->maps[i].name, sample->maps[i].limit);
+		sample_of(out, "map_entries_limit", "map", sample->maps[i].name,
+			  sample->maps[i].limit);
 }
 
 static void add_process(struct text *out)
@@ -153,13 +174,18 @@ static void add_process(struct text *out)
 	if (getrusage(RUSAGE_SELF, &usage) == 0)
 		single_real(out, "cpu_seconds_total", "counter", "CPU time of the daemon.",
 			    (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6 +
-				    (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6);
+				    (double)usage.ru_stime.tv_sec +
+				    (double)usage.ru_stime.tv_usec / 1e6);
 }
 
-/* ---- Outputs, configuration ------------------------------------------------------------------------- */
+/*
+ * ---- Outputs, configuration
+ * -------------------------------------------------------------------------
+ */
 
-static void output_family(struct text *out, const struct outputs *outputs, const char *name, const char *type,
-			  const char *help, uint64_t (*value)(const struct output_stats *stats))
+static void output_family(struct text *out, const struct outputs *outputs, const char *name,
+			  const char *type, const char *help,
+			  uint64_t (*value)(const struct output_stats *stats))
 {
 	family(out, name, type, help);
 	for (size_t i = 0; i < outputs_count(outputs); i++) {
@@ -214,23 +240,26 @@ static void add_outputs(struct text *out, const struct outputs *outputs)
 {
 	if (!outputs_count(outputs))
 		return;
-	output_family(out, outputs, "output_events_total", "counter", "Events that an output has written.",
-		      written);
-	output_family(out, outputs, "output_lost_events_total", "counter",
-		      "Events that an output lost: no room in its queue, too large, or refused by the "
-		      "receiver's host.",
-		      lost);
+	output_family(out, outputs, "output_events_total", "counter",
+		      "Events that an output has written.", written);
+	output_family(
+		out, outputs, "output_lost_events_total", "counter",
+		"Events that an output lost: no room in its queue, too large, or refused by the "
+		"receiver's host.",
+		lost);
 	output_family(out, outputs, "output_repeated_events_total", "counter",
-		      "Events that an output sent again, for they may not have been read.", repeated);
+		      "Events that an output sent again, for they may not have been read.",
+		      repeated);
 	output_family(out, outputs, "output_failures_total", "counter",
 		      "Attempts to open or write that failed.", failures);
-	output_family(out, outputs, "output_waiting_events", "gauge", "Events in an output's queue.",
-		      waiting);
+	output_family(out, outputs, "output_waiting_events", "gauge",
+		      "Events in an output's queue.", waiting);
 	output_family(out, outputs, "output_doubt_events", "gauge",
-		      "Events that were sent, and are kept until they have been read for sure.", doubt);
+		      "Events that were sent, and are kept until they have been read for sure.",
+		      doubt);
 	output_family(out, outputs, "output_queue_bytes", "gauge", "Bytes that both take.", bytes);
-	output_family(out, outputs, "output_up", "gauge", "Whether an output's last attempt was good.",
-		      is_up);
+	output_family(out, outputs, "output_up", "gauge",
+		      "Whether an output's last attempt was good.", is_up);
 }
 
 static void add_configuration(struct text *out, const struct metrics_sample *sample)
@@ -243,8 +272,8 @@ static void add_configuration(struct text *out, const struct metrics_sample *sam
 	       sample->reload_good);
 	single(out, "config_last_reload_success_timestamp_seconds", "gauge",
 	       "When the configuration in force was read.", (uint64_t)sample->reloaded_s);
-	single_real(out, "config_last_reload_seconds", "gauge", "How long reading and applying it took.",
-		    sample->reload_s);
+	single_real(out, "config_last_reload_seconds", "gauge",
+		    "How long reading and applying it took.", sample->reload_s);
 	single(out, "textfile_failures_total", "counter",
 	       "Times that the text file of metrics could not be written.", sample->file_failures);
 	single(out, "heartbeat_sequence", "gauge", "Sequence number of the last status event.",

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The page of metrics: all that the daemon counts, in the text format of Prometheus (version 0.0.4). */
+/*
+ * The page of metrics: all that the daemon counts, in the text format of Prometheus (version
+ * 0.0.4).
+ */
 #ifndef SMTPSNOOP_METRICS_PAGE_H
 #define SMTPSNOOP_METRICS_PAGE_H
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The protocol is one datagram to the socket that NOTIFY_SOCKET names (sd_notify(3)). It is spoken here, not by libsystemd,
- * whose call waits until the manager has read: any user may fill that queue, and the thread that captures must not wait for
- * long. Who waits in send() has his turn; who only asks whether there is room finds that others took it.
+ * The protocol is one datagram to the socket that NOTIFY_SOCKET names (sd_notify(3)). It is spoken
+ * here, not by libsystemd, whose call waits until the manager has read: any user may fill that
+ * queue, and the thread that captures must not wait for long. Who waits in send() has his turn; who
+ * only asks whether there is room finds that others took it.
  */
 #include "daemon/notify.h"
 
@@ -23,7 +24,9 @@
 
 static bool ready_owed; /* the manager has not heard that we are */
 
-/* A socket to the manager, whose send() waits that long; -1: there is none. The caller closes it. */
+/*
+ * A socket to the manager, whose send() waits that long; -1: there is none. The caller closes it.
+ */
 static int manager(int wait_ms)
 {
 	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000L};
@@ -73,7 +76,8 @@ void notify_reloading(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu",
-		 (unsigned long long)now.tv_sec * 1000000ULL + (unsigned long long)now.tv_nsec / 1000ULL);
+		 (unsigned long long)now.tv_sec * 1000000ULL +
+			 (unsigned long long)now.tv_nsec / 1000ULL);
 	tell(state, WAIT_MS);
 }
 
@@ -85,7 +89,8 @@ void notify_stopping(void)
 void notify_alive(const char *format, ...)
 {
 	char state[256];
-	int len = snprintf(state, sizeof(state), "%sWATCHDOG=1\nSTATUS=", ready_owed ? "READY=1\n" : "");
+	int len = snprintf(state, sizeof(state),
+			   "%sWATCHDOG=1\nSTATUS=", ready_owed ? "READY=1\n" : "");
 	va_list args;
 
 	va_start(args, format);

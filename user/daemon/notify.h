@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the service manager is told (sd_notify(3)); outside of a service, nothing. None of it waits for long. */
+/*
+ * What the service manager is told (sd_notify(3)); outside of a service, nothing. None of it waits
+ * for long.
+ */
 #ifndef SMTPSNOOP_NOTIFY_H
 #define SMTPSNOOP_NOTIFY_H
 

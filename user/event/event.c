@@ -123,8 +123,12 @@ void event_entity_id(char entity[EVENT_ENTITY_LEN], uint32_t pid, uint64_t start
 	text_hex(entity + 9, start_ns, 16);
 }
 
-/* The algorithm is looked up once: that takes as long as twenty bytes of it. Formats are written by one thread. */
-static bool digest_sha1(const unsigned char *bytes, size_t len, unsigned char *sha1, unsigned int *sha1_len)
+/*
+ * The algorithm is looked up once: that takes as long as twenty bytes of it. Formats are written by
+ * one thread.
+ */
+static bool digest_sha1(const unsigned char *bytes, size_t len, unsigned char *sha1,
+			unsigned int *sha1_len)
 {
 	static EVP_MD *algorithm;
 	static EVP_MD_CTX *context;
@@ -134,7 +138,8 @@ static bool digest_sha1(const unsigned char *bytes, size_t len, unsigned char *s
 	if (!context)
 		context = EVP_MD_CTX_new();
 	return algorithm && context && EVP_DigestInit_ex(context, algorithm, NULL) == 1 &&
-	       EVP_DigestUpdate(context, bytes, len) == 1 && EVP_DigestFinal_ex(context, sha1, sha1_len) == 1;
+	       EVP_DigestUpdate(context, bytes, len) == 1 &&
+	       EVP_DigestFinal_ex(context, sha1, sha1_len) == 1;
 }
 
 /*
@@ -171,8 +176,9 @@ bool event_community_id(const struct event *event, char community[EVENT_COMMUNIT
 
 const char *event_proxy_protocol(const struct preamble *proxy)
 {
-	static const char *const names[] = {
-		[PREAMBLE_HTTP] = "http", [PREAMBLE_SOCKS4] = "socks4", [PREAMBLE_SOCKS5] = "socks5"};
+	static const char *const names[] = {[PREAMBLE_HTTP] = "http",
+					    [PREAMBLE_SOCKS4] = "socks4",
+					    [PREAMBLE_SOCKS5] = "socks5"};
 
 	return names[proxy->protocols[proxy->hops - 1]];
 }
@@ -202,11 +208,16 @@ const char *smtp_protocol_name(enum smtp_protocol protocol)
 const char *counter_name(enum counter counter)
 {
 	static const char *const names[] = {
-		[COUNTER_PROCESS_LOST] = "process_records",    [COUNTER_SENDER_LOST] = "sender_records",
-		[COUNTER_SEGMENT_LOST] = "segments",	       [COUNTER_SEGMENT_BYTES] = "segment_bytes",
-		[COUNTER_PRESSURE_BYTES] = "bytes_left_out",   [COUNTER_CLOSE_LOST] = "close_records",
-		[COUNTER_STATE_FAILED] = "socket_states",      [COUNTER_SEND_UNREADABLE] = "unreadable_sends",
-		[COUNTER_SEND_PENDING_FULL] = "pending_sends", [COUNTER_MISSED] = "missed_runs",
+		[COUNTER_PROCESS_LOST] = "process_records",
+		[COUNTER_SENDER_LOST] = "sender_records",
+		[COUNTER_SEGMENT_LOST] = "segments",
+		[COUNTER_SEGMENT_BYTES] = "segment_bytes",
+		[COUNTER_PRESSURE_BYTES] = "bytes_left_out",
+		[COUNTER_CLOSE_LOST] = "close_records",
+		[COUNTER_STATE_FAILED] = "socket_states",
+		[COUNTER_SEND_UNREADABLE] = "unreadable_sends",
+		[COUNTER_SEND_PENDING_FULL] = "pending_sends",
+		[COUNTER_MISSED] = "missed_runs",
 	};
 
 	return names[counter];

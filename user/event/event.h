@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What smtpsnoop tells its user: one struct for every event, filled by the pipeline, written in one of
- * several formats (format.h, event_table.c). The field names on paper are in docs/event.schema.json.
+ * What smtpsnoop tells its user: one struct for every event, filled by the pipeline, written in one
+ * of several formats (format.h, event_table.c). The field names on paper are in
+ * docs/event.schema.json.
  */
 #ifndef SMTPSNOOP_EVENT_H
 #define SMTPSNOOP_EVENT_H
@@ -25,7 +26,8 @@ enum event_action {
 };
 
 enum event_verdict {
-	VERDICT_NONE, /* nothing was decided: the totals of a session with transactions, which have their own */
+	/* nothing was decided: the totals of a session with transactions, which have their own */
+	VERDICT_NONE,
 	VERDICT_ALERT,
 	VERDICT_EXCLUDED,
 	VERDICT_OBSERVED, /* an SMTP session without a transaction */
@@ -68,13 +70,13 @@ struct event_stats {
 	uint64_t bytes;
 	uint64_t sessions;
 	uint64_t encrypted;
-	uint64_t records;		/* read from the kernel side */
-	uint64_t records_malformed;	/* of them; left out */
-	uint64_t flows_dropped;		/* flows beyond the table */
-	uint64_t events_lost;		/* events that a sink could not write */
-	uint64_t content_refused;	/* messages whose content found no room */
-	uint64_t quoted;		/* transactions that were text in a flow of another protocol */
-	uint64_t unattributed;		/* messages whose sender is not known */
+	uint64_t records;	    /* read from the kernel side */
+	uint64_t records_malformed; /* of them; left out */
+	uint64_t flows_dropped;	    /* flows beyond the table */
+	uint64_t events_lost;	    /* events that a sink could not write */
+	uint64_t content_refused;   /* messages whose content found no room */
+	uint64_t quoted;	    /* transactions that were text in a flow of another protocol */
+	uint64_t unattributed;	    /* messages whose sender is not known */
 	uint64_t counters[COUNTER_MAX]; /* the kernel side's, enum counter */
 };
 
@@ -108,12 +110,14 @@ struct event {
 	int64_t time_ns; /* CLOCK_REALTIME; so are the two below */
 	int64_t start_ns;
 	int64_t end_ns;
-	int64_t boot_to_real_ns; /* CLOCK_REALTIME minus CLOCK_BOOTTIME, for the start of a process */
-	const char *host;	 /* borrowed from the pipeline; NULL: not known */
-	char *exclusion;	 /* owned; its name, if it is excluded */
-	char *nearest;		 /* owned; the exclusion that came closest, NULL: there is none */
-	uint32_t failed;  /* criteria of the nearest one that are not met, a bit each (enum criterion) */
-	uint32_t unknown; /* of them: those that could not be told */
+	/* CLOCK_REALTIME minus CLOCK_BOOTTIME, for the start of a process */
+	int64_t boot_to_real_ns;
+	const char *host; /* borrowed from the pipeline; NULL: not known */
+	char *exclusion;  /* owned; its name, if it is excluded */
+	char *nearest;	  /* owned; the exclusion that came closest, NULL: there is none */
+	/* criteria of the nearest one that are not met, a bit each (enum criterion) */
+	uint32_t failed;
+	uint32_t unknown;	   /* of them: those that could not be told */
 	char id[EVENT_ID_LEN + 1]; /* same input, same id */
 	bool provisional;	   /* its transaction is still open */
 
@@ -140,14 +144,18 @@ struct event {
 
 	/* started, stopped, status, loss */
 	struct event_stats *stats; /* owned; loss: what was lost since the last one */
-	struct let_pass *let_pass; /* owned, with the names; stopped, status: by exclusion, NULL: none */
+	struct let_pass
+		*let_pass; /* owned, with the names; stopped, status: by exclusion, NULL: none */
 	size_t let_pass_count;
-	uint64_t sequence;	      /* status: 1, 2, ... since the start */
-	struct event_output *outputs; /* owned, with the names; stopped, status: NULL: there is none */
+	uint64_t sequence; /* status: 1, 2, ... since the start */
+	struct event_output
+		*outputs; /* owned, with the names; stopped, status: NULL: there is none */
 	size_t output_count;
-	const char *const *blind; /* started: what cannot be seen; NULL-terminated, static; NULL: none */
-	const char *detail;	  /* loss, stopped: one clear line; static or NULL */
-	char config_hash[EVENT_HASH_LEN + 1]; /* started, status: the configuration's SHA-256; "": none */
+	const char *const
+		*blind;	    /* started: what cannot be seen; NULL-terminated, static; NULL: none */
+	const char *detail; /* loss, stopped: one clear line; static or NULL */
+	char config_hash[EVENT_HASH_LEN +
+			 1]; /* started, status: the configuration's SHA-256; "": none */
 };
 
 /* NULL if there is no memory. */
@@ -164,7 +172,9 @@ const char *event_witness_name(enum event_witness witness);
 /* event.kind of ECS: "alert", "event", "state" or "metric". */
 const char *event_kind(const struct event *event);
 
-/* Severity and risk of an alert, from 0 to 100: 21 is low, 47 medium, 73 high; 0 of what is none. */
+/*
+ * Severity and risk of an alert, from 0 to 100: 21 is low, 47 medium, 73 high; 0 of what is none.
+ */
 unsigned int event_risk(const struct event *event);
 
 /* The name of the rule that was hit; NULL: none was. */
@@ -188,7 +198,10 @@ static inline bool is_known(const char *string)
 	return string && string[0];
 }
 
-/* The proxy that a session goes through, the last one: "http", "socks4", "socks5". What AUTH came to, as an outcome. */
+/*
+ * The proxy that a session goes through, the last one: "http", "socks4", "socks5". What AUTH came
+ * to, as an outcome.
+ */
 const char *event_proxy_protocol(const struct preamble *proxy);
 const char *event_auth_outcome(const struct smtp_facts *facts);
 
@@ -205,8 +218,9 @@ const char *counter_name(enum counter counter);
  */
 struct sink {
 	int (*write)(struct sink *sink, const struct event *event);
-	int (*flush)(struct sink *sink);				   /* after a batch; may be NULL */
-	int (*finish)(struct sink *sink, const struct event_stats *stats); /* closing summary; may be NULL */
+	int (*flush)(struct sink *sink); /* after a batch; may be NULL */
+	int (*finish)(struct sink *sink,
+		      const struct event_stats *stats); /* closing summary; may be NULL */
 	void (*free)(struct sink *sink);
 };
 

@@ -29,15 +29,17 @@ static bool filter_sender(const struct filter *filter, const struct sender *send
 		return false;
 	if (filter->unit && !(sender->unit && strcmp(filter->unit, sender->unit) == 0))
 		return false;
-	return !filter->container || (sender->container && strncmp(filter->container, sender->container,
-								   strlen(filter->container)) == 0);
+	return !filter->container ||
+	       (sender->container &&
+		strncmp(filter->container, sender->container, strlen(filter->container)) == 0);
 }
 
 bool filter_passes(const struct filter *filter, const struct event *event)
 {
 	if (!event->has_flow)
 		return true;
-	if ((event->verdict == VERDICT_OBSERVED || event->verdict == VERDICT_EXCLUDED) && !filter->all)
+	if ((event->verdict == VERDICT_OBSERVED || event->verdict == VERDICT_EXCLUDED) &&
+	    !filter->all)
 		return false;
 	if (filter->port && event->destination.port != filter->port)
 		return false;

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: an MTA writes a Received field in front of what it was given, so the first one is its
- * own. Its forms for local submission begin as no form for mail from the network does:
+ * Theory of operation: an MTA writes a Received field in front of what it was given, so the first
+ * one is its own. Its forms for local submission begin as no form for mail from the network does:
  *
  *   Postfix     by HOST (Postfix, from userid UID) id QUEUE_ID; DATE
- *   Exim	 from USER by HOST with local (Exim VERSION) (envelope-from <ADDRESS>) id QUEUE_ID; DATE
- *   sendmail    (from USER@HOST) by HOST (VERSION/Submit) id QUEUE_ID; DATE
- *   OpenSMTPD	 from localhost (HOST [local]) by HOST (OpenSMTPD) with ESMTPA id QUEUE_ID for <ADDRESS>; DATE
+ *   Exim	 from USER by HOST with local (Exim VERSION) (envelope-from <ADDRESS>) id QUEUE_ID;
+ * DATE sendmail    (from USER@HOST) by HOST (VERSION/Submit) id QUEUE_ID; DATE OpenSMTPD from
+ * localhost (HOST [local]) by HOST (OpenSMTPD) with ESMTPA id QUEUE_ID for <ADDRESS>; DATE
  *
- * What others chose (HELO, addresses) stands behind these words or within brackets, and cannot imitate
- * them. A queue id counts if the field has only one "id": whoever writes a second one, into his HELO
- * perhaps, gains that his mail has no origin.
+ * What others chose (HELO, addresses) stands behind these words or within brackets, and cannot
+ * imitate them. A queue id counts if the field has only one "id": whoever writes a second one, into
+ * his HELO perhaps, gains that his mail has no origin.
  *
- * OpenSMTPD names no user. Of a mail that came in by SMTP no MTA does; but when it takes the mail it says the
- * queue id, and whoever sent it is remembered by that.
+ * OpenSMTPD names no user. Of a mail that came in by SMTP no MTA does; but when it takes the mail
+ * it says the queue id, and whoever sent it is remembered by that.
  */
 #include "event/origin.h"
 
@@ -23,7 +23,10 @@
 
 #define RECEIVED_MAX 2048U /* bytes of a Received field; a longer one is not looked at */
 
-/* ---- Which MTA -------------------------------------------------------------------------------------- */
+/*
+ * ---- Which MTA
+ * --------------------------------------------------------------------------------------
+ */
 
 static const struct mta {
 	const char *name;
@@ -35,11 +38,12 @@ static const struct mta {
 	  "/usr/libexec/postfix/lmtp", "/usr/lib/postfix/bin/smtp", "/usr/lib/postfix/smtp"},
 	 {"postfix"}},
 	{"exim",
-	 {"/usr/sbin/exim4", "/usr/sbin/exim", "/usr/bin/exim", "/usr/local/sbin/exim", "/usr/exim/bin/exim"},
+	 {"/usr/sbin/exim4", "/usr/sbin/exim", "/usr/bin/exim", "/usr/local/sbin/exim",
+	  "/usr/exim/bin/exim"},
 	 {"Debian-exim", "exim", "mailnull", "mail"}},
 	{"sendmail",
-	 {"/usr/lib/sm.bin/sendmail", "/usr/libexec/sendmail/sendmail", "/usr/sbin/sendmail.sendmail",
-	  "/usr/sbin/sendmail-mta", "/usr/lib/sendmail.sendmail"},
+	 {"/usr/lib/sm.bin/sendmail", "/usr/libexec/sendmail/sendmail",
+	  "/usr/sbin/sendmail.sendmail", "/usr/sbin/sendmail-mta", "/usr/lib/sendmail.sendmail"},
 	 {"root", "smmsp", "mail"}},
 	{"opensmtpd",
 	 {"/usr/sbin/smtpd", "/usr/libexec/opensmtpd/smtpd", "/usr/lib/opensmtpd/smtpd",
@@ -58,7 +62,8 @@ static bool among(const char *const *words, size_t count, const char *word)
 
 const char *origin_mta(const struct sender *sender)
 {
-	if (!sender->image || !sender->user || sender->exe_swapped || sender->image->flags & EXEC_MEMFD)
+	if (!sender->image || !sender->user || sender->exe_swapped ||
+	    sender->image->flags & EXEC_MEMFD)
 		return NULL;
 	for (size_t i = 0; i < sizeof(mtas) / sizeof(mtas[0]); i++) {
 		const struct mta *mta = &mtas[i];
@@ -98,14 +103,17 @@ bool path_passes_on(const char *executable)
 	if (!executable)
 		return false;
 	for (size_t i = 0; i < sizeof(mtas) / sizeof(mtas[0]); i++) {
-		if (among(mtas[i].executables, sizeof(mtas[i].executables) / sizeof(mtas[i].executables[0]),
-			  executable))
+		if (among(mtas[i].executables,
+			  sizeof(mtas[i].executables) / sizeof(mtas[i].executables[0]), executable))
 			return true;
 	}
 	return among(others, sizeof(others) / sizeof(others[0]), executable);
 }
 
-/* ---- The Received field ----------------------------------------------------------------------------- */
+/*
+ * ---- The Received field
+ * -----------------------------------------------------------------------------
+ */
 
 static bool take(struct span *text, const char *word)
 {
@@ -118,7 +126,10 @@ static bool take(struct span *text, const char *word)
 	return true;
 }
 
-/* Takes what comes before a blank, without brackets, which comments and addresses have. Empty: none. */
+/*
+ * Takes what comes before a blank, without brackets, which comments and addresses have. Empty:
+ * none.
+ */
 static struct span take_word(struct span *text)
 {
 	struct span word = {text->data, 0};
@@ -213,7 +224,8 @@ static bool parse_sendmail(struct span text, struct origin *origin)
 	at = memchr(user.data, '@', user.len);
 	if (!at || !take(&text, ") by "))
 		return false;
-	return keep(origin->user, ORIGIN_USER_MAX, (struct span){user.data, (size_t)(at - user.data)});
+	return keep(origin->user, ORIGIN_USER_MAX,
+		    (struct span){user.data, (size_t)(at - user.data)});
 }
 
 /* A run of white space, which folding leaves, becomes one blank. */
@@ -250,12 +262,16 @@ bool origin_parse(const char *mta, struct span received, struct origin *origin)
 	return local || origin->queue_id[0];
 }
 
-/* ---- The reply that takes a mail -------------------------------------------------------------------- */
+/*
+ * ---- The reply that takes a mail
+ * --------------------------------------------------------------------
+ */
 
 struct span origin_queue_id(const struct smtp_transaction *transaction)
 {
 	static const char taken[] = " Message accepted for delivery"; /* sendmail, OpenSMTPD */
-	struct span text = {transaction->reply_text, transaction->reply_len}, word = {"", 0}, rest = text;
+	struct span text = {transaction->reply_text, transaction->reply_len}, word = {"", 0},
+		    rest = text;
 
 	if (transaction->outcome != SMTP_OUTCOME_SUCCESS)
 		return word;
@@ -266,7 +282,10 @@ struct span origin_queue_id(const struct smtp_transaction *transaction)
 	return is_queue_id(word) ? word : (struct span){"", 0};
 }
 
-/* ---- Mails on their way in -------------------------------------------------------------------------- */
+/*
+ * ---- Mails on their way in
+ * --------------------------------------------------------------------------
+ */
 
 struct submission {
 	char queue_id[ORIGIN_QUEUE_ID_MAX + 1];
@@ -308,14 +327,15 @@ static uint32_t find(const struct submissions *submissions, const char *queue_id
 	uint32_t hash = hash_of(queue_id);
 
 	for (uint32_t i = 0; i < SUBMISSIONS_MAX; i++) {
-		if (submissions->hashes[i] == hash && strcmp(submissions->ring[i].queue_id, queue_id) == 0)
+		if (submissions->hashes[i] == hash &&
+		    strcmp(submissions->ring[i].queue_id, queue_id) == 0)
 			return i;
 	}
 	return SUBMISSIONS_MAX;
 }
 
-void submissions_add(struct submissions *submissions, struct span queue_id, uint32_t uid, bool named,
-		     const char *event_id)
+void submissions_add(struct submissions *submissions, struct span queue_id, uint32_t uid,
+		     bool named, const char *event_id)
 {
 	struct submission made = {.uid = uid, .named = named};
 	uint32_t place;
@@ -337,7 +357,8 @@ void submissions_add(struct submissions *submissions, struct span queue_id, uint
 
 bool submissions_find(const struct submissions *submissions, struct origin *origin)
 {
-	uint32_t place = origin->queue_id[0] ? find(submissions, origin->queue_id) : SUBMISSIONS_MAX;
+	uint32_t place =
+		origin->queue_id[0] ? find(submissions, origin->queue_id) : SUBMISSIONS_MAX;
 	const struct submission *one = &submissions->ring[place % SUBMISSIONS_MAX];
 
 	if (place == SUBMISSIONS_MAX || one->disputed)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who handed a mail to the local MTA that relays it: what the MTA's own Received field says (RFC 5321, 4.4), and
- * which mail seen before, on its way into the MTA, has the same queue id.
+ * Who handed a mail to the local MTA that relays it: what the MTA's own Received field says (RFC
+ * 5321, 4.4), and which mail seen before, on its way into the MTA, has the same queue id.
  */
 #ifndef SMTPSNOOP_ORIGIN_H
 #define SMTPSNOOP_ORIGIN_H
@@ -15,8 +15,9 @@
 
 #define ORIGIN_USER_MAX	    64U /* bytes of a login name; a longer one is not taken */
 #define ORIGIN_QUEUE_ID_MAX 40U /* of a queue id; a longer one is not taken */
-#define SUBMISSIONS_MAX	    4096U /* mails into local MTAs that are remembered; beyond, the oldest is forgotten */
-#define ORIGIN_EVENT_LEN    32U
+/* Mails into local MTAs that are remembered; beyond, the oldest is forgotten */
+#define SUBMISSIONS_MAX	 4096U
+#define ORIGIN_EVENT_LEN 32U
 
 struct origin {
 	const char *mta; /* "postfix", "exim", "sendmail", "opensmtpd"; static */
@@ -29,16 +30,21 @@ struct origin {
 			1]; /* event.id of the mail on its way into the MTA; "": none was seen */
 };
 
-/* The MTA that a sender is: a known executable under the user that it runs as. NULL: it is none. A static name. */
+/*
+ * The MTA that a sender is: a known executable under the user that it runs as. NULL: it is none. A
+ * static name.
+ */
 const char *origin_mta(const struct sender *sender);
 
-/* Whether a program, or what runs as a user, sends mail that others have handed to it. NULL: false. */
+/*
+ * Whether a program, or what runs as a user, sends mail that others have handed to it. NULL: false.
+ */
 bool path_passes_on(const char *executable);
 bool user_passes_on(const char *user);
 
 /*
- * Reads a Received field's text (unfolded) as `mta` writes it. False if it is in none of that MTA's forms. A
- * local submission has the user or uid; another has a queue id at most.
+ * Reads a Received field's text (unfolded) as `mta` writes it. False if it is in none of that MTA's
+ * forms. A local submission has the user or uid; another has a queue id at most.
  */
 bool origin_parse(const char *mta, struct span received, struct origin *origin);
 
@@ -53,11 +59,11 @@ struct submissions *submissions_new(void);
 void submissions_free(struct submissions *submissions);
 
 /*
- * `named`: the uid is one of this host's users. A queue id that two users had within the table names neither of
- * them.
+ * `named`: the uid is one of this host's users. A queue id that two users had within the table
+ * names neither of them.
  */
-void submissions_add(struct submissions *submissions, struct span queue_id, uint32_t uid, bool named,
-		     const char *event_id);
+void submissions_add(struct submissions *submissions, struct span queue_id, uint32_t uid,
+		     bool named, const char *event_id);
 
 /* Fills in who submitted the mail that has the origin's queue id. False if none is known. */
 bool submissions_find(const struct submissions *submissions, struct origin *origin);

@@ -5,7 +5,10 @@
 
 #include "event/event.h"
 
-/* Adds the reasons that the event itself shows, from the documented list (docs/smtpsnoop.8, REASONS). */
+/*
+ * Adds the reasons that the event itself shows, from the documented list (docs/smtpsnoop.8,
+ * REASONS).
+ */
 void event_reasons(struct event *event);
 
 #endif

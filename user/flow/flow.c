@@ -6,20 +6,21 @@
  * flow was first seen, gaps included. smtp.h counts the same for the client's side, which is what
  * ties a transaction to its senders. A stream starts at the first byte that was told of it.
  *
- * What leaves is told in order (the socket's lock orders its segments, the ring keeps the order), so
- * outbound bytes that are missing were lost on the way to user space: a gap, at once. What arrives
- * may be out of order on a real network: a bounded number of segments waits for the hole before them
- * to be filled, at most STREAM_HOLD_NS. Repeated bytes are cut off.
+ * What leaves is told in order (the socket's lock orders its segments, the ring keeps the order),
+ * so outbound bytes that are missing were lost on the way to user space: a gap, at once. What
+ * arrives may be out of order on a real network: a bounded number of segments waits for the hole
+ * before them to be filled, at most STREAM_HOLD_NS. Repeated bytes are cut off.
  *
- * Of a flow that does not look like mail the kernel side lets bytes pass uncopied, as many as there are. Behind 2 GiB of them
- * the next ones look older than the last ones, and are not: nothing is repeated that is older than a window. There the stream
- * goes on, behind a gap of unknown length, which counts no positions.
+ * Of a flow that does not look like mail the kernel side lets bytes pass uncopied, as many as there
+ * are. Behind 2 GiB of them the next ones look older than the last ones, and are not: nothing is
+ * repeated that is older than a window. There the stream goes on, behind a gap of unknown length,
+ * which counts no positions.
  *
  * Senders. Each send claims a range of positions. Sends of one socket follow each other, so claims
- * are kept as a run-length list: from here on, this sender. A claim costs nothing while the same task
- * goes on sending. Prefixes of the sends wait in a short queue until the same positions pass on the
- * wire, and are compared there; where they differ, the bytes on the wire are what counts, and the
- * position is kept.
+ * are kept as a run-length list: from here on, this sender. A claim costs nothing while the same
+ * task goes on sending. Prefixes of the sends wait in a short queue until the same positions pass
+ * on the wire, and are compared there; where they differ, the bytes on the wire are what counts,
+ * and the position is kept.
  */
 #include "flow/flow.h"
 
@@ -134,8 +135,8 @@ struct flow *flow_find(struct flow_table *table, uint64_t cookie)
 }
 
 /*
- * The flow that leaves a full table. Those with an open transaction go behind the others, so that they are not looked at
- * again each time.
+ * The flow that leaves a full table. Those with an open transaction go behind the others, so that
+ * they are not looked at again each time.
  */
 static struct flow *flow_to_evict(struct flow_table *table)
 {
@@ -226,7 +227,8 @@ static void prefix_drop_first(struct flow *flow)
 {
 	free(flow->prefixes[0].data);
 	flow->prefix_count--;
-	memmove(&flow->prefixes[0], &flow->prefixes[1], flow->prefix_count * sizeof(flow->prefixes[0]));
+	memmove(&flow->prefixes[0], &flow->prefixes[1],
+		flow->prefix_count * sizeof(flow->prefixes[0]));
 }
 
 static void prefix_keep(struct flow *flow, uint64_t position, struct span data)
@@ -253,7 +255,8 @@ static void prefix_compare(struct flow *flow, uint64_t position, struct span dat
 
 	while (flow->prefix_count) {
 		struct prefix *prefix = &flow->prefixes[0];
-		uint64_t from = prefix->position + prefix->done, to = prefix->position + prefix->len;
+		uint64_t from = prefix->position + prefix->done,
+			 to = prefix->position + prefix->len;
 
 		if (from >= end)
 			return;
@@ -302,7 +305,10 @@ static int32_t ahead_of(const struct stream *stream, uint32_t seq)
 	return (int32_t)(seq - stream->next_seq);
 }
 
-/* Whether bytes this far ahead are neither repeated nor forged: more was let pass than sequence numbers tell. */
+/*
+ * Whether bytes this far ahead are neither repeated nor forged: more was let pass than sequence
+ * numbers tell.
+ */
 static bool has_jumped(const struct flow *flow, bool outbound, int32_t ahead)
 {
 	bool skipped = flow->id.flags & FLOW_SKIPPED;
@@ -325,7 +331,8 @@ void flow_urgent(struct flow *flow, uint32_t seq)
 			return;
 	}
 	if (flow->urgent_count == FLOW_URGENT_MAX) /* the oldest: it has not come for long */
-		memmove(&flow->urgent[0], &flow->urgent[1], --flow->urgent_count * sizeof(flow->urgent[0]));
+		memmove(&flow->urgent[0], &flow->urgent[1],
+			--flow->urgent_count * sizeof(flow->urgent[0]));
 	flow->urgent[flow->urgent_count++] = seq;
 }
 
@@ -368,7 +375,8 @@ static void deliver_client(struct flow *flow, struct span data, uint64_t time_ns
 	}
 }
 
-static void deliver(struct flow *flow, bool outbound, struct span data, uint32_t missing, uint64_t time_ns)
+static void deliver(struct flow *flow, bool outbound, struct span data, uint32_t missing,
+		    uint64_t time_ns)
 {
 	struct stream *stream = outbound ? &flow->tx : &flow->rx;
 
@@ -386,8 +394,8 @@ static void deliver(struct flow *flow, bool outbound, struct span data, uint32_t
 }
 
 /* Delivers [seq, seq + len) as far as it is new, given that nothing is missing before it. */
-static void deliver_new(struct flow *flow, bool outbound, uint32_t seq, struct span data, uint32_t len,
-			uint64_t time_ns)
+static void deliver_new(struct flow *flow, bool outbound, uint32_t seq, struct span data,
+			uint32_t len, uint64_t time_ns)
 {
 	struct stream *stream = outbound ? &flow->tx : &flow->rx;
 	uint32_t old = stream->next_seq - seq; /* bytes of it that were there before */
@@ -416,8 +424,8 @@ static void held_deliver(struct flow *flow, bool outbound, uint64_t time_ns)
 		stream->held_bytes -= first.data_len;
 		memmove(&stream->held[0], &stream->held[1], stream->held_count * sizeof(first));
 		stream->held_since_ns = time_ns;
-		deliver_new(flow, outbound, first.seq, (struct span){first.data, first.data_len}, first.len,
-			    time_ns);
+		deliver_new(flow, outbound, first.seq, (struct span){first.data, first.data_len},
+			    first.len, time_ns);
 		free(first.data);
 	}
 }
@@ -429,8 +437,8 @@ static void held_skip(struct flow *flow, bool outbound, uint64_t time_ns)
 
 	if (!stream->held_count)
 		return;
-	deliver(flow, outbound, (struct span){NULL, 0}, (uint32_t)ahead_of(stream, stream->held[0].seq),
-		time_ns);
+	deliver(flow, outbound, (struct span){NULL, 0},
+		(uint32_t)ahead_of(stream, stream->held[0].seq), time_ns);
 	held_deliver(flow, outbound, time_ns);
 }
 
@@ -524,8 +532,9 @@ void flow_finish(struct flow *flow, uint64_t time_ns)
 /* The same process with the same rights. */
 static bool same_task(const struct task_id *a, const struct task_id *b)
 {
-	return a->pid == b->pid && a->start_ns == b->start_ns && a->uid == b->uid && a->euid == b->euid &&
-	       a->gid == b->gid && a->egid == b->egid && a->loginuid == b->loginuid;
+	return a->pid == b->pid && a->start_ns == b->start_ns && a->uid == b->uid &&
+	       a->euid == b->euid && a->gid == b->gid && a->egid == b->egid &&
+	       a->loginuid == b->loginuid;
 }
 
 int flow_sender_of_task(const struct flow *flow, const struct task_id *task)
@@ -546,7 +555,10 @@ static bool sender_claims(const struct flow *flow, uint32_t sender)
 	return false;
 }
 
-/* Drops the oldest sender that has no claim in an open transaction, nor behind it. False: there is none. */
+/*
+ * Drops the oldest sender that has no claim in an open transaction, nor behind it. False: there is
+ * none.
+ */
 static bool sender_drop(struct flow *flow)
 {
 	uint64_t open = flow_open_position(flow);
@@ -614,7 +626,8 @@ static void claim_from(struct flow *flow, uint64_t start, uint32_t sender)
 		flow->claims_dropped++;
 		return;
 	}
-	memmove(&flow->claims[at + 1], &flow->claims[at], (flow->claim_count - at) * sizeof(flow->claims[0]));
+	memmove(&flow->claims[at + 1], &flow->claims[at],
+		(flow->claim_count - at) * sizeof(flow->claims[0]));
 	flow->claims[at] = (struct claim){.start = start, .sender = sender};
 	flow->claim_count++;
 }
@@ -687,8 +700,8 @@ static uint32_t add_once(struct sender **list, uint32_t count, uint32_t max, str
 	return count;
 }
 
-uint32_t flow_senders_of(const struct flow *flow, uint64_t start, uint64_t end, struct sender **senders,
-			 uint32_t max)
+uint32_t flow_senders_of(const struct flow *flow, uint64_t start, uint64_t end,
+			 struct sender **senders, uint32_t max)
 {
 	uint32_t count = 0;
 
@@ -696,9 +709,13 @@ uint32_t flow_senders_of(const struct flow *flow, uint64_t start, uint64_t end, 
 		uint64_t until = i + 1 < flow->claim_count ? flow->claims[i + 1].start : UINT64_MAX;
 
 		if (flow->claims[i].start < end && until > start)
-			count = add_once(senders, count, max, flow->senders[flow->claims[i].sender]);
+			count = add_once(senders, count, max,
+					 flow->senders[flow->claims[i].sender]);
 	}
-	/* Nothing is known of these bytes, or not everything: whoever had a part in the flow is named. */
+	/*
+	 * Nothing is known of these bytes, or not everything: whoever had a part in the flow is
+	 * named.
+	 */
 	if (!count || flow->claims_dropped) {
 		for (uint32_t i = 0; i < flow->sender_count; i++)
 			count = add_once(senders, count, max, flow->senders[i]);

@@ -14,18 +14,22 @@
 #include "process/identity.h"
 #include "smtp/smtp.h"
 
-#define FLOWS_MAX	  16384U /* flows kept; beyond, one is ended and counted */
-#define FLOWS_LOOKED_AT	  1024U	 /* idle longest, of which it is the first without an open transaction */
-#define FLOW_SENDERS_MAX  16U /* different senders kept of one flow; beyond, the oldest without a claim goes */
+#define FLOWS_MAX 16384U /* flows kept; beyond, one is ended and counted */
+/* Idle longest, of which it is the first without an open transaction */
+#define FLOWS_LOOKED_AT 1024U
+/* Different senders kept of one flow; beyond, the oldest without a claim goes */
+#define FLOW_SENDERS_MAX  16U
 #define FLOW_CLAIMS_MAX	  64U /* changes of sender kept of one flow */
 #define FLOW_PREFIXES_MAX 16U /* sends that wait to be compared with the wire */
 #define FLOW_URGENT_MAX	  16U /* urgent bytes that were told and have not passed yet */
 #define STREAM_HELD_MAX	  16U /* segments that wait for one before them */
 #define STREAM_HELD_BYTES 65536U
 #define STREAM_HOLD_NS	  1000000000ULL /* a hole older than this is a gap */
-#define STREAM_AHEAD_MAX  (1U << 24)	/* a segment further ahead than this is not of this stream */
-#define STREAM_OLD_MAX	  (1U << 24) /* of a flow with FLOW_SKIPPED: bytes older than this are not repeated */
-#define STREAM_WINDOW_MAX (1U << 30) /* the largest window (RFC 7323, 2.3): of no flow are they older */
+#define STREAM_AHEAD_MAX  (1U << 24) /* a segment further ahead than this is not of this stream */
+/* Of a flow with FLOW_SKIPPED: bytes older than this are not repeated */
+#define STREAM_OLD_MAX (1U << 24)
+/* The largest window (RFC 7323, 2.3): of no flow are they older */
+#define STREAM_WINDOW_MAX (1U << 30)
 
 /* A segment that came before its turn. */
 struct held {
@@ -45,7 +49,9 @@ struct stream {
 	uint64_t held_since_ns;
 };
 
-/* Bytes from `start` on, up to the next claim's start, are this sender's. Positions as in smtp.h. */
+/*
+ * Bytes from `start` on, up to the next claim's start, are this sender's. Positions as in smtp.h.
+ */
 struct claim {
 	uint64_t start;
 	uint32_t sender; /* index into flow.senders */
@@ -74,8 +80,8 @@ struct flow {
 	uint64_t last_ns;
 	struct smtp_session *smtp;
 	struct stream tx, rx;
-	uint32_t urgent
-		[FLOW_URGENT_MAX]; /* sequence numbers of urgent bytes that are still to come, as told */
+	/* sequence numbers of urgent bytes that are still to come, as told */
+	uint32_t urgent[FLOW_URGENT_MAX];
 	uint32_t urgent_count;
 	struct text said;	    /* by the client, as far as captured and kept */
 	size_t said_max;	    /* 0: nothing is kept */
@@ -96,7 +102,7 @@ struct flow {
 	uint32_t claims_dropped;
 	uint64_t claimed_end;	 /* position behind the last byte that a send claimed */
 	struct extent unclaimed; /* bytes that went out without a send that a hook saw */
-	uint32_t provisional;	 /* number of the last transaction that was told while it was open */
+	uint32_t provisional; /* number of the last transaction that was told while it was open */
 
 	struct prefix prefixes[FLOW_PREFIXES_MAX];
 	uint32_t prefix_count;
@@ -113,8 +119,8 @@ struct flow {
 struct flow_table;
 
 /*
- * Called for a flow that must leave a full table; it is freed after the call. It is the one that was idle longest of those
- * without an open transaction, unless too many stand before it.
+ * Called for a flow that must leave a full table; it is freed after the call. It is the one that
+ * was idle longest of those without an open transaction, unless too many stand before it.
  */
 typedef void (*flow_evict_fn)(void *context, struct flow *flow);
 
@@ -140,7 +146,10 @@ uint64_t flow_evicted(const struct flow_table *table);
 void flow_bytes(struct flow *flow, bool outbound, uint32_t seq, struct span data, uint32_t len,
 		uint64_t time_ns);
 
-/* Keeps the first `max` bytes of what the client says. To be called before any data; `budget` outlives the flow. */
+/*
+ * Keeps the first `max` bytes of what the client says. To be called before any data; `budget`
+ * outlives the flow.
+ */
 void flow_keep(struct flow *flow, struct mail_budget *budget, size_t max);
 
 /* The byte at `seq` of what leaves is urgent data. To be called before flow_bytes() for it. */
@@ -153,8 +162,8 @@ void flow_tick(struct flow *flow, uint64_t time_ns);
 void flow_finish(struct flow *flow, uint64_t time_ns);
 
 /*
- * Adds a sender, or finds it again; its index, or -1 if every other one sent bytes of what is open. Takes its own reference.
- * Indexes from before are void.
+ * Adds a sender, or finds it again; its index, or -1 if every other one sent bytes of what is open.
+ * Takes its own reference. Indexes from before are void.
  */
 int flow_sender(struct flow *flow, struct sender *sender);
 
@@ -162,12 +171,16 @@ int flow_sender(struct flow *flow, struct sender *sender);
 int flow_sender_of_task(const struct flow *flow, const struct task_id *task);
 
 /*
- * A send is about to begin at `seq`; nothing of it was on the wire yet (`fresh`), or that is not known. To be called before
- * flow_claim(): where so much was let pass that the sequence numbers went round, the stream goes on here.
+ * A send is about to begin at `seq`; nothing of it was on the wire yet (`fresh`), or that is not
+ * known. To be called before flow_claim(): where so much was let pass that the sequence numbers
+ * went round, the stream goes on here.
  */
 void flow_send_begins(struct flow *flow, uint32_t seq, bool fresh, uint64_t time_ns);
 
-/* The bytes [seq, seq + len) are the sender's; `data` is what it meant to send, to be compared (may be empty). */
+/*
+ * The bytes [seq, seq + len) are the sender's; `data` is what it meant to send, to be compared (may
+ * be empty).
+ */
 void flow_claim(struct flow *flow, int sender, uint32_t seq, uint32_t len, struct span data);
 
 /* The last claim was for more than was accepted: what lies behind seq + len was not sent. */
@@ -177,15 +190,18 @@ void flow_claim_cut(struct flow *flow, uint32_t seq, uint32_t len);
 void flow_claim_next(struct flow *flow, int sender);
 
 /* The senders of [start, end): references are not taken. Returns their number, at most `max`. */
-uint32_t flow_senders_of(const struct flow *flow, uint64_t start, uint64_t end, struct sender **senders,
-			 uint32_t max);
+uint32_t flow_senders_of(const struct flow *flow, uint64_t start, uint64_t end,
+			 struct sender **senders, uint32_t max);
 
 /* Whether bytes of [start, end) may be somebody's whose send was not seen. */
 bool flow_unclaimed(const struct flow *flow, uint64_t start, uint64_t end);
 
 enum event_witness flow_witness(const struct flow *flow, uint64_t start, uint64_t end, bool wire);
 
-/* From here on it matters who sent: the first byte of the oldest open transaction, or of a line that has not ended. */
+/*
+ * From here on it matters who sent: the first byte of the oldest open transaction, or of a line
+ * that has not ended.
+ */
 uint64_t flow_open_position(const struct flow *flow);
 
 /* Forgets what only concerned bytes before `position`. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Theory of operation: what is secret depends on the lines before it. Segments come in the order in
- * which the flow's session takes them in, so it knows. Sends may run ahead of the wire (Nagle, a full
- * window), so what they show is read by a session of its own, which sees the sends and the replies.
+ * which the flow's session takes them in, so it knows. Sends may run ahead of the wire (Nagle, a
+ * full window), so what they show is read by a session of its own, which sees the sends and the
+ * replies.
  */
 #include "flow/mask.h"
 
@@ -44,7 +45,10 @@ void mask_send(struct flow *flow, struct send_record *record)
 	explicit_bzero(copy, sizeof(copy));
 }
 
-/* What the peer of an accepted connection sends: here it is the client, and may log in to a server of this host. */
+/*
+ * What the peer of an accepted connection sends: here it is the client, and may log in to a server
+ * of this host.
+ */
 static void mask_peer(struct flow *flow, struct segment_record *record)
 {
 	int32_t ahead = flow->rx.started ? (int32_t)(record->seq - flow->rx.next_seq) : 0;

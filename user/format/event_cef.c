@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Events in ArcSight's Common Event Format, version 0 (CEF Implementation Standard: header, extension dictionary),
- * a line an event, for syslog and what reads it there.
+ * Events in ArcSight's Common Event Format, version 0 (CEF Implementation Standard: header,
+ * extension dictionary), a line an event, for syslog and what reads it there.
  *
- * Two layers. What others chose is first made one line of text (text_add_line(): nothing that a receiver could
- * take for the end of something), then '\', '=', CR and LF are escaped as CEF wants it; so no value can end
- * itself or begin another key. Each value has a bound on what it takes up once escaped, which lies within the
- * dictionary's, and all of them together stay below CEF_MAX: rsyslog takes 8 KiB, with the syslog header.
+ * Two layers. What others chose is first made one line of text (text_add_line(): nothing that a
+ * receiver could take for the end of something), then '\', '=', CR and LF are escaped as CEF wants
+ * it; so no value can end itself or begin another key. Each value has a bound on what it takes up
+ * once escaped, which lies within the dictionary's, and all of them together stay below CEF_MAX:
+ * rsyslog takes 8 KiB, with the syslog header.
  */
 #include "format/format.h"
 
@@ -18,7 +19,10 @@
 #define CEF_MAX	  7500U /* bytes of a record, less one */
 #define CEF_FIXED 240U	/* of them, kept free for numbers and labels, which are not looked at */
 
-/* Bytes of a value, escaped. The dictionary's limits are in characters; behind them where that is the nearer one. */
+/*
+ * Bytes of a value, escaped. The dictionary's limits are in characters; behind them where that is
+ * the nearer one.
+ */
 #define ACTION_MAX     63U  /* act */
 #define HOST_MAX       100U /* dvchost */
 #define REASON_MAX     600U
@@ -58,7 +62,10 @@ static void add_escaped(struct text *out, struct span line)
 	}
 }
 
-/* As much from the front as fits `max` bytes once escaped; never a part of a character or of an escape. */
+/*
+ * As much from the front as fits `max` bytes once escaped; never a part of a character or of an
+ * escape.
+ */
 static struct span fitting(struct span line, size_t max)
 {
 	size_t taken = 0, fits = 0;
@@ -97,7 +104,10 @@ static void line_value(struct text *out, const char *key, struct span line, size
 		text_add_string(out, "...");
 }
 
-/* Bytes that others chose. A byte takes one at least, so that what lies behind `max` of them is not looked at. */
+/*
+ * Bytes that others chose. A byte takes one at least, so that what lies behind `max` of them is not
+ * looked at.
+ */
 static void value(struct text *out, const char *key, struct span bytes, size_t max)
 {
 	struct text line = {0};
@@ -117,8 +127,9 @@ static void word(struct text *out, const char *key, const char *string)
 static void number(struct text *out, const char *key, uint64_t count)
 {
 	text_add_format(out, " %s=%llu", key,
-			(unsigned long long)(count < INT64_MAX ? count
-							       : INT64_MAX)); /* a signed long there */
+			(unsigned long long)(count < INT64_MAX
+						     ? count
+						     : INT64_MAX)); /* a signed long there */
 }
 
 static void number_labelled(struct text *out, const char *key, const char *label, uint64_t count)
@@ -128,7 +139,8 @@ static void number_labelled(struct text *out, const char *key, const char *label
 }
 
 /* A label goes with its value. */
-static void labelled(struct text *out, const char *key, const char *label, struct span bytes, size_t max)
+static void labelled(struct text *out, const char *key, const char *label, struct span bytes,
+		     size_t max)
 {
 	size_t before = out->len;
 
@@ -170,7 +182,8 @@ static const char *name_of(const struct event *event)
 	case EVENT_LOSS: return "Capture loss";
 	case EVENT_SESSION: return "SMTP session ended";
 	case EVENT_ENCRYPTED:
-		return alert ? "Encrypted SMTP session that no exclusion covers" : "Encrypted SMTP session";
+		return alert ? "Encrypted SMTP session that no exclusion covers"
+			     : "Encrypted SMTP session";
 	case EVENT_MESSAGE: break;
 	}
 	if (alert)
@@ -193,7 +206,10 @@ static void header_field(struct text *out, struct span bytes, size_t max)
 	text_free(&line);
 }
 
-/* The last field is followed by the first key, which is always there: no other begins without a blank. */
+/*
+ * The last field is followed by the first key, which is always there: no other begins without a
+ * blank.
+ */
 static void write_header(struct text *out, const struct event *event)
 {
 	text_add_string(out, "CEF:0|smtpsnoop|smtpsnoop|");
@@ -267,7 +283,10 @@ static void write_endpoint(struct text *out, const struct endpoint *endpoint, bo
 	number(out, source ? "spt" : "dpt", endpoint->port);
 }
 
-/* Which host it is with, as far as the client said: behind a proxy the target, else the name in its ClientHello. */
+/*
+ * Which host it is with, as far as the client said: behind a proxy the target, else the name in its
+ * ClientHello.
+ */
 static void write_destination_host(struct text *out, const struct event *event)
 {
 	const struct preamble *proxy = event->session ? &event->session->proxy : NULL;
@@ -311,7 +330,8 @@ static void write_image(struct text *out, const struct sender *sender)
 	value(out, "fileHash", span_of(sender->sha256), SHA256_HEX_LEN);
 	image_command_line(sender->image, &line);
 	out->failed |= line.failed;
-	labelled(out, "flexString2", "command line", (struct span){line.data, line.len}, COMMAND_MAX);
+	labelled(out, "flexString2", "command line", (struct span){line.data, line.len},
+		 COMMAND_MAX);
 	text_free(&line);
 }
 
@@ -354,8 +374,8 @@ static void write_recipients(struct text *out, const struct smtp_transaction *tr
 		size_t len;
 
 		text_clear(&one);
-		event_add_short(&one, address_of(smtp_transaction_recipient(transaction, shown)), ADDRESS_MAX,
-				TEXT_LISTED | TEXT_LINE_ENDS);
+		event_add_short(&one, address_of(smtp_transaction_recipient(transaction, shown)),
+				ADDRESS_MAX, TEXT_LISTED | TEXT_LINE_ENDS);
 		len = escaped_len((struct span){one.data, one.len}) + 1;
 		if (taken + len > RECIPIENTS_MAX - sizeof(",+4294967295"))
 			break;
@@ -377,9 +397,12 @@ static void write_recipients(struct text *out, const struct smtp_transaction *tr
 static void write_transaction(struct text *out, const struct smtp_transaction *transaction)
 {
 	if (!transaction->from_unknown)
-		labelled(out, "cs1", "sender", address_of(smtp_transaction_from(transaction)), ADDRESS_MAX);
-	if (transaction->recipient_count) /* the dictionary: addresses of mail are user names as well */
-		value(out, "duser", address_of(smtp_transaction_recipient(transaction, 0)), ADDRESS_MAX);
+		labelled(out, "cs1", "sender", address_of(smtp_transaction_from(transaction)),
+			 ADDRESS_MAX);
+	/* the dictionary: addresses of mail are user names as well */
+	if (transaction->recipient_count)
+		value(out, "duser", address_of(smtp_transaction_recipient(transaction, 0)),
+		      ADDRESS_MAX);
 	write_recipients(out, transaction);
 	number(out, "out", transaction->bytes);
 	number_labelled(out, "cn1", "recipients",
@@ -396,7 +419,8 @@ static void write_session(struct text *out, const struct event *event)
 	const struct smtp_facts *facts = event->session;
 
 	if (facts && facts->protocol != SMTP_PROTOCOL_UNKNOWN)
-		labelled(out, "cs3", "helo", (struct span){facts->helo, facts->helo_len}, NAME_MAX_CEF);
+		labelled(out, "cs3", "helo", (struct span){facts->helo, facts->helo_len},
+			 NAME_MAX_CEF);
 	if (event->exclusion)
 		labelled(out, "cs4", "exclusion", span_of(event->exclusion), NAME_MAX_CEF);
 	else

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Events in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL), a datagram an event. A field
- * is NAME=value and a line end; a value that holds a line end, or any other control character, is told by its length
- * instead, so that it can end nothing. Names are ours alone. Every value has a bound, recipients have one
- * together, and the whole stays below what a datagram holds: no memory file is needed.
+ * Events in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL), a datagram
+ * an event. A field is NAME=value and a line end; a value that holds a line end, or any other
+ * control character, is told by its length instead, so that it can end nothing. Names are ours
+ * alone. Every value has a bound, recipients have one together, and the whole stays below what a
+ * datagram holds: no memory file is needed.
  */
 #include "format/format.h"
 
@@ -160,7 +161,8 @@ static void write_recipients(struct text *out, const struct smtp_transaction *tr
 	number(out, "SMTPSNOOP_RCPT_COUNT",
 	       (uint64_t)transaction->recipient_count + transaction->recipients_dropped);
 	for (uint32_t i = 0; i < transaction->recipient_count && out->len < limit; i++)
-		bytes(out, "SMTPSNOOP_RCPT_TO", smtp_transaction_recipient(transaction, i), LINE_MAX_JOURNAL);
+		bytes(out, "SMTPSNOOP_RCPT_TO", smtp_transaction_recipient(transaction, i),
+		      LINE_MAX_JOURNAL);
 }
 
 static void write_transaction(struct text *out, const struct smtp_transaction *transaction)
@@ -169,13 +171,15 @@ static void write_transaction(struct text *out, const struct smtp_transaction *t
 	const struct mail *mail = transaction->mail;
 
 	if (!transaction->from_unknown)
-		bytes(out, "SMTPSNOOP_MAIL_FROM", from.len ? from : span_of("<>"), LINE_MAX_JOURNAL);
+		bytes(out, "SMTPSNOOP_MAIL_FROM", from.len ? from : span_of("<>"),
+		      LINE_MAX_JOURNAL);
 	write_recipients(out, transaction);
 	word(out, "SMTPSNOOP_OUTCOME", smtp_outcome_name(transaction->outcome));
 	number(out, "SMTPSNOOP_BYTES", transaction->bytes);
 	if (transaction->reply_code) {
 		number(out, "SMTPSNOOP_REPLY_CODE", transaction->reply_code);
-		bytes(out, "SMTPSNOOP_REPLY", (struct span){transaction->reply_text, transaction->reply_len},
+		bytes(out, "SMTPSNOOP_REPLY",
+		      (struct span){transaction->reply_text, transaction->reply_len},
 		      LINE_MAX_JOURNAL);
 	}
 	bytes(out, "SMTPSNOOP_QUEUE_ID", origin_queue_id(transaction), NAME_MAX_JOURNAL);
@@ -188,13 +192,15 @@ static void write_transaction(struct text *out, const struct smtp_transaction *t
 static void write_session(struct text *out, const struct smtp_facts *facts)
 {
 	if (facts->protocol != SMTP_PROTOCOL_UNKNOWN)
-		bytes(out, "SMTPSNOOP_HELO", (struct span){facts->helo, facts->helo_len}, NAME_MAX_JOURNAL);
+		bytes(out, "SMTPSNOOP_HELO", (struct span){facts->helo, facts->helo_len},
+		      NAME_MAX_JOURNAL);
 	word(out, "SMTPSNOOP_PROTOCOL", smtp_protocol_name(facts->protocol));
 	bytes(out, "SMTPSNOOP_AUTH_USER", (struct span){facts->auth_user, facts->auth_user_len},
 	      NAME_MAX_JOURNAL);
 	if (facts->proxy.hops)
 		bytes(out, "SMTPSNOOP_PROXY_TARGET",
-		      (struct span){facts->proxy.target, facts->proxy.target_len}, NAME_MAX_JOURNAL);
+		      (struct span){facts->proxy.target, facts->proxy.target_len},
+		      NAME_MAX_JOURNAL);
 }
 
 /* ---- Network, process ------------------------------------------------------------------------ */
@@ -204,7 +210,8 @@ static void write_endpoint(struct text *out, const char *name, const struct endp
 	char address[ADDRESS_LEN];
 
 	text_address(address, endpoint->addr);
-	text_add_format(out, "SMTPSNOOP_%s=%s\nSMTPSNOOP_%s_PORT=%u\n", name, address, name, endpoint->port);
+	text_add_format(out, "SMTPSNOOP_%s=%s\nSMTPSNOOP_%s_PORT=%u\n", name, address, name,
+			endpoint->port);
 }
 
 static void write_network(struct text *out, const struct event *event)
@@ -232,8 +239,8 @@ static void write_image(struct text *out, const struct image *image)
 }
 
 /*
- * OBJECT_PID asks the journal for what it finds of a living process. What it finds may be another process by
- * then; our own fields are those of the send.
+ * OBJECT_PID asks the journal for what it finds of a living process. What it finds may be another
+ * process by then; our own fields are those of the send.
  */
 static void write_sender(struct text *out, const struct sender *sender)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Events as JSON, one object a line, with ECS 9 names (docs/event.schema.json has them all). A field
- * that is not known is left out. The line is written from front to back, without a tree in between:
- * building and printing one took 60 of the 75 microseconds that a message cost.
+ * Events as JSON, one object a line, with ECS 9 names (docs/event.schema.json has them all). A
+ * field that is not known is left out. The line is written from front to back, without a tree in
+ * between: building and printing one took 60 of the 75 microseconds that a message cost.
  */
 #include "format/format.h"
 
@@ -60,8 +60,9 @@ static void list(struct text *out, const char *name, const char *const *strings,
 
 static void write_types(struct text *out, const struct event *event)
 {
-	static const char *const flow_category[] = {"email", "network"}, *const own_category[] = {"process"},
-				 *const flow_type[] = {"info"}, *const end_type[] = {"connection", "end"},
+	static const char *const flow_category[] = {"email", "network"},
+				 *const own_category[] = {"process"}, *const flow_type[] = {"info"},
+				 *const end_type[] = {"connection", "end"},
 				 *const start[] = {"start"}, *const end[] = {"end"};
 
 	if (event->has_flow)
@@ -117,7 +118,8 @@ static void write_recipients(struct text *out, const struct smtp_transaction *tr
 {
 	uint32_t refused = 0;
 
-	json_number(out, "rcpt_count", transaction->recipient_count + transaction->recipients_dropped);
+	json_number(out, "rcpt_count",
+		    transaction->recipient_count + transaction->recipients_dropped);
 	json_open_list(out, "rcpt_to");
 	for (uint32_t i = 0; i < transaction->recipient_count; i++) {
 		json_bytes(out, NULL, smtp_transaction_recipient(transaction, i));
@@ -163,9 +165,11 @@ static void write_facts(struct text *out, const struct smtp_facts *facts)
 	}
 	if (facts->auth_mechanism_len) {
 		json_open(out, "auth");
-		json_bytes(out, "mechanism", (struct span){facts->auth_mechanism, facts->auth_mechanism_len});
+		json_bytes(out, "mechanism",
+			   (struct span){facts->auth_mechanism, facts->auth_mechanism_len});
 		if (facts->auth_user_len)
-			json_bytes(out, "user", (struct span){facts->auth_user, facts->auth_user_len});
+			json_bytes(out, "user",
+				   (struct span){facts->auth_user, facts->auth_user_len});
 		json_word(out, "outcome", event_auth_outcome(facts));
 		json_close(out);
 	}
@@ -319,8 +323,9 @@ static void write_network(struct text *out, const struct event *event)
 /* ---- process.*, user.* ---------------------------------------------------------------------- */
 
 /*
- * How long strings of a process may be as they are written: what the kernel side keeps of one fits, unless it was blown up with
- * characters that are escaped. An attacker gets an event of his process for a few bytes that he sends.
+ * How long strings of a process may be as they are written: what the kernel side keeps of one fits,
+ * unless it was blown up with characters that are escaped. An attacker gets an event of his process
+ * for a few bytes that he sends.
  */
 struct reach {
 	size_t path, args, ancestor;
@@ -337,7 +342,8 @@ static void write_args(struct text *out, const struct image *image, const struct
 	json_open_list(out, "args");
 	start = out->len;
 	for (size_t at = 0; at < image->args_len;) {
-		struct span arg = {image->args + at, strnlen(image->args + at, image->args_len - at)};
+		struct span arg = {image->args + at,
+				   strnlen(image->args + at, image->args_len - at)};
 
 		if (out->len - start >= reach->args) {
 			out->cut = true;
@@ -349,7 +355,8 @@ static void write_args(struct text *out, const struct image *image, const struct
 	json_close_list(out);
 	image_command_line(image, &line);
 	if (line.len)
-		json_bytes_max(out, "command_line", (struct span){line.data, line.len}, reach->args);
+		json_bytes_max(out, "command_line", (struct span){line.data, line.len},
+			       reach->args);
 	out->failed = out->failed || line.failed;
 	text_free(&line);
 }
@@ -362,7 +369,8 @@ static void write_image(struct text *out, const struct image *image, size_t max)
 	json_bytes_max(out, "executable", span_of(image->executable), max);
 }
 
-static void write_process_id(struct text *out, uint32_t pid, uint64_t start_ns, int64_t boot_to_real_ns)
+static void write_process_id(struct text *out, uint32_t pid, uint64_t start_ns,
+			     int64_t boot_to_real_ns)
 {
 	char entity[EVENT_ENTITY_LEN];
 
@@ -489,7 +497,8 @@ static void write_ancestry(struct text *out, const struct sender *sender, const 
 }
 
 /* What ECS has no name for. */
-static void write_own_process(struct text *out, const struct sender *sender, const struct reach *reach)
+static void write_own_process(struct text *out, const struct sender *sender,
+			      const struct reach *reach)
 {
 	const struct image *image = sender->image;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel knows (user, pid, destination, outcome) comes first: a reader who sees only the beginning
- * of a line sees that. Every part has a bound, so that the whole has one.
+ * What the kernel knows (user, pid, destination, outcome) comes first: a reader who sees only the
+ * beginning of a line sees that. Every part has a bound, so that the whole has one.
  */
 #include "format/event_sentence.h"
 
@@ -17,7 +17,8 @@ void event_add_short(struct text *out, struct span bytes, size_t max, unsigned i
 	struct span whole, part;
 
 	/* A byte becomes one at least: what is behind `max` of them is not seen. */
-	text_add_line(&line, (struct span){bytes.data, bytes.len < max + 4 ? bytes.len : max + 4}, flags);
+	text_add_line(&line, (struct span){bytes.data, bytes.len < max + 4 ? bytes.len : max + 4},
+		      flags);
 	out->failed |= line.failed;
 	whole = part = (struct span){line.data, line.len};
 	if (whole.len > max)
@@ -32,7 +33,8 @@ struct span event_program(const struct sender *sender)
 {
 	if (!sender->image)
 		return (struct span){"", 0};
-	return span_of(is_known(sender->image->script) ? sender->image->script : sender->image->executable);
+	return span_of(is_known(sender->image->script) ? sender->image->script
+						       : sender->image->executable);
 }
 
 void event_add_reasons(struct text *out, const struct event *event)
@@ -87,11 +89,12 @@ static void add_destination(struct text *out, const struct event *event)
 	char address[ADDRESS_LEN];
 
 	text_address(address, event->destination.addr);
-	text_add_format(out, address_is_ipv4(event->destination.addr) ? " %s:%u" : " [%s]:%u", address,
-			event->destination.port);
+	text_add_format(out, address_is_ipv4(event->destination.addr) ? " %s:%u" : " [%s]:%u",
+			address, event->destination.port);
 }
 
-static void add_quoted(struct text *out, const char *before, struct span bytes, size_t max, const char *after)
+static void add_quoted(struct text *out, const char *before, struct span bytes, size_t max,
+		       const char *after)
 {
 	text_add_string(out, before);
 	event_add_short(out, bytes, max, TEXT_QUOTED);
@@ -117,9 +120,11 @@ static void add_envelope(struct text *out, const struct smtp_transaction *transa
 	if (transaction->from_unknown)
 		text_add_string(out, " from an unseen sender");
 	else
-		add_quoted(out, " from <", smtp_transaction_from(transaction), ADDRESS_MAX_BYTES, ">");
+		add_quoted(out, " from <", smtp_transaction_from(transaction), ADDRESS_MAX_BYTES,
+			   ">");
 	if (transaction->recipient_count)
-		add_quoted(out, " to <", smtp_transaction_recipient(transaction, 0), ADDRESS_MAX_BYTES, ">");
+		add_quoted(out, " to <", smtp_transaction_recipient(transaction, 0),
+			   ADDRESS_MAX_BYTES, ">");
 	if (count > 1)
 		text_add_format(out, " and %u more", count - 1);
 }
@@ -133,9 +138,11 @@ static void add_verdict(struct text *out, const struct event *event)
 	if (event->capture.witness == WITNESS_DIFFER)
 		text_add_string(out, "; rewritten while it was sent");
 	if (event->verdict == VERDICT_EXCLUDED && event->exclusion) {
-		add_quoted(out, "; excluded by \"", span_of(event->exclusion), NAME_MAX_BYTES, "\"");
+		add_quoted(out, "; excluded by \"", span_of(event->exclusion), NAME_MAX_BYTES,
+			   "\"");
 	} else if (event->verdict == VERDICT_ALERT && event->nearest) {
-		add_quoted(out, "; not excluded by \"", span_of(event->nearest), NAME_MAX_BYTES, "\"");
+		add_quoted(out, "; not excluded by \"", span_of(event->nearest), NAME_MAX_BYTES,
+			   "\"");
 		if (event->failed) {
 			text_add_string(out, " for ");
 			event_add_criteria(out, event->failed);
@@ -157,7 +164,8 @@ static void message(struct text *out, const struct event *event)
 		text_add_format(out, " (%u, %llu bytes)", transaction->reply_code,
 				(unsigned long long)transaction->bytes);
 	else
-		text_add_format(out, " (no reply seen, %llu bytes)", (unsigned long long)transaction->bytes);
+		text_add_format(out, " (no reply seen, %llu bytes)",
+				(unsigned long long)transaction->bytes);
 	add_program(out, event);
 	add_envelope(out, transaction);
 	add_verdict(out, event);
@@ -177,7 +185,8 @@ static void encrypted(struct text *out, const struct event *event)
 /* "1 message", "2 messages". */
 static void add_amount(struct text *out, const char *before, uint64_t count, const char *what)
 {
-	text_add_format(out, "%s%llu %s%s", before, (unsigned long long)count, what, count == 1 ? "" : "s");
+	text_add_format(out, "%s%llu %s%s", before, (unsigned long long)count, what,
+			count == 1 ? "" : "s");
 }
 
 static void session(struct text *out, const struct event *event)
@@ -217,7 +226,8 @@ uint64_t event_lost(const struct event_stats *stats)
 
 uint64_t event_lost_bytes(const struct event_stats *stats)
 {
-	return add_saturated(stats->counters[COUNTER_SEGMENT_BYTES], stats->counters[COUNTER_PRESSURE_BYTES]);
+	return add_saturated(stats->counters[COUNTER_SEGMENT_BYTES],
+			     stats->counters[COUNTER_PRESSURE_BYTES]);
 }
 
 static void add_count(struct text *out, const char *what, uint64_t count)
@@ -247,7 +257,8 @@ static void totals(struct text *out, const struct event *event)
 {
 	const struct event_stats *stats = event->stats;
 
-	text_add_string(out, event->action == EVENT_STATUS ? "smtpsnoop watches" : "smtpsnoop has stopped");
+	text_add_string(out, event->action == EVENT_STATUS ? "smtpsnoop watches"
+							   : "smtpsnoop has stopped");
 	if (is_known(event->detail))
 		text_add_format(out, " (%s)", event->detail);
 	if (!stats)

@@ -9,8 +9,8 @@
 #define EVENT_SENTENCE_MAX 1700U /* bytes, whatever others chose */
 
 /*
- * Adds one line of UTF-8. What others chose is made clean by text_add_line(), shortened, and stands between
- * quotes or angle brackets that it cannot close.
+ * Adds one line of UTF-8. What others chose is made clean by text_add_line(), shortened, and stands
+ * between quotes or angle brackets that it cannot close.
  */
 void event_sentence(struct text *out, const struct event *event);
 
@@ -18,7 +18,10 @@ void event_sentence(struct text *out, const struct event *event);
 uint64_t event_lost(const struct event_stats *stats);
 uint64_t event_lost_bytes(const struct event_stats *stats);
 
-/* Adds the bytes as one line (text_add_line()), `max` bytes at most, with "..." behind what was cut. */
+/*
+ * Adds the bytes as one line (text_add_line()), `max` bytes at most, with "..." behind what was
+ * cut.
+ */
 void event_add_short(struct text *out, struct span bytes, size_t max, unsigned int flags);
 
 /* The script that an interpreter runs, else the executable; empty: not known. */

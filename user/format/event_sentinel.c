@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Events for Microsoft Sentinel: a flat object a line, for the Azure Monitor Agent's JSON-file data source and the table
- * Smtpsnoop_CL (deploy/sentinel/table.json has every column with its type; docs/sentinel.md says how it gets there). A
- * column that is not known is left out.
+ * Events for Microsoft Sentinel: a flat object a line, for the Azure Monitor Agent's JSON-file data
+ * source and the table Smtpsnoop_CL (deploy/sentinel/table.json has every column with its type;
+ * docs/sentinel.md says how it gets there). A column that is not known is left out.
  *
- * The service drops a record of 64 KiB and cuts a string of 32 KiB, without a word. So everything that others chose has a
- * bound here, in bytes as they stand in the line. Their sum leaves room for the recipients, which come last and take
- * what is left. What was cut is told by Truncated.
+ * The service drops a record of 64 KiB and cuts a string of 32 KiB, without a word. So everything
+ * that others chose has a bound here, in bytes as they stand in the line. Their sum leaves room for
+ * the recipients, which come last and take what is left. What was cut is told by Truncated.
  */
 #include "format/format.h"
 
@@ -95,7 +95,10 @@ static struct list list_open(struct text *out, const char *name, size_t max)
 	return (struct list){.out = out, .start = out->len, .max = max};
 }
 
-/* After an element: takes it back if the list has grown too long. Then it is full, so that what stays is its beginning. */
+/*
+ * After an element: takes it back if the list has grown too long. Then it is full, so that what
+ * stays is its beginning.
+ */
 static void list_added(struct list *list, size_t before)
 {
 	struct text *out = list->out;
@@ -142,9 +145,10 @@ static void write_outputs(struct text *out, const struct event *event)
 		const struct event_output *output = &event->outputs[i];
 		char line[256];
 
-		snprintf(line, sizeof(line), "%.64s: %s, %llu written, %llu lost, %llu waiting", output->name,
-			 output->up ? "up" : "down", (unsigned long long)output->written,
-			 (unsigned long long)output->lost, (unsigned long long)output->waiting);
+		snprintf(line, sizeof(line), "%.64s: %s, %llu written, %llu lost, %llu waiting",
+			 output->name, output->up ? "up" : "down",
+			 (unsigned long long)output->written, (unsigned long long)output->lost,
+			 (unsigned long long)output->waiting);
 		list_add(&list, span_of(line));
 	}
 	list_close(&list);
@@ -169,8 +173,9 @@ static void write_event(struct text *out, const struct event *event)
 
 static void write_times(struct text *out, const struct event *event)
 {
-	uint64_t duration_ns =
-		event->end_ns > event->start_ns ? (uint64_t)event->end_ns - (uint64_t)event->start_ns : 0;
+	uint64_t duration_ns = event->end_ns > event->start_ns
+				       ? (uint64_t)event->end_ns - (uint64_t)event->start_ns
+				       : 0;
 
 	time_at(out, "EventStartTime", event->start_ns);
 	time_at(out, "EventEndTime", event->end_ns);
@@ -243,7 +248,8 @@ static void write_session(struct text *out, const struct event *event)
 		word(out, "SmtpProtocol", smtp_protocol_name(facts->protocol));
 	}
 	if (facts->auth_mechanism_len) {
-		bounded(out, "AuthMechanism", (struct span){facts->auth_mechanism, facts->auth_mechanism_len},
+		bounded(out, "AuthMechanism",
+			(struct span){facts->auth_mechanism, facts->auth_mechanism_len},
 			NAME_MAX_BYTES);
 		known_span(out, "AuthUser", (struct span){facts->auth_user, facts->auth_user_len},
 			   NAME_MAX_BYTES);
@@ -253,8 +259,8 @@ static void write_session(struct text *out, const struct event *event)
 }
 
 /* All or those that the server refused, as many as fit `max` bytes. */
-static void write_recipients(struct text *out, const char *name, const struct smtp_transaction *transaction,
-			     bool refused, size_t max)
+static void write_recipients(struct text *out, const char *name,
+			     const struct smtp_transaction *transaction, bool refused, size_t max)
 {
 	struct list list = list_open(out, name, max);
 
@@ -285,7 +291,8 @@ static void write_transaction(struct text *out, const struct smtp_transaction *t
 	if (!transaction->reply_code)
 		return;
 	number(out, "ReplyCode", transaction->reply_code);
-	bounded(out, "ReplyText", (struct span){transaction->reply_text, transaction->reply_len}, TEXT_MAX);
+	bounded(out, "ReplyText", (struct span){transaction->reply_text, transaction->reply_len},
+		TEXT_MAX);
 }
 
 static void write_addresses(struct text *out, const char *name, const struct mail *mail,
@@ -385,13 +392,15 @@ static void write_image(struct text *out, const struct image *image)
 	boolean(out, "ExeInMemory", image->flags & EXEC_MEMFD);
 }
 
-static void write_process_id(struct text *out, const struct event *event, const struct task_id *task)
+static void write_process_id(struct text *out, const struct event *event,
+			     const struct task_id *task)
 {
 	char entity[EVENT_ENTITY_LEN];
 
 	number(out, "ProcessId", task->pid);
 	number(out, "ThreadId", task->tid);
-	time_at(out, "ProcessStartTime", (int64_t)(task->start_ns + (uint64_t)event->boot_to_real_ns));
+	time_at(out, "ProcessStartTime",
+		(int64_t)(task->start_ns + (uint64_t)event->boot_to_real_ns));
 	event_entity_id(entity, task->pid, task->start_ns);
 	word(out, "ProcessEntityId", entity);
 }
@@ -420,8 +429,8 @@ static void write_ancestry(struct text *out, const struct sender *sender)
 	if (sender->ancestor_count) {
 		number(out, "ParentProcessId", parent->pid);
 		if (parent->image) {
-			bounded(out, "ParentProcessName", text_basename(span_of(parent->image->executable)),
-				NAME_MAX_BYTES);
+			bounded(out, "ParentProcessName",
+				text_basename(span_of(parent->image->executable)), NAME_MAX_BYTES);
 			bounded(out, "ParentProcessExecutable", span_of(parent->image->executable),
 				PATH_MAX_BYTES);
 		}
@@ -495,7 +504,8 @@ static void write_senders(struct text *out, const struct event *event)
 		number(out, "ProcessId", sender->task.pid);
 		bounded(out, "ProcessComm", sender_comm(sender), NAME_MAX_BYTES);
 		if (sender->image)
-			bounded(out, "ProcessExecutable", span_of(sender->image->executable), ADDRESS_MAX);
+			bounded(out, "ProcessExecutable", span_of(sender->image->executable),
+				ADDRESS_MAX);
 		id(out, "UserId", sender->task.euid);
 		known(out, "UserName", sender->user, NAME_MAX_BYTES);
 		json_close(out);

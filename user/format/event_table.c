@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Events for people: a line a mail. The table fits the terminal: columns have fixed widths, the two
- * addresses share what is left and are shortened in their middle; what says who sent (pid, process) is
- * never dropped. Wide is one line of name=value pairs, with nothing left out. Whatever others chose
- * passes text_add_visible() before it is printed.
+ * addresses share what is left and are shortened in their middle; what says who sent (pid, process)
+ * is never dropped. Wide is one line of name=value pairs, with nothing left out. Whatever others
+ * chose passes text_add_visible() before it is printed.
  */
 #include "event/event.h"
 
@@ -72,7 +72,10 @@ static const char *result_color(const struct event *event)
 	return YELLOW;
 }
 
-/* The name under which people know a process: the script that an interpreter runs, else the executable. */
+/*
+ * The name under which people know a process: the script that an interpreter runs, else the
+ * executable.
+ */
 static struct span process_name(const struct sender *sender)
 {
 	if (sender->image && sender->image->script[0])
@@ -107,7 +110,8 @@ static void add_endpoint(struct text *text, const struct endpoint *endpoint)
 	char address[ADDRESS_LEN];
 
 	text_address(address, endpoint->addr);
-	text_add_format(text, address_is_ipv4(endpoint->addr) ? "%s:%u" : "[%s]:%u", address, endpoint->port);
+	text_add_format(text, address_is_ipv4(endpoint->addr) ? "%s:%u" : "[%s]:%u", address,
+			endpoint->port);
 }
 
 /* 999, 1.2K, 34M: at most five columns. */
@@ -130,7 +134,8 @@ static void add_size(struct text *text, uint64_t bytes)
 static void add_unit(struct text *text, const struct sender *sender)
 {
 	if (sender->container && sender->container[0])
-		text_add_visible(text, (struct span){sender->container, strnlen(sender->container, 12)});
+		text_add_visible(text,
+				 (struct span){sender->container, strnlen(sender->container, 12)});
 	else if (sender->unit && sender->unit[0])
 		text_add_visible(text, span_of(sender->unit));
 	else if (sender->user_unit && sender->user_unit[0])
@@ -157,7 +162,8 @@ static void add_from(struct text *text, const struct event *event)
 static void add_to(struct text *text, const struct event *event)
 {
 	const struct smtp_transaction *transaction = event->transaction;
-	uint32_t count = transaction ? transaction->recipient_count + transaction->recipients_dropped : 0;
+	uint32_t count =
+		transaction ? transaction->recipient_count + transaction->recipients_dropped : 0;
 
 	if (transaction && transaction->recipient_count)
 		text_add_visible(text, smtp_transaction_recipient(transaction, 0));
@@ -205,7 +211,8 @@ static void add_notes(struct text *text, const struct event *event)
 	for (uint32_t i = 0; transaction && i < transaction->recipient_count; i++)
 		refused += smtp_recipient_refused(transaction, i);
 	if (refused && refused < transaction->recipient_count)
-		text_add_format(text, "  %u of %u recipients refused", refused, transaction->recipient_count);
+		text_add_format(text, "  %u of %u recipients refused", refused,
+				transaction->recipient_count);
 	if (event->capture.witness == WITNESS_DIFFER)
 		text_add_string(text, "  REWRITTEN while it was sent");
 	if (event->capture.missing_bytes)
@@ -249,7 +256,8 @@ static void column(struct table *table, size_t width, bool right)
 {
 	if (width) {
 		text_add_column(&table->line,
-				(struct span){table->cell.data ? table->cell.data : "", table->cell.len},
+				(struct span){table->cell.data ? table->cell.data : "",
+					      table->cell.len},
 				width, right);
 		text_add_string(&table->line, " ");
 	}
@@ -416,8 +424,9 @@ static void wide_ancestry(struct table *table, const struct sender *sender)
 		const struct image *image = sender->ancestors[i].image;
 
 		if (image)
-			text_add(&row, text_basename(span_of(image->script[0] ? image->script
-									      : image->executable)));
+			text_add(&row,
+				 text_basename(span_of(image->script[0] ? image->script
+									: image->executable)));
 		else
 			text_add_format(&row, "%u", sender->ancestors[i].pid);
 		if (i)
@@ -440,7 +449,8 @@ static void wide_sender(struct table *table, const struct sender *sender)
 		wide_args(table, image);
 		pair(table, "cwd", span_of(image->directory));
 		if (sender->exe_deleted)
-			pair(table, "exe_state", span_of(image->flags & EXEC_MEMFD ? "memfd" : "deleted"));
+			pair(table, "exe_state",
+			     span_of(image->flags & EXEC_MEMFD ? "memfd" : "deleted"));
 	}
 	pair_known(table, "sha256", sender->sha256);
 	add_user(&table->cell, sender);
@@ -468,7 +478,8 @@ static void wide_mail(struct table *table, const struct mail *mail)
 
 		if (i)
 			text_add_string(&names, ",");
-		text_add(&names, mail_span(mail, attachment->name.len ? attachment->name : attachment->type));
+		text_add(&names, mail_span(mail, attachment->name.len ? attachment->name
+								      : attachment->type));
 	}
 	if (names.len)
 		pair(table, "attachments", (struct span){names.data, names.len});
@@ -487,11 +498,13 @@ static void wide_origin(struct table *table, const struct origin *origin)
 static void wide_session(struct table *table, const struct smtp_facts *facts)
 {
 	if (facts->proxy.hops)
-		pair(table, "proxy_target", (struct span){facts->proxy.target, facts->proxy.target_len});
+		pair(table, "proxy_target",
+		     (struct span){facts->proxy.target, facts->proxy.target_len});
 	if (facts->helo_len)
 		pair(table, "helo", (struct span){facts->helo, facts->helo_len});
 	if (facts->auth_mechanism_len)
-		pair(table, "auth", (struct span){facts->auth_mechanism, facts->auth_mechanism_len});
+		pair(table, "auth",
+		     (struct span){facts->auth_mechanism, facts->auth_mechanism_len});
 	if (facts->auth_user_len)
 		pair(table, "auth_user", (struct span){facts->auth_user, facts->auth_user_len});
 }
@@ -615,11 +628,13 @@ static int write_started(struct table *table, const struct event *event)
 {
 	color(table, DIM);
 	if (strcmp(event->capture.hook, "none") == 0)
-		text_add_string(&table->line, "watching the wire alone: the sender is whoever connected");
+		text_add_string(&table->line,
+				"watching the wire alone: the sender is whoever connected");
 	else
 		text_add_format(&table->line, "watching with %s hooks%s", event->capture.hook,
-				event->capture.wire ? " and the wire"
-						    : ", without the wire: no replies, no outcomes");
+				event->capture.wire
+					? " and the wire"
+					: ", without the wire: no replies, no outcomes");
 	text_add_string(&table->line, "; Ctrl-C ends it");
 	color(table, PLAIN);
 	return put_line(table);
@@ -632,7 +647,8 @@ static void tally(struct table *table, const struct event *event)
 	struct text name = {0};
 	size_t i = 0;
 
-	if ((event->action != EVENT_MESSAGE && event->action != EVENT_ENCRYPTED) || event->provisional)
+	if ((event->action != EVENT_MESSAGE && event->action != EVENT_ENCRYPTED) ||
+	    event->provisional)
 		return;
 	if (event->sender_count) {
 		text_add_visible(&name, process_name(event->senders[0]));
@@ -644,7 +660,8 @@ static void tally(struct table *table, const struct event *event)
 	} else {
 		text_add_string(&name, "not known");
 	}
-	while (name.data && i < table->tally_count && strcmp(table->tallies[i].name, name.data) != 0)
+	while (name.data && i < table->tally_count &&
+	       strcmp(table->tallies[i].name, name.data) != 0)
 		i++;
 	if (!name.data || i == TALLY_MAX) {
 		table->tally_rest++;
@@ -681,7 +698,8 @@ static int summary_senders(struct table *table)
 			rest += table->tallies[i].count;
 			continue;
 		}
-		text_add_format(&table->line, "%9llu  ", (unsigned long long)table->tallies[i].count);
+		text_add_format(&table->line, "%9llu  ",
+				(unsigned long long)table->tallies[i].count);
 		text_add_string(&table->line, table->tallies[i].name);
 		error = put_line(table);
 	}
@@ -712,7 +730,8 @@ static int table_finish(struct sink *base, const struct event_stats *stats)
 	text_add_string(&table->line, stats->bytes < 1000 ? " bytes" : "");
 	if (stats->encrypted) {
 		text_add_string(&table->line, "; ");
-		add_count(&table->line, stats->encrypted, "encrypted session", "encrypted sessions");
+		add_count(&table->line, stats->encrypted, "encrypted session",
+			  "encrypted sessions");
 	}
 	color(table, PLAIN);
 	error = put_line(table);

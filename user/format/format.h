@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * An event as the text of one format. A formatter appends one record, without an end of line, to an empty text; it
- * keeps nothing. What others chose of it is escaped by the rules of the format: a record never holds an end of line, but
- * for the journal's.
+ * An event as the text of one format. A formatter appends one record, without an end of line, to an
+ * empty text; it keeps nothing. What others chose of it is escaped by the rules of the format: a
+ * record never holds an end of line, but for the journal's.
  */
 #ifndef SMTPSNOOP_FORMAT_H
 #define SMTPSNOOP_FORMAT_H
@@ -18,12 +18,16 @@ typedef void (*format_fn)(struct text *out, const struct event *event);
 /* One JSON object (CONTRACT of the project, ECS 9 names; docs/event.schema.json). */
 void event_json(struct text *out, const struct event *event);
 
-/* ArcSight's Common Event Format (CEF:0), always below 7,500 bytes: what does not fit is cut, and says so. */
+/*
+ * ArcSight's Common Event Format (CEF:0), always below 7,500 bytes: what does not fit is cut, and
+ * says so.
+ */
 void event_cef(struct text *out, const struct event *event);
 
 /*
- * A datagram of the journal's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL), always below 48 KiB. It holds line
- * ends, and bytes of 0 in the lengths of values. SYSLOG_FACILITY is the caller's to add.
+ * A datagram of the journal's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL), always below 48
+ * KiB. It holds line ends, and bytes of 0 in the lengths of values. SYSLOG_FACILITY is the caller's
+ * to add.
  */
 void event_journal(struct text *out, const struct event *event);
 
@@ -36,7 +40,10 @@ void event_journal(struct text *out, const struct event *event);
 #define JOURNAL_ID_LOSS	     "2e6db8790da14221b0f9d0daf7ec0c82"
 #define JOURNAL_ID_STOPPED   "8cc826f1a7ac4deab6d2a2fa1568fe89"
 
-/* One flat JSON object of less than 60,000 bytes, for Microsoft Sentinel (deploy/sentinel/table.json). */
+/*
+ * One flat JSON object of less than 60,000 bytes, for Microsoft Sentinel
+ * (deploy/sentinel/table.json).
+ */
 void event_sentinel(struct text *out, const struct event *event);
 
 /* A line an event, to `out`, which stays the caller's. NULL if there is no memory. */

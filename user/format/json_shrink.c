@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The line is read back into a tree: it is the long line alone that pays for it. What the schema fixes (names of
- * a list, ids, hashes of 64 digits, times) is within the last step's 64 bytes, so that a shortened event is a
- * valid one.
+ * The line is read back into a tree: it is the long line alone that pays for it. What the schema
+ * fixes (names of a list, ids, hashes of 64 digits, times) is within the last step's 64 bytes, so
+ * that a shortened event is a valid one.
  */
 #include "format/json_shrink.h"
 
@@ -26,10 +26,15 @@ struct step {
 	bool spare;	   /* without what is told elsewhere */
 };
 
-/* Each event of this program fits 7,500 bytes after the last one, whatever its strings hold (the test has the worst). */
+/*
+ * Each event of this program fits 7,500 bytes after the last one, whatever its strings hold (the
+ * test has the worst).
+ */
 static const struct step steps[] = {
-	{{1024, 64, false}, {1024, 256, false}, false}, {{256, 16, false}, {1024, 128, false}, false},
-	{{64, 4, false}, {256, 64, false}, true},	{{64, 2, true}, {128, 24, true}, true},
+	{{1024, 64, false}, {1024, 256, false}, false},
+	{{256, 16, false}, {1024, 128, false}, false},
+	{{64, 4, false}, {256, 64, false}, true},
+	{{64, 2, true}, {128, 24, true}, true},
 	{{64, 2, true}, {64, 4, true}, true},
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The beginning of a message as its reader sees it, for what is to be looked for in it: header fields and bodies with
- * their encodings undone, as UTF-8, lines ended by LF.
+ * The beginning of a message as its reader sees it, for what is to be looked for in it: header
+ * fields and bodies with their encodings undone, as UTF-8, lines ended by LF.
  */
 #ifndef SMTPSNOOP_MAIL_CONTENT_H
 #define SMTPSNOOP_MAIL_CONTENT_H
@@ -42,7 +42,8 @@ static inline bool mail_content_wants(const struct mail_content *content)
 void mail_content_field(struct mail_content *content, struct span name, struct span body);
 
 /* The next bytes of a part's body. */
-void mail_content_body(struct mail_content *content, enum mail_encoding encoding, struct span piece);
+void mail_content_body(struct mail_content *content, enum mail_encoding encoding,
+		       struct span piece);
 
 /* The part has ended; what is kept of it was in that charset. */
 void mail_content_end_part(struct mail_content *content, struct span charset);

@@ -201,7 +201,8 @@ static void add_percent(struct text *out, struct span value)
 
 		if (c == '%' && value.len - i > 2 && hex_value(value.data[i + 1]) >= 0 &&
 		    hex_value(value.data[i + 2]) >= 0) {
-			c = (char)(hex_value(value.data[i + 1]) * 16 + hex_value(value.data[i + 2]));
+			c = (char)(hex_value(value.data[i + 1]) * 16 +
+				   hex_value(value.data[i + 2]));
 			i += 2;
 		}
 		text_add(out, (struct span){&c, 1});
@@ -249,7 +250,8 @@ static void pieces_put(struct pieces *pieces, const struct parameter *parameter,
 		pieces->has_plain = true;
 		return;
 	}
-	for (; at < parameter->name.len && isdigit((unsigned char)parameter->name.data[at]) && number < 1000;
+	for (; at < parameter->name.len && isdigit((unsigned char)parameter->name.data[at]) &&
+	       number < 1000;
 	     at++)
 		number = number * 10 + (unsigned int)(parameter->name.data[at] - '0');
 	if (number < CONTINUATIONS_MAX && !pieces->piece[number].name.len)
@@ -271,8 +273,8 @@ static void add_pieces(struct text *out, const struct pieces *pieces)
 		else
 			add_plain(&bytes, value);
 	}
-	if (bytes.len &&
-	    (!charset.len || !mail_charset_decode(out, charset, (struct span){bytes.data, bytes.len})))
+	if (bytes.len && (!charset.len ||
+			  !mail_charset_decode(out, charset, (struct span){bytes.data, bytes.len})))
 		text_add(out, (struct span){bytes.data, bytes.len});
 	text_free(&bytes);
 }
@@ -290,7 +292,8 @@ bool mail_field_parameter(struct text *out, struct span body, const char *name)
 	body.len -= (size_t)(first - body.data);
 	body.data = first;
 	while (next_parameter(&body, &parameter)) {
-		if (parameter.name.len >= name_len && strncasecmp(parameter.name.data, name, name_len) == 0 &&
+		if (parameter.name.len >= name_len &&
+		    strncasecmp(parameter.name.data, name, name_len) == 0 &&
 		    (parameter.name.len == name_len || parameter.name.data[name_len] == '*'))
 			pieces_put(&pieces, &parameter, name_len);
 	}
@@ -352,8 +355,8 @@ bool mail_field_date(struct span body, int64_t *unix_s)
 	text[body.len] = '\0';
 	comma = strchr(text, ',');
 	start = comma ? comma + 1 : text;
-	fields = sscanf(start, " %2d %3[A-Za-z]%*[A-Za-z. ]%4d %2d:%2d:%2d %7[A-Za-z0-9+-]", &tm.tm_mday,
-			month, &tm.tm_year, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, zone);
+	fields = sscanf(start, " %2d %3[A-Za-z]%*[A-Za-z. ]%4d %2d:%2d:%2d %7[A-Za-z0-9+-]",
+			&tm.tm_mday, month, &tm.tm_year, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, zone);
 	if (fields == 5)
 		sscanf(start, " %*d %*s %*d %*d:%*d %7[A-Za-z0-9+-]", zone);
 	tm.tm_mon = month_of(month);
@@ -364,8 +367,8 @@ bool mail_field_date(struct span body, int64_t *unix_s)
 		return false;
 	tm.tm_year -= 1900;
 	check = tm;
-	if (tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60 || tm.tm_hour < 0 || tm.tm_min < 0 ||
-	    tm.tm_sec < 0)
+	if (tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60 || tm.tm_hour < 0 ||
+	    tm.tm_min < 0 || tm.tm_sec < 0)
 		return false;
 	when = timegm(&tm);
 	if (tm.tm_mday != check.tm_mday && check.tm_sec != 60) /* no such day in this month */

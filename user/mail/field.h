@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Bodies of structured header fields (RFC 5322, 2045, 2231), unfolded. Pure; time is linear in their length. */
+/*
+ * Bodies of structured header fields (RFC 5322, 2045, 2231), unfolded. Pure; time is linear in
+ * their length.
+ */
 #ifndef SMTPSNOOP_MAIL_FIELD_H
 #define SMTPSNOOP_MAIL_FIELD_H
 
@@ -15,8 +18,9 @@
 typedef void (*mail_address_fn)(void *context, struct span address);
 
 /*
- * Tells each address of a list (RFC 5322, 3.4 and 4.4): without display names, comments, blanks outside of
- * quotes, group names and source routes. A word without a domain is told if it is a whole mailbox.
+ * Tells each address of a list (RFC 5322, 3.4 and 4.4): without display names, comments, blanks
+ * outside of quotes, group names and source routes. A word without a domain is told if it is a
+ * whole mailbox.
  */
 void mail_field_addresses(struct span body, mail_address_fn tell, void *context);
 
@@ -24,8 +28,9 @@ void mail_field_addresses(struct span body, mail_address_fn tell, void *context)
 struct span mail_field_value(struct span body);
 
 /*
- * Adds the value of a parameter, decoded: quoted, in pieces and with a charset (RFC 2231, which goes first), or
- * with encoded words in it, as many write it. False: there is none. `name` in lower case.
+ * Adds the value of a parameter, decoded: quoted, in pieces and with a charset (RFC 2231, which
+ * goes first), or with encoded words in it, as many write it. False: there is none. `name` in lower
+ * case.
  */
 bool mail_field_parameter(struct text *out, struct span body, const char *name);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation. A message is a header, an empty line and a body; a body of type multipart is cut
- * by boundary lines into parts, each with a header and a body of its own (RFC 2046, 5.1). So the
+ * Theory of operation. A message is a header, an empty line and a body; a body of type multipart is
+ *cut by boundary lines into parts, each with a header and a body of its own (RFC 2046, 5.1). So the
  * parser is in one of two states, header or body, and keeps a stack of the boundaries it waits for.
  *
  *   header	lines are gathered into one field until a line that does not go on with a blank; the
  *		field is then taken apart (field.c) and what is wanted of it kept
- *   body	the beginning of each line is compared with the boundaries, if there are any; the rest is
- *		counted, with its transfer encoding undone, and forgotten
+ *   body	the beginning of each line is compared with the boundaries, if there are any; the
+ *rest is counted, with its transfer encoding undone, and forgotten
  *
  * Memory: the field under way, and what is kept, both bounded. A message without multipart costs
  * nothing behind its header.
@@ -38,7 +38,7 @@ struct part {
 	struct boundary boundary;
 	struct text charset;
 	enum mail_encoding encoding;
-	uint64_t size;	   /* of the body so far, decoded, the line end before a boundary not counted */
+	uint64_t size; /* of the body so far, decoded, the line end before a boundary not counted */
 	uint64_t units;	   /* base64: characters */
 	uint32_t line_end; /* bytes of the line end just seen, not counted yet */
 	uint32_t quoted;   /* quoted-printable: 1 behind a '=', 2 behind its first digit */
@@ -55,7 +55,8 @@ struct mail_parser {
 	char *field;	/* the field under way; owned, MAIL_FIELD_MAX */
 	uint32_t field_len;
 	bool field_cut;
-	bool pending_line_end; /* the field's last line has ended: the next one goes on with it, or not */
+	/* the field's last line has ended: the next one goes on with it, or not */
+	bool pending_line_end;
 	char head[LINE_HEAD_MAX];
 	uint32_t head_len;
 	struct boundary stack[MAIL_DEPTH_MAX];
@@ -487,7 +488,10 @@ static bool take_boundary_line(struct mail_parser *parser, struct span line)
 	return true;
 }
 
-/* One byte of a body that is not base64. The line end before a boundary is the boundary's (RFC 2046, 5.1.1). */
+/*
+ * One byte of a body that is not base64. The line end before a boundary is the boundary's (RFC
+ * 2046, 5.1.1).
+ */
 static void count_byte(struct part *part, char c)
 {
 	if (part->quoted == 1 && (c == '\r' || c == '\n')) { /* a soft line break */
@@ -573,8 +577,8 @@ void mail_parser_data(struct mail_parser *parser, struct span data)
 		const char *end;
 		struct span piece = data;
 
-		if (parser->body && !parser->depth && !parser->part.disposed && !parser->part.name.len &&
-		    !mail_content_wants(&parser->mail->content))
+		if (parser->body && !parser->depth && !parser->part.disposed &&
+		    !parser->part.name.len && !mail_content_wants(&parser->mail->content))
 			return;
 		end = memchr(data.data, '\n', data.len);
 		if (end)
@@ -599,7 +603,8 @@ void mail_parser_gap(struct mail_parser *parser, uint64_t len)
 		parser->line_start = false;
 		return;
 	}
-	parser->field_len = 0; /* half a field is none, and what comes next may be the other half of one */
+	parser->field_len =
+		0; /* half a field is none, and what comes next may be the other half of one */
 	field_add(parser, (struct span){"?", 1});
 	parser->line_start = parser->pending_line_end = false;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a message says of itself: header fields and the parts of its MIME structure (RFC 5322, 2045, 2183).
- * A push parser: it takes the message as the server would keep it (dot-stuffing undone). Of the body
- * nothing is kept but what mail_parser_keep() asks for.
+ * What a message says of itself: header fields and the parts of its MIME structure (RFC 5322, 2045,
+ * 2183). A push parser: it takes the message as the server would keep it (dot-stuffing undone). Of
+ * the body nothing is kept but what mail_parser_keep() asks for.
  */
 #ifndef SMTPSNOOP_MAIL_H
 #define SMTPSNOOP_MAIL_H
@@ -63,7 +63,8 @@ struct mail {
 
 static inline struct span mail_span(const struct mail *mail, struct mail_string string)
 {
-	return string.len ? (struct span){mail->text.data + string.offset, string.len} : (struct span){"", 0};
+	return string.len ? (struct span){mail->text.data + string.offset, string.len}
+			  : (struct span){"", 0};
 }
 
 struct mail_parser;
@@ -72,7 +73,10 @@ struct mail_parser;
 struct mail_parser *mail_parser_new(void);
 void mail_parser_free(struct mail_parser *parser); /* NULL is allowed */
 
-/* Keeps the content, `limit` bytes at most. To be called before any data; `budget` outlives the mail. */
+/*
+ * Keeps the content, `limit` bytes at most. To be called before any data; `budget` outlives the
+ * mail.
+ */
 void mail_parser_keep(struct mail_parser *parser, struct mail_budget *budget, size_t limit);
 
 /* The next bytes of the message, in pieces of any size. */
@@ -81,7 +85,10 @@ void mail_parser_data(struct mail_parser *parser, struct span data);
 /* `len` bytes are missing here (0: an unknown number). */
 void mail_parser_gap(struct mail_parser *parser, uint64_t len);
 
-/* The message has ended, as far as it was seen. The caller owns the result: mail_free(). NULL: no memory. */
+/*
+ * The message has ended, as far as it was seen. The caller owns the result: mail_free(). NULL: no
+ * memory.
+ */
 struct mail *mail_parser_finish(struct mail_parser *parser);
 void mail_free(struct mail *mail); /* NULL is allowed */
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: the body is walked word by word. Encoded words that only blanks part are one run; a
- * run's decoded bytes are gathered as long as the charset stays the same, then converted at once. If
- * anything of a run is not valid, the run's text is added as it stood.
+ * Theory of operation: the body is walked word by word. Encoded words that only blanks part are one
+ * run; a run's decoded bytes are gathered as long as the charset stays the same, then converted at
+ * once. If anything of a run is not valid, the run's text is added as it stood.
  *
- * Charsets are converted by iconv(3), by names of our own table: a name from the mail would choose which
- * of libc's converters is loaded into a process that runs as root, and some have had holes.
+ * Charsets are converted by iconv(3), by names of our own table: a name from the mail would choose
+ * which of libc's converters is loaded into a process that runs as root, and some have had holes.
  */
 #include "mail/word.h"
 
@@ -136,7 +136,8 @@ static bool parse_word(struct span body, struct word *word)
 
 static int base64_of(char c)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char alphabet[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const char *at = c ? strchr(alphabet, c) : NULL;
 
 	return at ? (int)(at - alphabet) : -1;
@@ -209,8 +210,8 @@ static size_t decode_run(struct text *out, struct span body, const struct word *
 		next = len + blanks_of((struct span){body.data + len, body.len - len});
 	} while (parse_word((struct span){body.data + next, body.len - next}, &word) &&
 		 same_charset(word.charset, first->charset));
-	if (!good ||
-	    (bytes.len && !mail_charset_decode(out, first->charset, (struct span){bytes.data, bytes.len})))
+	if (!good || (bytes.len && !mail_charset_decode(out, first->charset,
+							(struct span){bytes.data, bytes.len})))
 		text_add(out, (struct span){body.data, len});
 	text_free(&bytes);
 	return len;
@@ -234,7 +235,8 @@ void mail_word_decode(struct text *out, struct span body)
 		plain = at;
 		/* Blanks between two encoded words are not part of the text. */
 		blanks = blanks_of((struct span){body.data + at, body.len - at});
-		if (parse_word((struct span){body.data + at + blanks, body.len - at - blanks}, &word))
+		if (parse_word((struct span){body.data + at + blanks, body.len - at - blanks},
+			       &word))
 			plain = at = at + blanks;
 	}
 	text_add(out, (struct span){body.data + plain, body.len - plain});

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: the capture loop adds records to the queue and never waits; a thread of the output's own takes them
- * and hands them to its transport, which may block, fail, or be slow.
+ * Theory of operation: the capture loop adds records to the queue and never waits; a thread of the
+ *output's own takes them and hands them to its transport, which may block, fail, or be slow.
  *
  *	queue ──take──▶ waiting ──send──▶ in doubt ──unsure──▶ released
  *			   ▲                  │
  *			   └──────rewind──────┘  the other end went away
  *
- * `waiting` and `in doubt` are the thread's alone; all three count against the queue's bound. After a failure the transport is
- * opened anew after RETRY_NS, again and again. A failure is told when it begins and when it is over, with what it cost.
+ * `waiting` and `in doubt` are the thread's alone; all three count against the queue's bound. After
+ *a failure the transport is opened anew after RETRY_NS, again and again. A failure is told when it
+ *begins and when it is over, with what it cost.
  */
 #include "output/output.h"
 
@@ -26,18 +27,19 @@
 #include "base/report.h"
 #include "output/transport.h"
 
-#define RETRY_NS      1000000000ULL
-#define IDLE_NS	      1000000000ULL /* looks this often at its file, and at what is in doubt */
-#define STOP_LOOK_NS  20000000ULL   /* likewise while it ends */
-#define ROOM_WAIT_MS  100
-#define DOUBT_BYTES   (8U << 20) /* kept to be sent again: more than a receive buffer holds by default */
+#define RETRY_NS     1000000000ULL
+#define IDLE_NS	     1000000000ULL /* looks this often at its file, and at what is in doubt */
+#define STOP_LOOK_NS 20000000ULL   /* likewise while it ends */
+#define ROOM_WAIT_MS 100
+/* Kept to be sent again: more than a receive buffer holds by default */
+#define DOUBT_BYTES   (8U << 20)
 #define DOUBT_RECORDS 100000U
 #define FREE_WAIT_NS  500000000ULL
 #define PLACE_MAX     300U
 
 struct output {
-	struct output_config
-		config;	       /* of it, the thread knows the name and the place alone: they never change */
+	/* of it, the thread knows the name and the place alone: they never change */
+	struct output_config config;
 	char place[PLACE_MAX]; /* for people */
 	struct transport *transport;
 	struct queue *queue;
@@ -46,8 +48,8 @@ struct output {
 	uint64_t news; /* bytes that were added since it was last woken; the adder's */
 	_Atomic uint64_t written, repeated, lost, failures;
 	_Atomic uint64_t doubt_count; /* changed by the thread alone */
-	_Atomic uint64_t
-		progress_ns; /* when something was written last, or nothing waited (CLOCK_MONOTONIC) */
+	/* when something was written last, or nothing waited (CLOCK_MONOTONIC) */
+	_Atomic uint64_t progress_ns;
 	_Atomic bool up, reopen, abandoned;
 	_Atomic uint64_t stop_ns; /* CLOCK_MONOTONIC; 0: it is not to end */
 
@@ -76,10 +78,13 @@ static struct transport *transport_of(const struct output_config *config)
 	}
 	return config->transport == SYSLOG_SOCKET ? transport_local_new(config->path)
 	       : config->transport == SYSLOG_UDP  ? transport_udp_new(config->host, config->service)
-						  : transport_tcp_new(config->host, config->service);
+						 : transport_tcp_new(config->host, config->service);
 }
 
-/* ---- Telling ---------------------------------------------------------------------------------------- */
+/*
+ * ---- Telling
+ * ----------------------------------------------------------------------------------------
+ */
 
 static void name_place(struct output *output)
 {
@@ -89,7 +94,8 @@ static void name_place(struct output *output)
 		snprintf(output->place, PLACE_MAX, "%.250s", config->path);
 	else if (config->host)
 		snprintf(output->place, PLACE_MAX, "%s://%.250s port %s",
-			 config->transport == SYSLOG_UDP ? "udp" : "tcp", config->host, config->service);
+			 config->transport == SYSLOG_UDP ? "udp" : "tcp", config->host,
+			 config->service);
 	else
 		snprintf(output->place, PLACE_MAX, "standard output");
 }
@@ -117,15 +123,17 @@ static bool failed(struct output *output)
 static void failed_to_write(struct output *output, int error)
 {
 	if (failed(output))
-		report(output->config.name, "%s: %s: events wait in memory, up to the queue's bound",
-		       output->place, why(error));
+		report(output->config.name,
+		       "%s: %s: events wait in memory, up to the queue's bound", output->place,
+		       why(error));
 }
 
 static void failed_to_reopen(struct output *output, int error)
 {
 	if (failed(output))
 		report(output->config.name,
-		       "%s: %s: it cannot be opened anew, and events go on into what was opened before",
+		       "%s: %s: it cannot be opened anew, and events go on into what was opened "
+		       "before",
 		       output->place, why(error));
 }
 
@@ -138,11 +146,15 @@ static void worked(struct output *output)
 	    clock_ns(CLOCK_MONOTONIC) - output->failed_ns < output->transport->quiet_ns)
 		return;
 	output->up = true;
-	report(output->config.name, "%s: it is written to again; %llu events were dropped, %llu sent again",
+	report(output->config.name,
+	       "%s: it is written to again; %llu events were dropped, %llu sent again",
 	       output->place, (unsigned long long)lost, (unsigned long long)repeated);
 }
 
-/* ---- Records ---------------------------------------------------------------------------------------- */
+/*
+ * ---- Records
+ * ----------------------------------------------------------------------------------------
+ */
 
 /* Takes the first off a list. */
 static struct entry *first_off(struct entry **list, struct entry ***end)
@@ -204,8 +216,8 @@ static void sent(struct output *output, int count)
 		append(&output->doubt_end, entry);
 		output->doubt_count++;
 		output->doubt_bytes += entry->len;
-		while (output->doubt &&
-		       (output->doubt_bytes > doubt_max(output) || output->doubt_count > DOUBT_RECORDS))
+		while (output->doubt && (output->doubt_bytes > doubt_max(output) ||
+					 output->doubt_count > DOUBT_RECORDS))
 			doubt_release(output);
 	}
 }
@@ -226,7 +238,10 @@ static void rewind_doubt(struct output *output)
 	output->doubt_bytes = 0;
 }
 
-/* ---- The thread ------------------------------------------------------------------------------------- */
+/*
+ * ---- The thread
+ * -------------------------------------------------------------------------------------
+ */
 
 static void broken(struct output *output, int error)
 {
@@ -271,7 +286,8 @@ static void send_waiting(struct output *output)
 	struct iovec records[TRANSPORT_BATCH];
 	int count = 0, taken;
 
-	for (struct entry *entry = output->waiting; entry && count < TRANSPORT_BATCH; entry = entry->next)
+	for (struct entry *entry = output->waiting; entry && count < TRANSPORT_BATCH;
+	     entry = entry->next)
 		records[count++] = (struct iovec){.iov_base = entry->data, .iov_len = entry->len};
 	taken = output->transport->send(output->transport, records, count);
 	output->lost += output->transport->lost;
@@ -334,7 +350,8 @@ static bool has_to_try(const struct output *output)
 /* How long nothing needs to be done if nothing is added. */
 static uint64_t rest_ns(const struct output *output)
 {
-	uint64_t time_ns = clock_ns(CLOCK_MONOTONIC), rest = output->stop_ns ? STOP_LOOK_NS : IDLE_NS;
+	uint64_t time_ns = clock_ns(CLOCK_MONOTONIC),
+		 rest = output->stop_ns ? STOP_LOOK_NS : IDLE_NS;
 
 	if (!has_to_try(output))
 		return rest;
@@ -427,7 +444,10 @@ static void *output_run(void *context)
 	return NULL;
 }
 
-/* ---- The other threads' ----------------------------------------------------------------------------- */
+/*
+ * ---- The other threads'
+ * -----------------------------------------------------------------------------
+ */
 
 /* Signals are the main thread's. */
 static int start(struct output *output)
@@ -459,7 +479,8 @@ static bool is_lasting(int error)
 /* A file is opened at once: its path may be wrong. */
 static int open_file(struct output *output)
 {
-	int error = output->config.type == OUTPUT_FILE ? output->transport->open(output->transport) : 0;
+	int error =
+		output->config.type == OUTPUT_FILE ? output->transport->open(output->transport) : 0;
 
 	if (is_lasting(error))
 		return error;
@@ -554,8 +575,9 @@ void output_leave(struct output *output, uint64_t limit_ns, struct output_leaver
 	output->lost_told = output->lost;
 	output->leavers = leavers;
 	pthread_detach(output->thread);
-	output->stop_ns = clock_ns(CLOCK_MONOTONIC) +
-			  limit_ns; /* from here on it may be gone at any time: it looks by itself */
+	output->stop_ns =
+		clock_ns(CLOCK_MONOTONIC) +
+		limit_ns; /* from here on it may be gone at any time: it looks by itself */
 }
 
 void output_stop(struct output *output, uint64_t limit_ns)
@@ -577,7 +599,8 @@ bool output_wait(struct output *output)
 	output->started = false;
 	if (pthread_clockjoin_np(output->thread, NULL, CLOCK_MONOTONIC, &until)) {
 		output->abandoned = true; /* what it uses stays */
-		report(output->config.name, "%s: it hangs: %llu events could not be written before the end",
+		report(output->config.name,
+		       "%s: it hangs: %llu events could not be written before the end",
 		       output->place, (unsigned long long)unwritten(output));
 		pthread_detach(output->thread);
 		return false;
@@ -606,8 +629,9 @@ struct output_stats output_stats(const struct output *output)
 		.up = output->up,
 	};
 
-	stats.stalled = stats.up && stats.waiting &&
-			clock_ns(CLOCK_MONOTONIC) - output->progress_ns > OUTPUT_STALL_S * 1000000000ULL;
+	stats.stalled =
+		stats.up && stats.waiting &&
+		clock_ns(CLOCK_MONOTONIC) - output->progress_ns > OUTPUT_STALL_S * 1000000000ULL;
 	stats.up = stats.up && !stats.stalled;
 	return stats;
 }

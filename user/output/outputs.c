@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: an event is made into the text of a format once, however many outputs want that format, and added to
- * the queue of each. Everything that can wait or fail is behind the queues (output.c).
+ * Theory of operation: an event is made into the text of a format once, however many outputs want
+ * that format, and added to the queue of each. Everything that can wait or fail is behind the
+ * queues (output.c).
  */
 #include "output/outputs.h"
 
@@ -34,12 +35,15 @@ struct outputs {
 	struct slot slots[OUTPUTS_MAX];
 	size_t count;
 	struct output_leavers leavers;
-	uint64_t lost_by_left;		   /* what they had lost before they left, and is not yet taken */
+	uint64_t lost_by_left; /* what they had lost before they left, and is not yet taken */
 	struct text records[FORMAT_COUNT]; /* of the event under way */
 	struct text line;
 };
 
-/* ---- Writing ---------------------------------------------------------------------------------------- */
+/*
+ * ---- Writing
+ * ----------------------------------------------------------------------------------------
+ */
 
 static const format_fn formats[FORMAT_COUNT] = {
 	[FORMAT_JSON] = event_json,
@@ -49,7 +53,8 @@ static const format_fn formats[FORMAT_COUNT] = {
 };
 
 /* The event in this format; empty if there was no memory. */
-static struct span record_of(struct outputs *outputs, enum output_format format, const struct event *event)
+static struct span record_of(struct outputs *outputs, enum output_format format,
+			     const struct event *event)
 {
 	struct text *record = &outputs->records[format];
 
@@ -77,8 +82,9 @@ static uint64_t named_number(const char *name)
 }
 
 /*
- * Whose an event is: the user's, of mail that an MTA sends on his who handed it in. Ids without a name are one sender:
- * whoever was given subordinate ids, for containers of his own, has thousands of them.
+ * Whose an event is: the user's, of mail that an MTA sends on his who handed it in. Ids without a
+ * name are one sender: whoever was given subordinate ids, for containers of his own, has thousands
+ * of them.
  */
 static uint64_t sender_number(const struct event *event)
 {
@@ -87,7 +93,8 @@ static uint64_t sender_number(const struct event *event)
 	if (!event->has_flow)
 		return QUEUE_OWN;
 	if (event->origin && event->origin->user[0])
-		return event->origin->has_uid ? event->origin->uid : named_number(event->origin->user);
+		return event->origin->has_uid ? event->origin->uid
+					      : named_number(event->origin->user);
 	if (event->origin && event->origin->has_uid)
 		return NAMELESS;
 	return sender && sender->user ? sender->task.euid : NAMELESS;
@@ -99,8 +106,8 @@ static void add(struct outputs *outputs, struct output *output, const struct eve
 {
 	const struct output_config *config = output_config_of(output);
 	struct span record = record_of(outputs, config->format, event);
-	bool counted =
-		event->action != EVENT_LOSS; /* a loss that is told to a full queue would make the next one */
+	bool counted = event->action !=
+		       EVENT_LOSS; /* a loss that is told to a full queue would make the next one */
 	struct text *line = &outputs->line;
 
 	if (!record.len) {
@@ -116,8 +123,8 @@ static void add(struct outputs *outputs, struct output *output, const struct eve
 		text_add_format(line, "SYSLOG_FACILITY=%d\n", config->facility);
 		output_add(output, (struct span){line->data, line->len}, record, class, counted);
 	} else if (syslog_add(line, config, event, record)) {
-		output_add(output, (struct span){line->data, line->len}, (struct span){"", 0}, class,
-			   counted);
+		output_add(output, (struct span){line->data, line->len}, (struct span){"", 0},
+			   class, counted);
 	} else {
 		output_lose(output);
 	}
@@ -150,7 +157,10 @@ static int outputs_flush(struct sink *sink)
 	return 0;
 }
 
-/* ---- Which there are -------------------------------------------------------------------------------- */
+/*
+ * ---- Which there are
+ * --------------------------------------------------------------------------------
+ */
 
 struct outputs *outputs_new(void)
 {
@@ -198,12 +208,16 @@ static bool is_same_file(const struct output_config *a, const struct output_conf
 	struct stat first, second;
 
 	return a->type == OUTPUT_FILE && b->type == OUTPUT_FILE && stat(a->path, &first) == 0 &&
-	       stat(b->path, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+	       stat(b->path, &second) == 0 && first.st_dev == second.st_dev &&
+	       first.st_ino == second.st_ino;
 }
 
-/* Starts what is not there yet. 0, or a negative errno: then `slots` has what was started so far, up to *count. */
-static int start_missing(struct outputs *outputs, const struct output_config *configs, size_t *count,
-			 struct slot *slots, char why[OUTPUTS_WHY_MAX])
+/*
+ * Starts what is not there yet. 0, or a negative errno: then `slots` has what was started so far,
+ * up to *count.
+ */
+static int start_missing(struct outputs *outputs, const struct output_config *configs,
+			 size_t *count, struct slot *slots, char why[OUTPUTS_WHY_MAX])
 {
 	bool fresh[OUTPUTS_MAX] = {false};
 	size_t all = *count;
@@ -228,8 +242,8 @@ static int start_missing(struct outputs *outputs, const struct output_config *co
 			/* a disk that hangs is not asked because of files that stay */
 			if ((fresh[i] || fresh[j]) && is_same_file(&configs[i], &configs[j])) {
 				snprintf(why, OUTPUTS_WHY_MAX,
-					 "output %s: %.200s: it is the file of output %s", configs[i].name,
-					 configs[i].path, configs[j].name);
+					 "output %s: %.200s: it is the file of output %s",
+					 configs[i].name, configs[i].path, configs[j].name);
 				return -EEXIST;
 			}
 		}
@@ -336,15 +350,18 @@ void outputs_free(struct outputs *outputs, uint64_t limit_ns)
 		tell_loss(&outputs->slots[i], &stats, true);
 		output_free(outputs->slots[i].output);
 	}
-	for (uint64_t waited_ns = 0; outputs->leavers.count && waited_ns < limit_ns; waited_ns += LOOK_NS)
+	for (uint64_t waited_ns = 0; outputs->leavers.count && waited_ns < limit_ns;
+	     waited_ns += LOOK_NS)
 		nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 	if (outputs->leavers.count)
 		report("run",
-		       "%zu outputs that an earlier configuration had still write: what waits there is lost",
+		       "%zu outputs that an earlier configuration had still write: what waits "
+		       "there is lost",
 		       (size_t)outputs->leavers.count);
 	for (size_t i = 0; i < FORMAT_COUNT; i++)
 		text_free(&outputs->records[i]);
 	text_free(&outputs->line);
-	if (!outputs->leavers.count) /* whoever is still leaving has an eye on it; the process ends */
+	if (!outputs->leavers
+		     .count) /* whoever is still leaving has an eye on it; the process ends */
 		free(outputs);
 }

@@ -17,8 +17,9 @@ struct outputs *outputs_new(void);
 void outputs_free(struct outputs *outputs, uint64_t limit_ns);
 
 /*
- * Takes on what the configuration says: an output of the same name and place goes on with what waits in it, new ones start,
- * others end once they have written what they have. All or none: a negative errno, with one clause in `why`, leaves all as it was.
+ * Takes on what the configuration says: an output of the same name and place goes on with what
+ * waits in it, new ones start, others end once they have written what they have. All or none: a
+ * negative errno, with one clause in `why`, leaves all as it was.
  */
 int outputs_configure(struct outputs *outputs, const struct output_config *configs, size_t count,
 		      char why[OUTPUTS_WHY_MAX]);

@@ -2,9 +2,9 @@
 /*
  * Records that wait for an output: one thread adds, another one takes. Bounded in bytes.
  *
- * The last quarter is kept for what is urgent, so that who makes many unremarkable events cannot keep an alert out. And of
- * either part, a sender who has more than a quarter of the whole leaves an eighth of the whole to the others: who makes
- * many alerts does not keep out another's.
+ * The last quarter is kept for what is urgent, so that who makes many unremarkable events cannot
+ * keep an alert out. And of either part, a sender who has more than a quarter of the whole leaves
+ * an eighth of the whole to the others: who makes many alerts does not keep out another's.
  */
 #ifndef SMTPSNOOP_QUEUE_H
 #define SMTPSNOOP_QUEUE_H
@@ -28,7 +28,8 @@ struct queue;
 /* What decides how much room a record has. */
 struct queue_class {
 	bool urgent;
-	uint64_t sender; /* the same number for the same sender; QUEUE_OWN: what is told by ourselves */
+	/* the same number for the same sender; QUEUE_OWN: what is told by ourselves */
+	uint64_t sender;
 };
 
 #define QUEUE_OWN UINT64_MAX
@@ -43,15 +44,18 @@ uint64_t queue_limit(const struct queue *queue);
 /* Frees what is in it; entries that were taken are the taker's. NULL is allowed. */
 void queue_free(struct queue *queue);
 
-/* Adds one record, head and body behind each other. False: there is no room, or no memory. The taker is not woken. */
+/*
+ * Adds one record, head and body behind each other. False: there is no room, or no memory. The
+ * taker is not woken.
+ */
 bool queue_add(struct queue *queue, struct span head, struct span body, struct queue_class class);
 
 /* Wakes the taker. */
 void queue_wake(struct queue *queue);
 
 /*
- * All that waits, in order, NULL: nothing. Waits until there is something, queue_wake() is called, or the time is over.
- * What is taken still counts, until it is released.
+ * All that waits, in order, NULL: nothing. Waits until there is something, queue_wake() is called,
+ * or the time is over. What is taken still counts, until it is released.
  */
 struct entry *queue_take(struct queue *queue, uint64_t timeout_ns);
 

@@ -38,11 +38,12 @@ static void add_old_time(struct text *out, int64_t realtime_ns)
 	struct tm tm = {.tm_mday = 1};
 
 	localtime_r(&seconds, &tm);
-	text_add_format(out, "%s %2d %02d:%02d:%02d ", months[tm.tm_mon], tm.tm_mday, tm.tm_hour, tm.tm_min,
-			tm.tm_sec);
+	text_add_format(out, "%s %2d %02d:%02d:%02d ", months[tm.tm_mon], tm.tm_mday, tm.tm_hour,
+			tm.tm_min, tm.tm_sec);
 }
 
-static void add_header(struct text *out, const struct output_config *output, const struct event *event)
+static void add_header(struct text *out, const struct output_config *output,
+		       const struct event *event)
 {
 	char time[TIME_LEN];
 
@@ -51,7 +52,8 @@ static void add_header(struct text *out, const struct output_config *output, con
 		text_time(time, event->time_ns);
 		text_add_format(out, "1 %s ", time);
 		add_host(out, event->host);
-		text_add_format(out, " smtpsnoop %d %s - ", (int)getpid(), event_action_name(event->action));
+		text_add_format(out, " smtpsnoop %d %s - ", (int)getpid(),
+				event_action_name(event->action));
 		return;
 	}
 	add_old_time(out, event->time_ns);
@@ -63,7 +65,8 @@ static void add_header(struct text *out, const struct output_config *output, con
 }
 
 /* Makes JSON fit; other formats are below the bound anyway. */
-static bool fit(struct text *message, const struct output_config *output, struct span record, size_t room)
+static bool fit(struct text *message, const struct output_config *output, struct span record,
+		size_t room)
 {
 	struct text shorter = {0};
 	bool good = record.len <= room;

@@ -14,8 +14,9 @@
 int syslog_severity(const struct event *event);
 
 /*
- * Appends a message whose text is `record`: framed, where it goes over TCP. JSON that is too long is shortened. False if that does
- * not make it fit, or there was no memory: nothing of use was appended.
+ * Appends a message whose text is `record`: framed, where it goes over TCP. JSON that is too long
+ * is shortened. False if that does not make it fit, or there was no memory: nothing of use was
+ * appended.
  */
 bool syslog_add(struct text *out, const struct output_config *output, const struct event *event,
 		struct span record);

@@ -2,10 +2,11 @@
 /*
  * A file that is appended to, and standard output.
  *
- * A file is opened for appending and never truncated: a rotated one is written to under its new name until it is opened
- * anew. A record that a full disk cut off is continued where it ended, so that every line is whole; a line that was cut
- * off by the end of an earlier run is ended first. Standard output may be a pipe that nobody reads from: it is written to in
- * pieces for which there is room, so that the thread can be ended.
+ * A file is opened for appending and never truncated: a rotated one is written to under its new
+ * name until it is opened anew. A record that a full disk cut off is continued where it ended, so
+ * that every line is whole; a line that was cut off by the end of an earlier run is ended first.
+ * Standard output may be a pipe that nobody reads from: it is written to in pieces for which there
+ * is room, so that the thread can be ended.
  */
 #include "output/transport.h"
 
@@ -29,7 +30,10 @@ struct file {
 	bool torn;	/* it ends in the middle of a line: that is to be ended first */
 };
 
-/* ---- Records of which a part was written ------------------------------------------------------------ */
+/*
+ * ---- Records of which a part was written
+ * ------------------------------------------------------------
+ */
 
 /* How many records are whole after `len` more bytes; the rest is remembered. */
 static int advance(struct file *file, const struct iovec *records, int count, size_t len)
@@ -60,7 +64,10 @@ static int file_send(struct transport *transport, const struct iovec *records, i
 	return advance(file, records, count, (size_t)len);
 }
 
-/* ---- Files ------------------------------------------------------------------------------------------ */
+/*
+ * ---- Files
+ * ------------------------------------------------------------------------------------------
+ */
 
 /* Whether an earlier run did not end its last line. */
 static bool is_torn(int fd, const struct stat *info)
@@ -82,8 +89,8 @@ static void take_back(struct file *file)
 }
 
 /*
- * A FIFO or a device that blocks would hold up the thread for good: a regular file is wanted. No symbolic link: whoever may
- * write to the folder could have it point at another file of root's.
+ * A FIFO or a device that blocks would hold up the thread for good: a regular file is wanted. No
+ * symbolic link: whoever may write to the folder could have it point at another file of root's.
  */
 static int file_open(struct transport *transport)
 {
@@ -154,7 +161,10 @@ struct transport *transport_file_new(const char *path)
 	return NULL;
 }
 
-/* ---- Standard output -------------------------------------------------------------------------------- */
+/*
+ * ---- Standard output
+ * --------------------------------------------------------------------------------
+ */
 
 static int stdout_open(struct transport *transport)
 {

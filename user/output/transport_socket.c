@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: syslog knows no acknowledgement, so what the other end had not read when it went away is lost unless
- * it is sent again. How much that may be is told by what the kernel knows.
+ * Theory of operation: syslog knows no acknowledgement, so what the other end had not read when it
+ * went away is lost unless it is sent again. How much that may be is told by what the kernel knows.
  *
- * A datagram to a socket of this host is charged to its sender until it is read (or thrown away with the socket it waits at).
- * If nothing is charged to us, and a later datagram still finds the receiver alive, all before it was read: a socket
- * is marked dead before its queue is thrown away.
+ * A datagram to a socket of this host is charged to its sender until it is read (or thrown away
+ * with the socket it waits at). If nothing is charged to us, and a later datagram still finds the
+ * receiver alive, all before it was read: a socket is marked dead before its queue is thrown away.
  *
- * Over TCP only the kernel of the other host acknowledges. Records are in doubt while bytes of them are not acknowledged or the
- * window is closed, and for DOUBT_NS after: whoever reads at all has read them by then. The output keeps no more in doubt
- * than fits a receive buffer, our own send buffer is kept small.
+ * Over TCP only the kernel of the other host acknowledges. Records are in doubt while bytes of them
+ * are not acknowledged or the window is closed, and for DOUBT_NS after: whoever reads at all has
+ * read them by then. The output keeps no more in doubt than fits a receive buffer, our own send
+ * buffer is kept small.
  *
- * Over UDP nothing is known but that nobody listened to the datagram before: what waits is kept until somebody does.
+ * Over UDP nothing is known but that nobody listened to the datagram before: what waits is kept
+ * until somebody does.
  */
 #include "output/transport.h"
 
@@ -52,7 +54,8 @@ struct channel {
 	uint64_t sent;	/* datagrams to a socket of this host, on this connection */
 	uint64_t read;	/* of them, the first ones: were certainly read */
 	size_t turn;	/* UDP: of the name's addresses, which one is taken */
-	int refusal; /* UDP: a negative errno that send() told of an earlier datagram, and is to be told on */
+	/* UDP: a negative errno that send() told of an earlier datagram, and is to be told on */
+	int refusal;
 	uint64_t opened_ns;
 };
 
@@ -109,7 +112,10 @@ static bool channel_is_settled(const struct transport *transport)
 	return outstanding((const struct channel *)transport) == 0;
 }
 
-/* ---- A socket of this host --------------------------------------------------------------------------- */
+/*
+ * ---- A socket of this host
+ * ---------------------------------------------------------------------------
+ */
 
 static int local_open(struct transport *transport)
 {
@@ -119,7 +125,8 @@ static int local_open(struct transport *transport)
 	int size = SEND_BUFFER * 4, error;
 
 	channel_close(channel);
-	memcpy(address.sun_path, channel->path, strnlen(channel->path, sizeof(address.sun_path) - 1));
+	memcpy(address.sun_path, channel->path,
+	       strnlen(channel->path, sizeof(address.sun_path) - 1));
 	channel->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (channel->fd < 0)
 		return -errno;
@@ -133,8 +140,8 @@ static int local_open(struct transport *transport)
 }
 
 /*
- * The first one waits for room within the kernel: who sleeps there has his turn, while who only asks whether there is room
- * finds that others took it.
+ * The first one waits for room within the kernel: who sleeps there has his turn, while who only
+ * asks whether there is room finds that others took it.
  */
 static int local_send(struct transport *transport, const struct iovec *records, int count)
 {
@@ -182,7 +189,10 @@ struct transport *transport_local_new(const char *path)
 	return NULL;
 }
 
-/* ---- UDP, TCP --------------------------------------------------------------------------------------- */
+/*
+ * ---- UDP, TCP
+ * ---------------------------------------------------------------------------------------
+ */
 
 /* Connects within CONNECT_MS. */
 static int connect_to(const struct addrinfo *address)
@@ -199,7 +209,8 @@ static int connect_to(const struct addrinfo *address)
 	error = errno;
 	if (error == EINPROGRESS) {
 		error = ETIMEDOUT;
-		if (poll(&ready, 1, CONNECT_MS) > 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		if (poll(&ready, 1, CONNECT_MS) > 0 &&
+		    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len))
 			error = errno;
 	}
 	if (!error)
@@ -231,7 +242,8 @@ static int net_open(struct channel *channel, int type)
 				       .ai_family = AF_UNSPEC,
 				       .ai_flags = AI_NUMERICSERV};
 	struct addrinfo *addresses = NULL;
-	int error = getaddrinfo(channel->host, channel->service, &hints, &addresses), fd = -EHOSTUNREACH;
+	int error = getaddrinfo(channel->host, channel->service, &hints, &addresses),
+	    fd = -EHOSTUNREACH;
 
 	if (error)
 		return lookup_error(error);
@@ -268,7 +280,10 @@ static int udp_open(struct transport *transport)
 	return net_open((struct channel *)transport, SOCK_DGRAM);
 }
 
-/* What waited for long is not poured into a receive buffer all at once: it has room for a few hundred. */
+/*
+ * What waited for long is not poured into a receive buffer all at once: it has room for a few
+ * hundred.
+ */
 static void udp_wait(struct transport *transport, int timeout_ms)
 {
 	channel_wait(transport, timeout_ms);
@@ -276,8 +291,9 @@ static void udp_wait(struct transport *transport, int timeout_ms)
 }
 
 /*
- * 0, or a negative errno. That may be an earlier datagram's, which an ICMP message told of: send() tells it once, and what
- * is sent again then goes out (`*sent`). Of a refusal that is clear from the beginning.
+ * 0, or a negative errno. That may be an earlier datagram's, which an ICMP message told of: send()
+ * tells it once, and what is sent again then goes out (`*sent`). Of a refusal that is clear from
+ * the beginning.
  */
 static int udp_send_one(struct channel *channel, const struct iovec *record, bool *sent)
 {
@@ -293,8 +309,9 @@ static int udp_send_one(struct channel *channel, const struct iovec *record, boo
 			return -errno;
 	}
 	channel->transport.lost++;
-	return error == -EMSGSIZE ? 0
-				  : error; /* the path has a smaller limit now: no reason to connect anew */
+	return error == -EMSGSIZE
+		       ? 0
+		       : error; /* the path has a smaller limit now: no reason to connect anew */
 }
 
 /* The records before the one that fails were sent. */
@@ -322,7 +339,8 @@ static int udp_send(struct transport *transport, const struct iovec *records, in
 
 static bool udp_is_stale(const struct transport *transport)
 {
-	return clock_ns(CLOCK_MONOTONIC) - ((const struct channel *)transport)->opened_ns > UDP_STALE_NS;
+	return clock_ns(CLOCK_MONOTONIC) - ((const struct channel *)transport)->opened_ns >
+	       UDP_STALE_NS;
 }
 
 struct transport *transport_udp_new(const char *host, const char *service)
@@ -340,8 +358,8 @@ struct transport *transport_udp_new(const char *host, const char *service)
 static int tcp_open(struct transport *transport)
 {
 	struct channel *channel = (struct channel *)transport;
-	int error = net_open(channel, SOCK_STREAM), buffer = SEND_BUFFER, on = 1, timeout = USER_TIMEOUT_MS,
-	    idle = KEEPALIVE_S;
+	int error = net_open(channel, SOCK_STREAM), buffer = SEND_BUFFER, on = 1,
+	    timeout = USER_TIMEOUT_MS, idle = KEEPALIVE_S;
 
 	if (error)
 		return error;
@@ -352,7 +370,9 @@ static int tcp_open(struct transport *transport)
 	return 0;
 }
 
-/* A receiver says nothing; if it closes its side, it reads no more either. 0, or a negative errno. */
+/*
+ * A receiver says nothing; if it closes its side, it reads no more either. 0, or a negative errno.
+ */
 static int tcp_look(const struct channel *channel)
 {
 	char nothing[512];

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: exclusions are tried in their order. The share of an exclusion's written criteria that a message
- * does not meet says how near it is; once that cannot be better than what was found before, the rest of its criteria are
- * left out. So most exclusions cost a few comparisons. The content is searched at once for those that fit in all
- * else; of the others, for the NEAR_MAX nearest alone, and only while that can change which one is the nearest.
+ * Theory of operation: exclusions are tried in their order. The share of an exclusion's written
+ * criteria that a message does not meet says how near it is; once that cannot be better than what
+ * was found before, the rest of its criteria are left out. So most exclusions cost a few
+ * comparisons. The content is searched at once for those that fit in all else; of the others, for
+ * the NEAR_MAX nearest alone, and only while that can change which one is the nearest.
  *
  * STEPS_MAX bounds what the author of a message can make the expressions of all exclusions cost.
  */
@@ -91,7 +92,8 @@ void decider_replace(struct decider *decider, struct decider *with)
 
 	for (size_t i = 0; i < config->exclusion_count; i++) {
 		for (size_t j = 0; j < decider->config->exclusion_count; j++) {
-			if (strcmp(config->exclusions[i].name, decider->config->exclusions[j].name) == 0)
+			if (strcmp(config->exclusions[i].name,
+				   decider->config->exclusions[j].name) == 0)
 				take_over(&with->standings[i], &config->exclusions[i],
 					  &decider->standings[j]);
 		}
@@ -111,7 +113,10 @@ const struct passed *decider_passed(const struct decider *decider, size_t index)
 	return &decider->standings[index].passed;
 }
 
-/* ---- Deciding --------------------------------------------------------------------------------------- */
+/*
+ * ---- Deciding
+ * ---------------------------------------------------------------------------------------
+ */
 
 /* Parts in a thousand of the written criteria. */
 static uint32_t distance(const struct standing *standing, uint32_t missed)
@@ -137,7 +142,8 @@ struct trial {
 };
 
 /* Looks at these criteria. False if the distance comes to `limit`: then not to the end. */
-static bool look(struct trial *trial, struct candidate *candidate, uint32_t criteria, uint32_t limit)
+static bool look(struct trial *trial, struct candidate *candidate, uint32_t criteria,
+		 uint32_t limit)
 {
 	const struct exclusion *exclusion = &trial->decider->config->exclusions[candidate->index];
 	const struct standing *standing = &trial->decider->standings[candidate->index];
@@ -145,7 +151,8 @@ static bool look(struct trial *trial, struct candidate *candidate, uint32_t crit
 	trial->surroundings.usage = standing->usage;
 	for (uint32_t left = standing->asks & criteria; left; left &= left - 1) {
 		enum criterion criterion = (enum criterion)__builtin_ctz(left);
-		enum state state = exclusion_state(exclusion, criterion, trial->facts, &trial->surroundings);
+		enum state state =
+			exclusion_state(exclusion, criterion, trial->facts, &trial->surroundings);
 
 		if (state == STATE_MET || state == STATE_NOT_ASKED)
 			continue;
@@ -180,7 +187,8 @@ static bool complete(struct trial *trial, struct candidate candidate)
 {
 	if (look(trial, &candidate, CONTENT, trial->best.distance))
 		trial->best = candidate;
-	return trial->best.index == candidate.index && !trial->best.missed && trial->best.distance == 0;
+	return trial->best.index == candidate.index && !trial->best.missed &&
+	       trial->best.distance == 0;
 }
 
 /* Whether it excludes the message. */
@@ -197,7 +205,8 @@ static bool try_one(struct trial *trial, size_t index)
 }
 
 /* False: there is no memory to count it. */
-static bool use(const struct exclusion *exclusion, struct standing *standing, const struct facts *facts)
+static bool use(const struct exclusion *exclusion, struct standing *standing,
+		const struct facts *facts)
 {
 	const struct limit *limits[] = {&exclusion->limits.messages, &exclusion->limits.recipients,
 					&exclusion->limits.bytes};
@@ -215,8 +224,8 @@ static bool use(const struct exclusion *exclusion, struct standing *standing, co
 	return true;
 }
 
-void decide(struct decider *decider, const struct facts *facts, const struct relay_names *names, bool final,
-	    struct decision *decision)
+void decide(struct decider *decider, const struct facts *facts, const struct relay_names *names,
+	    bool final, struct decision *decision)
 {
 	struct trial trial = {.decider = decider,
 			      .facts = facts,
@@ -226,12 +235,14 @@ void decide(struct decider *decider, const struct facts *facts, const struct rel
 
 	*decision = (struct decision){.excluded = NULL};
 	for (size_t i = 0; i < decider->config->exclusion_count; i++) {
-		if (try_one(&trial, i) && final && use(&exclusions[i], &decider->standings[i], facts)) {
+		if (try_one(&trial, i) && final &&
+		    use(&exclusions[i], &decider->standings[i], facts)) {
 			decision->excluded = &exclusions[i];
 			return;
 		}
 	}
-	for (size_t i = 0; i < trial.near_count && trial.near[i].distance < trial.best.distance; i++)
+	for (size_t i = 0; i < trial.near_count && trial.near[i].distance < trial.best.distance;
+	     i++)
 		complete(&trial, trial.near[i]);
 	if (trial.best.distance == NEVER)
 		return;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: one function for each criterion, in a table. Each is given the exclusion's values and the
- * message's facts, and says met, failed or unknown. A fact that is not there is unknown, never met; so is what
- * depends on bytes that were not captured.
+ * Theory of operation: one function for each criterion, in a table. Each is given the exclusion's
+ * values and the message's facts, and says met, failed or unknown. A fact that is not there is
+ * unknown, never met; so is what depends on bytes that were not captured.
  *
- * Criteria of a process are asked of every process that sent a byte of the message: one that fails decides.
+ * Criteria of a process are asked of every process that sent a byte of the message: one that fails
+ * decides.
  */
 #include "policy/exclusion.h"
 
@@ -20,7 +21,10 @@ static enum state of_truth(enum truth truth)
 	return truth == IS_SO ? STATE_MET : truth == NOT_SO ? STATE_FAILED : STATE_UNKNOWN;
 }
 
-/* ---- Values of a list: any of them will do ---------------------------------------------------------- */
+/*
+ * ---- Values of a list: any of them will do
+ * ----------------------------------------------------------
+ */
 
 static enum state among_patterns(const struct patterns *patterns, struct span text)
 {
@@ -61,44 +65,55 @@ static enum state among_ids(const struct strings *strings, struct span name, uin
 	return names ? among_strings(strings, name) : STATE_FAILED;
 }
 
-/* ---- The process ------------------------------------------------------------------------------------ */
+/*
+ * ---- The process
+ * ------------------------------------------------------------------------------------
+ */
 
-typedef enum state (*process_fn)(const struct exclusion *exclusion, const struct facts_process *process);
+typedef enum state (*process_fn)(const struct exclusion *exclusion,
+				 const struct facts_process *process);
 
-static enum state process_executable(const struct exclusion *exclusion, const struct facts_process *process)
+static enum state process_executable(const struct exclusion *exclusion,
+				     const struct facts_process *process)
 {
 	return among_patterns(&exclusion->process.executable, process->executable);
 }
 
-static enum state process_sha256(const struct exclusion *exclusion, const struct facts_process *process)
+static enum state process_sha256(const struct exclusion *exclusion,
+				 const struct facts_process *process)
 {
 	return among_strings(&exclusion->process.sha256, process->sha256);
 }
 
-static enum state process_user(const struct exclusion *exclusion, const struct facts_process *process)
+static enum state process_user(const struct exclusion *exclusion,
+			       const struct facts_process *process)
 {
 	return among_ids(&exclusion->process.user, process->user, process->uid);
 }
 
-static enum state process_real_user(const struct exclusion *exclusion, const struct facts_process *process)
+static enum state process_real_user(const struct exclusion *exclusion,
+				    const struct facts_process *process)
 {
 	(void)exclusion;
 	return of_truth(process->same_user);
 }
 
-static enum state process_group(const struct exclusion *exclusion, const struct facts_process *process)
+static enum state process_group(const struct exclusion *exclusion,
+				const struct facts_process *process)
 {
 	return among_ids(&exclusion->process.group, process->group, process->gid);
 }
 
-static enum state process_login(const struct exclusion *exclusion, const struct facts_process *process)
+static enum state process_login(const struct exclusion *exclusion,
+				const struct facts_process *process)
 {
 	if (process->loginuid == LOGINUID_NONE)
 		return among_strings(&exclusion->process.login, span_of("none"));
 	return among_ids(&exclusion->process.login, process->login, process->loginuid);
 }
 
-static enum state process_tty(const struct exclusion *exclusion, const struct facts_process *process)
+static enum state process_tty(const struct exclusion *exclusion,
+			      const struct facts_process *process)
 {
 	enum state state = of_truth(process->tty);
 
@@ -107,19 +122,22 @@ static enum state process_tty(const struct exclusion *exclusion, const struct fa
 	return state == STATE_MET ? STATE_FAILED : STATE_MET;
 }
 
-static enum state process_container(const struct exclusion *exclusion, const struct facts_process *process)
+static enum state process_container(const struct exclusion *exclusion,
+				    const struct facts_process *process)
 {
 	if (!exclusion->process.container.count)
 		return of_truth(process->own_namespaces);
 	return among_patterns(&exclusion->process.container, process->container);
 }
 
-static enum state process_unit(const struct exclusion *exclusion, const struct facts_process *process)
+static enum state process_unit(const struct exclusion *exclusion,
+			       const struct facts_process *process)
 {
 	return among_patterns(&exclusion->process.unit, process->unit);
 }
 
-static enum state process_scheduled_by(const struct exclusion *exclusion, const struct facts_process *process)
+static enum state process_scheduled_by(const struct exclusion *exclusion,
+				       const struct facts_process *process)
 {
 	static const enum scheduler wanted[] = {[SCHEDULED_SYSTEMD_TIMER] = SCHEDULER_SYSTEMD_TIMER,
 						[SCHEDULED_CRON] = SCHEDULER_CRON,
@@ -129,15 +147,18 @@ static enum state process_scheduled_by(const struct exclusion *exclusion, const 
 		return STATE_UNKNOWN;
 	if (exclusion->process.scheduled_by == SCHEDULED_ANY)
 		return process->scheduler != SCHEDULER_NONE ? STATE_MET : STATE_FAILED;
-	return process->scheduler == wanted[exclusion->process.scheduled_by] ? STATE_MET : STATE_FAILED;
+	return process->scheduler == wanted[exclusion->process.scheduled_by] ? STATE_MET
+									     : STATE_FAILED;
 }
 
-static enum state process_ancestor(const struct exclusion *exclusion, const struct facts_process *process)
+static enum state process_ancestor(const struct exclusion *exclusion,
+				   const struct facts_process *process)
 {
 	enum state result = process->ancestor_count ? STATE_FAILED : STATE_UNKNOWN;
 
 	for (uint32_t i = 0; i < process->ancestor_count; i++) {
-		enum state state = among_patterns(&exclusion->process.ancestor, process->ancestors[i]);
+		enum state state =
+			among_patterns(&exclusion->process.ancestor, process->ancestors[i]);
 
 		if (state == STATE_MET)
 			return state;
@@ -150,7 +171,8 @@ static enum state process_ancestor(const struct exclusion *exclusion, const stru
 static enum state every_process(process_fn process_state, const struct exclusion *exclusion,
 				const struct facts *facts)
 {
-	enum state result = facts->process_count ? of_truth(facts->processes_complete) : STATE_UNKNOWN;
+	enum state result =
+		facts->process_count ? of_truth(facts->processes_complete) : STATE_UNKNOWN;
 
 	for (uint32_t i = 0; i < facts->process_count; i++) {
 		enum state state = process_state(exclusion, &facts->processes[i]);
@@ -163,7 +185,10 @@ static enum state every_process(process_fn process_state, const struct exclusion
 	return result;
 }
 
-/* ---- Where to ---------------------------------------------------------------------------------------- */
+/*
+ * ---- Where to
+ * ----------------------------------------------------------------------------------------
+ */
 
 static enum state relay_state(const struct relay *relay, const uint8_t *addr, uint16_t port,
 			      const struct relay_names *names, uint64_t now_ns)
@@ -171,7 +196,8 @@ static enum state relay_state(const struct relay *relay, const uint8_t *addr, ui
 	if (relay->port && relay->port != port)
 		return STATE_FAILED;
 	if (!relay->name)
-		return address_in_network(addr, relay->addr, relay->prefix) ? STATE_MET : STATE_FAILED;
+		return address_in_network(addr, relay->addr, relay->prefix) ? STATE_MET
+									    : STATE_FAILED;
 	if (!names)
 		return STATE_UNKNOWN;
 	switch (relay_names_have(names, relay->name, addr, now_ns)) {
@@ -181,7 +207,10 @@ static enum state relay_state(const struct relay *relay, const uint8_t *addr, ui
 	}
 }
 
-/* "name:port", as a proxy was told, is one of the relays: a name by its letters, an address by its number. */
+/*
+ * "name:port", as a proxy was told, is one of the relays: a name by its letters, an address by its
+ * number.
+ */
 static bool target_is(const struct relay *relay, struct span host, uint16_t port)
 {
 	char text[64];
@@ -190,7 +219,8 @@ static bool target_is(const struct relay *relay, struct span host, uint16_t port
 	if (relay->port && relay->port != port)
 		return false;
 	if (relay->name)
-		return host.len == strlen(relay->name) && strncasecmp(host.data, relay->name, host.len) == 0;
+		return host.len == strlen(relay->name) &&
+		       strncasecmp(host.data, relay->name, host.len) == 0;
 	if (host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']')
 		host = (struct span){host.data + 1, host.len - 2};
 	if (host.len >= sizeof(text))
@@ -229,13 +259,15 @@ static enum state relay(const struct exclusion *exclusion, const struct facts *f
 	enum state result = STATE_FAILED;
 
 	for (size_t i = 0; i < exclusion->relay.count && result != STATE_MET; i++) {
-		enum state state = relay_state(&exclusion->relay.items[i], facts->relay, facts->relay_port,
-					       surroundings->names, facts->clock_ns);
+		enum state state =
+			relay_state(&exclusion->relay.items[i], facts->relay, facts->relay_port,
+				    surroundings->names, facts->clock_ns);
 
 		if (state != STATE_FAILED)
 			result = state;
 	}
-	if (facts->proxy_target.len && target_state(&exclusion->relay, facts->proxy_target) != STATE_MET)
+	if (facts->proxy_target.len &&
+	    target_state(&exclusion->relay, facts->proxy_target) != STATE_MET)
 		return STATE_FAILED;
 	return result;
 }
@@ -251,7 +283,10 @@ static enum state tls(const struct exclusion *exclusion, const struct facts *fac
 	return state == STATE_MET ? STATE_FAILED : STATE_MET;
 }
 
-/* ---- The mail ---------------------------------------------------------------------------------------- */
+/*
+ * ---- The mail
+ * ----------------------------------------------------------------------------------------
+ */
 
 static enum state auth_user(const struct exclusion *exclusion, const struct facts *facts,
 			    struct surroundings *surroundings)
@@ -268,8 +303,8 @@ static enum state sender(const struct exclusion *exclusion, const struct facts *
 }
 
 /* Every one of the addresses; without any, the criterion is not met. */
-static enum state every_address(const struct patterns *patterns, const struct span *addresses, size_t count,
-				bool known)
+static enum state every_address(const struct patterns *patterns, const struct span *addresses,
+				size_t count, bool known)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (among_patterns(patterns, addresses[i]) == STATE_FAILED)
@@ -282,8 +317,8 @@ static enum state header_from(const struct exclusion *exclusion, const struct fa
 			      struct surroundings *surroundings)
 {
 	(void)surroundings;
-	return every_address(&exclusion->mail.header_from, facts->header_from, facts->header_from_count,
-			     facts->header_known);
+	return every_address(&exclusion->mail.header_from, facts->header_from,
+			     facts->header_from_count, facts->header_known);
 }
 
 static enum state recipients(const struct exclusion *exclusion, const struct facts *facts,
@@ -310,7 +345,8 @@ static enum state search(const struct searches *searches, const struct facts *fa
 	if (!facts->content.data)
 		return STATE_UNKNOWN;
 	for (size_t i = 0; i < searches->count; i++) {
-		switch (regex_find(searches->items[i].regex, facts->content, &surroundings->steps)) {
+		switch (regex_find(searches->items[i].regex, facts->content,
+				   &surroundings->steps)) {
 		case REGEX_FOUND: return STATE_MET;
 		case REGEX_GAVE_UP: result = STATE_UNKNOWN; break;
 		default: break;
@@ -357,12 +393,16 @@ static enum state origin(const struct exclusion *exclusion, const struct facts *
 	return among_ids(&exclusion->origin.user, facts->origin_user, facts->origin_uid);
 }
 
-/* ---- When, how much, and what was seen ---------------------------------------------------------------- */
+/*
+ * ---- When, how much, and what was seen
+ * ----------------------------------------------------------------
+ */
 
 /* Due within `for` before or after the moment. */
 static bool is_due(const struct exclusion *exclusion, int64_t time_s)
 {
-	int64_t next = schedule_next(exclusion->schedule.at, time_s - (int64_t)exclusion->schedule.for_s);
+	int64_t next =
+		schedule_next(exclusion->schedule.at, time_s - (int64_t)exclusion->schedule.for_s);
 
 	return next != SCHEDULE_NEVER && next <= time_s + (int64_t)exclusion->schedule.for_s;
 }
@@ -426,10 +466,14 @@ static enum state limit_recipients(const struct exclusion *exclusion, const stru
 static enum state limit_bytes(const struct exclusion *exclusion, const struct facts *facts,
 			      struct surroundings *surroundings)
 {
-	return within(&exclusion->limits.bytes, surroundings, 2, facts, facts->bytes, facts->bytes_known);
+	return within(&exclusion->limits.bytes, surroundings, 2, facts, facts->bytes,
+		      facts->bytes_known);
 }
 
-/* ---- The table ---------------------------------------------------------------------------------------- */
+/*
+ * ---- The table
+ * ----------------------------------------------------------------------------------------
+ */
 
 typedef enum state (*state_fn)(const struct exclusion *exclusion, const struct facts *facts,
 			       struct surroundings *surroundings);
@@ -453,19 +497,22 @@ static const struct row {
 	[CRITERION_TTY] = {"process.tty", process_tty, NULL, 0, false},
 	[CRITERION_CONTAINER] = {"process.container", process_container, NULL, 0, false},
 	[CRITERION_SCHEDULED_BY] = {"process.scheduled_by", process_scheduled_by, NULL, 0, false},
-	[CRITERION_SHA256] = {"process.sha256", process_sha256, NULL, AT(process.sha256.count), false},
+	[CRITERION_SHA256] = {"process.sha256", process_sha256, NULL, AT(process.sha256.count),
+			      false},
 	[CRITERION_UNIT] = {"process.unit", process_unit, NULL, AT(process.unit.count), false},
 	[CRITERION_EXECUTABLE] = {"process.executable", process_executable, NULL,
 				  AT(process.executable.count), false},
-	[CRITERION_ANCESTOR] = {"process.ancestor", process_ancestor, NULL, AT(process.ancestor.count),
-				false},
+	[CRITERION_ANCESTOR] = {"process.ancestor", process_ancestor, NULL,
+				AT(process.ancestor.count), false},
 	[CRITERION_RELAY] = {"relay", NULL, relay, AT(relay.count), false},
 	[CRITERION_TLS] = {"tls", NULL, tls, 0, false},
 	[CRITERION_ORIGIN] = {"origin", NULL, origin, 0, false},
 	[CRITERION_AUTH_USER] = {"auth_user", NULL, auth_user, AT(auth_user.count), false},
 	[CRITERION_SENDER] = {"mail.sender", NULL, sender, AT(mail.sender.count), true},
-	[CRITERION_HEADER_FROM] = {"mail.header_from", NULL, header_from, AT(mail.header_from.count), true},
-	[CRITERION_RECIPIENTS] = {"mail.recipients", NULL, recipients, AT(mail.recipients.count), true},
+	[CRITERION_HEADER_FROM] = {"mail.header_from", NULL, header_from,
+				   AT(mail.header_from.count), true},
+	[CRITERION_RECIPIENTS] = {"mail.recipients", NULL, recipients, AT(mail.recipients.count),
+				  true},
 	[CRITERION_SUBJECT] = {"mail.subject", NULL, subject, AT(mail.subject.count), true},
 	[CRITERION_SCHEDULE] = {"schedule", NULL, schedule, 0, false},
 	[CRITERION_CONTAINS] = {"mail.contains", NULL, contains, AT(mail.contains.count), true},

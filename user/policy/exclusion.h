@@ -67,7 +67,10 @@ uint32_t exclusion_written(const struct exclusion *exclusion);
 /* Those, and what is asked of every message: what exclusion_state() is to be asked about. */
 uint32_t exclusion_asks(const struct exclusion *exclusion);
 
-/* How the message stands to a criterion that is asked for; STATE_NOT_ASKED: it does not count for this message. */
+/*
+ * How the message stands to a criterion that is asked for; STATE_NOT_ASKED: it does not count for
+ * this message.
+ */
 enum state exclusion_state(const struct exclusion *exclusion, enum criterion criterion,
 			   const struct facts *facts, struct surroundings *surroundings);
 

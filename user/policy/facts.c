@@ -13,15 +13,17 @@ static struct span known_string(const char *string)
 	return string && string[0] ? span_of(string) : unknown;
 }
 
-/* What the unit or the container is, where the cgroup is known: then nothing is known to be none. */
+/*
+ * What the unit or the container is, where the cgroup is known: then nothing is known to be none.
+ */
 static struct span from_cgroup(const struct sender *sender, const char *name)
 {
 	return sender->cgroup ? span_of(name ? name : "") : unknown;
 }
 
 /*
- * An executable is known as it was at exec. Of a process older than the watch it is what its exe link says, which
- * anyone but root may have changed; so that counts for processes of root alone.
+ * An executable is known as it was at exec. Of a process older than the watch it is what its exe
+ * link says, which anyone but root may have changed; so that counts for processes of root alone.
  */
 static struct span executable_of(const struct image *image, bool root)
 {
@@ -39,7 +41,8 @@ bool image_is_verified(const struct image *image, bool root)
 
 static enum truth mta_of(const struct sender *sender)
 {
-	if (user_passes_on(sender->user) || (sender->image && path_passes_on(sender->image->executable)))
+	if (user_passes_on(sender->user) ||
+	    (sender->image && path_passes_on(sender->image->executable)))
 		return IS_SO;
 	return sender->image ? NOT_SO : NOT_KNOWN;
 }
@@ -70,7 +73,8 @@ static void process_facts(struct facts_process *process, const struct sender *se
 	if (sender->full)
 		process->tty = sender->tty_major || sender->tty_minor ? IS_SO : NOT_SO;
 	for (uint32_t i = 0; i < sender->ancestor_count; i++)
-		process->ancestors[i] = executable_of(sender->ancestors[i].image, !sender->ancestors[i].uid);
+		process->ancestors[i] =
+			executable_of(sender->ancestors[i].image, !sender->ancestors[i].uid);
 }
 
 /* Nothing was hidden from the parser, and nothing was lost. */
@@ -85,8 +89,8 @@ static enum truth whole(const struct event *event)
 		return NOT_SO;
 	if (!transaction)
 		return IS_SO;
-	if (event->capture.mid_stream || transaction->missing_bytes || transaction->replies_missing ||
-	    transaction->recipients_dropped ||
+	if (event->capture.mid_stream || transaction->missing_bytes ||
+	    transaction->replies_missing || transaction->recipients_dropped ||
 	    (transaction->data_started && transaction->end != SMTP_END_DATA))
 		return NOT_KNOWN;
 	return IS_SO;
@@ -128,9 +132,9 @@ static void mail_facts(struct facts *facts, const struct smtp_transaction *trans
 	facts->header_known = mail->headers_end && !mail->truncated && !mail->repeated;
 	facts->subject = mail_span(mail, mail->subject);
 	if (mail->content.budget) {
-		facts->content = mail->content.text.len
-					 ? (struct span){mail->content.text.data, mail->content.text.len}
-					 : span_of("");
+		facts->content = mail->content.text.len ? (struct span){mail->content.text.data,
+									mail->content.text.len}
+							: span_of("");
 		facts->content_complete = !mail->content.cut;
 	}
 }
@@ -144,7 +148,8 @@ static void session_facts(struct facts *facts, const struct smtp_facts *session,
 	if (session->auth_code && session->auth_code != 235)
 		facts->auth_user = span_of(""); /* whoever was named was not let in */
 	if (session->proxy.hops)
-		facts->proxy_target = (struct span){session->proxy.target, session->proxy.target_len};
+		facts->proxy_target =
+			(struct span){session->proxy.target, session->proxy.target_len};
 }
 
 bool facts_of_event(struct facts *facts, const struct event *event)
@@ -166,8 +171,8 @@ bool facts_of_event(struct facts *facts, const struct event *event)
 	if (event->session && !facts->encrypted)
 		session_facts(facts, event->session, !event->capture.mid_stream);
 	else if (event->session)
-		facts->proxy_target =
-			(struct span){event->session->proxy.target, event->session->proxy.target_len};
+		facts->proxy_target = (struct span){event->session->proxy.target,
+						    event->session->proxy.target_len};
 	if (event->origin) {
 		facts->origin_user = known_string(event->origin->user);
 		facts->has_origin_uid = event->origin->has_uid;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What an exclusion may ask about one message: the facts of an event, whether it is one of this watch or one
- * read back from JSON. What is not known stays apart from what is not so.
+ * What an exclusion may ask about one message: the facts of an event, whether it is one of this
+ * watch or one read back from JSON. What is not known stays apart from what is not so.
  */
 #ifndef SMTPSNOOP_FACTS_H
 #define SMTPSNOOP_FACTS_H

@@ -8,7 +8,10 @@
 
 static const struct span unknown = {NULL, 0};
 
-/* ---- Values by their path ---------------------------------------------------------------------------- */
+/*
+ * ---- Values by their path
+ * ----------------------------------------------------------------------------
+ */
 
 const json_t *json_at(const json_t *object, const char *path)
 {
@@ -76,7 +79,10 @@ static bool text_is(struct span text, const char *wanted)
 	return text.data && span_equal(text, span_of(wanted));
 }
 
-/* ---- Processes --------------------------------------------------------------------------------------- */
+/*
+ * ---- Processes
+ * ---------------------------------------------------------------------------------------
+ */
 
 static enum scheduler scheduler_of(struct span name)
 {
@@ -109,8 +115,9 @@ static void process_facts(struct facts_process *process, const json_t *who, cons
 		.uid = id_at(who, "user.id", UINT32_MAX),
 		.gid = id_at(who, "user.group.id", UINT32_MAX),
 		.loginuid = id_at(who, "user.audit.id", LOGINUID_NONE),
-		.same_user = json_at(who, "process.real_user") || json_at(who, "process.real_group") ? NOT_SO
-												     : IS_SO,
+		.same_user = json_at(who, "process.real_user") || json_at(who, "process.real_group")
+				     ? NOT_SO
+				     : IS_SO,
 		.tty = truth_at(who, "process.interactive"),
 		.own_namespaces = truth_at(own, "own_namespaces"),
 		.scheduler = scheduler_of(json_text_at(own, "scheduled_by")),
@@ -126,9 +133,10 @@ static void process_facts(struct facts_process *process, const json_t *who, cons
 	for (size_t i = 0; i < json_array_size(ancestry) && i < ANCESTORS_MAX; i++) {
 		const json_t *ancestor = json_array_get(ancestry, i);
 
-		process->ancestors[process->ancestor_count++] = truth_at(ancestor, "exe_verified") == IS_SO
-									? json_text_at(ancestor, "executable")
-									: unknown;
+		process->ancestors[process->ancestor_count++] =
+			truth_at(ancestor, "exe_verified") == IS_SO
+				? json_text_at(ancestor, "executable")
+				: unknown;
 	}
 }
 
@@ -149,7 +157,10 @@ static void all_processes(struct facts *facts, const json_t *event)
 	}
 }
 
-/* ---- The message ------------------------------------------------------------------------------------- */
+/*
+ * ---- The message
+ * -------------------------------------------------------------------------------------
+ */
 
 static bool has_reason(const json_t *event, const char *wanted)
 {
@@ -200,7 +211,8 @@ static bool mail_facts(struct facts *facts, const json_t *event)
 	const json_t *recipients = json_at(event, "smtp.rcpt_to"),
 		     *from = json_at(event, "email.from.address");
 
-	facts->spans = calloc(json_array_size(recipients) + json_array_size(from) + 1, sizeof(*facts->spans));
+	facts->spans = calloc(json_array_size(recipients) + json_array_size(from) + 1,
+			      sizeof(*facts->spans));
 	if (!facts->spans)
 		return false;
 	facts->sender = json_text_at(event, "smtp.mail_from");
@@ -208,7 +220,8 @@ static bool mail_facts(struct facts *facts, const json_t *event)
 		facts->sender = span_of("<>");
 	facts->recipients = facts->spans;
 	facts->recipient_count = texts(facts->recipients, recipients);
-	facts->recipients_known = json_array_size(recipients) && !json_at(event, "smtp.rcpt_dropped");
+	facts->recipients_known =
+		json_array_size(recipients) && !json_at(event, "smtp.rcpt_dropped");
 	facts->header_from = facts->spans + facts->recipient_count;
 	facts->header_from_count = texts(facts->header_from, from);
 	facts->header_known = json_at(event, "email") && !has_reason(event, "mail_truncated") &&
@@ -232,8 +245,9 @@ bool facts_of_json(struct facts *facts, const json_t *event)
 	*facts = (struct facts){
 		.start_s = json_time_at(event, "event.start"),
 		.end_s = json_time_at(event, "event.end"),
-		.processes_complete =
-			truth_at(event, "smtpsnoop.capture.senders_complete") == IS_SO ? IS_SO : NOT_KNOWN,
+		.processes_complete = truth_at(event, "smtpsnoop.capture.senders_complete") == IS_SO
+					      ? IS_SO
+					      : NOT_KNOWN,
 		.whole = whole(event),
 		.relay_port = (uint16_t)json_number_at(event, "destination.port", 0),
 		.proxy_target = json_text_at(event, "smtpsnoop.proxy.target"),
@@ -249,8 +263,9 @@ bool facts_of_json(struct facts *facts, const json_t *event)
 	if (!encrypted && text_is(outcome, "failure"))
 		facts->auth_user = span_of("");
 	else if (!encrypted)
-		facts->auth_user = or_none(json_text_at(event, "smtp.auth.user"),
-					   !json_at(event, "smtp.auth") &&
-						   truth_at(event, "smtpsnoop.capture.mid_stream") == NOT_SO);
+		facts->auth_user =
+			or_none(json_text_at(event, "smtp.auth.user"),
+				!json_at(event, "smtp.auth") &&
+					truth_at(event, "smtpsnoop.capture.mid_stream") == NOT_SO);
 	return encrypted || mail_facts(facts, event);
 }

@@ -8,12 +8,16 @@
 #include "policy/facts.h"
 
 /*
- * The facts of an smtp-message or smtp-encrypted event. They borrow from `event`, which outlives them. False if
- * it is another event, or there is no memory. What lies in the body is not in an event: it is not known.
+ * The facts of an smtp-message or smtp-encrypted event. They borrow from `event`, which outlives
+ * them. False if it is another event, or there is no memory. What lies in the body is not in an
+ * event: it is not known.
  */
 bool facts_of_json(struct facts *facts, const json_t *event);
 
-/* A string by the names of the objects it lies within, as "process.hash.sha256"; data NULL if there is none. */
+/*
+ * A string by the names of the objects it lies within, as "process.hash.sha256"; data NULL if there
+ * is none.
+ */
 struct span json_text_at(const json_t *object, const char *path);
 
 /* A number, or `otherwise`. */

@@ -31,7 +31,8 @@ static uint64_t total(const struct usage *usage, uint64_t slice)
 	return sum;
 }
 
-bool limit_allows(const struct limit *limit, const struct usage *usage, uint64_t now_ns, uint64_t amount)
+bool limit_allows(const struct limit *limit, const struct usage *usage, uint64_t now_ns,
+		  uint64_t amount)
 {
 	uint64_t used;
 

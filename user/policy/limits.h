@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * So much within a sliding window. A window is cut into LIMIT_SLICES; what lies within the oldest slice still counts as
- * a whole, so a limit is never exceeded, and is free again one slice late at most. Pure.
+ * So much within a sliding window. A window is cut into LIMIT_SLICES; what lies within the oldest
+ * slice still counts as a whole, so a limit is never exceeded, and is free again one slice late at
+ * most. Pure.
  */
 #ifndef SMTPSNOOP_LIMITS_H
 #define SMTPSNOOP_LIMITS_H
@@ -25,7 +26,8 @@ struct usage {
 };
 
 /* Whether `amount` more may be used at `now_ns`, of any clock that does not go back. */
-bool limit_allows(const struct limit *limit, const struct usage *usage, uint64_t now_ns, uint64_t amount);
+bool limit_allows(const struct limit *limit, const struct usage *usage, uint64_t now_ns,
+		  uint64_t amount);
 
 /* Uses it. */
 void limit_use(const struct limit *limit, struct usage *usage, uint64_t now_ns, uint64_t amount);

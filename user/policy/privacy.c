@@ -1,29 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: an event is rewritten after it was decided and before a format sees it, so no format needs to know.
- * Where an address or a subject can stand in what is written (event_json.c, event_table.c):
+ * Theory of operation: an event is rewritten after it was decided and before a format sees it, so
+ *no format needs to know. Where an address or a subject can stand in what is written (event_json.c,
+ *event_table.c):
  *
- *   a whole address   smtp.mail_from, smtp.rcpt_to[], smtp.rcpt_refused[] (they are the same bytes), the values of ORCPT= and
- *		       AUTH= in smtp.mail_parameters, email.{from,to,cc,reply_to}.address[]
- *   a name	       smtp.auth.user
- *   free text	       the rest of smtp.mail_parameters, smtp.last_reply.text, smtp.helo, smtp.auth.mechanism,
- *		       email.{subject,x_mailer}, email.attachments[].file.{name,mime_type}, tls.client.server_name,
- *		       and of every sender process.{args,command_line} and the name it gave itself
- *   a path	       of every sender and ancestor the executable and its name, the script, and the working directory
- *   a subject	       email.subject, and those arguments in which it stands, be it over several of them; where the subject is
- *		       not known (a session's totals, an encrypted session, a header not seen whole), all arguments but the first
+ *   a whole address   smtp.mail_from, smtp.rcpt_to[], smtp.rcpt_refused[] (they are the same
+ *bytes), the values of ORCPT= and AUTH= in smtp.mail_parameters,
+ *email.{from,to,cc,reply_to}.address[] a name	       smtp.auth.user free text	       the rest of
+ *smtp.mail_parameters, smtp.last_reply.text, smtp.helo, smtp.auth.mechanism,
+ *		       email.{subject,x_mailer}, email.attachments[].file.{name,mime_type},
+ *tls.client.server_name, and of every sender process.{args,command_line} and the name it gave
+ *itself a path	       of every sender and ancestor the executable and its name, the script, and the
+ *working directory a subject	       email.subject, and those arguments in which it stands, be it
+ *over several of them; where the subject is not known (a session's totals, an encrypted session, a
+ *header not seen whole), all arguments but the first
  *
- * Left as they are: email.message_id, whose left side is no address but a number that a program made up, and by which a
- * mail is found in a server's log; names of users (smtpsnoop.origin.user too), groups, units, cgroups and containers,
- * and queue ids, which are this host's and say who sent; a proxy's target, which is a server; what the configuration
- * and the rules say.
+ * Left as they are: email.message_id, whose left side is no address but a number that a program
+ *made up, and by which a mail is found in a server's log; names of users (smtpsnoop.origin.user
+ *too), groups, units, cgroups and containers, and queue ids, which are this host's and say who
+ *sent; a proxy's target, which is a server; what the configuration and the rules say.
  *
- * The transaction, its mail, the session and the origin are the event's own and are changed in place. Senders and images
- * are shared with the flow, the process table and other events: one in which something is to be changed is replaced by a copy.
- * No format writes the arguments of an ancestor: they are left out of its copy.
+ * The transaction, its mail, the session and the origin are the event's own and are changed in
+ *place. Senders and images are shared with the flow, the process table and other events: one in
+ *which something is to be changed is replaced by a copy. No format writes the arguments of an
+ *ancestor: they are left out of its copy.
  *
- * Who sends chooses his arguments and paths, and those of his ancestors, and causes an event by some bytes: what is looked at
- * of an image for one event is bounded (ARGS_PLACES_MAX, PATHS_PLACES_MAX), and told of in smtpsnoop.yaml(5).
+ * Who sends chooses his arguments and paths, and those of his ancestors, and causes an event by
+ *some bytes: what is looked at of an image for one event is bounded (ARGS_PLACES_MAX,
+ *PATHS_PLACES_MAX), and told of in smtpsnoop.yaml(5).
  */
 #include "policy/privacy.h"
 
@@ -34,12 +38,17 @@
 #include "policy/privacy_text.h"
 #include "base/text.h"
 
-#define SUBJECT_MIN	 4U  /* bytes; a shorter one is found everywhere */
-#define ARGS_PLACES_MAX	 64U /* of addresses in the arguments of an image; what is behind is left out */
-#define PATHS_PLACES_MAX 16U /* likewise in its executable, script and working directory together */
+#define SUBJECT_MIN 4U /* bytes; a shorter one is found everywhere */
+/* Of addresses in the arguments of an image; what is behind is left out */
+#define ARGS_PLACES_MAX 64U
+/* Likewise in its executable, script and working directory together */
+#define PATHS_PLACES_MAX 16U
 #define IMAGES_MAX	 (EVENT_SENDERS_MAX * (ANCESTORS_MAX + 1))
 
-/* An image of the event, and what takes its place: itself, where nothing is to be changed. Both are references. */
+/*
+ * An image of the event, and what takes its place: itself, where nothing is to be changed. Both are
+ * references.
+ */
 struct exchange {
 	struct image *from, *to;
 };
@@ -77,7 +86,8 @@ static bool hide_auth_user(struct hiding *hiding, struct smtp_facts *session)
 	struct text *out = &hiding->scratch;
 
 	text_clear(out);
-	privacy_name(out, &hiding->teller, (struct span){session->auth_user, session->auth_user_len});
+	privacy_name(out, &hiding->teller,
+		     (struct span){session->auth_user, session->auth_user_len});
 	if (out->failed)
 		return false;
 	if (out->len > sizeof(session->auth_user)) /* never: a domain and a hash are shorter */
@@ -115,7 +125,8 @@ static bool hide_path(struct hiding *hiding, char **path, size_t *places)
 	if (!strchr(*path, '@'))
 		return true;
 	text_clear(&hiding->scratch);
-	privacy_bounded_text(&hiding->scratch, &hiding->teller, span_of(*path), PRIVACY_PATH, NULL, places);
+	privacy_bounded_text(&hiding->scratch, &hiding->teller, span_of(*path), PRIVACY_PATH, NULL,
+			     places);
 	return take_string(hiding, path);
 }
 
@@ -158,7 +169,8 @@ static void set_envelope(struct smtp_transaction *transaction, struct text *out,
 /* Written anew: what takes an address's place may be longer. */
 static bool hide_envelope(struct hiding *hiding, struct smtp_transaction *transaction)
 {
-	struct smtp_recipient *recipients = calloc(transaction->recipient_count + 1U, sizeof(*recipients));
+	struct smtp_recipient *recipients =
+		calloc(transaction->recipient_count + 1U, sizeof(*recipients));
 	struct text out = {0};
 	uint32_t from_len, parameters_len;
 
@@ -170,7 +182,8 @@ static bool hide_envelope(struct hiding *hiding, struct smtp_transaction *transa
 	for (uint32_t i = 0; i < transaction->recipient_count && !out.failed; i++) {
 		recipients[i] = (struct smtp_recipient){.offset = (uint32_t)out.len,
 							.code = transaction->recipients[i].code};
-		recipients[i].len = add_address(hiding, &out, smtp_transaction_recipient(transaction, i));
+		recipients[i].len =
+			add_address(hiding, &out, smtp_transaction_recipient(transaction, i));
 	}
 	if (out.failed) {
 		text_free(&out);
@@ -249,8 +262,8 @@ static bool is_blank(char c)
 }
 
 /*
- * What a program may have changed of a subject counts for nothing: letters are small (ASCII), blanks of any kind and number
- * are one, and so is what parts two arguments.
+ * What a program may have changed of a subject counts for nothing: letters are small (ASCII),
+ * blanks of any kind and number are one, and so is what parts two arguments.
  */
 static void loosen(struct text *line)
 {
@@ -343,7 +356,8 @@ static bool has_subject(struct hiding *hiding, const struct image *image)
 	text_clear(line);
 	text_add(line, (struct span){image->args, image->args_len});
 	loosen(line);
-	return line->failed || memmem(line->data, line->len, hiding->subject.data, hiding->subject.len);
+	return line->failed ||
+	       memmem(line->data, line->len, hiding->subject.data, hiding->subject.len);
 }
 
 /* More than the first argument, which are not told. */
@@ -355,7 +369,8 @@ static bool has_hidden_args(const struct hiding *hiding, const struct image *ima
 
 static bool are_args_to_change(struct hiding *hiding, const struct image *image)
 {
-	unsigned int kind = PRIVACY_ENCODED | (image->flags & EXEC_ARGS_TRUNCATED ? PRIVACY_CUT : 0U);
+	unsigned int kind =
+		PRIVACY_ENCODED | (image->flags & EXEC_ARGS_TRUNCATED ? PRIVACY_CUT : 0U);
 
 	if (has_subject(hiding, image) || has_hidden_args(hiding, image))
 		return true;
@@ -390,7 +405,8 @@ static struct image *copy_of(struct hiding *hiding, const struct image *image, b
 	copy->args_len = args.len;
 	if (!done || !copy->executable || !copy->script || !copy->directory || !copy->args ||
 	    (hiding->privacy->addresses != PRIVACY_FULL &&
-	     (!hide_path(hiding, &copy->executable, &places) || !hide_path(hiding, &copy->script, &places) ||
+	     (!hide_path(hiding, &copy->executable, &places) ||
+	      !hide_path(hiding, &copy->script, &places) ||
 	      !hide_path(hiding, &copy->directory, &places)))) {
 		image_unref(copy);
 		return NULL;
@@ -399,8 +415,9 @@ static struct image *copy_of(struct hiding *hiding, const struct image *image, b
 }
 
 /*
- * What is written in the place of an image: borrowed of `hiding`. NULL if there is no memory. Of an ancestor no arguments are
- * written: they are left out of a copy, unless the image was a sender's before.
+ * What is written in the place of an image: borrowed of `hiding`. NULL if there is no memory. Of an
+ * ancestor no arguments are written: they are left out of a copy, unless the image was a sender's
+ * before.
  */
 static struct image *exchanged(struct hiding *hiding, struct image *image, bool with_args)
 {
@@ -412,7 +429,8 @@ static struct image *exchanged(struct hiding *hiding, struct image *image, bool 
 		if (exchange->from == image)
 			return exchange->to;
 	}
-	change = are_paths_to_change(hiding, image) || (with_args && are_args_to_change(hiding, image));
+	change = are_paths_to_change(hiding, image) ||
+		 (with_args && are_args_to_change(hiding, image));
 	to = change ? copy_of(hiding, image, with_args) : image_ref(image);
 	if (to)
 		hiding->images[hiding->image_count++] = (struct exchange){image_ref(image), to};
@@ -440,8 +458,8 @@ static bool hide_comm(struct hiding *hiding, char comm[COMM_LEN])
 	struct text *out = &hiding->scratch;
 
 	text_clear(out);
-	privacy_text(out, &hiding->teller, (struct span){comm, strnlen(comm, COMM_LEN)}, PRIVACY_TEXT,
-		     COMM_LEN - 1);
+	privacy_text(out, &hiding->teller, (struct span){comm, strnlen(comm, COMM_LEN)},
+		     PRIVACY_TEXT, COMM_LEN - 1);
 	if (out->failed)
 		return false;
 	memset(comm, 0, COMM_LEN);
@@ -454,7 +472,8 @@ static bool hide_comm(struct hiding *hiding, char comm[COMM_LEN])
 
 static bool is_comm_to_change(const struct hiding *hiding, const struct sender *sender)
 {
-	return hiding->privacy->addresses != PRIVACY_FULL && memchr(sender->task.comm, '@', COMM_LEN);
+	return hiding->privacy->addresses != PRIVACY_FULL &&
+	       memchr(sender->task.comm, '@', COMM_LEN);
 }
 
 /* Where there was no memory for an image, it is as well: then there is none in its copy. */
@@ -509,7 +528,10 @@ static bool hide_senders(struct hiding *hiding, struct event *event)
 
 /* ---- The whole ------------------------------------------------------------------------------ */
 
-/* Whether a subject could stand in the arguments that cannot be looked for there: `subject` is what is to be looked for. */
+/*
+ * Whether a subject could stand in the arguments that cannot be looked for there: `subject` is what
+ * is to be looked for.
+ */
 static bool is_subject_unknown(const struct text *subject, const struct mail *mail)
 {
 	if (!mail || !mail->headers_end || mail->truncated || mail->repeated)
@@ -549,7 +571,8 @@ bool privacy_apply(const struct privacy *privacy, struct event *event)
 	if (privacy->addresses == PRIVACY_FULL && !privacy->subject_hidden)
 		return true;
 	done = take_subject(&hiding, event) && hide_senders(&hiding, event) &&
-	       hide_session(&hiding, event->session) && hide_transaction(&hiding, event->transaction) &&
+	       hide_session(&hiding, event->session) &&
+	       hide_transaction(&hiding, event->transaction) &&
 	       (privacy->addresses == PRIVACY_FULL || hide_name(&hiding, &event->server_name));
 	for (size_t i = 0; i < hiding.image_count; i++) {
 		image_unref(hiding.images[i].from);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is left out of events, or told by a keyed hash only: the local parts of addresses, and subjects. */
+/*
+ * What is left out of events, or told by a keyed hash only: the local parts of addresses, and
+ * subjects.
+ */
 #ifndef SMTPSNOOP_PRIVACY_H
 #define SMTPSNOOP_PRIVACY_H
 
@@ -10,7 +13,8 @@ struct event;
 enum privacy_addresses {
 	PRIVACY_FULL,	/* as they are */
 	PRIVACY_DOMAIN, /* "@corp.example"; "@" of one without a domain */
-	PRIVACY_HASH, /* "hmac-sha256:" and 32 hexadecimal digits; the same address is the same everywhere */
+	/* "hmac-sha256:" and 32 hexadecimal digits; the same address is the same everywhere */
+	PRIVACY_HASH,
 };
 
 #define PRIVACY_KEY_MIN 16U /* bytes */
@@ -25,17 +29,18 @@ struct privacy {
 };
 
 /*
- * Reads the key: a regular file of PRIVACY_KEY_MIN to PRIVACY_KEY_MAX bytes, owned by root or the caller, with no
- * permission for group and others. 0, or a negative errno with `why` one clause without the path in front: what is wrong,
- * and what to do; the key is untouched then. -EINVAL: no regular file, or too short; -EFBIG: too long; -EPERM: owner or
- * permissions; -EIO: no SHA-256; else what open() or read() said.
+ * Reads the key: a regular file of PRIVACY_KEY_MIN to PRIVACY_KEY_MAX bytes, owned by root or the
+ * caller, with no permission for group and others. 0, or a negative errno with `why` one clause
+ * without the path in front: what is wrong, and what to do; the key is untouched then. -EINVAL: no
+ * regular file, or too short; -EFBIG: too long; -EPERM: owner or permissions; -EIO: no SHA-256;
+ * else what open() or read() said.
  */
 int privacy_read_key(struct privacy *privacy, const char *path, char why[PRIVACY_WHY_MAX]);
 
 /*
- * Rewrites what the event says of addresses and subject; to be called after it was decided, and once. What it shares
- * with others (senders, images) is replaced by copies. False if there was no memory: then the event must not be
- * written.
+ * Rewrites what the event says of addresses and subject; to be called after it was decided, and
+ * once. What it shares with others (senders, images) is replaced by copies. False if there was no
+ * memory: then the event must not be written.
  */
 bool privacy_apply(const struct privacy *privacy, struct event *event);
 

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: what a field holds as an address is one, whatever stands in it: only what is certainly a domain
- * is told, so odd syntax may cost the domain, and never tells a local part. In free text an address is looked for at
- * each '@': to the right the domain, to the left the local part, up to a byte that an address cannot have without
- * quotes. A quoted string or a comment in front of the '@' belongs to it, and so does all that stands in one pair of angle
- * brackets with it.
+ * Theory of operation: what a field holds as an address is one, whatever stands in it: only what is
+ * certainly a domain is told, so odd syntax may cost the domain, and never tells a local part. In
+ * free text an address is looked for at each '@': to the right the domain, to the left the local
+ * part, up to a byte that an address cannot have without quotes. A quoted string or a comment in
+ * front of the '@' belongs to it, and so does all that stands in one pair of angle brackets with
+ * it.
  *
- * Some bytes are in doubt: ' ` = | & may be of a local part (o'brien, bounce+bob=corp.example), and they may part it
- * from what is in front (--to=bob, 'bob). They part where what is in front of them is empty or the name of a value;
- * else they are of the local part. A doubt that is left hides more, not less.
+ * Some bytes are in doubt: ' ` = | & may be of a local part (o'brien, bounce+bob=corp.example), and
+ * they may part it from what is in front (--to=bob, 'bob). They part where what is in front of them
+ * is empty or the name of a value; else they are of the local part. A doubt that is left hides
+ * more, not less.
  *
- * Each '@' looks back no further than the end of the one before, so that the time is linear. What costs most is an
- * address: of what a process chose (arguments, paths), no more than a number of them is looked at.
+ * Each '@' looks back no further than the end of the one before, so that the time is linear. What
+ * costs most is an address: of what a process chose (arguments, paths), no more than a number of
+ * them is looked at.
  */
 #include "policy/privacy_text.h"
 
@@ -34,11 +37,13 @@ struct rewriting {
 	unsigned int kind;
 	const bool *marked; /* by byte, from the one before the text; NULL: none is */
 	struct text *out;
-	size_t end;	/* out->len may not exceed it */
-	bool full;	/* something did not fit: nothing more is added */
-	size_t *places; /* where an address could be, that may still be looked at; NULL: any number */
-	size_t quoted; /* up to here a quoted string that begins before, or a quote quoted in it, has no end */
-	size_t told;   /* bytes of the text that are dealt with */
+	size_t end; /* out->len may not exceed it */
+	bool full;  /* something did not fit: nothing more is added */
+	/* where an address could be, that may still be looked at; NULL: any number */
+	size_t *places;
+	/* up to here a quoted string that begins before, or a quote quoted in it, has no end */
+	size_t quoted;
+	size_t told; /* bytes of the text that are dealt with */
 	struct text scratch;
 };
 
@@ -58,10 +63,11 @@ enum { ENDS_WORD = 1, DOUBTFUL = 2 };
 
 /* Every byte of a text may be asked several times. */
 static const unsigned char classes[256] = {
-	[0 ... ' '] = ENDS_WORD, [0x7f] = ENDS_WORD, ['<'] = ENDS_WORD, ['>'] = ENDS_WORD, ['('] = ENDS_WORD,
-	[')'] = ENDS_WORD,	 ['['] = ENDS_WORD,  [']'] = ENDS_WORD, [','] = ENDS_WORD, [';'] = ENDS_WORD,
-	[':'] = ENDS_WORD,	 ['"'] = ENDS_WORD,  ['\''] = DOUBTFUL, ['`'] = DOUBTFUL,  ['='] = DOUBTFUL,
-	['|'] = DOUBTFUL,	 ['&'] = DOUBTFUL,
+	[0 ... ' '] = ENDS_WORD, [0x7f] = ENDS_WORD, ['<'] = ENDS_WORD, ['>'] = ENDS_WORD,
+	['('] = ENDS_WORD,	 [')'] = ENDS_WORD,  ['['] = ENDS_WORD, [']'] = ENDS_WORD,
+	[','] = ENDS_WORD,	 [';'] = ENDS_WORD,  [':'] = ENDS_WORD, ['"'] = ENDS_WORD,
+	['\''] = DOUBTFUL,	 ['`'] = DOUBTFUL,   ['='] = DOUBTFUL,	['|'] = DOUBTFUL,
+	['&'] = DOUBTFUL,
 };
 
 /* What an address cannot have without quotes. */
@@ -80,7 +86,10 @@ static bool is_name_byte(char c)
 	return isalnum((unsigned char)c) || c == '-' || c == '_';
 }
 
-/* The length of the character of a domain at the front; 0: it is none. `literal`: within an address literal as well. */
+/*
+ * The length of the character of a domain at the front; 0: it is none. `literal`: within an address
+ * literal as well.
+ */
 static size_t domain_char(struct span text, bool literal)
 {
 	unsigned char c = text.len ? (unsigned char)text.data[0] : 0;
@@ -122,7 +131,10 @@ static struct span domain_in_text(struct span text)
 
 /* ---- One address ---------------------------------------------------------------------------- */
 
-/* The length of a quoted string, a comment (they nest) or a quoted pair at the front, of a byte else; 0: it is not closed. */
+/*
+ * The length of a quoted string, a comment (they nest) or a quoted pair at the front, of a byte
+ * else; 0: it is not closed.
+ */
 static size_t unit_len(struct span text)
 {
 	char open = text.data[0], close = open == '(' ? ')' : '"';
@@ -143,7 +155,10 @@ static size_t unit_len(struct span text)
 	return 0;
 }
 
-/* Where the last '@' stands that is not quoted; address.len: there is none, or what is not closed may hold another. */
+/*
+ * Where the last '@' stands that is not quoted; address.len: there is none, or what is not closed
+ * may hold another.
+ */
 static size_t last_at(struct span address)
 {
 	size_t at = address.len, len;
@@ -158,12 +173,16 @@ static size_t last_at(struct span address)
 	return at;
 }
 
-/* Without blanks and brackets around it, and without a source route "@a,@b:" (RFC 5321, appendix C). */
+/*
+ * Without blanks and brackets around it, and without a source route "@a,@b:" (RFC 5321, appendix
+ * C).
+ */
 static struct span bare(struct span address)
 {
 	bool literal = false;
 
-	while (address.len && ((unsigned char)address.data[0] <= ' ' || is_one_of(address.data[0], "<>")))
+	while (address.len &&
+	       ((unsigned char)address.data[0] <= ' ' || is_one_of(address.data[0], "<>")))
 		address = part(address, 1, address.len);
 	while (address.len && ((unsigned char)address.data[address.len - 1] <= ' ' ||
 			       is_one_of(address.data[address.len - 1], "<>")))
@@ -176,7 +195,10 @@ static struct span bare(struct span address)
 	return address;
 }
 
-/* What is hashed begins with the key, filled up with zeros, each byte changed by `pad` (RFC 2104). NULL: there is none. */
+/*
+ * What is hashed begins with the key, filled up with zeros, each byte changed by `pad` (RFC 2104).
+ * NULL: there is none.
+ */
 static EVP_MD_CTX *begun(const struct privacy *privacy, unsigned char pad)
 {
 	unsigned char block[SHA256_CBLOCK] = {0};
@@ -234,10 +256,12 @@ static bool hash_lower(EVP_MD_CTX *hash, struct span address)
 }
 
 /* HMAC-SHA256 of the address in small letters. */
-static bool hash_address(struct teller *teller, struct span address, unsigned char digest[EVP_MAX_MD_SIZE])
+static bool hash_address(struct teller *teller, struct span address,
+			 unsigned char digest[EVP_MAX_MD_SIZE])
 {
 	return teller_begin(teller) && EVP_MD_CTX_copy_ex(teller->work, teller->inner) == 1 &&
-	       hash_lower(teller->work, address) && EVP_DigestFinal_ex(teller->work, digest, NULL) == 1 &&
+	       hash_lower(teller->work, address) &&
+	       EVP_DigestFinal_ex(teller->work, digest, NULL) == 1 &&
 	       EVP_MD_CTX_copy_ex(teller->work, teller->outer) == 1 &&
 	       EVP_DigestUpdate(teller->work, digest, SHA256_DIGEST_LENGTH) == 1 &&
 	       EVP_DigestFinal_ex(teller->work, digest, NULL) == 1;
@@ -246,7 +270,8 @@ static bool hash_address(struct teller *teller, struct span address, unsigned ch
 static void add_hash(struct text *out, struct teller *teller, struct span address)
 {
 	static const char digits[] = "0123456789abcdef";
-	char told[] = HASH_NAME "0123456789abcdef0123456789abcdef", *at = told + sizeof(HASH_NAME) - 1;
+	char told[] = HASH_NAME "0123456789abcdef0123456789abcdef",
+	     *at = told + sizeof(HASH_NAME) - 1;
 	unsigned char digest[EVP_MAX_MD_SIZE];
 
 	if (!hash_address(teller, address, digest)) {
@@ -307,7 +332,10 @@ static size_t at_len(const struct rewriting *rewriting, size_t at)
 	return domain_char(part(rest, 3, rest.len), false) ? 3 : 0;
 }
 
-/* Where the quoted string or comment begins that ends before `end`; `end`: it has no beginning behind `low`. */
+/*
+ * Where the quoted string or comment begins that ends before `end`; `end`: it has no beginning
+ * behind `low`.
+ */
 static size_t quoted_start(struct span text, size_t low, size_t end)
 {
 	char open = text.data[end - 1] == '"' ? '"' : '(';
@@ -345,28 +373,29 @@ static size_t run_start(const struct rewriting *rewriting, size_t low, size_t en
 /* A name that values of addresses go by. */
 static bool is_known_name(struct span name)
 {
-	static const struct span names[] = {NAME("to"),		 NAME("cc"),	      NAME("bcc"),
-					    NAME("from"),	 NAME("sender"),      NAME("recipient"),
-					    NAME("recipients"),	 NAME("rcpt"),	      NAME("rcpt_to"),
-					    NAME("rcpt-to"),	 NAME("mail_from"),   NAME("mail-from"),
-					    NAME("mail"),	 NAME("mailto"),      NAME("email"),
-					    NAME("e-mail"),	 NAME("user"),	      NAME("username"),
-					    NAME("login"),	 NAME("auth"),	      NAME("orcpt"),
-					    NAME("reply_to"),	 NAME("reply-to"),    NAME("replyto"),
-					    NAME("address"),	 NAME("addr"),	      NAME("smtp_to"),
-					    NAME("smtp_from"),	 NAME("email_to"),    NAME("email_from"),
-					    NAME("return_path"), NAME("return-path"), NAME("admin")};
+	static const struct span names[] = {
+		NAME("to"),	  NAME("cc"),	      NAME("bcc"),	   NAME("from"),
+		NAME("sender"),	  NAME("recipient"),  NAME("recipients"),  NAME("rcpt"),
+		NAME("rcpt_to"),  NAME("rcpt-to"),    NAME("mail_from"),   NAME("mail-from"),
+		NAME("mail"),	  NAME("mailto"),     NAME("email"),	   NAME("e-mail"),
+		NAME("user"),	  NAME("username"),   NAME("login"),	   NAME("auth"),
+		NAME("orcpt"),	  NAME("reply_to"),   NAME("reply-to"),	   NAME("replyto"),
+		NAME("address"),  NAME("addr"),	      NAME("smtp_to"),	   NAME("smtp_from"),
+		NAME("email_to"), NAME("email_from"), NAME("return_path"), NAME("return-path"),
+		NAME("admin")};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (name.len == names[i].len && strncasecmp(name.data, names[i].data, name.len) == 0)
+		if (name.len == names[i].len &&
+		    strncasecmp(name.data, names[i].data, name.len) == 0)
 			return true;
 	}
 	return false;
 }
 
 /*
- * Whether what stands before a '=' is the name of a value, and no part of the address behind it: bounce addresses
- * have other addresses in them (prvs=tag=bob, list-bob=corp.example), which have a dot or another '='.
+ * Whether what stands before a '=' is the name of a value, and no part of the address behind it:
+ * bounce addresses have other addresses in them (prvs=tag=bob, list-bob=corp.example), which have a
+ * dot or another '='.
  */
 static bool is_value_name(struct span name, struct span value, bool first)
 {
@@ -375,7 +404,8 @@ static bool is_value_name(struct span name, struct span value, bool first)
 	if (name.len && name.data[0] == '?')
 		name = part(name, 1, name.len);
 	for (size_t i = 0; i < name.len; i++) {
-		if (!is_name_byte(name.data[i]) && !(first && name.data[0] == '-' && name.data[i] == '.'))
+		if (!is_name_byte(name.data[i]) &&
+		    !(first && name.data[0] == '-' && name.data[i] == '.'))
 			return false;
 	}
 	if (!name.len || (first && name.data[0] == '-') || is_known_name(name))
@@ -513,7 +543,8 @@ static void add_encoded(struct rewriting *rewriting, struct span address, char m
 	decode(&rewriting->scratch, address, mark);
 	rewriting->out->failed = rewriting->out->failed || rewriting->scratch.failed;
 	if (!rewriting->scratch.failed)
-		add_address(rewriting, (struct span){rewriting->scratch.data, rewriting->scratch.len});
+		add_address(rewriting,
+			    (struct span){rewriting->scratch.data, rewriting->scratch.len});
 }
 
 /* The address between two places. `mark`: of its encoding, NUL: it is in none. */
@@ -544,10 +575,14 @@ static bool is_version(struct span domain)
 			numbers = numbers && isdigit((unsigned char)domain.data[i]);
 		}
 	}
-	return label < domain.len && isdigit((unsigned char)domain.data[label]) && !(numbers && labels == 4);
+	return label < domain.len && isdigit((unsigned char)domain.data[label]) &&
+	       !(numbers && labels == 4);
 }
 
-/* "<...>" at this place, with an '@' in it: one path, whatever stands in it. Its length; 0: it is none. */
+/*
+ * "<...>" at this place, with an '@' in it: one path, whatever stands in it. Its length; 0: it is
+ * none.
+ */
 static size_t path_len(struct span text, size_t at)
 {
 	size_t end = at + 1, len = text.len < at + BRACKETS_MAX ? text.len : at + BRACKETS_MAX;
@@ -561,8 +596,9 @@ static size_t path_len(struct span text, size_t at)
 }
 
 /*
- * A quoted string at this place, with an '@' right behind it: where that stands; 0: it is none. A quote that is quoted
- * in a string looked through before would end where that does: the bytes are not looked at again.
+ * A quoted string at this place, with an '@' right behind it: where that stands; 0: it is none. A
+ * quote that is quoted in a string looked through before would end where that does: the bytes are
+ * not looked at again.
  */
 static size_t behind_quoted(struct rewriting *rewriting, size_t at)
 {
@@ -577,8 +613,8 @@ static size_t behind_quoted(struct rewriting *rewriting, size_t at)
 }
 
 /*
- * The address whose first '@' is at `at`. `from`: the same, or where the quoted string in front of it begins. Returns where
- * to go on; nothing before it is looked at again.
+ * The address whose first '@' is at `at`. `from`: the same, or where the quoted string in front of
+ * it begins. Returns where to go on; nothing before it is looked at again.
  */
 static size_t take_address(struct rewriting *rewriting, size_t low, size_t from, size_t at)
 {
@@ -608,8 +644,9 @@ static size_t take_address(struct rewriting *rewriting, size_t low, size_t from,
 }
 
 /*
- * Where that begins in a text that was cut which may be of a local part: the word at its end, and everything from the
- * first quote or comment on, which may be another word of it, and from a '<' on that is not closed.
+ * Where that begins in a text that was cut which may be of a local part: the word at its end, and
+ * everything from the first quote or comment on, which may be another word of it, and from a '<' on
+ * that is not closed.
  */
 static size_t cut_start(struct span text, size_t low)
 {
@@ -648,7 +685,10 @@ static bool take_place(struct rewriting *rewriting)
 	return true;
 }
 
-/* The address that could begin, or have its '@', at this place: how far it was dealt with; `at`: there is none. */
+/*
+ * The address that could begin, or have its '@', at this place: how far it was dealt with; `at`:
+ * there is none.
+ */
 static size_t rewrite_at(struct rewriting *rewriting, size_t low, size_t at, bool *cut)
 {
 	struct span text = rewriting->text;
@@ -697,7 +737,8 @@ static bool take_text(struct rewriting *rewriting)
 	return true;
 }
 
-void privacy_text(struct text *out, struct teller *teller, struct span text, unsigned int kind, size_t limit)
+void privacy_text(struct text *out, struct teller *teller, struct span text, unsigned int kind,
+		  size_t limit)
 {
 	struct rewriting rewriting = {.teller = teller, .text = text, .kind = kind, .out = out};
 
@@ -705,8 +746,8 @@ void privacy_text(struct text *out, struct teller *teller, struct span text, uns
 	take_text(&rewriting);
 }
 
-bool privacy_bounded_text(struct text *out, struct teller *teller, struct span text, unsigned int kind,
-			  const bool *marked, size_t *places)
+bool privacy_bounded_text(struct text *out, struct teller *teller, struct span text,
+			  unsigned int kind, const bool *marked, size_t *places)
 {
 	struct rewriting rewriting = {.teller = teller,
 				      .text = text,
@@ -785,12 +826,13 @@ void privacy_parameters(struct text *out, struct teller *teller, struct span par
 		size_t start = value_start(word);
 
 		if (start) {
-			privacy_text(out, teller, part(parameters, told, at + start), PRIVACY_ENCODED,
-				     SIZE_MAX);
+			privacy_text(out, teller, part(parameters, told, at + start),
+				     PRIVACY_ENCODED, SIZE_MAX);
 			add_value(out, teller, part(word, start, word.len));
 			told = at + word.len;
 		}
 		at += word.len ? word.len : 1;
 	}
-	privacy_text(out, teller, part(parameters, told, parameters.len), PRIVACY_ENCODED, SIZE_MAX);
+	privacy_text(out, teller, part(parameters, told, parameters.len), PRIVACY_ENCODED,
+		     SIZE_MAX);
 }

@@ -38,7 +38,8 @@ static struct relay_name *find(const struct relay_names *names, struct span name
 	for (size_t i = 0; i < names->count; i++) {
 		struct relay_name *known = &names->names[i];
 
-		if (strlen(known->name) == name.len && strncasecmp(known->name, name.data, name.len) == 0)
+		if (strlen(known->name) == name.len &&
+		    strncasecmp(known->name, name.data, name.len) == 0)
 			return known;
 	}
 	return NULL;
@@ -75,12 +76,13 @@ void relay_names_record(struct relay_names *names, const struct relay_record *re
 	name->told_ns = record->h.time_ns;
 }
 
-enum relay_answer relay_names_have(const struct relay_names *names, const char *text, const uint8_t *addr,
-				   uint64_t now_ns)
+enum relay_answer relay_names_have(const struct relay_names *names, const char *text,
+				   const uint8_t *addr, uint64_t now_ns)
 {
 	const struct relay_name *name = find(names, span_of(text));
 
-	if (!name || !name->count || (now_ns > name->told_ns && now_ns - name->told_ns > RELAY_STALE_NS))
+	if (!name || !name->count ||
+	    (now_ns > name->told_ns && now_ns - name->told_ns > RELAY_STALE_NS))
 		return RELAY_UNKNOWN;
 	for (uint32_t i = 0; i < name->count; i++) {
 		if (memcmp(name->addresses[i], addr, 16) == 0)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The addresses that the relays' names of a configuration stand for, by the records that told them. */
+/*
+ * The addresses that the relays' names of a configuration stand for, by the records that told them.
+ */
 #ifndef SMTPSNOOP_RELAY_NAMES_H
 #define SMTPSNOOP_RELAY_NAMES_H
 
@@ -33,8 +35,8 @@ void relay_names_free(struct relay_names *names); /* NULL is allowed */
 /* Takes in RECORD_RELAY. */
 void relay_names_record(struct relay_names *names, const struct relay_record *record);
 
-enum relay_answer relay_names_have(const struct relay_names *names, const char *name, const uint8_t *addr,
-				   uint64_t now_ns);
+enum relay_answer relay_names_have(const struct relay_names *names, const char *name,
+				   const uint8_t *addr, uint64_t now_ns);
 
 /* Whether it is time to ask for the name; it then counts as asked for. */
 bool relay_names_due(struct relay_names *names, const char *name, uint64_t now_ns);

@@ -24,8 +24,8 @@ struct scan {
 	size_t count, max;
 };
 
-static void on_mistake(int level, const char *file, int line, const YR_RULE *rule, const char *message,
-		       void *data)
+static void on_mistake(int level, const char *file, int line, const YR_RULE *rule,
+		       const char *message, void *data)
 {
 	struct rules *rules = data;
 
@@ -52,7 +52,10 @@ static FILE *open_file(const char *path, char error[RULES_ERROR_MAX])
 	return file;
 }
 
-/* What a file includes: a path from the root, or from the folder of the file that names it. Owned by YARA. */
+/*
+ * What a file includes: a path from the root, or from the folder of the file that names it. Owned
+ * by YARA.
+ */
 static const char *read_included(const char *name, const char *by, const char *space, void *data)
 {
 	const char *slash = by && name[0] != '/' ? strrchr(by, '/') : NULL;
@@ -63,8 +66,8 @@ static const char *read_included(const char *name, const char *by, const char *s
 
 	(void)space;
 	(void)data;
-	if (snprintf(path, sizeof(path), "%.*s%s", slash ? (int)(slash - by) + 1 : 0, slash ? by : "", name) <
-	    (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%.*s%s", slash ? (int)(slash - by) + 1 : 0,
+		     slash ? by : "", name) < (int)sizeof(path))
 		file = open_file(path, why);
 	if (!file)
 		return NULL;
@@ -91,9 +94,11 @@ struct rules *rules_new(char error[RULES_ERROR_MAX])
 	snprintf(error, RULES_ERROR_MAX, "no memory");
 	if (!rules)
 		return NULL;
-	if (yr_initialize() == ERROR_SUCCESS && yr_compiler_create(&rules->compiler) == ERROR_SUCCESS) {
+	if (yr_initialize() == ERROR_SUCCESS &&
+	    yr_compiler_create(&rules->compiler) == ERROR_SUCCESS) {
 		yr_compiler_set_callback(rules->compiler, on_mistake, rules);
-		yr_compiler_set_include_callback(rules->compiler, read_included, free_included, NULL);
+		yr_compiler_set_include_callback(rules->compiler, read_included, free_included,
+						 NULL);
 		return rules;
 	}
 	free(rules);
@@ -164,14 +169,15 @@ static int on_message(YR_SCAN_CONTEXT *context, int message, void *rule, void *d
 	return CALLBACK_CONTINUE;
 }
 
-size_t rules_scan(const struct rules *rules, struct span data, struct rule_match *matches, size_t max)
+size_t rules_scan(const struct rules *rules, struct span data, struct rule_match *matches,
+		  size_t max)
 {
 	struct scan scan = {.matches = matches, .max = max};
 
 	if (rules->rules)
 		yr_rules_scan_mem(rules->rules, (const uint8_t *)data.data, data.len,
-				  SCAN_FLAGS_FAST_MODE | SCAN_FLAGS_REPORT_RULES_MATCHING, on_message, &scan,
-				  RULES_SCAN_S);
+				  SCAN_FLAGS_FAST_MODE | SCAN_FLAGS_REPORT_RULES_MATCHING,
+				  on_message, &scan, RULES_SCAN_S);
 	return scan.count;
 }
 
@@ -203,7 +209,8 @@ void rules_free(struct rules *rules)
 	(void)rules;
 }
 
-size_t rules_scan(const struct rules *rules, struct span data, struct rule_match *matches, size_t max)
+size_t rules_scan(const struct rules *rules, struct span data, struct rule_match *matches,
+		  size_t max)
 {
 	(void)rules;
 	(void)data;

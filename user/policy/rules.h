@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* YARA rules over what the client said in an SMTP session. Built without libyara, there are none to be had. */
+/*
+ * YARA rules over what the client said in an SMTP session. Built without libyara, there are none to
+ * be had.
+ */
 #ifndef SMTPSNOOP_RULES_H
 #define SMTPSNOOP_RULES_H
 
@@ -13,7 +16,10 @@
 
 struct rules;
 
-/* A rule that matched, with what its meta section says; "" where that is nothing. Dies with the rules. */
+/*
+ * A rule that matched, with what its meta section says; "" where that is nothing. Dies with the
+ * rules.
+ */
 struct rule_match {
 	const char *name, *author, *description, *version;
 };
@@ -29,6 +35,7 @@ int rules_add(struct rules *rules, const char *path, char error[RULES_ERROR_MAX]
 int rules_ready(struct rules *rules, char error[RULES_ERROR_MAX]);
 
 /* The rules that match; their number, at most `max`. */
-size_t rules_scan(const struct rules *rules, struct span data, struct rule_match *matches, size_t max);
+size_t rules_scan(const struct rules *rules, struct span data, struct rule_match *matches,
+		  size_t max);
 
 #endif

@@ -7,8 +7,9 @@
 #include "event/event.h"
 
 /*
- * Decides an alert: it becomes excluded, or learns which exclusion came closest. To be called once for each event,
- * when all is known of it that will be. Other events stay as they are. `names` may be NULL.
+ * Decides an alert: it becomes excluded, or learns which exclusion came closest. To be called once
+ * for each event, when all is known of it that will be. Other events stay as they are. `names` may
+ * be NULL.
  */
 void event_decide(struct event *event, struct decider *decider, const struct relay_names *names);
 

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a path is believed from the root down, for as long as only root can have made
- * the cgroups. systemd's slices come first, each nested in the one that its name begins with; a
- * directory that looks like a slice and is not nested so was made by somebody else. What follows the
- * slices is a unit of the system's manager, or the tree of a container engine that goes without
- * systemd. Whatever lies below a unit was delegated, and names there are whoever's they were delegated
- * to. They are believed in two places: below the services of container engines, which run as root,
- * and below a user's manager as that user's units.
+ * Theory of operation: a path is believed from the root down, for as long as only root can have
+ * made the cgroups. systemd's slices come first, each nested in the one that its name begins with;
+ * a directory that looks like a slice and is not nested so was made by somebody else. What follows
+ * the slices is a unit of the system's manager, or the tree of a container engine that goes without
+ * systemd. Whatever lies below a unit was delegated, and names there are whoever's they were
+ * delegated to. They are believed in two places: below the services of container engines, which run
+ * as root, and below a user's manager as that user's units.
  *
  * The engines' forms: runc and crun through systemd (docker-ID.scope, cri-containerd-ID.scope,
  * crio-ID.scope, libpod-ID.scope), through cgroupfs (/docker/ID, /kubepods/.../ID, /libpod_parent/
- * libpod-ID), the systemd form misread by cgroupfs ("system.slice:docker:ID"); LXC (/lxc.payload.NAME,
- * before 4.0 and on Proxmox /lxc/NAME); systemd-nspawn (/machine.slice/machine-NAME.scope and
- * systemd-nspawn@NAME.service, the container in "payload" below).
+ * libpod-ID), the systemd form misread by cgroupfs ("system.slice:docker:ID"); LXC
+ * (/lxc.payload.NAME, before 4.0 and on Proxmox /lxc/NAME); systemd-nspawn
+ * (/machine.slice/machine-NAME.scope and systemd-nspawn@NAME.service, the container in "payload"
+ * below).
  */
 #include "process/cgroup.h"
 
@@ -81,7 +82,8 @@ static bool is_digit(char c)
 /* systemd.unit(5): letters, digits and :-_.\ and the @ of an instance. Not the locale's letters. */
 static bool is_unit_char(char c)
 {
-	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c && strchr(":-_.\\@", c));
+	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c && strchr(":-_.\\@", c));
 }
 
 static bool has_unit_chars(struct span name)
@@ -108,7 +110,8 @@ static bool split(struct span text, struct path *path)
 		text.data++;
 		text.len--;
 		slash = memchr(text.data, '/', text.len);
-		*component = (struct span){text.data, slash ? (size_t)(slash - text.data) : text.len};
+		*component =
+			(struct span){text.data, slash ? (size_t)(slash - text.data) : text.len};
 		text.data += component->len;
 		text.len -= component->len;
 		if (!component->len && !path->count && !text.len)
@@ -127,8 +130,8 @@ static struct span component(const struct path *path, size_t index)
 }
 
 /*
- * systemd puts a '_' before a name that the kernel could take for one of its own files ("_io.service"),
- * or that begins with '_' itself.
+ * systemd puts a '_' before a name that the kernel could take for one of its own files
+ * ("_io.service"), or that begins with '_' itself.
  */
 static struct span unescape(struct span name)
 {
@@ -166,7 +169,8 @@ static size_t skip_slices(const struct path *path, size_t index)
 /* Units that have cgroups of their own, slices aside. */
 static bool is_unit(struct span name)
 {
-	static const char *const suffixes[] = {".service", ".scope", ".socket", ".mount", ".swap", NULL};
+	static const char *const suffixes[] = {".service", ".scope", ".socket",
+					       ".mount",   ".swap",  NULL};
 	struct span stem = name;
 
 	if (!has_unit_chars(name) || name.len >= UNIT_NAME_LEN || name.data[0] == '@')
@@ -251,8 +255,9 @@ static void copy_machine(char *out, size_t size, struct span name)
 }
 
 /*
- * The name of systemd-nspawn's unit. The supervisor is outside of its container; in a service, so is all
- * that is not in "payload". libvirt's virtual machines register in the same form, and are none.
+ * The name of systemd-nspawn's unit. The supervisor is outside of its container; in a service, so
+ * is all that is not in "payload". libvirt's virtual machines register in the same form, and are
+ * none.
  */
 static void parse_machine(const struct path *path, size_t index, struct cgroup_names *names)
 {
@@ -296,13 +301,15 @@ static bool parse_engine_tree(const struct path *path, size_t index, struct cgro
 		copy(names->container, sizeof(names->container), component(path, index + 1));
 		return true;
 	}
-	if (span_equal(head, span_of("libpod_parent")) && engine_id(component(path, index + 1), &id)) {
+	if (span_equal(head, span_of("libpod_parent")) &&
+	    engine_id(component(path, index + 1), &id)) {
 		copy(names->container, sizeof(names->container), id);
 		return true;
 	}
 	if (!span_equal(head, span_of("kubepods")))
 		return false;
-	for (size_t i = index + 1; i < path->count && i <= index + 3; i++) { /* kubepods/QOS/podUID/ID */
+	for (size_t i = index + 1; i < path->count && i <= index + 3;
+	     i++) { /* kubepods/QOS/podUID/ID */
 		if (is_container_id(path->component[i])) {
 			copy(names->container, sizeof(names->container), path->component[i]);
 			return true;

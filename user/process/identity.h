@@ -48,10 +48,10 @@ struct image {
 	uint32_t dev;	  /* kernel encoding: major << 20 | minor */
 	uint32_t flags;	  /* enum exec_flag */
 	char *executable; /* absolute, as the mount namespace had it */
-	char *script;	  /* absolute where that is known; "" if no interpreter was run for a script */
-	char *directory;  /* working directory at exec */
-	char *args;	  /* NUL-separated */
-	size_t args_len;  /* the NULs included */
+	char *script; /* absolute where that is known; "" if no interpreter was run for a script */
+	char *directory; /* working directory at exec */
+	char *args;	 /* NUL-separated */
+	size_t args_len; /* the NULs included */
 };
 
 struct image *image_ref(struct image *image);
@@ -66,12 +66,15 @@ struct ancestor {
 
 #define SHA256_HEX_LEN 64U
 
-/* One task on one flow. `image` and the names are filled in once, before the first event that shows them. */
+/*
+ * One task on one flow. `image` and the names are filled in once, before the first event that shows
+ * them.
+ */
 struct sender {
 	unsigned int refs;
 	struct task_id task; /* at the send */
 	uint32_t flags;	     /* enum sender_flag */
-	bool full;	     /* the kernel's sender record was seen; else only `task` and `image` are known */
+	bool full; /* the kernel's sender record was seen; else only `task` and `image` are known */
 	uint64_t cgroup_id;
 	bool exe_deleted; /* the executable had no link left at the send, or never had one */
 	bool exe_swapped; /* its exe link names another file than it executed */

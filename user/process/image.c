@@ -7,7 +7,8 @@
 
 #include "process/script.h"
 
-#define UNKNOWN "..." /* stands for the part of a path that is not known; a glob that begins with '/' fails */
+/* Stands for the part of a path that is not known; a glob that begins with '/' fails */
+#define UNKNOWN "..."
 
 /* The kernel side cuts these strings, and says so only by their lengths (bpf/process.bpf.h). */
 #define FILENAME_CUT 1024U
@@ -27,8 +28,8 @@ static size_t component_count(const char *data, size_t len)
 }
 
 /*
- * "msmtp\0bin\0usr\0" becomes root + "/usr/bin/msmtp". Empty components are left out: that is how the
- * root directory itself is told. NULL if there is no memory.
+ * "msmtp\0bin\0usr\0" becomes root + "/usr/bin/msmtp". Empty components are left out: that is how
+ * the root directory itself is told. NULL if there is no memory.
  */
 static char *path_join(const char *leaf_first, size_t len, const char *root)
 {
@@ -91,7 +92,8 @@ static char *executable_of(const struct exec_record *record)
 
 	if (!record->exe_len)
 		return strdup(record->flags & EXEC_PATH_TRUNCATED ? UNKNOWN : "");
-	path = path_join(record->data, record->exe_len, record->flags & EXEC_PATH_TRUNCATED ? UNKNOWN : "");
+	path = path_join(record->data, record->exe_len,
+			 record->flags & EXEC_PATH_TRUNCATED ? UNKNOWN : "");
 	if (path && record->flags & EXEC_MEMFD)
 		memmove(path, path + strspn(path, "/"), strlen(path + strspn(path, "/")) + 1);
 	return path;
@@ -99,7 +101,8 @@ static char *executable_of(const struct exec_record *record)
 
 /*
  * The kernel side tells the root directory by no component at all, and does not say when it gave up
- * before the root. /proc's reader tells the root by an empty component, and nothing if it is not known.
+ * before the root. /proc's reader tells the root by an empty component, and nothing if it is not
+ * known.
  */
 static char *directory_of(const struct exec_record *record, const char *data)
 {
@@ -128,18 +131,21 @@ static bool is_script(const struct exec_record *record, const char *filename, co
 }
 
 /*
- * The script as it was named: by the kernel, where it ran an interpreter in the script's place; else by
- * the interpreter's arguments. Empty: there is none; UNKNOWN: its name was cut.
+ * The script as it was named: by the kernel, where it ran an interpreter in the script's place;
+ * else by the interpreter's arguments. Empty: there is none; UNKNOWN: its name was cut.
  */
-static struct span script_name(const struct exec_record *record, struct span executable, struct span args)
+static struct span script_name(const struct exec_record *record, struct span executable,
+			       struct span args)
 {
-	const char *filename = record->data + record->exe_len, *interp = filename + record->filename_len;
+	const char *filename = record->data + record->exe_len,
+		   *interp = filename + record->filename_len;
 	struct span name;
 
 	if (is_script(record, filename, interp))
 		return span_of(record->filename_len < FILENAME_CUT ? filename : UNKNOWN);
 	name = script_of_args(executable, args);
-	if (name.len && name.data + name.len == args.data + args.len && record->flags & EXEC_ARGS_TRUNCATED)
+	if (name.len && name.data + name.len == args.data + args.len &&
+	    record->flags & EXEC_ARGS_TRUNCATED)
 		return span_of(UNKNOWN);
 	return name;
 }
@@ -154,15 +160,18 @@ static char *script_of(struct span name, const char *directory)
 	if (name.data[0] == '/')
 		len = asprintf(&script, "%.*s", (int)name.len, name.data);
 	else
-		len = asprintf(&script, "%s/%.*s", directory[0] ? directory : UNKNOWN, (int)name.len,
-			       name.data);
+		len = asprintf(&script, "%s/%.*s", directory[0] ? directory : UNKNOWN,
+			       (int)name.len, name.data);
 	if (len < 0)
 		return NULL;
 	path_tidy(script);
 	return script;
 }
 
-/* Sees to the last one's NUL: it is missing where the arguments were cut, or written over. One more ends them all. */
+/*
+ * Sees to the last one's NUL: it is missing where the arguments were cut, or written over. One more
+ * ends them all.
+ */
 static bool set_args(struct image *image, const char *args, size_t len)
 {
 	image->args = calloc(1, len + 2);
@@ -175,7 +184,8 @@ static bool set_args(struct image *image, const char *args, size_t len)
 
 struct image *image_of_exec(const struct exec_record *record)
 {
-	const char *cwd = record->data + record->exe_len + record->filename_len + record->interp_len;
+	const char *cwd =
+		record->data + record->exe_len + record->filename_len + record->interp_len;
 	const char *args = cwd + record->cwd_len;
 	struct image *image = calloc(1, sizeof(*image));
 
@@ -204,16 +214,18 @@ struct image *image_of_exec(const struct exec_record *record)
 
 size_t image_bytes(const struct image *image)
 {
-	const size_t overhead = 10 * sizeof(void *); /* what malloc takes for itself and for rounding */
+	const size_t overhead =
+		10 * sizeof(void *); /* what malloc takes for itself and for rounding */
 
-	return sizeof(*image) + strlen(image->executable) + strlen(image->script) + strlen(image->directory) +
-	       image->args_len + overhead;
+	return sizeof(*image) + strlen(image->executable) + strlen(image->script) +
+	       strlen(image->directory) + image->args_len + overhead;
 }
 
 void image_command_line(const struct image *image, struct text *out)
 {
 	for (size_t at = 0; at < image->args_len;) {
-		struct span arg = {image->args + at, strnlen(image->args + at, image->args_len - at)};
+		struct span arg = {image->args + at,
+				   strnlen(image->args + at, image->args_len - at)};
 
 		if (at)
 			text_add_string(out, " ");

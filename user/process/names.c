@@ -75,7 +75,8 @@ static struct name *slot(struct names *names, const struct key *key)
 	return &names->slots[(hash >> 32) % NAMES_MAX];
 }
 
-static enum name_state look_up(struct names *names, struct key key, uint64_t now_ns, const char **text)
+static enum name_state look_up(struct names *names, struct key key, uint64_t now_ns,
+			       const char **text)
 {
 	struct name *name = slot(names, &key);
 	bool same = memcmp(&name->key, &key, sizeof(key)) == 0;
@@ -125,22 +126,24 @@ int names_record(struct names *names, const struct record *record)
 	const struct name_record *name = (const void *)record;
 	const struct cgroup_record *cgroup = (const void *)record;
 	const struct activation_record *activation = (const void *)record;
-	static const char *const by[] = {
-		[ACTIVATION_UNKNOWN] = "", [ACTIVATION_OTHER] = "other", [ACTIVATION_TIMER] = "timer"};
+	static const char *const by[] = {[ACTIVATION_UNKNOWN] = "",
+					 [ACTIVATION_OTHER] = "other",
+					 [ACTIVATION_TIMER] = "timer"};
 	const char *text;
 
 	switch (record->type) {
 	case RECORD_NAME:
-		return tell(names, name->kind == NAME_USER ? key_user(name->id) : key_group(name->id),
+		return tell(names,
+			    name->kind == NAME_USER ? key_user(name->id) : key_group(name->id),
 			    record->time_ns, name->name, name->name_len);
 	case RECORD_HASH: return tell_hash(names, (const void *)record);
 	case RECORD_CGROUP:
-		return tell(names, key_cgroup(cgroup->pid, cgroup->start_ns), record->time_ns, cgroup->path,
-			    cgroup->path_len);
+		return tell(names, key_cgroup(cgroup->pid, cgroup->start_ns), record->time_ns,
+			    cgroup->path, cgroup->path_len);
 	case RECORD_ACTIVATION:
 		text = by[activation->by];
-		return tell(names, key_activation(activation->pid, activation->start_ns), record->time_ns,
-			    text, strlen(text));
+		return tell(names, key_activation(activation->pid, activation->start_ns),
+			    record->time_ns, text, strlen(text));
 	default: return 0;
 	}
 }
@@ -150,9 +153,11 @@ enum name_state names_user(struct names *names, uint32_t uid, uint64_t now_ns, c
 	return look_up(names, key_user(uid), now_ns, text);
 }
 
-enum name_state names_hash(struct names *names, const struct image *image, uint64_t now_ns, const char **text)
+enum name_state names_hash(struct names *names, const struct image *image, uint64_t now_ns,
+			   const char **text)
 {
-	return look_up(names, key_hash(image->dev, image->inode, image->ctime_ns, image->size), now_ns, text);
+	return look_up(names, key_hash(image->dev, image->inode, image->ctime_ns, image->size),
+		       now_ns, text);
 }
 
 enum name_state names_cgroup(struct names *names, uint32_t pid, uint64_t start_ns, uint64_t now_ns,
@@ -166,8 +171,8 @@ enum name_state names_group(struct names *names, uint32_t gid, uint64_t now_ns, 
 	return look_up(names, key_group(gid), now_ns, text);
 }
 
-enum name_state names_activation(struct names *names, uint32_t pid, uint64_t start_ns, uint64_t now_ns,
-				 const char **text)
+enum name_state names_activation(struct names *names, uint32_t pid, uint64_t start_ns,
+				 uint64_t now_ns, const char **text)
 {
 	return look_up(names, key_activation(pid, start_ns), now_ns, text);
 }

@@ -40,8 +40,11 @@ enum name_state names_hash(struct names *names, const struct image *image, uint6
 enum name_state names_cgroup(struct names *names, uint32_t pid, uint64_t start_ns, uint64_t now_ns,
 			     const char **text);
 
-/* "timer": systemd started the process's unit because of its timer; "other": not; "": it cannot be told. */
-enum name_state names_activation(struct names *names, uint32_t pid, uint64_t start_ns, uint64_t now_ns,
-				 const char **text);
+/*
+ * "timer": systemd started the process's unit because of its timer; "other": not; "": it cannot be
+ * told.
+ */
+enum name_state names_activation(struct names *names, uint32_t pid, uint64_t start_ns,
+				 uint64_t now_ns, const char **text);
 
 #endif

@@ -2,21 +2,21 @@
 /*
  * Theory of operation.
  *
- * A process is (pid, start_ns). It keeps what it ran by the time of each exec, so that a send that is
- * processed after the next exec, or after the end, still finds its image. A fork starts with what its
- * parent ran. An image is given for a moment only if an exec before that moment is known: where
- * records were lost, nothing is given rather than a neighbour.
+ * A process is (pid, start_ns). It keeps what it ran by the time of each exec, so that a send that
+ * is processed after the next exec, or after the end, still finds its image. A fork starts with
+ * what its parent ran. An image is given for a moment only if an exec before that moment is known:
+ * where records were lost, nothing is given rather than a neighbour.
  *
- * Two sources tell of the same process: the kernel side, whose start is exact, and /proc, whose start
- * is rounded down to a clock tick. Within a tick they are one process. What /proc tells never takes
- * the place of what an exec or a fork told, for a process can change its link there. And since the
- * hooks are attached before /proc is read, an exec may be read from the ring that is older than what
- * /proc told: then the snapshot is of that exec or of a later one, not of the time since the start,
- * and gives way.
+ * Two sources tell of the same process: the kernel side, whose start is exact, and /proc, whose
+ * start is rounded down to a clock tick. Within a tick they are one process. What /proc tells never
+ * takes the place of what an exec or a fork told, for a process can change its link there. And
+ * since the hooks are attached before /proc is read, an exec may be read from the ring that is
+ * older than what /proc told: then the snapshot is of that exec or of a later one, not of the time
+ * since the start, and gives way.
  *
- * The table is bounded in processes and in bytes (an image that was inherited counts for each heir).
- * Ended processes wait in the order of their end and leave first; if every process is alive, the one
- * known longest leaves, and may be read from /proc again.
+ * The table is bounded in processes and in bytes (an image that was inherited counts for each
+ * heir). Ended processes wait in the order of their end and leave first; if every process is alive,
+ * the one known longest leaves, and may be read from /proc again.
  */
 #include "process/process.h"
 
@@ -26,8 +26,9 @@
 
 #include "process/image.h"
 
-#define HASH_SIZE 16384U      /* a power of two */
-#define TICK_NS	  10000000ULL /* of /proc's start times: USER_HZ is 100 on every architecture of today */
+#define HASH_SIZE 16384U /* a power of two */
+/* Of /proc's start times: USER_HZ is 100 on every architecture of today */
+#define TICK_NS 10000000ULL
 
 /* What a process runs since one exec, and what that counts in the table. */
 struct run {
@@ -141,11 +142,14 @@ size_t process_table_count(const struct process_table *table)
 	return table->count;
 }
 
-/* Drops processes until `processes` and `bytes` more fit. Pointers to processes are void after this. */
+/*
+ * Drops processes until `processes` and `bytes` more fit. Pointers to processes are void after
+ * this.
+ */
 static void make_room(struct process_table *table, size_t processes, size_t bytes)
 {
-	while (table->count &&
-	       (table->count + processes > PROCESSES_MAX || table->bytes + bytes > PROCESS_BYTES_MAX))
+	while (table->count && (table->count + processes > PROCESSES_MAX ||
+				table->bytes + bytes > PROCESS_BYTES_MAX))
 		remove_oldest(table, table->ended.oldest ? &table->ended : &table->alive);
 }
 
@@ -183,11 +187,13 @@ static bool may_have_started(const struct process *process, uint64_t start_ns)
 }
 
 /* The process that started then: to the nanosecond if there is one, else within a tick. */
-static struct process *process_find(const struct process_table *table, uint32_t pid, uint64_t start_ns)
+static struct process *process_find(const struct process_table *table, uint32_t pid,
+				    uint64_t start_ns)
 {
 	struct process *near = NULL;
 
-	for (struct process *process = table->buckets[bucket(pid)]; process; process = process->hash_next) {
+	for (struct process *process = table->buckets[bucket(pid)]; process;
+	     process = process->hash_next) {
 		if (process->pid != pid)
 			continue;
 		if (process->start_ns == start_ns)
@@ -198,8 +204,12 @@ static struct process *process_find(const struct process_table *table, uint32_t 
 	return near;
 }
 
-/* A pid is given away again only once its process is gone: if that was not told, the record was lost. */
-static void end_predecessors(struct process_table *table, const struct process *successor, uint64_t time_ns)
+/*
+ * A pid is given away again only once its process is gone: if that was not told, the record was
+ * lost.
+ */
+static void end_predecessors(struct process_table *table, const struct process *successor,
+			     uint64_t time_ns)
 {
 	for (struct process *process = table->buckets[bucket(successor->pid)]; process;
 	     process = process->hash_next) {
@@ -208,11 +218,14 @@ static void end_predecessors(struct process_table *table, const struct process *
 	}
 }
 
-/* The process, made if it is not there; NULL if there is no memory. `rough`: the start is /proc's. */
-static struct process *process_get(struct process_table *table, uint32_t pid, uint64_t start_ns, bool rough,
-				   uint64_t time_ns)
+/*
+ * The process, made if it is not there; NULL if there is no memory. `rough`: the start is /proc's.
+ */
+static struct process *process_get(struct process_table *table, uint32_t pid, uint64_t start_ns,
+				   bool rough, uint64_t time_ns)
 {
-	struct process *process = process_find(table, pid, start_ns), **head = &table->buckets[bucket(pid)];
+	struct process *process = process_find(table, pid, start_ns),
+		       **head = &table->buckets[bucket(pid)];
 
 	if (process) {
 		if (process->rough && !rough) {
@@ -251,7 +264,8 @@ static void run_add(struct process_table *table, struct process *process, struct
 	}
 	if (process->runs[PROCESS_IMAGES_MAX - 1].image)
 		run_remove(table, process, PROCESS_IMAGES_MAX - 1);
-	memmove(&process->runs[at + 1], &process->runs[at], (PROCESS_IMAGES_MAX - 1 - at) * sizeof(run));
+	memmove(&process->runs[at + 1], &process->runs[at],
+		(PROCESS_IMAGES_MAX - 1 - at) * sizeof(run));
 	process->runs[at] = run;
 	table->bytes += run.bytes;
 }
@@ -316,7 +330,8 @@ static int on_exec(struct process_table *table, const struct exec_record *record
 /* The one who forked is the parent, also where another adopts the child later. */
 static int on_fork(struct process_table *table, const struct fork_record *record)
 {
-	const struct process *parent = process_find(table, record->parent_pid, record->parent_start_ns);
+	const struct process *parent =
+		process_find(table, record->parent_pid, record->parent_start_ns);
 	const struct run *inherited = parent ? run_at(parent, record->h.time_ns) : NULL;
 	struct run run = {0};
 	struct process *process;
@@ -360,7 +375,8 @@ int process_table_record(struct process_table *table, const struct record *recor
 
 /* ---- Questions ------------------------------------------------------------------------------ */
 
-struct image *process_image_at(struct process_table *table, uint32_t pid, uint64_t start_ns, uint64_t at_ns)
+struct image *process_image_at(struct process_table *table, uint32_t pid, uint64_t start_ns,
+			       uint64_t at_ns)
 {
 	const struct process *process = process_find(table, pid, start_ns);
 	const struct run *run = process ? run_at(process, at_ns) : NULL;
@@ -380,8 +396,8 @@ bool process_ask(struct process_table *table, uint32_t pid, uint64_t start_ns, u
 	return true;
 }
 
-bool process_parent(const struct process_table *table, uint32_t pid, uint64_t start_ns, uint32_t *parent_pid,
-		    uint64_t *parent_start_ns)
+bool process_parent(const struct process_table *table, uint32_t pid, uint64_t start_ns,
+		    uint32_t *parent_pid, uint64_t *parent_start_ns)
 {
 	const struct process *process = process_find(table, pid, start_ns);
 

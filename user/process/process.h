@@ -8,11 +8,13 @@
 #include "process/identity.h"
 
 #define PROCESSES_MAX 65536U /* processes kept; the one that exited longest ago leaves first */
-#define PROCESS_LINGER_NS                                                                                    \
-	30000000000ULL /* an exited process is kept this long: its bytes may still be on their way */
-#define PROCESS_BYTES_MAX  (24UL << 20) /* bytes of memory for all of them with their images, likewise */
-#define PROCESS_ASK_NS	   60000000000ULL
-#define PROCESS_IMAGES_MAX 4U /* images kept of one process: execs between a send and its processing */
+/* An exited process is kept this long: its bytes may still be on their way */
+#define PROCESS_LINGER_NS 30000000000ULL
+/* Bytes of memory for all of them with their images, likewise */
+#define PROCESS_BYTES_MAX (24UL << 20)
+#define PROCESS_ASK_NS	  60000000000ULL
+/* Images kept of one process: execs between a send and its processing */
+#define PROCESS_IMAGES_MAX 4U
 
 struct process_table;
 
@@ -31,17 +33,19 @@ int process_table_record(struct process_table *table, const struct record *recor
  * not known. A fork that has not executed anything runs its parent's image. The start of a
  * process from /proc is only exact to a clock tick: it matches within one.
  */
-struct image *process_image_at(struct process_table *table, uint32_t pid, uint64_t start_ns, uint64_t at_ns);
+struct image *process_image_at(struct process_table *table, uint32_t pid, uint64_t start_ns,
+			       uint64_t at_ns);
 
 /*
- * Whether /proc is to be read for a process whose image is not known: for one that cannot be read (it has ended, or is kept
- * from us), not again before PROCESS_ASK_NS have passed. True notes that it was.
+ * Whether /proc is to be read for a process whose image is not known: for one that cannot be read
+ * (it has ended, or is kept from us), not again before PROCESS_ASK_NS have passed. True notes that
+ * it was.
  */
 bool process_ask(struct process_table *table, uint32_t pid, uint64_t start_ns, uint64_t at_ns);
 
 /* The parent by the records seen; false if not known. */
-bool process_parent(const struct process_table *table, uint32_t pid, uint64_t start_ns, uint32_t *parent_pid,
-		    uint64_t *parent_start_ns);
+bool process_parent(const struct process_table *table, uint32_t pid, uint64_t start_ns,
+		    uint32_t *parent_pid, uint64_t *parent_start_ns);
 
 /* Drops what has lingered long enough. */
 void process_table_expire(struct process_table *table, uint64_t now_ns);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: an interpreter takes options, then the script. Short options come in clusters
- * ("-Bu"); one that takes a value takes the rest of its cluster or the next argument; one that brings
- * the program with it (-c, -e, -m) means that there is no script. What an interpreter would not
- * understand makes it fail, so that a wrong guess names a script of a process that sends nothing.
+ * Theory of operation: an interpreter takes options, then the script. Short options come in
+ * clusters
+ * ("-Bu"); one that takes a value takes the rest of its cluster or the next argument; one that
+ * brings the program with it (-c, -e, -m) means that there is no script. What an interpreter would
+ * not understand makes it fail, so that a wrong guess names a script of a process that sends
+ * nothing.
  */
 #include "process/script.h"
 
@@ -14,10 +16,12 @@
 struct interpreter {
 	const char *name;
 	const char *inline_options; /* they bring the program with them */
-	const char *value_options;  /* they take a value: the rest of the cluster, else the next argument */
-	const char *rest_options;   /* they take the rest of the cluster, and never the next argument */
+	/* they take a value: the rest of the cluster, else the next argument */
+	const char *value_options;
 	const char
-		*long_values; /* long options that take the next argument; NUL-separated, then an empty one */
+		*rest_options; /* they take the rest of the cluster, and never the next argument */
+	/* long options that take the next argument; NUL-separated, then an empty one */
+	const char *long_values;
 };
 
 static const struct interpreter interpreters[] = {
@@ -63,7 +67,8 @@ static bool next_arg(struct span *args, struct span *arg)
 }
 
 /* False: the program is not a file. *takes_next: the next argument is the option's value. */
-static bool short_options(const struct interpreter *interpreter, struct span cluster, bool *takes_next)
+static bool short_options(const struct interpreter *interpreter, struct span cluster,
+			  bool *takes_next)
 {
 	for (size_t i = 1; i < cluster.len; i++) {
 		if (strchr(interpreter->inline_options, cluster.data[i]))

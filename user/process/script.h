@@ -6,9 +6,9 @@
 #include "base/span.h"
 
 /*
- * `args` are NUL-separated, the program's own name first. Returns the argument that names the script;
- * empty if the executable is no interpreter that is known, or runs something else than a file (-c, -m,
- * standard input). The span is that of `args`.
+ * `args` are NUL-separated, the program's own name first. Returns the argument that names the
+ * script; empty if the executable is no interpreter that is known, or runs something else than a
+ * file (-c, -m, standard input). The span is that of `args`.
  */
 struct span script_of_args(struct span executable, struct span args);
 

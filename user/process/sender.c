@@ -18,8 +18,8 @@ static struct image *image_of(struct process_table *processes, const struct pipe
 	return process_image_at(processes, pid, start_ns, at_ns);
 }
 
-struct sender *sender_of_task(const struct task_id *task, uint64_t time_ns, struct process_table *processes,
-			      const struct pipeline_hooks *hooks)
+struct sender *sender_of_task(const struct task_id *task, uint64_t time_ns,
+			      struct process_table *processes, const struct pipeline_hooks *hooks)
 {
 	struct sender *sender = calloc(1, sizeof(*sender));
 
@@ -32,7 +32,9 @@ struct sender *sender_of_task(const struct task_id *task, uint64_t time_ns, stru
 	return sender;
 }
 
-/* "cron.service\0system.slice\0" becomes "/system.slice/cron.service". NULL if there is no memory. */
+/*
+ * "cron.service\0system.slice\0" becomes "/system.slice/cron.service". NULL if there is no memory.
+ */
 static char *cgroup_path(const char *leaf_first, size_t len)
 {
 	char *path = malloc(len + 2);
@@ -55,8 +57,9 @@ static char *cgroup_path(const char *leaf_first, size_t len)
 }
 
 /*
- * Whether the file behind a task's exe link is another than that of its exec. On overlayfs and btrfs stat() tells
- * other devices than the kernel has: what the snapshot took from it cannot be compared then.
+ * Whether the file behind a task's exe link is another than that of its exec. On overlayfs and
+ * btrfs stat() tells other devices than the kernel has: what the snapshot took from it cannot be
+ * compared then.
  */
 static bool is_other_file(const struct image *image, uint32_t dev, uint64_t inode)
 {
@@ -75,9 +78,10 @@ struct sender *sender_of_record(const struct sender_record *record, struct proce
 	sender->flags = record->flags;
 	sender->full = record->ns_pid != 0;
 	if (sender->image && record->exe_inode) {
-		sender->exe_swapped = is_other_file(sender->image, record->exe_dev, record->exe_inode);
-		sender->exe_deleted =
-			sender->exe_deleted || (!sender->exe_swapped && record->flags & SENDER_EXE_DELETED);
+		sender->exe_swapped =
+			is_other_file(sender->image, record->exe_dev, record->exe_inode);
+		sender->exe_deleted = sender->exe_deleted ||
+				      (!sender->exe_swapped && record->flags & SENDER_EXE_DELETED);
 	}
 	sender->cgroup_id = record->cgroup_id;
 	sender->sessionid = record->sessionid;
@@ -94,7 +98,8 @@ struct sender *sender_of_record(const struct sender_record *record, struct proce
 			.pid = id->pid,
 			.uid = id->uid,
 			.start_ns = id->start_ns,
-			.image = image_of(processes, hooks, id->pid, id->start_ns, record->h.time_ns),
+			.image = image_of(processes, hooks, id->pid, id->start_ns,
+					  record->h.time_ns),
 		};
 	}
 	if (record->cgroup_len && !(record->flags & SENDER_CGROUP_TRUNCATED))
@@ -199,8 +204,9 @@ static bool is_one_of(const char *const *paths, const char *path)
 }
 
 /*
- * A job of the system's cron or at daemon: an ancestor is that daemon, it runs as root (whoever starts the
- * daemon's program himself is not), and the login uid, which the daemon sets to the job's owner, is the sender's.
+ * A job of the system's cron or at daemon: an ancestor is that daemon, it runs as root (whoever
+ * starts the daemon's program himself is not), and the login uid, which the daemon sets to the
+ * job's owner, is the sender's.
  */
 static enum scheduler scheduler_among_ancestors(const struct sender *sender)
 {
@@ -246,7 +252,8 @@ static bool fill_scheduler(struct sender *sender, struct names *names, uint64_t 
 		return false;
 	state = names_activation(names, sender->task.pid, sender->task.start_ns, now_ns, &text);
 	if (state == NAME_MISSING && hooks->want_activation)
-		hooks->want_activation(hooks->context, sender->task.pid, sender->task.start_ns, sender->unit);
+		hooks->want_activation(hooks->context, sender->task.pid, sender->task.start_ns,
+				       sender->unit);
 	if (state == NAME_KNOWN)
 		sender->scheduler = strcmp(text, "timer") == 0	 ? SCHEDULER_SYSTEMD_TIMER
 				    : strcmp(text, "other") == 0 ? SCHEDULER_NONE
@@ -254,26 +261,27 @@ static bool fill_scheduler(struct sender *sender, struct names *names, uint64_t 
 	return state == NAME_KNOWN;
 }
 
-bool sender_fill(struct sender *sender, struct names *names, const struct namespaces *own, uint64_t now_ns,
-		 const struct pipeline_hooks *hooks)
+bool sender_fill(struct sender *sender, struct names *names, const struct namespaces *own,
+		 uint64_t now_ns, const struct pipeline_hooks *hooks)
 {
 	bool filled = true;
 
 	if (sender->filled)
 		return true;
 	if (sender->full)
-		sender->own_namespaces = sender->task.ns_user == own->user && sender->ns_pid == own->pid &&
-							 sender->ns_mnt == own->mnt &&
-							 sender->ns_net == own->net
-						 ? IS_SO
-						 : NOT_SO;
+		sender->own_namespaces =
+			sender->task.ns_user == own->user && sender->ns_pid == own->pid &&
+					sender->ns_mnt == own->mnt && sender->ns_net == own->net
+				? IS_SO
+				: NOT_SO;
 	if (sender->task.ns_user == own->user) {
 		filled = fill_user(&sender->user, sender->task.euid, names, now_ns, hooks);
 		filled = fill_group(sender, names, now_ns, hooks) && filled;
 	}
 	if (sender->task.loginuid != LOGINUID_NONE)
-		filled =
-			fill_user(&sender->audit_user, sender->task.loginuid, names, now_ns, hooks) && filled;
+		filled = fill_user(&sender->audit_user, sender->task.loginuid, names, now_ns,
+				   hooks) &&
+			 filled;
 	filled = fill_hash(sender, names, now_ns, hooks) && filled;
 	filled = fill_cgroup(sender, names, now_ns, hooks) && filled;
 	filled = fill_scheduler(sender, names, now_ns, hooks) && filled;

@@ -13,14 +13,15 @@ struct sender *sender_of_record(const struct sender_record *record, struct proce
 				const struct pipeline_hooks *hooks);
 
 /* The same from the short form, where the full one was lost. */
-struct sender *sender_of_task(const struct task_id *task, uint64_t time_ns, struct process_table *processes,
-			      const struct pipeline_hooks *hooks);
+struct sender *sender_of_task(const struct task_id *task, uint64_t time_ns,
+			      struct process_table *processes, const struct pipeline_hooks *hooks);
 
 /*
  * Fills in names, unit, container and hash as far as they are known, and asks for those that are
- * not. Names are given for ids of the user namespace `own->user` only. True if nothing more is to come.
+ * not. Names are given for ids of the user namespace `own->user` only. True if nothing more is to
+ * come.
  */
-bool sender_fill(struct sender *sender, struct names *names, const struct namespaces *own, uint64_t now_ns,
-		 const struct pipeline_hooks *hooks);
+bool sender_fill(struct sender *sender, struct names *names, const struct namespaces *own,
+		 uint64_t now_ns, const struct pipeline_hooks *hooks);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every mechanism has one function that looks at a decoded response and says where the user's name is, how
- * it is written there, and which bytes are needed to find it again. Everything else may be secret and is
- * overwritten: what is not known to be harmless is not kept. A name counts only if what ends it is there:
- * of a malformed response, it might else be the password that is taken for the name.
+ * Every mechanism has one function that looks at a decoded response and says where the user's name
+ * is, how it is written there, and which bytes are needed to find it again. Everything else may be
+ * secret and is overwritten: what is not known to be harmless is not kept. A name counts only if
+ * what ends it is there: of a malformed response, it might else be the password that is taken for
+ * the name.
  */
 #include "smtp/auth.h"
 
@@ -16,7 +17,8 @@
 #define SEPARATOR    '\x01'		    /* between the fields of the OAuth mechanisms */
 #define MASK	     '*'
 
-static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64_digits[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* What a response stands for. It holds a secret: whoever has one wipes it. */
 struct decoded {
@@ -41,12 +43,18 @@ struct range {
 struct found {
 	struct range name;
 	enum form form;
-	struct range keep[2]; /* what smtp_auth_user() needs to find the name; the second may be empty */
+	struct range
+		keep[2]; /* what smtp_auth_user() needs to find the name; the second may be empty */
 };
 
-/* ---- base64 (RFC 4648) -------------------------------------------------------------------------- */
+/*
+ * ---- base64 (RFC 4648) --------------------------------------------------------------------------
+ */
 
-/* Padding may be missing, in part or whole, where a line was cut; a digit that makes no octet is dropped. */
+/*
+ * Padding may be missing, in part or whole, where a line was cut; a digit that makes no octet is
+ * dropped.
+ */
 static bool base64_decode(struct span line, struct decoded *decoded)
 {
 	size_t digits = line.len;
@@ -77,7 +85,10 @@ static uint32_t byte_at(struct span text, size_t at)
 	return at < text.len ? (unsigned char)text.data[at] : 0;
 }
 
-/* Over the digits it was decoded from. Bits beyond the last whole octet, a secret's perhaps, become 0. */
+/*
+ * Over the digits it was decoded from. Bits beyond the last whole octet, a secret's perhaps, become
+ * 0.
+ */
 static void base64_encode(const struct decoded *decoded, char *line)
 {
 	struct span text = {decoded->bytes, decoded->len};
@@ -90,7 +101,9 @@ static void base64_encode(const struct decoded *decoded, char *line)
 	}
 }
 
-/* ---- Names -------------------------------------------------------------------------------------- */
+/*
+ * ---- Names --------------------------------------------------------------------------------------
+ */
 
 static uint32_t le16(struct span text, size_t at)
 {
@@ -177,9 +190,9 @@ static size_t next_part(struct span name, enum form form, size_t *at, char part[
 }
 
 /*
- * Writes what fits into `max` bytes of a name. False if it is no name: empty, malformed, or with a NUL or
- * an OAuth separator, which no mechanism allows: PLAIN's response sent to LOGIN has a NUL, and the password
- * behind it.
+ * Writes what fits into `max` bytes of a name. False if it is no name: empty, malformed, or with a
+ * NUL or an OAuth separator, which no mechanism allows: PLAIN's response sent to LOGIN has a NUL,
+ * and the password behind it.
  */
 static bool read_name(struct span name, enum form form, char *user, size_t max, size_t *len)
 {
@@ -201,7 +214,9 @@ static bool read_name(struct span name, enum form form, char *user, size_t max, 
 	return name.len != 0;
 }
 
-/* ---- Mechanisms --------------------------------------------------------------------------------- */
+/*
+ * ---- Mechanisms ---------------------------------------------------------------------------------
+ */
 
 /* The first such byte at or behind `from`; the text's length if there is none. */
 static size_t find_byte(struct span text, size_t from, char byte)
@@ -216,7 +231,8 @@ static bool begins(struct span text, size_t at, const char *with)
 {
 	size_t len = strlen(with);
 
-	return at <= text.len && len <= text.len - at && strncasecmp(text.data + at, with, len) == 0;
+	return at <= text.len && len <= text.len - at &&
+	       strncasecmp(text.data + at, with, len) == 0;
 }
 
 /* LOGIN: the first response is the name and nothing else; EXTERNAL: RFC 4422, appendix A. */
@@ -238,7 +254,10 @@ static bool find_plain(struct span text, struct found *found)
 	return true;
 }
 
-/* RFC 2195: name SP digest. A name may have blanks; a digest that is not whole could be a part of it. */
+/*
+ * RFC 2195: name SP digest. A name may have blanks; a digest that is not whole could be a part of
+ * it.
+ */
 static bool find_cram_md5(struct span text, struct found *found)
 {
 	const size_t digest_len = 32;
@@ -259,7 +278,8 @@ static bool find_cram_md5(struct span text, struct found *found)
 /* Google's and Microsoft's: "user=" name SEPARATOR "auth=Bearer " token SEPARATOR SEPARATOR */
 static bool find_xoauth2(struct span text, struct found *found)
 {
-	static const char key[] = "user=", behind[] = "auth="; /* without it, the token is in the name */
+	static const char key[] = "user=",
+			  behind[] = "auth="; /* without it, the token is in the name */
 	size_t begin = 0, end = find_byte(text, 0, SEPARATOR);
 
 	while (end < text.len && !begins(text, begin, key)) {
@@ -276,7 +296,10 @@ static bool find_xoauth2(struct span text, struct found *found)
 	return begins(text, end + 1, behind);
 }
 
-/* The header of RFC 5801, section 4: "n," or "y," or "p=binding,", then [ "a=" authzid ] ",". Up to its end. */
+/*
+ * The header of RFC 5801, section 4: "n," or "y," or "p=binding,", then [ "a=" authzid ] ",". Up to
+ * its end.
+ */
 static bool find_gs2_header(struct span text, struct range *authzid, size_t *end)
 {
 	size_t comma = find_byte(text, 0, ','), second = find_byte(text, comma + 1, ',');
@@ -317,7 +340,10 @@ static bool find_scram(struct span text, struct found *found)
 	return true;
 }
 
-/* The first such byte at or behind `from` that is not quoted (RFC 2831, section 7.2), or the text's length. */
+/*
+ * The first such byte at or behind `from` that is not quoted (RFC 2831, section 7.2), or the text's
+ * length.
+ */
 static size_t find_unquoted(struct span text, size_t from, char byte)
 {
 	bool quoted = false;
@@ -377,8 +403,8 @@ static bool find_digest_md5(struct span text, struct found *found)
 }
 
 /*
- * The AUTHENTICATE_MESSAGE of MS-NLMP, section 2.2.1.3: a signature, a type, six fields (a length, its
- * maximum, an offset), flags, and behind them, in no fixed order, what the fields point to.
+ * The AUTHENTICATE_MESSAGE of MS-NLMP, section 2.2.1.3: a signature, a type, six fields (a length,
+ * its maximum, an offset), flags, and behind them, in no fixed order, what the fields point to.
  */
 enum {
 	NTLM_TYPE = 8,
@@ -390,7 +416,8 @@ enum {
 	NTLM_FLAGS = 60,
 	NTLM_HEADER_LEN = 64,
 	NTLM_FIELD_LEN = 8,
-	NTLM_UNICODE = 1, /* NTLMSSP_NEGOTIATE_UNICODE; else the name is in the client's code page */
+	NTLM_UNICODE =
+		1, /* NTLMSSP_NEGOTIATE_UNICODE; else the name is in the client's code page */
 };
 
 static struct range ntlm_field(struct span text, size_t at)
@@ -469,12 +496,13 @@ static const struct mechanism *find_mechanism(struct span name, uint32_t step)
 
 static struct span name_of(const struct decoded *decoded, const struct found *found)
 {
-	return (struct span){decoded->bytes + found->name.begin, found->name.end - found->name.begin};
+	return (struct span){decoded->bytes + found->name.begin,
+			     found->name.end - found->name.begin};
 }
 
 /* Whether a response names a user, and where. */
-static bool find_user(struct span name, uint32_t step, struct span response, struct decoded *decoded,
-		      struct found *found)
+static bool find_user(struct span name, uint32_t step, struct span response,
+		      struct decoded *decoded, struct found *found)
 {
 	const struct mechanism *mechanism = find_mechanism(name, step);
 	size_t len;
@@ -485,7 +513,8 @@ static bool find_user(struct span name, uint32_t step, struct span response, str
 	       read_name(name_of(decoded, found), found->form, NULL, 0, &len);
 }
 
-size_t smtp_auth_user(struct span mechanism, uint32_t step, struct span response, char *user, size_t max)
+size_t smtp_auth_user(struct span mechanism, uint32_t step, struct span response, char *user,
+		      size_t max)
 {
 	struct decoded decoded;
 	struct found found;
@@ -497,7 +526,9 @@ size_t smtp_auth_user(struct span mechanism, uint32_t step, struct span response
 	return len;
 }
 
-/* ---- Redaction ---------------------------------------------------------------------------------- */
+/*
+ * ---- Redaction ----------------------------------------------------------------------------------
+ */
 
 static bool within(struct range range, size_t at)
 {

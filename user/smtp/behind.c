@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the client sent behind a DATA or BDAT that is not answered yet. If the server takes it, that is a message, or a
- * chunk; if it refuses it, those are commands, and among them may be a whole mail. So they are kept until the reply
- * is there, and read then. Most clients wait, and nothing is kept of theirs.
+ * What the client sent behind a DATA or BDAT that is not answered yet. If the server takes it, that
+ * is a message, or a chunk; if it refuses it, those are commands, and among them may be a whole
+ * mail. So they are kept until the reply is there, and read then. Most clients wait, and nothing is
+ * kept of theirs.
  *
- * Only so much is kept (SMTP_BEHIND_MAX). A client that sends more without an answer is taken at its word; should the server
- * refuse after all, the session says that something was hidden.
+ * Only so much is kept (SMTP_BEHIND_MAX). A client that sends more without an answer is taken at
+ * its word; should the server refuse after all, the session says that something was hidden.
  */
 #include "smtp/session.h"
 
@@ -23,12 +24,13 @@ static void look_for_secret(struct behind *behind, size_t from)
 
 	if (from < behind->line)
 		from = behind->line;
-	while (from < behind->len && (end = memchr(behind->bytes + from, '\n', behind->len - from))) {
+	while (from < behind->len &&
+	       (end = memchr(behind->bytes + from, '\n', behind->len - from))) {
 		struct span line = {behind->bytes + behind->line,
 				    (size_t)(end - behind->bytes) - behind->line};
 
-		behind->secret =
-			behind->secret || smtp_command_parse(without_cr(line)).verb == SMTP_VERB_AUTH;
+		behind->secret = behind->secret ||
+				 smtp_command_parse(without_cr(line)).verb == SMTP_VERB_AUTH;
 		behind->line = from = (size_t)(end + 1 - behind->bytes);
 	}
 }

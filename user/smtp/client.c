@@ -25,7 +25,8 @@ static void on_greeting_command(struct smtp_session *session, const struct smtp_
 	uint32_t owed = session->owed_count;
 
 	/* Without a name it is mostly refused. */
-	if (command->argument.len || !session->replies || facts->protocol == SMTP_PROTOCOL_UNKNOWN) {
+	if (command->argument.len || !session->replies ||
+	    facts->protocol == SMTP_PROTOCOL_UNKNOWN) {
 		facts->protocol = command->verb == SMTP_VERB_HELO   ? SMTP_PROTOCOL_SMTP
 				  : command->verb == SMTP_VERB_EHLO ? SMTP_PROTOCOL_ESMTP
 								    : SMTP_PROTOCOL_LMTP;
@@ -37,8 +38,8 @@ static void on_greeting_command(struct smtp_session *session, const struct smtp_
 }
 
 /*
- * SMTP smuggling: a message holds what only some servers take for its end, and a second mail behind it. A
- * client whose end of data this is in earnest waits for the reply.
+ * SMTP smuggling: a message holds what only some servers take for its end, and a second mail behind
+ * it. A client whose end of data this is in earnest waits for the reply.
  */
 static void look_for_smuggling(struct smtp_session *session, struct open *open)
 {
@@ -49,7 +50,8 @@ static void look_for_smuggling(struct smtp_session *session, struct open *open)
 		before->transaction->smuggling = true;
 }
 
-static void on_mail(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
+static void on_mail(struct smtp_session *session, const struct smtp_command *command,
+		    uint64_t time_ns)
 {
 	struct open *current = session->current, *open = open_new(session, command, time_ns);
 
@@ -62,7 +64,9 @@ static void on_mail(struct smtp_session *session, const struct smtp_command *com
 		current->transaction->end = SMTP_END_RESET;
 		current->transaction->end_pos = session->line_start;
 	}
-	/* If this one is refused, the other one goes on. Without recipients so far, it is not told. */
+	/*
+	 * If this one is refused, the other one goes on. Without recipients so far, it is not told.
+	 */
 	if (current && !session->replies && !current->transaction->recipient_count)
 		open->transaction->replies_missing = true;
 	if (current && (!session->replies || session->out_of_step || open_is_refused(current)))
@@ -72,9 +76,11 @@ static void on_mail(struct smtp_session *session, const struct smtp_command *com
 		open_end_before(session, open, time_ns);
 }
 
-static void on_rcpt(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
+static void on_rcpt(struct smtp_session *session, const struct smtp_command *command,
+		    uint64_t time_ns)
 {
-	struct open *open = session->current ? session->current : open_begin_unknown(session, time_ns);
+	struct open *open =
+		session->current ? session->current : open_begin_unknown(session, time_ns);
 
 	if (open && smtp_transaction_add(open->transaction, command))
 		owed_add(session, OWED_RCPT, open, open->transaction->recipient_count - 1);
@@ -88,22 +94,26 @@ static bool is_waited_for(const struct smtp_session *session)
 	return session->replies && !session->out_of_step && !session->unkept;
 }
 
-/* Without replies: data for no recipient is refused, and commands follow. Unless the recipients are what is missing. */
+/*
+ * Without replies: data for no recipient is refused, and commands follow. Unless the recipients are
+ * what is missing.
+ */
 static bool is_bound_to_fail(struct smtp_session *session, struct open *open)
 {
 	if (session->replies || session->mid_stream || session->facts.client_missing)
 		return false;
 	if (open && (open->transaction->recipient_count || open->transaction->recipients_dropped))
 		return false;
-	if (open && (session->facts.protocol != SMTP_PROTOCOL_UNKNOWN || session->facts.mail_from_seen ||
-		     session->facts.rcpt_to_seen))
+	if (open && (session->facts.protocol != SMTP_PROTOCOL_UNKNOWN ||
+		     session->facts.mail_from_seen || session->facts.rcpt_to_seen))
 		open->hidden = true;
 	return true;
 }
 
 static struct open *on_data_begin(struct smtp_session *session, uint64_t time_ns)
 {
-	struct open *open = session->current ? session->current : open_begin_unknown(session, time_ns);
+	struct open *open =
+		session->current ? session->current : open_begin_unknown(session, time_ns);
 
 	if (open)
 		open->transaction->data_started = true;
@@ -182,8 +192,9 @@ static void chunk_begin(struct smtp_session *session, struct open *open, uint64_
 }
 
 /*
- * Behind an end of data that may be none, and is not answered yet, the text may go on. What no command is, is most
- * likely text, and nothing is owed for it; a BDAT changes nothing, for what it hides cannot be found again.
+ * Behind an end of data that may be none, and is not answered yet, the text may go on. What no
+ * command is, is most likely text, and nothing is owed for it; a BDAT changes nothing, for what it
+ * hides cannot be found again.
  */
 static void on_text(struct smtp_session *session)
 {
@@ -191,7 +202,8 @@ static void on_text(struct smtp_session *session)
 		open->transaction->replies_missing = true;
 }
 
-static void on_bdat(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
+static void on_bdat(struct smtp_session *session, const struct smtp_command *command,
+		    uint64_t time_ns)
 {
 	struct open *open;
 
@@ -214,8 +226,8 @@ static void on_bdat(struct smtp_session *session, const struct smtp_command *com
 }
 
 /*
- * "BDAT 18 x" is malformed (501), but Exim reads what it can of it, and takes 18 octets. The number is read as it does:
- * one that is too large for 32 bits is none that can be known.
+ * "BDAT 18 x" is malformed (501), but Exim reads what it can of it, and takes 18 octets. The number
+ * is read as it does: one that is too large for 32 bits is none that can be known.
  */
 static bool is_odd_bdat(struct span line, uint64_t *size)
 {
@@ -259,7 +271,9 @@ static void on_odd_bdat(struct smtp_session *session, uint64_t size)
 static uint32_t answers_of(const struct smtp_command *command)
 {
 	uint32_t answers =
-		command->argument.len == 5 && strncasecmp(command->argument.data, "LOGIN", 5) == 0 ? 2 : 1;
+		command->argument.len == 5 && strncasecmp(command->argument.data, "LOGIN", 5) == 0
+			? 2
+			: 1;
 
 	return command->parameters.len ? answers - 1 : answers;
 }
@@ -278,7 +292,8 @@ static void on_auth_response(struct smtp_session *session, struct span response)
 
 static void on_auth(struct smtp_session *session, const struct smtp_command *command)
 {
-	keep_word(session->facts.auth_mechanism, &session->facts.auth_mechanism_len, command->argument, true);
+	keep_word(session->facts.auth_mechanism, &session->facts.auth_mechanism_len,
+		  command->argument, true);
 	session->facts.auth_user_len = session->facts.auth_code = 0;
 	session->auth_step = 0;
 	if (command->parameters.len)
@@ -313,7 +328,10 @@ static bool is_bare(struct span line)
 	return words == 1;
 }
 
-/* A line that is no command. Of octets that may have been taken as such, it is most likely not answered. */
+/*
+ * A line that is no command. Of octets that may have been taken as such, it is most likely not
+ * answered.
+ */
 static void on_unknown(struct smtp_session *session, struct span line)
 {
 	uint64_t size;
@@ -331,8 +349,8 @@ static void on_unknown(struct smtp_session *session, struct span line)
 		owed_add(session, OWED_OTHER, NULL, 0);
 }
 
-static void do_command(struct smtp_session *session, const struct smtp_command *command, struct span line,
-		       uint64_t time_ns)
+static void do_command(struct smtp_session *session, const struct smtp_command *command,
+		       struct span line, uint64_t time_ns)
 {
 	switch (command->verb) {
 	case SMTP_VERB_HELO:
@@ -347,7 +365,8 @@ static void do_command(struct smtp_session *session, const struct smtp_command *
 	case SMTP_VERB_RSET:
 	case SMTP_VERB_QUIT:
 		if (session->replies || is_bare(line))
-			open_interrupt(session, command->verb == SMTP_VERB_QUIT ? OWED_QUIT : OWED_RESET,
+			open_interrupt(session,
+				       command->verb == SMTP_VERB_QUIT ? OWED_QUIT : OWED_RESET,
 				       time_ns);
 		break;
 	case SMTP_VERB_OTHER: owed_add(session, OWED_OTHER, NULL, 0); break;
@@ -404,7 +423,8 @@ static void on_command_line(struct smtp_session *session, struct span line, uint
 
 bool is_certain_command(struct span line, bool bare)
 {
-	static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+	static const char base64[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
 
 	if (smtp_command_certain(line, bare))
 		return true;
@@ -458,8 +478,9 @@ static bool line_keep(struct smtp_session *session, struct span part)
 }
 
 /*
- * Whether TLS begins with these bytes at the start of a line: a handshake record, which no command resembles. Where the
- * 220 can be seen it comes first (RFC 3207): a server that has refused STARTTLS reads lines, whatever is in them.
+ * Whether TLS begins with these bytes at the start of a line: a handshake record, which no command
+ * resembles. Where the 220 can be seen it comes first (RFC 3207): a server that has refused
+ * STARTTLS reads lines, whatever is in them.
  */
 static bool is_tls(const struct smtp_session *session, struct span data)
 {
@@ -482,7 +503,8 @@ static bool is_plain(struct span line)
 	case SMTP_VERB_EHLO:
 	case SMTP_VERB_LHLO:
 	case SMTP_VERB_MAIL:
-	case SMTP_VERB_RCPT: return memchr(line.data, ' ', line.len) || memchr(line.data, ':', line.len);
+	case SMTP_VERB_RCPT:
+		return memchr(line.data, ' ', line.len) || memchr(line.data, ':', line.len);
 	default: return false;
 	}
 }
@@ -527,7 +549,8 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 	session->position += taken;
 	if (!end || kept) {
 		line_keep(session, line);
-		line = session->line ? (struct span){session->line, session->line_len} : (struct span){"", 0};
+		line = session->line ? (struct span){session->line, session->line_len}
+				     : (struct span){"", 0};
 	}
 	if (!end)
 		return taken;
@@ -536,7 +559,8 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 		session->line_truncated = true;
 	}
 	/* The line as a mail server sees it, or what a proxy lets through of it. */
-	if (session->line_break && session->line_break <= line.len && !is_command(without_cr(line))) {
+	if (session->line_break && session->line_break <= line.len &&
+	    !is_command(without_cr(line))) {
 		line.data += session->line_break;
 		line.len -= session->line_break;
 	}
@@ -580,8 +604,8 @@ static void message_gap(struct smtp_session *session, uint64_t len)
 }
 
 /*
- * A line's text: the dot in front of it is not part of it (RFC 5321, 4.5.2), the CRs that were held back with
- * it are.
+ * A line's text: the dot in front of it is not part of it (RFC 5321, 4.5.2), the CRs that were held
+ * back with it are.
  */
 static void message_line(struct smtp_session *session, struct span piece, uint64_t bytes)
 {
@@ -658,7 +682,8 @@ static size_t take_message(struct smtp_session *session, struct span data, uint6
 	taken = smtp_message_next(&session->place, data, &bytes);
 	session->position += taken;
 	message_add(session, bytes);
-	if (smuggling_in_message(&session->place, (struct span){data.data, taken}) && session->current)
+	if (smuggling_in_message(&session->place, (struct span){data.data, taken}) &&
+	    session->current)
 		session->current->transaction->smuggling = true;
 	if (bytes)
 		message_line(session, (struct span){data.data, taken}, bytes);
@@ -703,7 +728,8 @@ static size_t take_ghost(struct smtp_session *session, struct span data, uint64_
 
 static size_t take_command(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
-	return session->ghost_left ? take_ghost(session, data, time_ns) : take_line(session, data, time_ns);
+	return session->ghost_left ? take_ghost(session, data, time_ns)
+				   : take_line(session, data, time_ns);
 }
 
 /* Up to a DATA or BDAT whose reply is waited for. Returns how much that is. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a path is read as RFC 5321 has it, and where it is not of that form, as those servers do that take
- * it for a mailbox of a header field (RFC 5322, 3.4): Exim and Postfix leave comments and a display name out, and
- * take what stands in the innermost brackets. Servers differ in what they make of such a form; so it is marked, and what
- * is told of it is the likeliest reading. What is read as one is a unit: a quoted string, a comment, a quoted pair, or a
- * byte.
+ * Theory of operation: a path is read as RFC 5321 has it, and where it is not of that form, as
+ * those servers do that take it for a mailbox of a header field (RFC 5322, 3.4): Exim and Postfix
+ * leave comments and a display name out, and take what stands in the innermost brackets. Servers
+ * differ in what they make of such a form; so it is marked, and what is told of it is the likeliest
+ * reading. What is read as one is a unit: a quoted string, a comment, a quoted pair, or a byte.
  */
 #include "smtp/command.h"
 
@@ -83,7 +83,10 @@ static size_t quoted_len(struct span text)
 	return 1;
 }
 
-/* The length of the comment at the front (RFC 5322, 3.2.2): they nest, and one that is never closed goes to the end. */
+/*
+ * The length of the comment at the front (RFC 5322, 3.2.2): they nest, and one that is never closed
+ * goes to the end.
+ */
 static size_t comment_len(struct span text)
 {
 	size_t depth = 0;
@@ -131,8 +134,8 @@ static bool is_joint(char c)
 }
 
 /*
- * Where the brackets of a path begin, behind a display name if there is one; text.len: it has none. Those of a MAIL's
- * AUTH=<> are none.
+ * Where the brackets of a path begin, behind a display name if there is one; text.len: it has none.
+ * Those of a MAIL's AUTH=<> are none.
  */
 static size_t bracket_at(struct span text, enum smtp_verb verb)
 {
@@ -148,7 +151,10 @@ static size_t bracket_at(struct span text, enum smtp_verb verb)
 	return text.len;
 }
 
-/* Takes "<path>" off the front; where one stands in another, the innermost counts. False: it is not closed, or not alone. */
+/*
+ * Takes "<path>" off the front; where one stands in another, the innermost counts. False: it is not
+ * closed, or not alone.
+ */
 static bool take_bracketed(struct span *text, struct span *path)
 {
 	size_t depth = 0, deepest = 0, start = 1, end = text->len, i = 0;
@@ -200,14 +206,16 @@ static bool are_plain_parameters(struct span parameters)
 		while (len < word.len &&
 		       (isalnum((unsigned char)word.data[len]) || (len && word.data[len] == '-')))
 			len++;
-		if (!len || (len < word.len && word.data[len] != '=') || !is_all(word, is_text_byte))
+		if (!len || (len < word.len && word.data[len] != '=') ||
+		    !is_all(word, is_text_byte))
 			return false;
 	}
 }
 
 /*
- * Takes a path without brackets off the front: up to a blank that is not beside a joint, or a comment. A name without a
- * domain, and no parameters behind it: Exim joins them ("RCPT TO:v w@y" is v=w@y).
+ * Takes a path without brackets off the front: up to a blank that is not beside a joint, or a
+ * comment. A name without a domain, and no parameters behind it: Exim joins them ("RCPT TO:v w@y"
+ * is v=w@y).
  */
 static struct span take_bare(struct span *text)
 {
@@ -234,7 +242,8 @@ static struct span take_bare(struct span *text)
 
 static bool is_domain_byte(char c)
 {
-	return isalnum((unsigned char)c) || c == '-' || c == '.' || c == '_' || (unsigned char)c >= 0x80;
+	return isalnum((unsigned char)c) || c == '-' || c == '.' || c == '_' ||
+	       (unsigned char)c >= 0x80;
 }
 
 /* Of a dot-string, RFC 6531 included. */
@@ -258,8 +267,8 @@ static bool is_plain_domain(struct span domain)
 }
 
 /*
- * RFC 5321, 4.1.2: Mailbox, or a dot-string alone; or the null path. A quoted string alone is none: Postfix looks for an address
- * in it.
+ * RFC 5321, 4.1.2: Mailbox, or a dot-string alone; or the null path. A quoted string alone is none:
+ * Postfix looks for an address in it.
  */
 static bool is_plain_mailbox(struct span mailbox)
 {
@@ -272,7 +281,8 @@ static bool is_plain_mailbox(struct span mailbox)
 		len = quoted_len(mailbox);
 	while (!quoted && len < mailbox.len && is_local_byte(mailbox.data[len]))
 		len++;
-	if (!len || (quoted && (len == 1 || !is_all((struct span){mailbox.data, len}, is_text_byte))))
+	if (!len ||
+	    (quoted && (len == 1 || !is_all((struct span){mailbox.data, len}, is_text_byte))))
 		return false;
 	if (len == mailbox.len)
 		return !quoted;
@@ -294,7 +304,10 @@ static size_t colon_at(struct span text)
 	return at < text.len ? at : text.len;
 }
 
-/* Drops a source route "@a,@b:" (RFC 5321, appendix C). False: it is none of that form, or not the only one. */
+/*
+ * Drops a source route "@a,@b:" (RFC 5321, appendix C). False: it is none of that form, or not the
+ * only one.
+ */
 static bool drop_route(struct span *path)
 {
 	bool plain = true, dropped = false;
@@ -304,7 +317,8 @@ static bool drop_route(struct span *path)
 
 		if (colon == path->len)
 			return false;
-		plain = plain && !dropped && is_all((struct span){path->data, colon}, is_route_byte);
+		plain = plain && !dropped &&
+			is_all((struct span){path->data, colon}, is_route_byte);
 		*path = skip(*path, colon + 1);
 		dropped = true;
 	}
@@ -322,7 +336,10 @@ static void drop_group(struct span *path)
 	path->len--;
 }
 
-/* A path "<@a,@b:user@host>", "<>", or bare: the address without its route. The rest is the parameters. */
+/*
+ * A path "<@a,@b:user@host>", "<>", or bare: the address without its route. The rest is the
+ * parameters.
+ */
 static void parse_path(struct span text, struct smtp_command *command, enum smtp_verb verb)
 {
 	struct span rest = skip_comments(text), path;
@@ -332,7 +349,8 @@ static void parse_path(struct span text, struct smtp_command *command, enum smtp
 	if (bracket < rest.len) {
 		plain = plain && !bracket;
 		rest = skip(rest, bracket);
-		plain = take_bracketed(&rest, &path) && plain && (!rest.len || is_blank(rest.data[0]));
+		plain = take_bracketed(&rest, &path) && plain &&
+			(!rest.len || is_blank(rest.data[0]));
 	} else {
 		path = take_bare(&rest);
 		plain = plain && path.len && path.data[0] != '@';
@@ -391,11 +409,14 @@ static enum smtp_verb verb_of(struct span word)
 		const char *word;
 		enum smtp_verb verb;
 	} verbs[] = {
-		{"MAIL", SMTP_VERB_MAIL},  {"RCPT", SMTP_VERB_RCPT},  {"DATA", SMTP_VERB_DATA},
-		{"EHLO", SMTP_VERB_EHLO},  {"HELO", SMTP_VERB_HELO},  {"QUIT", SMTP_VERB_QUIT},
-		{"RSET", SMTP_VERB_RSET},  {"AUTH", SMTP_VERB_AUTH},  {"STARTTLS", SMTP_VERB_STARTTLS},
-		{"BDAT", SMTP_VERB_BDAT},  {"LHLO", SMTP_VERB_LHLO},  {"NOOP", SMTP_VERB_OTHER},
-		{"HELP", SMTP_VERB_OTHER}, {"VRFY", SMTP_VERB_OTHER}, {"EXPN", SMTP_VERB_OTHER},
+		{"MAIL", SMTP_VERB_MAIL},	  {"RCPT", SMTP_VERB_RCPT},
+		{"DATA", SMTP_VERB_DATA},	  {"EHLO", SMTP_VERB_EHLO},
+		{"HELO", SMTP_VERB_HELO},	  {"QUIT", SMTP_VERB_QUIT},
+		{"RSET", SMTP_VERB_RSET},	  {"AUTH", SMTP_VERB_AUTH},
+		{"STARTTLS", SMTP_VERB_STARTTLS}, {"BDAT", SMTP_VERB_BDAT},
+		{"LHLO", SMTP_VERB_LHLO},	  {"NOOP", SMTP_VERB_OTHER},
+		{"HELP", SMTP_VERB_OTHER},	  {"VRFY", SMTP_VERB_OTHER},
+		{"EXPN", SMTP_VERB_OTHER},
 	};
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
@@ -407,7 +428,9 @@ static enum smtp_verb verb_of(struct span word)
 
 struct smtp_command smtp_command_parse(struct span line)
 {
-	struct smtp_command command = {.verb = SMTP_VERB_NONE, .argument = {"", 0}, .parameters = {"", 0}};
+	struct smtp_command command = {.verb = SMTP_VERB_NONE,
+				       .argument = {"", 0},
+				       .parameters = {"", 0}};
 	enum smtp_verb verb = verb_of(next_word(&line));
 
 	switch (verb) {

@@ -26,12 +26,15 @@ enum smtp_verb {
 
 struct smtp_command {
 	enum smtp_verb verb;
-	struct span
-		argument; /* HELO: the name; AUTH: the mechanism; MAIL, RCPT: the address, without brackets */
+	/* HELO: the name; AUTH: the mechanism; MAIL, RCPT: the address, without brackets */
+	struct span argument;
 	struct span parameters; /* MAIL, RCPT: what follows the path; AUTH: the initial response */
 	uint64_t size;		/* BDAT: octets that follow */
 	bool last;		/* BDAT: LAST */
-	bool odd_address; /* MAIL, RCPT: no plain path of RFC 5321 (4.1.2): servers may take another address from it */
+	/*
+	 * MAIL, RCPT: no plain path of RFC 5321 (4.1.2): servers may take another address from it
+	 */
+	bool odd_address;
 };
 
 /*
@@ -42,17 +45,20 @@ struct smtp_command {
 struct smtp_command smtp_command_parse(struct span line);
 
 /*
- * Writes the address of a MAIL or RCPT as a server most likely takes it: of an odd one, the argument without comments.
- * `address` has room for argument.len bytes. Returns its length.
+ * Writes the address of a MAIL or RCPT as a server most likely takes it: of an odd one, the
+ * argument without comments. `address` has room for argument.len bytes. Returns its length.
  */
 size_t smtp_command_address(const struct smtp_command *command, char *address);
 
-/* Where the secret of an AUTH line begins (behind "AUTH mechanism "); the line's length if there is none. */
+/*
+ * Where the secret of an AUTH line begins (behind "AUTH mechanism "); the line's length if there is
+ * none.
+ */
 size_t smtp_command_secret(struct span line);
 
 /*
- * Whether the line can only be a command, and no answer to a 334: those are base64 (RFC 4954). `whole`
- * false: more of the line may follow.
+ * Whether the line can only be a command, and no answer to a 334: those are base64 (RFC 4954).
+ * `whole` false: more of the line may follow.
  */
 bool smtp_command_certain(struct span line, bool whole);
 

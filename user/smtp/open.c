@@ -30,7 +30,8 @@ static enum smtp_outcome outcome_of(const struct open *open)
 		return open->final_code < 300 ? SMTP_OUTCOME_SUCCESS : SMTP_OUTCOME_FAILURE;
 	if (open->transaction->replies_missing)
 		return SMTP_OUTCOME_UNKNOWN;
-	if (open->mail_code >= 400 || open->data_refused || every_recipient_refused(open->transaction))
+	if (open->mail_code >= 400 || open->data_refused ||
+	    every_recipient_refused(open->transaction))
 		return SMTP_OUTCOME_FAILURE;
 	return SMTP_OUTCOME_UNKNOWN;
 }
@@ -54,10 +55,14 @@ bool open_is_refused(const struct open *open)
 {
 	if (!open->transaction->from_unknown)
 		return open->mail_code >= 300;
-	return !open->data_taken && !open->hidden && every_recipient_known_refused(open->transaction);
+	return !open->data_taken && !open->hidden &&
+	       every_recipient_known_refused(open->transaction);
 }
 
-/* One without recipients is none, unless the server took its data; nor is one without MAIL, if it took nothing. */
+/*
+ * One without recipients is none, unless the server took its data; nor is one without MAIL, if it
+ * took nothing.
+ */
 static bool is_told(const struct open *open)
 {
 	if (open->transaction->from_unknown)
@@ -130,7 +135,8 @@ void open_end(struct smtp_session *session, struct open *open, enum smtp_end end
 		open_hand_out(session, open);
 }
 
-struct open *open_new(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns)
+struct open *open_new(struct smtp_session *session, const struct smtp_command *command,
+		      uint64_t time_ns)
 {
 	struct open *open = calloc(1, sizeof(*open));
 
@@ -189,7 +195,8 @@ static struct open *open_before(const struct smtp_session *session, const struct
 }
 
 /* Recipients that did not fit count as dropped. Returns how many did. */
-static uint32_t join_recipients(struct smtp_transaction *transaction, const struct smtp_transaction *part)
+static uint32_t join_recipients(struct smtp_transaction *transaction,
+				const struct smtp_transaction *part)
 {
 	uint32_t kept = 0;
 
@@ -199,7 +206,8 @@ static uint32_t join_recipients(struct smtp_transaction *transaction, const stru
 
 		if (!smtp_transaction_add(transaction, &command))
 			break;
-		transaction->recipients[transaction->recipient_count - 1].code = part->recipients[kept].code;
+		transaction->recipients[transaction->recipient_count - 1].code =
+			part->recipients[kept].code;
 		kept++;
 	}
 	if (kept < part->recipient_count) /* one of them is counted */
@@ -290,8 +298,8 @@ void open_interrupt(struct smtp_session *session, enum owed_kind kind, uint64_t 
 	session->current = NULL;
 }
 
-void open_interrupted(struct smtp_session *session, struct open *open, enum owed_kind kind, bool ends,
-		      uint64_t time_ns)
+void open_interrupted(struct smtp_session *session, struct open *open, enum owed_kind kind,
+		      bool ends, uint64_t time_ns)
 {
 	if (!open || open->ended)
 		return;
@@ -311,10 +319,12 @@ void open_interrupted(struct smtp_session *session, struct open *open, enum owed
 
 void open_end_before(struct smtp_session *session, const struct open *open, uint64_t time_ns)
 {
-	open_end(session, open_before(session, open), SMTP_END_RESET, open->transaction->start_pos, time_ns);
+	open_end(session, open_before(session, open), SMTP_END_RESET, open->transaction->start_pos,
+		 time_ns);
 }
 
-bool open_mail_replied(struct smtp_session *session, struct open *open, uint16_t code, uint64_t time_ns)
+bool open_mail_replied(struct smtp_session *session, struct open *open, uint16_t code,
+		       uint64_t time_ns)
 {
 	struct open *before = open_before(session, open);
 
@@ -382,7 +392,8 @@ static bool owed_grow(struct smtp_session *session)
 	return true;
 }
 
-bool owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open, uint32_t recipient)
+bool owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open,
+	      uint32_t recipient)
 {
 	if (session->owed_count == session->owed_size && !owed_grow(session)) {
 		session->facts.expected_dropped++;
@@ -441,8 +452,8 @@ void owed_drop_message(struct smtp_session *session, struct open *open)
 }
 
 /* It gets its number when it goes out, as the next one. */
-struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session, uint32_t after,
-						       uint64_t before_ns)
+struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session,
+						       uint32_t after, uint64_t before_ns)
 {
 	uint32_t number = session->facts.transactions + 1;
 	const struct open *open = session->first;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: two machines that take a byte at a time, one for each direction. Every request
- * says itself where it ends, so SMTP may follow in the same send, before the proxy answered. Behind
- * one request another may stand: to the next proxy, through the first, or again after a refusal (407).
+ * Theory of operation: two machines that take a byte at a time, one for each direction. Every
+ * request says itself where it ends, so SMTP may follow in the same send, before the proxy
+ * answered. Behind one request another may stand: to the next proxy, through the first, or again
+ * after a refusal (407).
  *
- * Whether there is a proxy at all, the client alone cannot show: bytes that look like a request, sent to a
- * mail server, are lines that it does not understand, with commands among them. So what this says of the
- * client's bytes takes nothing away from them (client.c reads them as lines all the same); only the
- * response of a proxy, which no mail server gives, makes it count.
+ * Whether there is a proxy at all, the client alone cannot show: bytes that look like a request,
+ * sent to a mail server, are lines that it does not understand, with commands among them. So what
+ * this says of the client's bytes takes nothing away from them (client.c reads them as lines all
+ * the same); only the response of a proxy, which no mail server gives, makes it count.
  */
 #include "smtp/preamble.h"
 
@@ -82,7 +83,10 @@ static void target_add_address(struct preamble *preamble, int family)
 		target_add(preamble, (uint8_t)*c);
 }
 
-/* ---- HTTP ----------------------------------------------------------------------------------------- */
+/*
+ * ---- HTTP
+ * -----------------------------------------------------------------------------------------
+ */
 
 static bool is_credentials(struct span name)
 {
@@ -108,10 +112,12 @@ static uint8_t http_name(struct preamble *preamble, uint8_t c)
 	if (c == '\r' && !*place)
 		return CLIENT_HTTP_NAME;
 	if ((c == ' ' || c == '\t') && !*place)
-		return CLIENT_HTTP_REST; /* the line before goes on (RFC 9112, 5.2), and is as secret */
+		/* the line before goes on (RFC 9112, 5.2), and is as secret */
+		return CLIENT_HTTP_REST;
 	preamble->client.secret = false;
 	if (c == ':') {
-		preamble->client.secret = is_credentials((struct span){preamble->client.name, *place});
+		preamble->client.secret =
+			is_credentials((struct span){preamble->client.name, *place});
 		return CLIENT_HTTP_REST;
 	}
 	if (*place == sizeof(preamble->client.name))
@@ -136,7 +142,8 @@ static uint8_t http_client(struct preamble *preamble, uint8_t c)
 		preamble->client.secret = false;
 		if (c == ' ' && preamble->target_len)
 			return CLIENT_HTTP_REST;
-		return iscntrl(c) || c == ' ' || !target_add(preamble, c) ? CLIENT_NONE : CLIENT_HTTP_TARGET;
+		return iscntrl(c) || c == ' ' || !target_add(preamble, c) ? CLIENT_NONE
+									  : CLIENT_HTTP_TARGET;
 	case CLIENT_HTTP_REST:
 		preamble->client.place = 0;
 		return c == '\n' ? CLIENT_HTTP_NAME : CLIENT_HTTP_REST;
@@ -172,7 +179,10 @@ static uint8_t http_server(struct preamble *preamble, uint8_t c)
 	return SERVER_HTTP_LINES;
 }
 
-/* ---- SOCKS 4 -------------------------------------------------------------------------------------- */
+/*
+ * ---- SOCKS 4
+ * --------------------------------------------------------------------------------------
+ */
 
 /* Behind the version: command, port, address. */
 static uint8_t socks4_head(struct preamble *preamble, uint8_t c)
@@ -221,7 +231,10 @@ static uint8_t socks4_server(struct preamble *preamble, uint8_t c)
 	return preamble->server.place == 8 ? SERVER_END : SERVER_SOCKS4;
 }
 
-/* ---- SOCKS 5 -------------------------------------------------------------------------------------- */
+/*
+ * ---- SOCKS 5
+ * --------------------------------------------------------------------------------------
+ */
 
 /* Begins a field of `len` bytes; without any, what stands behind it. */
 static uint8_t field_begin(struct preamble *preamble, uint8_t len, uint8_t field, uint8_t behind)
@@ -279,11 +292,14 @@ static uint8_t socks5_address(struct preamble *preamble, uint8_t c)
 static uint8_t socks5_client(struct preamble *preamble, uint8_t c)
 {
 	switch (preamble->client.state) {
-	case CLIENT_SOCKS5_COUNT: return field_begin(preamble, c, CLIENT_SOCKS5_METHODS, CLIENT_NONE);
+	case CLIENT_SOCKS5_COUNT:
+		return field_begin(preamble, c, CLIENT_SOCKS5_METHODS, CLIENT_NONE);
 	case CLIENT_SOCKS5_METHODS: return field_next(preamble, CLIENT_SOCKS5_NEXT);
 	case CLIENT_SOCKS5_NEXT:
 		preamble->client.place = 0;
-		return c == 1 ? CLIENT_SOCKS5_USER_LEN : c == 5 ? CLIENT_SOCKS5_REQUEST : CLIENT_NONE;
+		return c == 1	? CLIENT_SOCKS5_USER_LEN
+		       : c == 5 ? CLIENT_SOCKS5_REQUEST
+				: CLIENT_NONE;
 	case CLIENT_SOCKS5_USER_LEN:
 		return field_begin(preamble, c, CLIENT_SOCKS5_USER, CLIENT_SOCKS5_PASSWORD_LEN);
 	case CLIENT_SOCKS5_USER: return field_next(preamble, CLIENT_SOCKS5_PASSWORD_LEN);
@@ -291,7 +307,8 @@ static uint8_t socks5_client(struct preamble *preamble, uint8_t c)
 		return field_begin(preamble, c, CLIENT_SOCKS5_PASSWORD, CLIENT_SOCKS5_NEXT);
 	case CLIENT_SOCKS5_PASSWORD: return field_next(preamble, CLIENT_SOCKS5_NEXT);
 	case CLIENT_SOCKS5_REQUEST: return socks5_request(preamble, c);
-	case CLIENT_SOCKS5_NAME_LEN: return field_begin(preamble, c, CLIENT_SOCKS5_ADDRESS, CLIENT_NONE);
+	case CLIENT_SOCKS5_NAME_LEN:
+		return field_begin(preamble, c, CLIENT_SOCKS5_ADDRESS, CLIENT_NONE);
 	default: return socks5_address(preamble, c);
 	}
 }
@@ -332,7 +349,10 @@ static uint8_t socks5_server(struct preamble *preamble, uint8_t c)
 	return preamble->server.left || preamble->server.total ? SERVER_SOCKS5_ADDRESS : SERVER_END;
 }
 
-/* ---- The client ----------------------------------------------------------------------------------- */
+/*
+ * ---- The client
+ * -----------------------------------------------------------------------------------
+ */
 
 static uint8_t client_start(struct preamble *preamble, uint8_t c)
 {
@@ -404,7 +424,10 @@ void preamble_gap(struct preamble *preamble)
 	preamble->protocols[preamble->hops] = PREAMBLE_NONE;
 }
 
-/* ---- The server ----------------------------------------------------------------------------------- */
+/*
+ * ---- The server
+ * -----------------------------------------------------------------------------------
+ */
 
 static uint8_t server_start(struct preamble *preamble, uint8_t c)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a client says to a proxy before the connection that it asks for begins: HTTP CONNECT (RFC 9110,
- * 9.3.6), SOCKS 4 and 4a, SOCKS 5 (RFC 1928, passwords RFC 1929); also one through the other. Pure.
+ * What a client says to a proxy before the connection that it asks for begins: HTTP CONNECT (RFC
+ * 9110, 9.3.6), SOCKS 4 and 4a, SOCKS 5 (RFC 1928, passwords RFC 1929); also one through the other.
+ * Pure.
  */
 #ifndef SMTPSNOOP_PREAMBLE_H
 #define SMTPSNOOP_PREAMBLE_H
@@ -11,9 +12,10 @@
 
 #include "base/span.h"
 
-#define PREAMBLE_TARGET_MAX 264U   /* "[name]:port", the name of 255 bytes; a longer one is none */
-#define PREAMBLE_HTTP_MAX   16384U /* bytes of a CONNECT request, or of its response; a longer one is none */
-#define PREAMBLE_HOPS_MAX   8U	   /* requests on a connection; what follows is not looked at */
+#define PREAMBLE_TARGET_MAX 264U /* "[name]:port", the name of 255 bytes; a longer one is none */
+/* Bytes of a CONNECT request, or of its response; a longer one is none */
+#define PREAMBLE_HTTP_MAX 16384U
+#define PREAMBLE_HOPS_MAX 8U /* requests on a connection; what follows is not looked at */
 
 enum preamble_protocol {
 	PREAMBLE_NONE,
@@ -58,15 +60,15 @@ struct preamble {
 };
 
 /*
- * Takes the client's next bytes, up to the end of a request (`*ended`) or of the data, and returns how many:
- * 0 once they are something else. `secrets`: NULL, or the same bytes to write to: credentials
- * are overwritten with '*'.
+ * Takes the client's next bytes, up to the end of a request (`*ended`) or of the data, and returns
+ * how many: 0 once they are something else. `secrets`: NULL, or the same bytes to write to:
+ * credentials are overwritten with '*'.
  */
 size_t preamble_client(struct preamble *preamble, struct span data, char *secrets, bool *ended);
 
 /*
- * Takes the server's next bytes, as far as they are a proxy's, and returns how many. `*answered`: the last of
- * them ended the response to a request.
+ * Takes the server's next bytes, as far as they are a proxy's, and returns how many. `*answered`:
+ * the last of them ended the response to a request.
  */
 size_t preamble_server(struct preamble *preamble, struct span data, bool *answered);
 

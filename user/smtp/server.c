@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The server's side of a session: replies, each matched to what it answers. The theory is in smtp.c. */
+/*
+ * The server's side of a session: replies, each matched to what it answers. The theory is in
+ * smtp.c.
+ */
 #include <ctype.h>
 
 #include "smtp/session.h"
 
-static void keep_reply(struct smtp_session *session, struct open *open, uint16_t code, uint64_t time_ns)
+static void keep_reply(struct smtp_session *session, struct open *open, uint16_t code,
+		       uint64_t time_ns)
 {
 	struct smtp_transaction *transaction = open->transaction;
 
@@ -67,7 +71,8 @@ static void on_late_refusal(struct smtp_session *session, struct open *open, boo
 /* The reply to DATA: 354, and the message follows; anything else, and it does not. */
 static void on_data_reply(struct smtp_session *session, struct open *open, uint16_t code)
 {
-	bool accepted = code >= 300 && code < 400, message = session->data_waits, waits = session->waits;
+	bool accepted = code >= 300 && code < 400, message = session->data_waits,
+	     waits = session->waits;
 
 	session->data_waits = session->waits = false;
 	if (open && accepted)
@@ -86,7 +91,10 @@ static void on_data_reply(struct smtp_session *session, struct open *open, uint1
 	}
 }
 
-/* The answer to a 334 was sent before it: the next line. It was forgotten, so whom it named is not known. */
+/*
+ * The answer to a 334 was sent before it: the next line. It was forgotten, so whom it named is not
+ * known.
+ */
 static void on_answer_ahead(struct smtp_session *session)
 {
 	struct owed *owed = owed_at(session, 0);
@@ -123,9 +131,9 @@ static bool is_last_chunk(struct smtp_session *session, const struct open *open)
 }
 
 /*
- * A chunk that was not taken, or that was answered before its octets were there. To a server that does not know BDAT, or
- * does not understand it (500, 501, 502: RFC 5321, 4.2.4), they are commands. Of others, some take them off the
- * stream.
+ * A chunk that was not taken, or that was answered before its octets were there. To a server that
+ * does not know BDAT, or does not understand it (500, 501, 502: RFC 5321, 4.2.4), they are
+ * commands. Of others, some take them off the stream.
  */
 static void on_chunk_over(struct smtp_session *session, struct open *open, uint16_t code, bool kept,
 			  uint64_t time_ns)
@@ -151,7 +159,8 @@ static void on_chunk_over(struct smtp_session *session, struct open *open, uint1
 }
 
 /* The reply to BDAT, while its octets are awaited, or kept. */
-static void on_chunk_reply(struct smtp_session *session, struct open *open, uint16_t code, uint64_t time_ns)
+static void on_chunk_reply(struct smtp_session *session, struct open *open, uint16_t code,
+			   uint64_t time_ns)
 {
 	bool kept = session->waits;
 
@@ -180,7 +189,8 @@ static void on_message_reply(struct open *open, uint16_t code)
 		open->final_code = code;
 }
 
-static void on_rcpt_reply(struct smtp_session *session, struct open *open, uint32_t recipient, uint16_t code)
+static void on_rcpt_reply(struct smtp_session *session, struct open *open, uint32_t recipient,
+			  uint16_t code)
 {
 	if (!open)
 		return;
@@ -241,11 +251,12 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 			on_auth_reply(session, code);
 		if (code == 354 &&
 		    session->mode == MODE_COMMAND) { /* it was a DATA, in a form unknown here */
-			struct open *data =
-				session->current ? session->current : open_begin_unknown(session, time_ns);
+			struct open *data = session->current ? session->current
+							     : open_begin_unknown(session, time_ns);
 
 			session->mode = MODE_MESSAGE;
-			session->place = (struct message_place){.dot = DOT_LINE_START, .tail = {'\r', '\n'}};
+			session->place =
+				(struct message_place){.dot = DOT_LINE_START, .tail = {'\r', '\n'}};
 			if (data)
 				data->transaction->data_started = data->data_taken = true;
 		}
@@ -258,14 +269,18 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 		open_hand_out(session, open);
 }
 
-/* A reply for which nothing is owed: something was hidden from us, or the server says goodbye (421). */
+/*
+ * A reply for which nothing is owed: something was hidden from us, or the server says goodbye
+ * (421).
+ */
 static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
 {
 	struct open *open = session->current;
 
 	if (code == 421 || (session->mid_stream && !session->facts.commands_seen))
 		return;
-	if (!session->facts.client_missing && !session->facts.server_missing) /* a hole explains it */
+	if (!session->facts.client_missing &&
+	    !session->facts.server_missing) /* a hole explains it */
 		session->facts.replies_surplus++;
 	session_lose_step(session);
 	/* It answers what a hole hid: nothing came since, so a line ended there. */
@@ -286,8 +301,8 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
 }
 
 /*
- * 354 answers a DATA and nothing else. Where one is owed further back, what is owed before it was answered
- * by replies that were never seen.
+ * 354 answers a DATA and nothing else. Where one is owed further back, what is owed before it was
+ * answered by replies that were never seen.
  */
 static void step_to_data(struct smtp_session *session, uint64_t time_ns)
 {
@@ -316,7 +331,8 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 			return;
 		}
 		if (!session->owed_count && code != 334)
-			return; /* a refusal to greet, or the answer to what came before the watch */
+			/* a refusal to greet, or the answer to what came before the watch */
+			return;
 	}
 	if (!session->owed_count) {
 		on_surplus_reply(session, code, time_ns);
@@ -331,7 +347,8 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 		side_tunnel_reply(session, owed.kind, code);
 	ghost = session->ghost_left > 0;
 	on_owed_reply(session, &owed, code, time_ns);
-	if (ghost && session->ghost_left) /* it answers a command among the octets, or behind them */
+	if (ghost &&
+	    session->ghost_left) /* it answers a command among the octets, or behind them */
 		ghost_over(session, false, time_ns);
 	if (!session->owed_count)
 		session->out_of_step = session->unkept = false;
@@ -360,7 +377,8 @@ static void on_reply_line(struct smtp_session *session, struct span line, uint64
 	if (line.len < 3 || line.data[0] < '2' || line.data[0] > '5' ||
 	    !isdigit((unsigned char)line.data[1]) || !isdigit((unsigned char)line.data[2]))
 		return;
-	code = (uint16_t)((line.data[0] - '0') * 100 + (line.data[1] - '0') * 10 + (line.data[2] - '0'));
+	code = (uint16_t)((line.data[0] - '0') * 100 + (line.data[1] - '0') * 10 +
+			  (line.data[2] - '0'));
 	if (line.len > 4)
 		reply_text_add(session, (struct span){line.data + 4, line.len - 4});
 	if (line.len > 3 && line.data[3] == '-')

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a session is made of, for the files that make it up: smtp.c, client.c (commands and messages),
- * server.c (replies), open.c (transactions and what is owed), behind.c, urgent.c, smtp_mask.c.
+ * What a session is made of, for the files that make it up: smtp.c, client.c (commands and
+ * messages), server.c (replies), open.c (transactions and what is owed), behind.c, urgent.c,
+ * smtp_mask.c.
  */
 #ifndef SMTPSNOOP_SMTP_SESSION_H
 #define SMTPSNOOP_SMTP_SESSION_H
@@ -10,15 +11,18 @@
 #include "smtp/command.h"
 
 #define REPLY_LINE_MAX 1024U /* bytes kept of one reply line (RFC 5321, 4.5.3.1.5 asks for 512) */
-#define URGENT_MAX     64U   /* urgent bytes of one line that are known as such; more are read as any other */
-#define EXPECTED_FIRST 16U   /* room in the queue to begin with; a power of two, doubled as needed */
+/* Urgent bytes of one line that are known as such; more are read as any other */
+#define URGENT_MAX 64U
+/* Room in the queue to begin with; a power of two, doubled as needed */
+#define EXPECTED_FIRST 16U
 
 enum mode {
 	MODE_COMMAND,
 	MODE_MESSAGE,
 	MODE_CHUNK,
 	MODE_ANSWER, /* to a 334 */
-	MODE_OPAQUE, /* TLS; where no 220 was seen to STARTTLS, only commands of mail are looked for */
+	/* TLS; where no 220 was seen to STARTTLS, only commands of mail are looked for */
+	MODE_OPAQUE,
 };
 
 /* Where the message's lines are being looked at for the end of data. */
@@ -42,10 +46,15 @@ enum side {
 /* The place in a message: also where only looking on, not parsing, is wanted. */
 struct message_place {
 	enum dot dot;
-	uint32_t held; /* bytes since the line start that may be the end of data: the dot and its CRs */
-	bool crlf;     /* the line before ended with CRLF */
-	char last;     /* the byte before the next one */
-	uint8_t ways; /* behind an urgent byte, until the line's end: each dot (a bit) that may hold; 0: `dot` does */
+	/* bytes since the line start that may be the end of data: the dot and its CRs */
+	uint32_t held;
+	bool crlf; /* the line before ended with CRLF */
+	char last; /* the byte before the next one */
+	/*
+	 * behind an urgent byte, until the line's end: each dot (a bit) that may hold; 0: `dot`
+	 * does
+	 */
+	uint8_t ways;
 
 	/* For smuggling.c alone. */
 	char tail[2];	  /* the last two bytes */
@@ -59,11 +68,12 @@ struct open {
 	struct smtp_transaction *transaction;
 	struct mail_parser *mail; /* of the message under way; owned */
 	uint32_t owed;		  /* replies that are still to come for it */
-	uint32_t ends_owed;	  /* replies still to come to commands that may end it: RSET and its kind */
+	/* replies still to come to commands that may end it: RSET and its kind */
+	uint32_t ends_owed;
 	bool ended;
 	bool data_refused;
-	bool data_taken;     /* 354 to its DATA, or 2yz to its BDAT */
-	bool hidden;	     /* what was sent behind its DATA was not read, and may have been commands */
+	bool data_taken; /* 354 to its DATA, or 2yz to its BDAT */
+	bool hidden; /* what was sent behind its DATA was not read, and may have been commands */
 	uint16_t mail_code;  /* reply to MAIL, 0: none yet */
 	uint16_t final_code; /* reply to the message; of LMTP the best */
 };
@@ -77,7 +87,10 @@ enum owed_kind {
 	OWED_MESSAGE,
 	OWED_AUTH,
 
-	/* Of these, `open` is what the command ends if it is taken; it does not wait for them (open->owed). */
+	/*
+	 * Of these, `open` is what the command ends if it is taken; it does not wait for them
+	 * (open->owed).
+	 */
 	OWED_GREETING,
 	OWED_STARTTLS,
 	OWED_RESET,
@@ -121,8 +134,9 @@ struct smtp_session {
 	uint64_t line_start;
 	char *line; /* the beginning of a line that has not ended; owned, made when first needed */
 	uint32_t line_len;
-	uint32_t line_break; /* a request to a proxy ended here in the line: what follows may be the line */
-	bool mid_stream;     /* it was there before it was seen */
+	/* a request to a proxy ended here in the line: what follows may be the line */
+	uint32_t line_break;
+	bool mid_stream; /* it was there before it was seen */
 	bool line_truncated;
 	bool line_crlf;		     /* the last line ended with CRLF */
 	bool line_skip;		     /* after a gap: what comes before the next LF is no line */
@@ -132,31 +146,39 @@ struct smtp_session {
 	uint64_t chunk_size;
 	uint64_t chunk_left;
 
-	/* Octets of a refused chunk, that the server may have read as commands: they are read as both. */
+	/*
+	 * Octets of a refused chunk, that the server may have read as commands: they are read as
+	 * both.
+	 */
 	uint64_t ghost_left;
 	struct open *ghost; /* whose they are; NULL: of none */
 	struct behind behind;
 	bool chunk_last;
-	bool chunk_odd;	    /* a BDAT that is malformed, which some servers take */
-	bool soft_allowed;  /* the client ends its lines with LF alone */
-	bool soft_end;	    /* the last end of data was not CRLF.CRLF, and others of its lines were */
-	bool doubt;	    /* it was not, and nothing has said that it was an end */
-	bool data_waits;    /* DATA was issued, and its reply is not there yet */
-	bool waits;	    /* likewise, or BDAT: what follows is kept until then */
-	bool unkept;	    /* it was too much, or some is missing: nothing is kept until nothing is owed */
-	bool tls_next;	    /* STARTTLS was issued and not refused: a TLS record may follow */
-	bool tls_taken;	    /* the server answered it with 220 */
-	bool auth_open;	    /* AUTH was issued, and no final reply is there yet */
-	bool lmtp;	    /* the message is answered once for each recipient */
-	uint32_t auth_step; /* responses of the client to the last AUTH so far */
-	uint32_t answers_left;	   /* without replies: lines that belong to the AUTH */
-	struct open *current;	   /* none while a command that may end it is not answered */
-	struct open *first, *last; /* every open transaction, oldest first; `current`, if any, is the last */
+	bool chunk_odd;	   /* a BDAT that is malformed, which some servers take */
+	bool soft_allowed; /* the client ends its lines with LF alone */
+	bool soft_end;	 /* the last end of data was not CRLF.CRLF, and others of its lines were */
+	bool doubt;	 /* it was not, and nothing has said that it was an end */
+	bool data_waits; /* DATA was issued, and its reply is not there yet */
+	bool waits;	 /* likewise, or BDAT: what follows is kept until then */
+	/* it was too much, or some is missing: nothing is kept until nothing is owed */
+	bool unkept;
+	bool tls_next;	       /* STARTTLS was issued and not refused: a TLS record may follow */
+	bool tls_taken;	       /* the server answered it with 220 */
+	bool auth_open;	       /* AUTH was issued, and no final reply is there yet */
+	bool lmtp;	       /* the message is answered once for each recipient */
+	uint32_t auth_step;    /* responses of the client to the last AUTH so far */
+	uint32_t answers_left; /* without replies: lines that belong to the AUTH */
+	struct open *current;  /* none while a command that may end it is not answered */
+	struct open *first,
+		*last; /* every open transaction, oldest first; `current`, if any, is the last */
 	uint32_t open_count;
 	uint32_t greetings_owed;
 	struct greeting greeting; /* the last one that was taken */
 
-	/* What was said to a proxy: the position behind it, and of each request the lines that a mail server would answer. */
+	/*
+	 * What was said to a proxy: the position behind it, and of each request the lines that a
+	 * mail server would answer.
+	 */
 	uint64_t request_end;
 	uint32_t request_lines[PREAMBLE_HOPS_MAX + 1];
 
@@ -169,9 +191,10 @@ struct smtp_session {
 	bool replies; /* it is going to be told */
 	bool server_seen;
 	enum side server_side;
-	uint32_t tunnel_replies; /* of one that began otherwise: replies since its 220, and nothing else */
-	bool tunnel;		 /* both speak SMTP, whatever they began with (side.c) */
-	bool greeted;		 /* the greeting is behind us */
+	/* of one that began otherwise: replies since its 220, and nothing else */
+	uint32_t tunnel_replies;
+	bool tunnel;  /* both speak SMTP, whatever they began with (side.c) */
+	bool greeted; /* the greeting is behind us */
 	char reply_line[REPLY_LINE_MAX];
 	uint32_t reply_line_len;
 	bool reply_skip;
@@ -180,28 +203,29 @@ struct smtp_session {
 };
 
 /*
- * Takes bytes of a message off the data, up to the end of data (DOT_END) if that is there. A dot at the
- * start of a line, and CRs behind it, are counted when the line turns out not to be the end.
+ * Takes bytes of a message off the data, up to the end of data (DOT_END) if that is there. A dot at
+ * the start of a line, and CRs behind it, are counted when the line turns out not to be the end.
  */
 size_t smtp_message_next(struct message_place *place, struct span data, uint64_t *bytes);
 
 /*
- * Whether what smtp_message_next() just took completes a MAIL command behind an end of data that only some servers
- * see (smuggling.c).
+ * Whether what smtp_message_next() just took completes a MAIL command behind an end of data that
+ * only some servers see (smuggling.c).
  */
 bool smuggling_in_message(struct message_place *place, struct span piece);
 
 typedef void (*urgent_line_fn)(struct smtp_session *session, struct span line, uint64_t time_ns);
 
 /*
- * Reads a line that holds urgent bytes (session->urgent) in the way that says most, and tells it: one line, or with an
- * urgent line feed several (urgent.c).
+ * Reads a line that holds urgent bytes (session->urgent) in the way that says most, and tells it:
+ * one line, or with an urgent line feed several (urgent.c).
  */
-void urgent_line(struct smtp_session *session, struct span line, urgent_line_fn on_line, uint64_t time_ns);
+void urgent_line(struct smtp_session *session, struct span line, urgent_line_fn on_line,
+		 uint64_t time_ns);
 
 /*
- * The next byte of a message, in a line in which a byte was urgent. True: the line ended, and place->dot is DOT_LINE_START or
- * DOT_END.
+ * The next byte of a message, in a line in which a byte was urgent. True: the line ended, and
+ * place->dot is DOT_LINE_START or DOT_END.
  */
 bool urgent_in_message(struct message_place *place, char c, bool urgent);
 
@@ -218,15 +242,19 @@ void side_tunnel_reply(struct smtp_session *session, enum owed_kind kind, uint16
 /* ---- Open transactions (open.c) -------------------------------------------------------- */
 
 /* Of a MAIL command; NULL if there is no memory. It is the caller's until open_begin(). */
-struct open *open_new(struct smtp_session *session, const struct smtp_command *command, uint64_t time_ns);
+struct open *open_new(struct smtp_session *session, const struct smtp_command *command,
+		      uint64_t time_ns);
 void open_free(struct open *open); /* NULL is allowed */
 
-/* Makes it the session's current one. What was current waits for the reply that ends it, if it has not ended. */
+/*
+ * Makes it the session's current one. What was current waits for the reply that ends it, if it has
+ * not ended.
+ */
 void open_begin(struct smtp_session *session, struct open *open);
 
 /*
- * For a RCPT, or data, outside of any transaction: one whose reverse-path is not known, and which is told if the
- * server does not refuse what is in it. NULL: no memory.
+ * For a RCPT, or data, outside of any transaction: one whose reverse-path is not known, and which
+ * is told if the server does not refuse what is in it. NULL: no memory.
  */
 struct open *open_begin_unknown(struct smtp_session *session, uint64_t time_ns);
 
@@ -236,18 +264,21 @@ bool open_is_refused(const struct open *open);
 /* A command that ends what is open if the server takes it, and is owed `kind`. */
 void open_interrupt(struct smtp_session *session, enum owed_kind kind, uint64_t time_ns);
 
-/* The reply to such a command: `open` ends with it, or goes on, and what followed is a part of it. */
-void open_interrupted(struct smtp_session *session, struct open *open, enum owed_kind kind, bool ends,
-		      uint64_t time_ns);
+/*
+ * The reply to such a command: `open` ends with it, or goes on, and what followed is a part of it.
+ */
+void open_interrupted(struct smtp_session *session, struct open *open, enum owed_kind kind,
+		      bool ends, uint64_t time_ns);
 
 /* What is open before `open` has ended where that begins. */
 void open_end_before(struct smtp_session *session, const struct open *open, uint64_t time_ns);
 
 /*
- * The reply to MAIL: taken, it ends what is open before it; refused, what followed belongs to that. False: `open` is
- * gone, for it was none.
+ * The reply to MAIL: taken, it ends what is open before it; refused, what followed belongs to that.
+ * False: `open` is gone, for it was none.
  */
-bool open_mail_replied(struct smtp_session *session, struct open *open, uint16_t code, uint64_t time_ns);
+bool open_mail_replied(struct smtp_session *session, struct open *open, uint16_t code,
+		       uint64_t time_ns);
 
 /* Nothing more comes: once it is owed nothing, it goes out. `open` NULL: nothing is done. */
 void open_end(struct smtp_session *session, struct open *open, enum smtp_end end, uint64_t end_pos,
@@ -276,7 +307,10 @@ size_t behind_len(const struct smtp_session *session);
 /* False: there is no room for them, or no memory, and they are not kept. */
 bool behind_keep(struct smtp_session *session, struct span data, uint64_t time_ns);
 
-/* Of what is kept from here on, octets of a chunk that is likely to be taken, for it has recipients. */
+/*
+ * Of what is kept from here on, octets of a chunk that is likely to be taken, for it has
+ * recipients.
+ */
 uint64_t behind_chunk(const struct smtp_session *session);
 void behind_begins(struct smtp_session *session);
 
@@ -291,9 +325,13 @@ void session_lose_step(struct smtp_session *session);
 /* ---- What the server owes (open.c) ------------------------------------------------------ */
 
 /* False: there is no room, so it is not owed, and the replies are out of step. */
-bool owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open, uint32_t recipient);
+bool owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open,
+	      uint32_t recipient);
 
-/* The end of data, by DATA or BDAT: one reply, or with LMTP one for each recipient that was not refused. */
+/*
+ * The end of data, by DATA or BDAT: one reply, or with LMTP one for each recipient that was not
+ * refused.
+ */
 void owed_add_message(struct smtp_session *session, struct open *open);
 
 /* LMTP: a recipient was refused after the message was sent, so one of its replies will not come. */
@@ -305,12 +343,14 @@ bool owed_message(struct smtp_session *session);
 /* The one that `index` others stand before; index < owed_count. */
 struct owed *owed_at(struct smtp_session *session, uint32_t index);
 
-/* Forgets the first: its reply was lost. What it was owed for stays open for what else it is owed. */
+/*
+ * Forgets the first: its reply was lost. What it was owed for stays open for what else it is owed.
+ */
 void owed_drop_first(struct smtp_session *session, uint64_t time_ns);
 
 /*
- * Whether a line is a command, and no answer to a 334: that is base64 (RFC 4954, section 4). `bare`: so are those of one
- * word that a client is likely to send.
+ * Whether a line is a command, and no answer to a 334: that is base64 (RFC 4954, section 4).
+ * `bare`: so are those of one word that a client is likely to send.
  */
 bool is_certain_command(struct span line, bool bare);
 

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: is this SMTP, or a text that quotes it? An HTTP POST, an IMAP APPEND, an NNTP
- * post, a Redis value or a log line may hold a session byte for byte. What they cannot do is to
+ * Theory of operation: is this SMTP, or a text that quotes it? An HTTP POST, an IMAP APPEND, an
+ *NNTP post, a Redis value or a log line may hold a session byte for byte. What they cannot do is to
  * have both ends speak SMTP. So the first line of each side decides:
  *
  *   server SMTP     a reply of RFC 5321, 4.2: it is SMTP, whatever the client opened with. A server
  *		     takes commands behind lines that it did not understand (junk, a web request).
- *   server other    it is SMTP only if the client opened with a command: a server of the attacker's own
- *		     may answer what it likes. Or if both speak it later, as behind a tunnel that is not known
- *		     (preamble.c knows some): a 220, and replies to the client's commands, with no other line
- *		     between them; or a 354 to a DATA that the client waits behind.
- *   server silent   (also where replies cannot be seen) it is, unless the client opened as another
- *		     protocol does.
+ *   server other    it is SMTP only if the client opened with a command: a server of the attacker's
+ *own may answer what it likes. Or if both speak it later, as behind a tunnel that is not known
+ *		     (preamble.c knows some): a 220, and replies to the client's commands, with no
+ *other line between them; or a 354 to a DATA that the client waits behind. server silent   (also
+ *where replies cannot be seen) it is, unless the client opened as another protocol does.
  */
 #include <ctype.h>
 #include <strings.h>
@@ -43,7 +42,8 @@ static bool is_syslog(struct span line)
 		at++;
 	else if (at)
 		return false;
-	return at + 1 < line.len && line.data[at] == '<' && isdigit((unsigned char)line.data[at + 1]);
+	return at + 1 < line.len && line.data[at] == '<' &&
+	       isdigit((unsigned char)line.data[at + 1]);
 }
 
 static bool is_http(struct span line)
@@ -65,13 +65,15 @@ static bool is_redis(struct span line)
 }
 
 /*
- * The first word of NNTP (RFC 3977) and of Redis' inline form, which carry texts. Those of POP3 and FTP are not
- * looked for: what their clients say never quotes a session, so where one follows, it is one.
+ * The first word of NNTP (RFC 3977) and of Redis' inline form, which carry texts. Those of POP3 and
+ * FTP are not looked for: what their clients say never quotes a session, so where one follows, it
+ * is one.
  */
 static bool is_other_command(struct span line)
 {
-	static const char *const words[] = {"MODE ",	"POST", "IHAVE ", "TAKETHIS ", "CHECK ", "GROUP ",
-					    "AUTHINFO", "SET ", "LPUSH ", "RPUSH",     "{"};
+	static const char *const words[] = {"MODE ",  "POST",	"IHAVE ",   "TAKETHIS ",
+					    "CHECK ", "GROUP ", "AUTHINFO", "SET ",
+					    "LPUSH ", "RPUSH",	"{"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (starts(line, words[i]))
@@ -83,8 +85,9 @@ static bool is_other_command(struct span line)
 /* "a1 LOGIN ...": a tag, and a command of IMAP (RFC 9051). */
 static bool is_imap(struct span line)
 {
-	static const char *const words[] = {"LOGIN",  "CAPABILITY", "AUTHENTICATE", "ID",     "SELECT",
-					    "APPEND", "STARTTLS",   "NAMESPACE",    "EXAMINE"};
+	static const char *const words[] = {"LOGIN",	"CAPABILITY", "AUTHENTICATE",
+					    "ID",	"SELECT",     "APPEND",
+					    "STARTTLS", "NAMESPACE",  "EXAMINE"};
 	const char *blank = memchr(line.data, ' ', line.len);
 	struct span rest;
 
@@ -115,7 +118,8 @@ enum side side_of_client(struct span line)
 	/* A request to a SOCKS proxy (its version, 4 or 5, is its first byte) or to an HTTP one. */
 	if ((line.len && (line.data[0] == 4 || line.data[0] == 5)) || starts(line, "CONNECT "))
 		return SIDE_SMTP;
-	if (is_syslog(line) || is_http(line) || is_redis(line) || is_other_command(line) || is_imap(line))
+	if (is_syslog(line) || is_http(line) || is_redis(line) || is_other_command(line) ||
+	    is_imap(line))
 		return SIDE_OTHER;
 	return SIDE_JUNK;
 }
@@ -125,7 +129,10 @@ enum side side_of_server(struct span line)
 	if (line.len < 3 || digits((struct span){line.data, 3}) != 3 ||
 	    (line.len > 3 && line.data[3] != ' ' && line.data[3] != '-'))
 		return SIDE_OTHER;
-	/* NNTP answers 200 and 201 to the connection, 240, 335 and 340 to a post; SMTP has none of them. */
+	/*
+	 * NNTP answers 200 and 201 to the connection, 240, 335 and 340 to a post; SMTP has none of
+	 * them.
+	 */
 	if (line.data[0] < '2' || line.data[0] > '5' || memcmp(line.data, "200", 3) == 0 ||
 	    memcmp(line.data, "201", 3) == 0 || memcmp(line.data, "240", 3) == 0 ||
 	    memcmp(line.data, "335", 3) == 0 || memcmp(line.data, "340", 3) == 0)

@@ -15,14 +15,16 @@
 #include "base/span.h"
 
 /* Bounds. What exceeds one is dropped and counted in the session's or transaction's counters. */
-#define SMTP_LINE_MAX	    4096U   /* bytes kept of one command line (RFC 5321 4.5.3.1.4 asks for 512) */
-#define SMTP_REPLY_TEXT_MAX 512U    /* bytes kept of one reply's text */
-#define SMTP_RECIPIENTS_MAX 2000U   /* recipients kept of one transaction */
-#define SMTP_ENVELOPE_MAX   262144U /* bytes kept of one transaction's envelope, all addresses together */
-#define SMTP_EXPECTED_MAX   4096U   /* commands that wait for their reply */
-#define SMTP_OPEN_MAX	    256U    /* transactions that wait for the reply to their data */
-#define SMTP_WORD_MAX	    255U    /* bytes kept of HELO's argument and of a mechanism's name */
-#define SMTP_BEHIND_MAX	    65536U /* bytes kept of what was sent behind a DATA or BDAT that is not answered */
+#define SMTP_LINE_MAX	    4096U /* bytes kept of one command line (RFC 5321 4.5.3.1.4: 512) */
+#define SMTP_REPLY_TEXT_MAX 512U  /* bytes kept of one reply's text */
+#define SMTP_RECIPIENTS_MAX 2000U /* recipients kept of one transaction */
+/* Bytes kept of one transaction's envelope, all addresses together */
+#define SMTP_ENVELOPE_MAX 262144U
+#define SMTP_EXPECTED_MAX 4096U /* commands that wait for their reply */
+#define SMTP_OPEN_MAX	  256U	/* transactions that wait for the reply to their data */
+#define SMTP_WORD_MAX	  255U	/* bytes kept of HELO's argument and of a mechanism's name */
+/* Bytes kept of what was sent behind a DATA or BDAT that is not answered */
+#define SMTP_BEHIND_MAX 65536U
 
 enum smtp_outcome {
 	SMTP_OUTCOME_UNKNOWN, /* no reply was seen that decides it */
@@ -57,7 +59,10 @@ struct smtp_transaction {
 	uint64_t start_ns; /* of the MAIL command */
 	uint64_t end_ns;   /* of the reply that ended it, else of what ended it */
 
-	/* Position in the client's stream, gaps included: the first byte of MAIL, one behind its last byte. */
+	/*
+	 * Position in the client's stream, gaps included: the first byte of MAIL, one behind its
+	 * last byte.
+	 */
 	uint64_t start_pos;
 	uint64_t end_pos;
 
@@ -72,19 +77,23 @@ struct smtp_transaction {
 	uint32_t recipient_count;
 	uint32_t recipient_size;
 	uint32_t recipients_dropped; /* RCPT commands beyond the bounds */
-	bool from_unknown;	     /* the server took a RCPT or data, and no MAIL was seen that it took */
+	bool from_unknown; /* the server took a RCPT or data, and no MAIL was seen that it took */
 
-	struct mail *mail;	/* owned; what the message says of itself. NULL: no data was seen */
-	uint64_t bytes;		/* of the message, as sent, without the end-of-data line */
-	uint64_t missing_bytes; /* of the client's stream, within the transaction, that were not captured */
-	bool replies_missing;	/* replies were lost or do not add up: refusals and outcome may be wrong */
-	bool data_started;	/* DATA or BDAT was issued */
-	bool odd_address;	/* of a MAIL or RCPT: in a form from which servers may take another */
-	bool smuggling; /* an end of data that not every server takes for one, and a MAIL that did not wait */
+	struct mail *mail; /* owned; what the message says of itself. NULL: no data was seen */
+	uint64_t bytes;	   /* of the message, as sent, without the end-of-data line */
+	/* of the client's stream, within the transaction, that were not captured */
+	uint64_t missing_bytes;
+	/* replies were lost or do not add up: refusals and outcome may be wrong */
+	bool replies_missing;
+	bool data_started; /* DATA or BDAT was issued */
+	bool odd_address;  /* of a MAIL or RCPT: in a form from which servers may take another */
+	/* an end of data that not every server takes for one, and a MAIL that did not wait */
+	bool smuggling;
 
 	uint16_t reply_code; /* the last reply to a command of the transaction, 0 if none */
 	uint16_t reply_len;
-	char reply_text[SMTP_REPLY_TEXT_MAX]; /* its text, lines joined by "\n", without the codes */
+	/* its text, lines joined by "\n", without the codes */
+	char reply_text[SMTP_REPLY_TEXT_MAX];
 };
 
 /* What is known of the session as a whole. */
@@ -96,15 +105,16 @@ struct smtp_facts {
 	uint16_t auth_mechanism_len;
 	char auth_user[SMTP_WORD_MAX]; /* whom the last AUTH named */
 	uint16_t auth_user_len;
-	bool greeting_seen;	      /* the server opened with 220 */
-	bool commands_seen;	      /* at least one SMTP command word was parsed */
-	bool mail_from_seen;	      /* "MAIL FROM:" stood in a command line (any case) */
-	bool rcpt_to_seen;	      /* "RCPT TO:" likewise; both: the rule network_smtp_raw holds */
-	bool starttls;		      /* STARTTLS was issued and not refused */
-	bool commands_after_starttls; /* plaintext that did not wait for TLS (CVE-2011-0411 and its kind) */
-	uint16_t auth_code;	      /* the reply that ended the last AUTH; 0: none yet */
-	uint64_t
-		urgent_bytes; /* of the client's stream, sent as urgent data: the server may not have read them */
+	bool greeting_seen;  /* the server opened with 220 */
+	bool commands_seen;  /* at least one SMTP command word was parsed */
+	bool mail_from_seen; /* "MAIL FROM:" stood in a command line (any case) */
+	bool rcpt_to_seen;   /* "RCPT TO:" likewise; both: the rule network_smtp_raw holds */
+	bool starttls;	     /* STARTTLS was issued and not refused */
+	/* plaintext that did not wait for TLS (CVE-2011-0411 and its kind) */
+	bool commands_after_starttls;
+	uint16_t auth_code; /* the reply that ended the last AUTH; 0: none yet */
+	/* of the client's stream, sent as urgent data: the server may not have read them */
+	uint64_t urgent_bytes;
 	uint32_t replies_surplus; /* replies that answer no command that was parsed */
 	uint32_t quoted;	  /* transactions that were none: text of another protocol's flow */
 	uint32_t transactions;
@@ -120,23 +130,24 @@ struct smtp_facts {
 };
 
 /*
- * Takes an ended transaction, and owns it: smtp_transaction_free(). It has at least one RCPT, or the server took its
- * data all the same, and then replies_missing is set.
- * Called from within the feeding functions; it must not call back into the session.
+ * Takes an ended transaction, and owns it: smtp_transaction_free(). It has at least one RCPT, or
+ * the server took its data all the same, and then replies_missing is set. Called from within the
+ * feeding functions; it must not call back into the session.
  */
 typedef void (*smtp_transaction_fn)(void *context, struct smtp_transaction *transaction);
 
 struct smtp_session;
 
 /*
- * `replies`: the server's side is going to be told; without it a transaction ends with the client's next
- * command. NULL if there is no memory. The caller frees it with smtp_session_free().
+ * `replies`: the server's side is going to be told; without it a transaction ends with the client's
+ * next command. NULL if there is no memory. The caller frees it with smtp_session_free().
  */
-struct smtp_session *smtp_session_new(bool replies, smtp_transaction_fn on_transaction, void *context);
+struct smtp_session *smtp_session_new(bool replies, smtp_transaction_fn on_transaction,
+				      void *context);
 
 /*
- * The streams do not begin with the connection. What comes before the first command may be a message's
- * text: it is owed no reply. To be called before any data.
+ * The streams do not begin with the connection. What comes before the first command may be a
+ * message's text: it is owed no reply. To be called before any data.
  */
 void smtp_session_mid_stream(struct smtp_session *session);
 
@@ -153,7 +164,10 @@ void smtp_server_data(struct smtp_session *session, struct span data, uint64_t t
 /* The next byte of the client's stream was sent as urgent data (urgent.c). */
 void smtp_client_urgent(struct smtp_session *session, char byte, uint64_t time_ns);
 
-/* `len` bytes of a stream are missing at this point; 0: an unknown number. Parsing goes on at the next line. */
+/*
+ * `len` bytes of a stream are missing at this point; 0: an unknown number. Parsing goes on at the
+ * next line.
+ */
 void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns);
 void smtp_server_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns);
 
@@ -168,18 +182,25 @@ bool smtp_session_is_smtp(const struct smtp_session *session);
 /* Bytes of the client's stream so far, gaps included: the position that the next byte gets. */
 uint64_t smtp_client_position(const struct smtp_session *session);
 
-/* The position of the first byte of a command line that has not ended; that of the next byte if there is none. */
+/*
+ * The position of the first byte of a command line that has not ended; that of the next byte if
+ * there is none.
+ */
 uint64_t smtp_client_line_position(const struct smtp_session *session);
 
-/* The position of the first byte of the open or oldest unanswered transaction; UINT64_MAX if there is none. */
+/*
+ * The position of the first byte of the open or oldest unanswered transaction; UINT64_MAX if there
+ * is none.
+ */
 uint64_t smtp_oldest_open_position(const struct smtp_session *session);
 
 /*
- * A copy, as far as it has come, of the oldest open transaction that has a RCPT, if its number is above `after` and it
- * began before `before_ns`; without the mail. NULL: there is none, or no memory. The caller frees it.
+ * A copy, as far as it has come, of the oldest open transaction that has a RCPT, if its number is
+ * above `after` and it began before `before_ns`; without the mail. NULL: there is none, or no
+ * memory. The caller frees it.
  */
-struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session, uint32_t after,
-						       uint64_t before_ns);
+struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session,
+						       uint32_t after, uint64_t before_ns);
 
 /*
  * Overwrites with '*' each byte of `data` that belongs to an AUTH secret (RFC 4954: initial

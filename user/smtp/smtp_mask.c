@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: the bytes are walked as the session would take them, on a copy of the little that
- * decides what a line is (the mode, the beginning of the line, whether an AUTH is open). Where it is
- * not certain that a line is a command, an AUTH being open, it is taken for a secret: a command too many
- * that is hidden costs a replay something, a secret that is kept cannot be taken back. Of a response
- * that is seen whole, in its place, the user's name is left, for a replay to find.
+ * Theory of operation: the bytes are walked as the session would take them, on a copy of the little
+ * that decides what a line is (the mode, the beginning of the line, whether an AUTH is open). Where
+ * it is not certain that a line is a command, an AUTH being open, it is taken for a secret: a
+ * command too many that is hidden costs a replay something, a secret that is kept cannot be taken
+ * back. Of a response that is seen whole, in its place, the user's name is left, for a replay to
+ * find.
  */
 #include "smtp/smtp.h"
 
@@ -35,10 +36,12 @@ struct masking {
 	const char *head; /* the beginning of a line, seen earlier */
 	size_t head_len;
 	const struct smtp_session *session;
-	bool exact; /* the next line is, from its first byte, the answer that the session waits for */
+	/* the next line is, from its first byte, the answer that the session waits for */
+	bool exact;
 	bool in_order;
-	bool confirmed;	 /* the server took the DATA: what follows is a message */
-	bool waits;	 /* the DATA is not answered: what follows may be commands, and is masked as such */
+	bool confirmed; /* the server took the DATA: what follows is a message */
+	/* the DATA is not answered: what follows may be commands, and is masked as such */
+	bool waits;
 	bool recipients; /* there are some: a BDAT is most likely taken */
 	bool secret;	 /* an AUTH is open: what is no command may be an answer */
 	bool answer;	 /* the next line is one, or the end of a line that nobody saw begin */
@@ -70,8 +73,8 @@ static void masking_behind(struct masking *masking)
 
 static struct masking masking_begin(const struct smtp_session *session, bool in_order)
 {
-	bool lines =
-		session->mode == MODE_COMMAND || session->mode == MODE_ANSWER || session->mode == MODE_OPAQUE;
+	bool lines = session->mode == MODE_COMMAND || session->mode == MODE_ANSWER ||
+		     session->mode == MODE_OPAQUE;
 	struct masking masking = {.mode = MODE_COMMAND,
 				  .session = session,
 				  .in_order = in_order,
@@ -88,13 +91,15 @@ static struct masking masking_begin(const struct smtp_session *session, bool in_
 	masking.recipients = session->current && session->current->transaction->recipient_count;
 	if (session->waits)
 		masking_behind(&masking);
-	masking.answer = lines && (session->line_skip || (session->mode == MODE_ANSWER && session->replies));
-	masking.exact =
-		masking.answer && !session->line_skip && !session->line_len && !session->line_truncated;
+	masking.answer =
+		lines && (session->line_skip || (session->mode == MODE_ANSWER && session->replies));
+	masking.exact = masking.answer && !session->line_skip && !session->line_len &&
+			!session->line_truncated;
 	if (lines) {
 		masking.mode = MODE_COMMAND;
 		masking.head = session->line;
-		masking.head_len = session->line_len < SMTP_LINE_MAX ? session->line_len : SMTP_LINE_MAX - 1;
+		masking.head_len =
+			session->line_len < SMTP_LINE_MAX ? session->line_len : SMTP_LINE_MAX - 1;
 		if (session->line_break < masking.head_len) {
 			masking.head += session->line_break;
 			masking.head_len -= session->line_break;
@@ -126,8 +131,8 @@ static void mask_command(struct masking *masking, const struct smtp_command *com
 }
 
 /* Whether a line that opens no AUTH is, or may be, an answer to a 334. */
-static bool may_be_answer(const struct masking *masking, bool doubtful, const struct smtp_command *command,
-			  bool certain, struct span text)
+static bool may_be_answer(const struct masking *masking, bool doubtful,
+			  const struct smtp_command *command, bool certain, struct span text)
 {
 	if (is_dot(text))
 		return false;
@@ -135,12 +140,13 @@ static bool may_be_answer(const struct masking *masking, bool doubtful, const st
 }
 
 /* One line or a piece of one: `len` bytes, with its LF if that is there. */
-static void mask_response(const struct masking *masking, struct span mechanism, uint32_t step, char *data,
-			  size_t from, size_t len)
+static void mask_response(const struct masking *masking, struct span mechanism, uint32_t step,
+			  char *data, size_t from, size_t len)
 {
 	size_t end = len;
 
-	while (end > from && (data[end - 1] == '\n' || data[end - 1] == '\r' || data[end - 1] == ' '))
+	while (end > from &&
+	       (data[end - 1] == '\n' || data[end - 1] == '\r' || data[end - 1] == ' '))
 		end--;
 	if (masking->in_order)
 		smtp_auth_redact(mechanism, step, data + from, end - from);
@@ -151,7 +157,8 @@ static void mask_response(const struct masking *masking, struct span mechanism, 
 static void mask_line(struct masking *masking, char *data, size_t len)
 {
 	char line[SMTP_LINE_MAX];
-	bool whole = data[len - 1] == '\n', answer = masking->answer, doubtful = masking->doubtful, certain;
+	bool whole = data[len - 1] == '\n', answer = masking->answer, doubtful = masking->doubtful,
+	     certain;
 	bool exact = masking->exact, skipped = masking->session->line_skip;
 	size_t before = masking->head_len, from;
 	size_t kept = len - whole < sizeof(line) - before ? len - whole : sizeof(line) - before;
@@ -178,7 +185,8 @@ static void mask_line(struct masking *masking, char *data, size_t len)
 	} else if (answer && exact && whole) {
 		const struct smtp_facts *facts = &masking->session->facts;
 
-		mask_response(masking, (struct span){facts->auth_mechanism, facts->auth_mechanism_len},
+		mask_response(masking,
+			      (struct span){facts->auth_mechanism, facts->auth_mechanism_len},
 			      masking->session->auth_step, data, 0, len);
 	} else if (answer || may_be_answer(masking, doubtful, &command, certain, text)) {
 		mask(data, 0, len);
@@ -189,8 +197,9 @@ static void mask_line(struct masking *masking, char *data, size_t len)
 }
 
 /*
- * What follows a DATA is a message, and none of it is secret. As long as the server has not taken that
- * DATA it may refuse it, and read commands: then what looks like an AUTH is masked, at no cost.
+ * What follows a DATA is a message, and none of it is secret. As long as the server has not taken
+ * that DATA it may refuse it, and read commands: then what looks like an AUTH is masked, at no
+ * cost.
  */
 static size_t mask_message(struct masking *masking, char *data, size_t len)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a message ends with CRLF.CRLF (RFC 5321, 4.1.1.4). Servers that take a bare CR or LF
- * for the end of a line see an end where others see text, and the commands behind it: a second mail in the
- * first one's name. What LF and a dot make is an end for this parser as well (smtp.c), so the second mail
- * is told. An end made with a bare CR is not, for hardly any server takes it; but a MAIL command behind one,
- * in the message's text, stands there for one purpose.
+ * Theory of operation: a message ends with CRLF.CRLF (RFC 5321, 4.1.1.4). Servers that take a bare
+ * CR or LF for the end of a line see an end where others see text, and the commands behind it: a
+ * second mail in the first one's name. What LF and a dot make is an end for this parser as well
+ * (smtp.c), so the second mail is told. An end made with a bare CR is not, for hardly any server
+ * takes it; but a MAIL command behind one, in the message's text, stands there for one purpose.
  */
 #include <ctype.h>
 
@@ -40,7 +40,10 @@ bool smuggling_in_message(struct message_place *place, struct span piece)
 	bool found = false;
 	size_t looked_at = piece.len;
 
-	/* The LF of a piece is its last byte: without a bare CR in it, only its beginning can end anything. */
+	/*
+	 * The LF of a piece is its last byte: without a bare CR in it, only its beginning can end
+	 * anything.
+	 */
 	if (!place->odd_end && piece.len > 4 && !memchr(piece.data, '\r', piece.len - 2))
 		looked_at = 2;
 	for (size_t i = 0; i < looked_at; i++)

@@ -48,8 +48,12 @@ struct smtp_transaction *smtp_transaction_copy(const struct smtp_transaction *tr
 	return copy;
 }
 
-/* Makes room for `count` more elements of `size` in an array of *have, doubling it. False: no memory. */
-static bool grow(void **array, uint32_t *have, uint32_t used, uint32_t count, size_t size, uint32_t first)
+/*
+ * Makes room for `count` more elements of `size` in an array of *have, doubling it. False: no
+ * memory.
+ */
+static bool grow(void **array, uint32_t *have, uint32_t used, uint32_t count, size_t size,
+		 uint32_t first)
 {
 	uint32_t want = *have ? *have : first;
 	void *bigger;
@@ -72,8 +76,8 @@ static int64_t keep(struct smtp_transaction *transaction, struct span text)
 	uint32_t offset = transaction->envelope_len;
 
 	if (text.len > SMTP_ENVELOPE_MAX - offset ||
-	    !grow((void **)&transaction->envelope, &transaction->envelope_size, offset, (uint32_t)text.len, 1,
-		  256))
+	    !grow((void **)&transaction->envelope, &transaction->envelope_size, offset,
+		  (uint32_t)text.len, 1, 256))
 		return -1;
 	if (text.len)
 		memcpy(transaction->envelope + offset, text.data, text.len);
@@ -82,8 +86,8 @@ static int64_t keep(struct smtp_transaction *transaction, struct span text)
 }
 
 /* Likewise the address of a command. */
-static int64_t keep_address(struct smtp_transaction *transaction, const struct smtp_command *command,
-			    uint32_t *len)
+static int64_t keep_address(struct smtp_transaction *transaction,
+			    const struct smtp_command *command, uint32_t *len)
 {
 	int64_t offset = keep(transaction, command->argument);
 
@@ -97,7 +101,8 @@ static int64_t keep_address(struct smtp_transaction *transaction, const struct s
 	return offset;
 }
 
-bool smtp_transaction_set_from(struct smtp_transaction *transaction, const struct smtp_command *command)
+bool smtp_transaction_set_from(struct smtp_transaction *transaction,
+			       const struct smtp_command *command)
 {
 	int64_t offset;
 
@@ -130,7 +135,8 @@ bool smtp_transaction_add(struct smtp_transaction *transaction, const struct smt
 
 struct span smtp_transaction_from(const struct smtp_transaction *transaction)
 {
-	return (struct span){transaction->envelope ? transaction->envelope : "", transaction->from_len};
+	return (struct span){transaction->envelope ? transaction->envelope : "",
+			     transaction->from_len};
 }
 
 struct span smtp_transaction_parameters(const struct smtp_transaction *transaction)

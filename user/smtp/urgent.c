@@ -2,23 +2,25 @@
 /*
  * Urgent data (RFC 9293, 3.8.5; RFC 6093): what is sent with MSG_OOB.
  *
- * Theory of operation. One byte at a time is urgent, and an ordinary server does not read it: Linux takes it out of the
- * stream. "MA", "X" urgent, "IL FROM:<a>" is read as a MAIL command, and on the wire stands MAXIL. But where a second
- * urgent byte comes in before the server has read as far as the first, that one stays in the stream. So of several, any
- * may be there or not, and the sender decides by his timing. No honest client of SMTP sends urgent data.
+ * Theory of operation. One byte at a time is urgent, and an ordinary server does not read it: Linux
+ * takes it out of the stream. "MA", "X" urgent, "IL FROM:<a>" is read as a MAIL command, and on the
+ * wire stands MAXIL. But where a second urgent byte comes in before the server has read as far as
+ * the first, that one stays in the stream. So of several, any may be there or not, and the sender
+ * decides by his timing. No honest client of SMTP sends urgent data.
  *
- * A command line that holds urgent bytes is therefore read in several ways, with and without them, and the way counts that
- * says most: a MAIL that the server did not take costs an alert, one that it took must not be missed. In a message only
- * its end matters: it is taken as soon as one way of reading has it. The octets of a BDAT chunk are counted without.
- * All that such a session says is told with a reason, urgent_data, and nothing of it is excluded.
+ * A command line that holds urgent bytes is therefore read in several ways, with and without them,
+ * and the way counts that says most: a MAIL that the server did not take costs an alert, one that
+ * it took must not be missed. In a message only its end matters: it is taken as soon as one way of
+ * reading has it. The octets of a BDAT chunk are counted without. All that such a session says is
+ * told with a reason, urgent_data, and nothing of it is excluded.
  */
 #include "smtp/session.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define WAYS_BYTES                                                                                           \
-	6U /* urgent bytes of a line of which every combination is tried: the first ones, where the verb is */
+/* Urgent bytes of a line of which every combination is tried: the first ones, where the verb is */
+#define WAYS_BYTES 6U
 
 /* How the urgent bytes behind these are read. */
 enum rest {
@@ -52,7 +54,8 @@ static bool way_has(unsigned way, uint32_t index, uint32_t count)
 }
 
 /* One reading of the line; its length. */
-static size_t read_way(const struct smtp_session *session, struct span line, unsigned way, char *out)
+static size_t read_way(const struct smtp_session *session, struct span line, unsigned way,
+		       char *out)
 {
 	uint32_t next = 0;
 	size_t len = 0;
@@ -89,7 +92,8 @@ static unsigned weight_of(struct span text)
 	return sum;
 }
 
-void urgent_line(struct smtp_session *session, struct span line, urgent_line_fn on_line, uint64_t time_ns)
+void urgent_line(struct smtp_session *session, struct span line, urgent_line_fn on_line,
+		 uint64_t time_ns)
 {
 	uint32_t tried = session->urgent_count < WAYS_BYTES ? session->urgent_count : WAYS_BYTES;
 	bool command = session->mode == MODE_COMMAND;
@@ -105,7 +109,8 @@ void urgent_line(struct smtp_session *session, struct span line, urgent_line_fn 
 		unsigned rests = session->urgent_count > tried ? REST_WAYS : 1;
 
 		for (unsigned way = bits << 2; way < (bits << 2) + rests; way++) {
-			unsigned sum = weight_of((struct span){text, read_way(session, line, way, text)});
+			unsigned sum =
+				weight_of((struct span){text, read_way(session, line, way, text)});
 
 			if (sum > best_weight) {
 				best = way;
@@ -122,7 +127,9 @@ void urgent_line(struct smtp_session *session, struct span line, urgent_line_fn 
 	free(text);
 }
 
-/* ---- In a message ------------------------------------------------------------------------------- */
+/*
+ * ---- In a message -------------------------------------------------------------------------------
+ */
 
 #define PLACE(dot) (1U << (dot))
 

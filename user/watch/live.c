@@ -6,8 +6,9 @@
  * SLEEP_MIN_MS; every empty one doubles that, up to SLEEP_MAX_MS, which is what an idle host costs.
  * Where a ring fills faster than that, the kernel side wakes the reader.
  *
- * The order of starting matters: the hooks are attached first, then /proc is read, so that a process
- * which starts in between is seen at least once. What /proc tells never overrides what an exec told.
+ * The order of starting matters: the hooks are attached first, then /proc is read, so that a
+ * process which starts in between is seen at least once. What /proc tells never overrides what an
+ * exec told.
  */
 #include "watch/live.h"
 
@@ -129,7 +130,9 @@ static void on_event(void *context, const struct event *event)
 
 static struct record header(uint32_t type, size_t len)
 {
-	return (struct record){.type = type, .len = (uint32_t)len, .time_ns = clock_ns(CLOCK_BOOTTIME)};
+	return (struct record){.type = type,
+			       .len = (uint32_t)len,
+			       .time_ns = clock_ns(CLOCK_BOOTTIME)};
 }
 
 static void tell_clock(struct live *live)
@@ -176,7 +179,9 @@ static void boot_id(__u8 id[16])
 
 	memset(id, 0, 16);
 	while (file && digits < 32 && (c = fgetc(file)) != EOF) {
-		int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+		int digit = c >= '0' && c <= '9'   ? c - '0'
+			    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+						   : -1;
 
 		if (digit < 0)
 			continue;
@@ -245,7 +250,8 @@ static void reload(struct live *live)
 {
 	const struct live_options *options = live->options;
 
-	if (!options->decider || !options->on_reload || !options->on_reload(options->context, live->pipeline))
+	if (!options->decider || !options->on_reload ||
+	    !options->on_reload(options->context, live->pipeline))
 		return;
 	pipeline_exclude(live->pipeline, options->decider);
 	if (options->heartbeat_ns)
@@ -253,8 +259,8 @@ static void reload(struct live *live)
 }
 
 /*
- * Whether one came that ends the watch. All that wait are read first: who sends SIGHUP faster than a reload takes must not hold
- * up the end, nor the capture.
+ * Whether one came that ends the watch. All that wait are read first: who sends SIGHUP faster than
+ * a reload takes must not hold up the end, nor the capture.
  */
 static bool signalled(struct live *live)
 {
@@ -271,8 +277,8 @@ static bool signalled(struct live *live)
 	if (!end && live->reload_wanted && now_ns >= live->reload_ns) {
 		live->reload_wanted = false;
 		reload(live);
-		live->reload_ns =
-			clock_ns(CLOCK_BOOTTIME) + RELOAD_REST * (clock_ns(CLOCK_BOOTTIME) - now_ns);
+		live->reload_ns = clock_ns(CLOCK_BOOTTIME) +
+				  RELOAD_REST * (clock_ns(CLOCK_BOOTTIME) - now_ns);
 	}
 	return end;
 }
@@ -365,7 +371,10 @@ static int block_signals(bool reload)
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/* Loading the programs took some 12 MB, for the kernel's types: what is free of it goes back to the host. */
+/*
+ * Loading the programs took some 12 MB, for the kernel's types: what is free of it goes back to the
+ * host.
+ */
 static void give_back_memory(void)
 {
 #ifdef __GLIBC__
@@ -434,7 +443,8 @@ int live_run(const struct live_options *options, struct sink *sink, enum live_en
 		if (options->on_end)
 			options->on_end(options->context, live.pipeline);
 		live_finish(&live, *end);
-		*error = *end == LIVE_RECORDING ? live.recording_error : pipeline_error(live.pipeline);
+		*error = *end == LIVE_RECORDING ? live.recording_error
+						: pipeline_error(live.pipeline);
 	}
 	pipeline_free(live.pipeline);
 	enricher_free(live.enricher);

@@ -22,8 +22,9 @@ struct live_options {
 	/* Capture is on. NULL: none. */
 	void (*on_ready)(void *context, const struct capture *capture);
 	void (*on_round)(void *context, struct pipeline *pipeline,
-			 struct capture *capture);		  /* every second; NULL: none */
-	void (*on_end)(void *context, struct pipeline *pipeline); /* the end has begun; NULL: none */
+			 struct capture *capture); /* every second; NULL: none */
+	void (*on_end)(void *context,
+		       struct pipeline *pipeline); /* the end has begun; NULL: none */
 	void (*want_outputs)(void *context, struct event *event); /* as of pipeline_hooks */
 	uint64_t heartbeat_ns;					  /* 0: no status events */
 	void *context;

@@ -32,14 +32,15 @@
 #include "process/sender.h"
 #include "policy/verdict.h"
 
-#define DEADLINE_NS	   60000000000ULL
-#define DEADLINES_OPEN_MAX 10U /* a transaction that is open for so many of them is told, bytes or none */
+#define DEADLINE_NS 60000000000ULL
+/* A transaction that is open for so many of them is told, bytes or none */
+#define DEADLINES_OPEN_MAX 10U
 #define CONTENT_BUDGET	   (64U << 20) /* bytes of all messages' content together */
 
 struct held_event {
 	struct held_event *next;
-	uint64_t
-		settle_ns; /* not before: what the server still says to this mail may show that it hid another */
+	/* not before: what the server still says to this mail may show that it hid another */
+	uint64_t settle_ns;
 	uint64_t deadline_ns;
 	struct event *event;
 };
@@ -86,16 +87,19 @@ struct pipeline {
 
 static int64_t realtime(const struct pipeline *pipeline, uint64_t boot_ns)
 {
-	return (int64_t)(boot_ns + (uint64_t)pipeline->realtime_offset_ns); /* a forged one may wrap */
+	return (int64_t)(boot_ns +
+			 (uint64_t)pipeline->realtime_offset_ns); /* a forged one may wrap */
 }
 
 /* Whether the wire has the bytes of this flow: not what goes into TLS. */
 static bool on_wire(const struct pipeline *pipeline, const struct flow *flow)
 {
-	return pipeline->wire && !(flow->id.flags & FLOW_UNWIRED) && !flow_key_is_plaintext(flow->id.cookie);
+	return pipeline->wire && !(flow->id.flags & FLOW_UNWIRED) &&
+	       !flow_key_is_plaintext(flow->id.cookie);
 }
 
-static struct event *event_make(struct pipeline *pipeline, enum event_action action, uint64_t time_ns)
+static struct event *event_make(struct pipeline *pipeline, enum event_action action,
+				uint64_t time_ns)
 {
 	struct event *event = event_new(action);
 
@@ -111,7 +115,10 @@ static struct event *event_make(struct pipeline *pipeline, enum event_action act
 	return event;
 }
 
-/* One step of a multiplicative hash that spreads a word over all bits (the finalizer of splitmix64). */
+/*
+ * One step of a multiplicative hash that spreads a word over all bits (the finalizer of
+ * splitmix64).
+ */
 static uint64_t mix(uint64_t sum, uint64_t word)
 {
 	sum = (sum ^ word) + 0x9e3779b97f4a7c15ULL;
@@ -121,16 +128,20 @@ static uint64_t mix(uint64_t sum, uint64_t word)
 }
 
 /* A name for what these four numbers make unique, as 32 hex digits. */
-static void event_identify(const struct pipeline *pipeline, char *id, uint64_t cookie, uint64_t what,
-			   uint64_t number)
+static void event_identify(const struct pipeline *pipeline, char *id, uint64_t cookie,
+			   uint64_t what, uint64_t number)
 {
-	uint64_t a = mix(mix(mix(mix(0, pipeline->boot), cookie), what), number), b = mix(a, cookie);
+	uint64_t a = mix(mix(mix(mix(0, pipeline->boot), cookie), what), number),
+		 b = mix(a, cookie);
 
 	text_hex(id, a, EVENT_ID_LEN / 2);
 	text_hex(id + EVENT_ID_LEN / 2, b, EVENT_ID_LEN / 2);
 }
 
-/* A number for a flow that no other flow since boot has: an address is given to one socket after another. */
+/*
+ * A number for a flow that no other flow since boot has: an address is given to one socket after
+ * another.
+ */
 static uint64_t flow_number(const struct flow *flow)
 {
 	return flow->id.cookie >> 63 ? mix(flow->id.cookie, flow->start_ns) : flow->id.cookie;
@@ -191,7 +202,10 @@ static bool count_reached(const struct pipeline *pipeline, const struct event *e
 	       pipeline->stats.messages >= pipeline->filter.count;
 }
 
-/* 0, or a negative errno at which the sink failed. What may not be told is hidden before anything is written. */
+/*
+ * 0, or a negative errno at which the sink failed. What may not be told is hidden before anything
+ * is written.
+ */
 static int event_tell(struct pipeline *pipeline, struct event *event)
 {
 	if (!pipeline->privacy || privacy_apply(pipeline->privacy, event))
@@ -225,7 +239,8 @@ static const char *mta_of(const struct pipeline *pipeline, const struct event *e
 
 	for (uint32_t i = 0; i < event->sender_count; i++) {
 		const struct sender *sender = event->senders[i];
-		const char *name = sender->task.ns_user == pipeline->own.user ? origin_mta(sender) : NULL;
+		const char *name =
+			sender->task.ns_user == pipeline->own.user ? origin_mta(sender) : NULL;
 
 		if (!name || (mta && strcmp(mta, name) != 0))
 			return NULL;
@@ -276,7 +291,8 @@ static void submission_keep(struct pipeline *pipeline, const struct event *event
 			     loopback6[16] = {[15] = 1};
 	const uint8_t *to = event->destination.addr;
 	bool here = memcmp(to, loopback4, sizeof(loopback4)) == 0 ||
-		    memcmp(to, loopback6, sizeof(loopback6)) == 0 || memcmp(to, event->source.addr, 16) == 0;
+		    memcmp(to, loopback6, sizeof(loopback6)) == 0 ||
+		    memcmp(to, event->source.addr, 16) == 0;
 	struct span queue_id = origin_queue_id(event->transaction);
 
 	if (!here || event->sender_count != 1 || !queue_id.len)
@@ -294,8 +310,8 @@ static bool event_fill(struct pipeline *pipeline, struct event *event)
 	bool filled = true;
 
 	for (uint32_t i = 0; i < event->sender_count; i++) {
-		if (!sender_fill(event->senders[i], pipeline->names, &pipeline->own, pipeline->now_ns,
-				 &pipeline->hooks))
+		if (!sender_fill(event->senders[i], pipeline->names, &pipeline->own,
+				 pipeline->now_ns, &pipeline->hooks))
 			filled = false;
 	}
 	return event_fill_origin(pipeline, event) && filled;
@@ -337,7 +353,8 @@ static void event_hold(struct pipeline *pipeline, struct event *event)
 	}
 	held->event = event;
 	held->deadline_ns = pipeline->now_ns + EVENT_HOLD_NS;
-	if (pipeline->decider && decider_config(pipeline->decider)->exclusion_count && event->transaction)
+	if (pipeline->decider && decider_config(pipeline->decider)->exclusion_count &&
+	    event->transaction)
 		held->settle_ns = pipeline->now_ns + EVENT_SETTLE_NS;
 	*(pipeline->held_last ? &pipeline->held_last->next : &pipeline->held_first) = held;
 	pipeline->held_last = held;
@@ -387,21 +404,25 @@ static struct event *event_of_flow(struct pipeline *pipeline, enum event_action 
 	return event;
 }
 
-static void event_add_senders(struct event *event, const struct flow *flow, uint64_t start, uint64_t end)
+static void event_add_senders(struct event *event, const struct flow *flow, uint64_t start,
+			      uint64_t end)
 {
 	event->sender_count = flow_senders_of(flow, start, end, event->senders, EVENT_SENDERS_MAX);
 	for (uint32_t i = 0; i < event->sender_count; i++)
 		sender_ref(event->senders[i]);
-	event->senders_incomplete = !event->sender_count || event->sender_count == EVENT_SENDERS_MAX ||
+	event->senders_incomplete = !event->sender_count ||
+				    event->sender_count == EVENT_SENDERS_MAX ||
 				    flow_unclaimed(flow, start, end);
 }
 
-/* The event of a transaction, which it owns. NULL: there is no memory, and the transaction is gone. */
+/*
+ * The event of a transaction, which it owns. NULL: there is no memory, and the transaction is gone.
+ */
 static struct event *event_of_transaction(struct pipeline *pipeline, const struct flow *flow,
 					  struct smtp_transaction *transaction)
 {
-	struct event *event =
-		event_of_flow(pipeline, EVENT_MESSAGE, flow, transaction->start_ns, transaction->end_ns);
+	struct event *event = event_of_flow(pipeline, EVENT_MESSAGE, flow, transaction->start_ns,
+					    transaction->end_ns);
 
 	if (!event) {
 		smtp_transaction_free(transaction);
@@ -411,8 +432,8 @@ static struct event *event_of_transaction(struct pipeline *pipeline, const struc
 	event->verdict = VERDICT_ALERT;
 	event_identify(pipeline, event->id, flow_number(flow), EVENT_MESSAGE, transaction->number);
 	event_add_senders(event, flow, transaction->start_pos, transaction->end_pos);
-	event->capture.witness =
-		flow_witness(flow, transaction->start_pos, transaction->end_pos, on_wire(pipeline, flow));
+	event->capture.witness = flow_witness(flow, transaction->start_pos, transaction->end_pos,
+					      on_wire(pipeline, flow));
 	event->capture.missing_bytes = transaction->missing_bytes;
 	event->capture.complete = !transaction->missing_bytes && !transaction->replies_missing &&
 				  event->capture.witness != WITNESS_DIFFER;
@@ -422,7 +443,9 @@ static struct event *event_of_transaction(struct pipeline *pipeline, const struc
 	return event;
 }
 
-/* A transaction has ended: called by the session, from within flow_bytes() or smtp_session_close(). */
+/*
+ * A transaction has ended: called by the session, from within flow_bytes() or smtp_session_close().
+ */
 static void on_transaction(void *context, struct smtp_transaction *transaction)
 {
 	struct flow *flow = context;
@@ -440,13 +463,13 @@ static void on_transaction(void *context, struct smtp_transaction *transaction)
 }
 
 /*
- * A transaction that is open, and has been for long, or without a byte: what it is so far is told once. Whoever
- * never ends his mail is not waited for.
+ * A transaction that is open, and has been for long, or without a byte: what it is so far is told
+ * once. Whoever never ends his mail is not waited for.
  */
 static void flow_look_at_open(struct pipeline *pipeline, struct flow *flow)
 {
-	uint64_t deadline_ns = pipeline->deadline_ns, now_ns = pipeline->now_ns, before_ns = UINT64_MAX,
-		 long_ns = deadline_ns * DEADLINES_OPEN_MAX;
+	uint64_t deadline_ns = pipeline->deadline_ns, now_ns = pipeline->now_ns,
+		 before_ns = UINT64_MAX, long_ns = deadline_ns * DEADLINES_OPEN_MAX;
 	struct smtp_transaction *transaction;
 	struct event *event;
 
@@ -494,7 +517,8 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow)
 	event->tls = flow->tls;
 	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, on_wire(pipeline, flow));
 	event->capture.missing_bytes = facts->client_missing;
-	event->capture.complete = !facts->client_missing && !facts->server_missing && !facts->replies_surplus;
+	event->capture.complete =
+		!facts->client_missing && !facts->server_missing && !facts->replies_surplus;
 	event_reasons(event);
 	if (pipeline->rules)
 		event_scan(event, pipeline->rules, (struct span){flow->said.data, flow->said.len});
@@ -514,7 +538,8 @@ static void flow_encrypted(struct pipeline *pipeline, struct flow *flow)
 	struct event *event;
 
 	flow->tls = true;
-	if (!is_session(flow, facts) && !facts->greeting_seen && !is_mail_port(flow->id.remote_port))
+	if (!is_session(flow, facts) && !facts->greeting_seen &&
+	    !is_mail_port(flow->id.remote_port))
 		return;
 	event = event_of_flow(pipeline, EVENT_ENCRYPTED, flow, flow->start_ns, pipeline->now_ns);
 	if (!event)
@@ -548,7 +573,8 @@ static struct flow *pipeline_flow(struct pipeline *pipeline, uint64_t cookie, ui
 	return flow->smtp ? flow : NULL;
 }
 
-static struct flow *pipeline_flow_of(struct pipeline *pipeline, const struct flow_id *id, uint64_t time_ns)
+static struct flow *pipeline_flow_of(struct pipeline *pipeline, const struct flow_id *id,
+				     uint64_t time_ns)
 {
 	struct flow *flow = pipeline_flow(pipeline, id->cookie, time_ns);
 
@@ -569,7 +595,10 @@ static void flow_end(struct pipeline *pipeline, struct flow *flow)
 	}
 }
 
-/* What is open of it goes out as it is, and as incomplete: what follows is not seen as a part of it. */
+/*
+ * What is open of it goes out as it is, and as incomplete: what follows is not seen as a part of
+ * it.
+ */
 static void on_evict(void *context, struct flow *flow)
 {
 	const struct pipeline *pipeline = context;
@@ -599,7 +628,8 @@ static void on_sender(struct pipeline *pipeline, const struct sender_record *rec
 	struct flow *flow = pipeline_flow(pipeline, record->flow, record->h.time_ns);
 
 	if (flow)
-		flow_add(pipeline, flow, sender_of_record(record, pipeline->processes, &pipeline->hooks));
+		flow_add(pipeline, flow,
+			 sender_of_record(record, pipeline->processes, &pipeline->hooks));
 }
 
 static void on_send(struct pipeline *pipeline, const struct send_record *record)
@@ -615,8 +645,8 @@ static void on_send(struct pipeline *pipeline, const struct send_record *record)
 	sender = flow_sender_of_task(flow, &record->task);
 	if (sender < 0)
 		sender = flow_add(pipeline, flow,
-				  sender_of_task(&record->task, record->h.time_ns, pipeline->processes,
-						 &pipeline->hooks));
+				  sender_of_task(&record->task, record->h.time_ns,
+						 pipeline->processes, &pipeline->hooks));
 	if (record->flags & SEND_SEQ_UNKNOWN) {
 		flow_claim_next(flow, sender);
 		return;
@@ -640,8 +670,8 @@ static void on_segment(struct pipeline *pipeline, const struct segment_record *r
 	if (!flow)
 		return;
 	flow_tick(flow, record->h.time_ns);
-	flow_bytes(flow, outbound, record->seq, (struct span){record->data, record->data_len}, record->len,
-		   record->h.time_ns);
+	flow_bytes(flow, outbound, record->seq, (struct span){record->data, record->data_len},
+		   record->len, record->h.time_ns);
 	if (record->flow.flags & FLOW_TLS && !flow->tls)
 		flow_encrypted(pipeline, flow);
 	if (flow->claim_count > 1)
@@ -748,8 +778,8 @@ static void loss_look(struct pipeline *pipeline)
 /* ---- Entry ---------------------------------------------------------------------------------- */
 
 /*
- * Tells a record to whoever keeps it, without the AUTH secrets in it: before the session has taken in
- * these bytes, so that it knows what they will be.
+ * Tells a record to whoever keeps it, without the AUTH secrets in it: before the session has taken
+ * in these bytes, so that it knows what they will be.
  */
 static void record_keep(struct pipeline *pipeline, const struct record *record)
 {
@@ -800,9 +830,12 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 	case RECORD_CLOSE: on_close(pipeline, (const void *)record); break;
 	case RECORD_HOST: on_host(pipeline, (const void *)record); break;
 	case RECORD_CLOCK:
-		pipeline->realtime_offset_ns = ((const struct clock_record *)record)->realtime_offset_ns;
+		pipeline->realtime_offset_ns =
+			((const struct clock_record *)record)->realtime_offset_ns;
 		break;
-	case RECORD_LOSS: loss_tell(pipeline, ((const struct loss_record *)record)->counters); break;
+	case RECORD_LOSS:
+		loss_tell(pipeline, ((const struct loss_record *)record)->counters);
+		break;
 	case RECORD_RELAY: relay_names_record(pipeline->relay_names, (const void *)record); break;
 	case RECORD_NAME:
 	case RECORD_HASH:
@@ -900,7 +933,8 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 	}
 	loss_look(pipeline);
 	want_relays(pipeline);
-	if (pipeline->heartbeat_ns && pipeline->now_ns - pipeline->beat_ns >= pipeline->heartbeat_ns)
+	if (pipeline->heartbeat_ns &&
+	    pipeline->now_ns - pipeline->beat_ns >= pipeline->heartbeat_ns)
 		pipeline_status(pipeline);
 }
 
@@ -946,7 +980,8 @@ struct pipeline *pipeline_new(struct sink *sink, const struct filter *filter,
 	pipeline->relay_names = relay_names_new();
 	pipeline->deadline_ns = DEADLINE_NS;
 	pipeline->budget.left = CONTENT_BUDGET;
-	if (!pipeline->processes || !pipeline->flows || !pipeline->names || !pipeline->relay_names) {
+	if (!pipeline->processes || !pipeline->flows || !pipeline->names ||
+	    !pipeline->relay_names) {
 		pipeline_free(pipeline);
 		return NULL;
 	}

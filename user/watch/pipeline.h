@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From records to events. Live, replay and tests enter here, at pipeline_record(), and nowhere else.
+ * From records to events. Live, replay and tests enter here, at pipeline_record(), and nowhere
+ * else.
  */
 #ifndef SMTPSNOOP_PIPELINE_H
 #define SMTPSNOOP_PIPELINE_H
@@ -13,11 +14,13 @@
 #include "record.h"
 
 #define EVENT_HOLD_NS 500000000ULL /* an event waits this long for names and hashes */
-#define EVENT_SETTLE_NS                                                                                      \
-	150000000ULL /* one that may be excluded waits this long for what the server says behind it */
+/* One that may be excluded waits this long for what the server says behind it */
+#define EVENT_SETTLE_NS 150000000ULL
 #define EVENTS_HELD_MAX 4096U /* events that wait; beyond, the oldest goes out as it is */
 
-/* What the pipeline asks of the outside; each may be NULL (replay). Answers come back as records. */
+/*
+ * What the pipeline asks of the outside; each may be NULL (replay). Answers come back as records.
+ */
 struct pipeline_hooks {
 	void *context;
 	void (*want_user)(void *context, uint32_t uid);
@@ -26,11 +29,16 @@ struct pipeline_hooks {
 	void (*want_cgroup)(void *context, uint32_t pid, uint64_t start_ns);
 	void (*want_activation)(void *context, uint32_t pid, uint64_t start_ns, const char *unit);
 	void (*want_relay)(void *context, const char *name);
-	void (*want_process)(void *context, uint32_t pid, uint64_t start_ns); /* answers before it returns */
-	void (*want_outputs)(void *context, struct event *event); /* status, stopped: fills event->outputs */
-	void (*want_counters)(void *context); /* at the end: a last RECORD_LOSS, before it returns */
-	void (*on_record)(void *context, const struct record *record); /* each record, AUTH secrets masked */
-	void (*on_event)(void *context, const struct event *event);    /* each event that passed the filter */
+	void (*want_process)(void *context, uint32_t pid,
+			     uint64_t start_ns); /* answers before it returns */
+	void (*want_outputs)(void *context,
+			     struct event *event); /* status, stopped: fills event->outputs */
+	void (*want_counters)(
+		void *context); /* at the end: a last RECORD_LOSS, before it returns */
+	void (*on_record)(void *context,
+			  const struct record *record); /* each record, AUTH secrets masked */
+	void (*on_event)(void *context,
+			 const struct event *event); /* each event that passed the filter */
 };
 
 struct pipeline;
@@ -41,8 +49,9 @@ struct pipeline *pipeline_new(struct sink *sink, const struct filter *filter,
 void pipeline_free(struct pipeline *pipeline);
 
 /*
- * Lets exclusions decide from now on, also when the decider's configuration was replaced. Borrowed; it outlives the
- * pipeline. To be called before the first record if content is wanted of the messages that are under way.
+ * Lets exclusions decide from now on, also when the decider's configuration was replaced. Borrowed;
+ * it outlives the pipeline. To be called before the first record if content is wanted of the
+ * messages that are under way.
  */
 struct decider;
 void pipeline_exclude(struct pipeline *pipeline, struct decider *decider);
@@ -66,7 +75,10 @@ void pipeline_lost(struct pipeline *pipeline, uint64_t events);
 /* Time has come this far (CLOCK_BOOTTIME): held events, holes in streams, exited processes. */
 void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns);
 
-/* The end: open sessions are closed, held events go out, then the stopped event. `reason`: static or NULL. */
+/*
+ * The end: open sessions are closed, held events go out, then the stopped event. `reason`: static
+ * or NULL.
+ */
 void pipeline_finish(struct pipeline *pipeline, const char *reason);
 
 /* 0, or the negative errno at which the sink failed for good (-EPIPE, -ENOSPC, ...). */
