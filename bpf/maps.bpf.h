@@ -24,7 +24,7 @@
 
 #include "record.h"
 
-/* ---- Settings, constant once loaded -------------------------------------------------------- */
+/* ---- Settings, constant once loaded ---------------------------------------------------------- */
 
 const volatile bool wire_hook = true;	   /* the wire hook is attached: it has the bytes */
 const volatile bool socket_storage = true; /* every program can use socket storage */
@@ -35,7 +35,7 @@ const volatile __u64 page_offset_at =
 	0;			     /* address of the variable page_offset_base; 0: not known */
 const volatile __u64 vmemmap_at = 0; /* address of the variable vmemmap_base */
 
-/* ---- Shared with user space ---------------------------------------------------------------- */
+/* ---- Shared with user space ------------------------------------------------------------------ */
 
 /* Set by the reader before it sleeps; cleared by whoever wakes it. */
 __u32 reader_asleep = 0;
@@ -61,7 +61,7 @@ static __always_inline void count(__u32 counter, __u64 n)
 		*value += n;
 }
 
-/* ---- The ring ------------------------------------------------------------------------------ */
+/* ---- The ring -------------------------------------------------------------------------------- */
 
 /*
  * How much payload of one segment goes into the ring, by how full it is. Bulk is given up first:
@@ -117,7 +117,7 @@ static __always_inline __u32 bounded(__u32 len, const __u32 max)
 	return ((len - 1) & (max - 1)) + 1;
 }
 
-/* ---- The state of a socket ----------------------------------------------------------------- */
+/* ---- The state of a socket ------------------------------------------------------------------- */
 
 /* What one direction of a flow looks like so far. */
 enum look {

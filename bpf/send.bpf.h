@@ -405,9 +405,7 @@ static __always_inline void send_end_mptcp(const struct sock *sk, int ret)
 	emit_claim(state, 0, ret, SEND_EXIT | SEND_SEQ_UNKNOWN | SEND_UNREADABLE);
 }
 
-/*
- * ---- What TCP does not get as it was sent -------------------------------------------------------
- */
+/* ---- What TCP does not get as it was sent ---------------------------------------------------- */
 
 /*
  * What is handed to TLS in the kernel is seen where every protocol's sends begin, inet_sendmsg(),
@@ -509,7 +507,7 @@ static __always_inline void outer_end(int ret)
 	bpf_map_delete_elem(&sends, &id);
 }
 
-/* ---- Tracepoints --------------------------------------------------------------------------- */
+/* ---- Tracepoints ----------------------------------------------------------------------------- */
 
 SEC("tp_btf/tcp_sendmsg_locked")
 int BPF_PROG(tracepoint_begin, struct sock *sk, struct msghdr *msg)
@@ -536,7 +534,7 @@ int BPF_PROG(tracepoint_end, struct sock *sk, int ret)
 	return 0;
 }
 
-/* ---- fentry, fexit ------------------------------------------------------------------------- */
+/* ---- fentry, fexit --------------------------------------------------------------------------- */
 
 SEC("fentry/tcp_sendmsg_locked")
 int BPF_PROG(fentry_begin, struct sock *sk, struct msghdr *msg)
@@ -628,7 +626,7 @@ int BPF_PROG(fexit_inet_page_end, struct socket *sock, struct page *page, int of
 	return 0;
 }
 
-/* ---- kprobe, kretprobe --------------------------------------------------------------------- */
+/* ---- kprobe, kretprobe ----------------------------------------------------------------------- */
 
 /* The socket of a call under way: a kretprobe is not given the arguments. */
 struct {

@@ -145,7 +145,7 @@ static __always_inline void task_cgroup(struct task_struct *task, struct sender_
 	record->cgroup_len = off;
 }
 
-/* ---- Paths --------------------------------------------------------------------------------- */
+/* ---- Paths ----------------------------------------------------------------------------------- */
 
 struct walk {
 	struct dentry *dentry;

@@ -47,7 +47,7 @@ struct record {
 	__u64 time_ns;
 };
 
-/* ---- Processes ---------------------------------------------------------------------------- */
+/* ---- Processes ------------------------------------------------------------------------------- */
 
 #define COMM_LEN 16U
 
@@ -168,7 +168,7 @@ struct sender_record {
 	char cgroup[]; /* path in the cgroup v2 hierarchy, leaf first */
 };
 
-/* ---- Flows -------------------------------------------------------------------------------- */
+/* ---- Flows ----------------------------------------------------------------------------------- */
 
 enum flow_flag {
 	FLOW_FROM_START = 1 << 0, /* the socket was seen before it was connected */
@@ -265,7 +265,7 @@ struct close_record {
 	struct flow_id flow;
 };
 
-/* ---- Losses ------------------------------------------------------------------------------- */
+/* ---- Losses ---------------------------------------------------------------------------------- */
 
 /* Counters of the kernel side, one slot each a CPU. Names for people: loss_name() in user space. */
 enum counter {
@@ -282,7 +282,7 @@ enum counter {
 	COUNTER_MAX,
 };
 
-/* ---- Made by user space ------------------------------------------------------------------- */
+/* ---- Made by user space ---------------------------------------------------------------------- */
 
 enum host_wire {
 	HOST_WIRE = 1 << 0,  /* the wire hook is attached */

@@ -29,7 +29,7 @@
 
 static char work[] = "/tmp/smtpsnoop-enrich.XXXXXX";
 
-/* ---- Files, processes, results -------------------------------------------------------------- */
+/* ---- Files, processes, results --------------------------------------------------------------- */
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -170,7 +170,7 @@ static void assert_like_sha256sum(const char *path, const char *hex)
 	assert_string_equal(hex, line);
 }
 
-/* ---- Hashes --------------------------------------------------------------------------------- */
+/* ---- Hashes ---------------------------------------------------------------------------------- */
 
 static void test_hash_known(void **state)
 {
@@ -354,7 +354,7 @@ static void test_hash_too_large(void **state)
 	free(path);
 }
 
-/* ---- Names ---------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 static void check_name(struct enricher *enricher, bool user, uint32_t id, const char *expected)
 {
@@ -387,7 +387,7 @@ static void test_names(void **state)
 	enricher_free(enricher);
 }
 
-/* ---- Cgroups -------------------------------------------------------------------------------- */
+/* ---- Cgroups --------------------------------------------------------------------------------- */
 
 /* Our own, read plainly: the v2 path, or the named hierarchy's where that is "/". */
 static void own_cgroup(char *path, size_t size)
@@ -463,7 +463,7 @@ static void test_cgroup(void **state)
 	enricher_free(enricher);
 }
 
-/* ---- The queue ------------------------------------------------------------------------------ */
+/* ---- The queue ------------------------------------------------------------------------------- */
 
 static void test_full(void **state)
 {

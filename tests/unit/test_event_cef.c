@@ -28,7 +28,7 @@ struct decoded {
 	size_t count;
 };
 
-/* ---- The decoder ---------------------------------------------------------------------------- */
+/* ---- The decoder ----------------------------------------------------------------------------- */
 
 /* One field of the header, up to a '|' that is not escaped; what is behind it. */
 static const char *decode_header(const char *at, char **field)
@@ -167,7 +167,7 @@ static void expect_bytes(const struct decoded *record, const char *key, struct s
 	text_free(&bytes);
 }
 
-/* ---- Records -------------------------------------------------------------------------------- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
 /*
  * Appends the line, and the same event as JSON, to the files that the environment names: another
@@ -485,7 +485,7 @@ static void test_totals(void **state)
 	record_free(&record);
 }
 
-/* ---- Forging -------------------------------------------------------------------------------- */
+/* ---- Forging --------------------------------------------------------------------------------- */
 
 /*
  * In every field that somebody else chooses: what would be a new key, a new record, or a new
@@ -558,7 +558,7 @@ static void test_forged(void **state)
 	record_free(&other);
 }
 
-/* ---- Bounds --------------------------------------------------------------------------------- */
+/* ---- Bounds ---------------------------------------------------------------------------------- */
 
 static void expect_bounded(struct span unit, uint32_t recipients)
 {

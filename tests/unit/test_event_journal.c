@@ -24,7 +24,7 @@ struct datagram {
 	size_t count;
 };
 
-/* ---- The decoder ---------------------------------------------------------------------------- */
+/* ---- The decoder ----------------------------------------------------------------------------- */
 
 static void decode(struct datagram *datagram)
 {
@@ -103,7 +103,7 @@ static void expect_clean(const struct datagram *datagram, const char *name, stru
 	text_free(&clean);
 }
 
-/* ---- Datagrams ------------------------------------------------------------------------------ */
+/* ---- Datagrams ------------------------------------------------------------------------------- */
 
 /*
  * Appends the datagram, its length in front (32 bits, little-endian), to the file that the

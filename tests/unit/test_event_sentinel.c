@@ -49,7 +49,7 @@ static int forget_table(void **state)
 	return 0;
 }
 
-/* ---- What the table takes ------------------------------------------------------------------- */
+/* ---- What the table takes -------------------------------------------------------------------- */
 
 static bool is_time(const char *text)
 {
@@ -114,7 +114,7 @@ static const char *string_of(const json_t *row, const char *name)
 	return json_string_value(json_object_get(row, name));
 }
 
-/* ---- Events --------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 /* What the shared samples leave out. */
 static struct event *full_event(enum event_action action, bool excluded)
@@ -238,7 +238,7 @@ static void test_lost(void **state)
 	json_decref(row);
 }
 
-/* ---- Bounds --------------------------------------------------------------------------------- */
+/* ---- Bounds ---------------------------------------------------------------------------------- */
 
 static char *huge(const char *pattern)
 {
@@ -416,7 +416,7 @@ static void test_many_exclusions(void **state)
 	json_decref(row);
 }
 
-/* ---- The schema cannot drift ---------------------------------------------------------------- */
+/* ---- The schema cannot drift ----------------------------------------------------------------- */
 
 static void test_every_column(void **state)
 {

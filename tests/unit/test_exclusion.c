@@ -371,10 +371,7 @@ static void test_criteria(void **state)
 	assert_int_equal(seen, (1U << CRITERION_COUNT) - 1);
 }
 
-/*
- * ---- Deciding
- * ---------------------------------------------------------------------------------------
- */
+/* ---- Deciding -------------------------------------------------------------------------------- */
 
 static const char several[] =
 	"exclusions:\n"
@@ -491,10 +488,7 @@ static void test_limit_is_never_exceeded(void **state)
 	assert_false(limit_allows(&limit, &usage, 0, UINT64_MAX));
 }
 
-/*
- * ---- Searching, names
- * -------------------------------------------------------------------------------
- */
+/* ---- Searching, names ------------------------------------------------------------------------ */
 
 static void test_backtracking_ends(void **state)
 {

@@ -302,7 +302,7 @@ static void test_time(void **state)
 	}
 }
 
-/* ---- What a reader sees --------------------------------------------------------------------- */
+/* ---- What a reader sees ---------------------------------------------------------------------- */
 
 static struct mail *read_in_pieces(const char *message, size_t size, struct mail_budget *budget,
 				   size_t limit)

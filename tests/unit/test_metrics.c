@@ -30,10 +30,7 @@
 
 static char folder[] = "/tmp/smtpsnoop-metrics-XXXXXX";
 
-/*
- * ---- What hangs
- * -------------------------------------------------------------------------------------
- */
+/* ---- What hangs ------------------------------------------------------------------------------ */
 
 static atomic_int renames_hang, hanging;
 
@@ -87,10 +84,7 @@ static bool wait_until(bool (*done)(const char *), const char *path, bool wanted
 
 #ifdef HAVE_LIBMICROHTTPD
 
-/*
- * ---- HTTP
- * -------------------------------------------------------------------------------------------
- */
+/* ---- HTTP ------------------------------------------------------------------------------------ */
 
 static int bound_socket(uint16_t *port)
 {
@@ -254,10 +248,7 @@ static void test_held(void **state)
 
 #endif
 
-/*
- * ---- Standard error
- * ---------------------------------------------------------------------------------
- */
+/* ---- Standard error -------------------------------------------------------------------------- */
 
 static int standard_error = -1;
 
@@ -401,10 +392,7 @@ static void test_threads(void **state)
 
 #ifdef HAVE_LIBMICROHTTPD
 
-/*
- * ---- A port that is taken
- * ---------------------------------------------------------------------------
- */
+/* ---- A port that is taken -------------------------------------------------------------------- */
 
 static void test_refused(void **state)
 {
@@ -474,10 +462,7 @@ static void test_retry(void **state)
 
 #endif
 
-/*
- * ---- The text file
- * ----------------------------------------------------------------------------------
- */
+/* ---- The text file --------------------------------------------------------------------------- */
 
 static void assert_content(const char *path, const char *content)
 {

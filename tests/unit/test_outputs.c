@@ -123,10 +123,7 @@ static void assert_all(const struct tally *tally, int from, int to, bool once)
 	}
 }
 
-/*
- * ---- Queue
- * ------------------------------------------------------------------------------------------
- */
+/* ---- Queue ----------------------------------------------------------------------------------- */
 
 static int fill(struct queue *queue, struct queue_class class)
 {
@@ -197,10 +194,7 @@ static void test_queue(void **state)
 	queue_free(queue);
 }
 
-/*
- * ---- Files
- * ------------------------------------------------------------------------------------------
- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 static void test_rotation(void **state)
 {
@@ -313,10 +307,7 @@ static void test_refused_files(void **state)
 	assert_null(output);
 }
 
-/*
- * ---- A socket of this host
- * ---------------------------------------------------------------------------
- */
+/* ---- A socket of this host ------------------------------------------------------------------- */
 
 static int listen_local(const char *path)
 {
@@ -434,10 +425,7 @@ static void test_away(void **state)
 	assert_true(time(NULL) - begin <= 3);
 }
 
-/*
- * ---- TCP
- * --------------------------------------------------------------------------------------------
- */
+/* ---- TCP ------------------------------------------------------------------------------------- */
 
 static int listen_tcp(uint16_t port)
 {
@@ -515,10 +503,7 @@ static void test_tcp_restarts(void **state)
 	close(listener);
 }
 
-/*
- * ---- All of them
- * -------------------------------------------------------------------------------------
- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 static void test_reconfigured(void **state)
 {

@@ -35,7 +35,7 @@ static struct span taken(const struct text *text)
 	return (struct span){text->data ? text->data : "", text->len};
 }
 
-/* ---- One address ---------------------------------------------------------------------------- */
+/* ---- One address ----------------------------------------------------------------------------- */
 
 static void expect_address(const char *address, const char *expected)
 {
@@ -125,7 +125,7 @@ static void test_hashes(void **state)
 	text_free(&out);
 }
 
-/* ---- Text ----------------------------------------------------------------------------------- */
+/* ---- Text ------------------------------------------------------------------------------------ */
 
 static void expect_text(unsigned int kind, const char *text, const char *expected)
 {
@@ -302,7 +302,7 @@ static void test_linear(void **state)
 	free(bytes);
 }
 
-/* ---- Events --------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------- */
 
 /*
  * The local parts are planted in every field under a name of its field, so that what leaks says
@@ -515,7 +515,7 @@ static void test_full(void **state)
 	event_free(event);
 }
 
-/* ---- The same hash everywhere --------------------------------------------------------------- */
+/* ---- The same hash everywhere ---------------------------------------------------------------- */
 
 static void test_same_hash(void **state)
 {
@@ -559,7 +559,7 @@ static void test_same_hash(void **state)
 	event_free(event);
 }
 
-/* ---- What others share ---------------------------------------------------------------------- */
+/* ---- What others share ----------------------------------------------------------------------- */
 
 static void test_others_untouched(void **state)
 {
@@ -926,7 +926,7 @@ static void test_laden(void **state)
 	}
 }
 
-/* ---- Hostile and long ----------------------------------------------------------------------- */
+/* ---- Hostile and long ------------------------------------------------------------------------ */
 
 static void test_hostile(void **state)
 {
@@ -1003,7 +1003,7 @@ static void test_null_sender(void **state)
 	event_free(event);
 }
 
-/* ---- The key -------------------------------------------------------------------------------- */
+/* ---- The key --------------------------------------------------------------------------------- */
 
 static void write_key(const char *path, size_t len, mode_t mode)
 {

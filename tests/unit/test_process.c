@@ -18,7 +18,7 @@
 #define MS   1000000ULL
 #define TICK (10 * MS)
 
-/* ---- Records -------------------------------------------------------------------------------- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
 struct exec {
 	uint32_t pid;
@@ -131,7 +131,7 @@ static void check_image(const struct exec *exec, const char *executable, const c
 #define HOME	PATH("reports\0home")
 #define PY_PATH PATH("/usr/bin/python3")
 
-/* ---- Images --------------------------------------------------------------------------------- */
+/* ---- Images ---------------------------------------------------------------------------------- */
 
 static void test_paths(void **state)
 {
@@ -297,7 +297,7 @@ static void test_longest_record(void **state)
 	CHECK_IMAGE("/", "", "...", .exe = {path, 4096}, .cwd = {path, 4096});
 }
 
-/* ---- The table ------------------------------------------------------------------------------ */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 static void test_by_time(void **state)
 {
@@ -439,7 +439,7 @@ static void test_pid_reused(void **state)
 	process_table_free(table);
 }
 
-/* ---- /proc ---------------------------------------------------------------------------------- */
+/* ---- /proc ----------------------------------------------------------------------------------- */
 
 static void test_snapshot_start(void **state)
 {
@@ -526,7 +526,7 @@ static void test_snapshot_overtaken(void **state)
 	process_table_free(table);
 }
 
-/* ---- Bounds --------------------------------------------------------------------------------- */
+/* ---- Bounds ---------------------------------------------------------------------------------- */
 
 static void test_ended_leave_first(void **state)
 {

@@ -165,7 +165,7 @@ static bool valid(const void *record)
 		(record)->field = before_;                                                         \
 	} while (0)
 
-/* ---- All types ------------------------------------------------------------------------------ */
+/* ---- All types ------------------------------------------------------------------------------- */
 
 static void test_good(void **state)
 {
@@ -265,7 +265,7 @@ static void test_each_byte(void **state)
 	assert_true(good > 0);
 }
 
-/* ---- Each type ------------------------------------------------------------------------------ */
+/* ---- Each type ------------------------------------------------------------------------------- */
 
 static void test_exec(void **state)
 {

@@ -191,10 +191,7 @@ static void test_zones(void **state)
 	zone_free(zone_new((struct span){"", 0}));
 }
 
-/*
- * ---- Others' opinion
- * --------------------------------------------------------------------------------
- */
+/* ---- Others' opinion ------------------------------------------------------------------------- */
 
 #define ITERATIONS 12
 

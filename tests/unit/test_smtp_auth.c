@@ -108,9 +108,7 @@ static const struct exchange exchanges[] = {
 
 #define EXCHANGES (sizeof(exchanges) / sizeof(exchanges[0]))
 
-/*
- * ---- Helpers ------------------------------------------------------------------------------------
- */
+/* ---- Helpers --------------------------------------------------------------------------------- */
 
 /* The caller frees `data`. */
 static struct span base64(struct span bytes)
@@ -243,9 +241,7 @@ static void expect_invariants(const struct exchange *exchange, struct span line)
 	exact_free(redacted);
 }
 
-/*
- * ---- What is found ------------------------------------------------------------------------------
- */
+/* ---- What is found --------------------------------------------------------------------------- */
 
 static void test_users(void **state)
 {
@@ -372,9 +368,7 @@ static void test_base64(void **state)
 	expect_user("LOGIN", 0, BYTES("++//"), "\xfb\xef\xff");
 }
 
-/*
- * ---- What is kept -------------------------------------------------------------------------------
- */
+/* ---- What is kept ---------------------------------------------------------------------------- */
 
 static void test_redacted(void **state)
 {
@@ -449,9 +443,7 @@ static void test_truncated(void **state)
 	}
 }
 
-/*
- * ---- Hostile input ------------------------------------------------------------------------------
- */
+/* ---- Hostile input --------------------------------------------------------------------------- */
 
 /* Every byte of the line changed into every other one. */
 static void test_flipped_line(void **state)
@@ -557,9 +549,7 @@ static void test_longest(void **state)
 	free(line);
 }
 
-/*
- * ---- NTLM ---------------------------------------------------------------------------------------
- */
+/* ---- NTLM ------------------------------------------------------------------------------------ */
 
 enum { LM = 12, NT = 20, DOMAIN = 28, USER = 36, KEY = 52, FLAGS = 60 };
 
@@ -660,9 +650,7 @@ static void test_ntlm_header(void **state)
 	}
 }
 
-/*
- * ---- Random bytes -------------------------------------------------------------------------------
- */
+/* ---- Random bytes ---------------------------------------------------------------------------- */
 
 /* The same numbers in every run. */
 static uint32_t next_random(uint64_t *seed)

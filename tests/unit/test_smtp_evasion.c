@@ -42,9 +42,7 @@ static void expect_doubtful(const struct step *steps, bool replies, const char *
 	played_free(&played);
 }
 
-/*
- * ---- Commands that end a transaction, and were refused ------------------------------------------
- */
+/* ---- Commands that end a transaction, and were refused --------------------------------------- */
 
 static void test_refused_end(void **state)
 {
@@ -111,10 +109,7 @@ static void test_refused_ends(void **state)
 			true, "<v@y>");
 }
 
-/*
- * ---- What a server takes without a MAIL that was seen
- * ---------------------------------------------
- */
+/* ---- What a server takes without a MAIL that was seen ---------------------------------------- */
 
 static void test_no_mail(void **state)
 {
@@ -155,9 +150,7 @@ static void test_blind(void **state)
 			    false, "1 data unknown <?> <v@y>0 18 bytes replies missing 0 \n");
 }
 
-/*
- * ---- Two MAILs --------------------------------------------------------------------------------
- */
+/* ---- Two MAILs ------------------------------------------------------------------------------- */
 
 static void test_second_mail(void **state)
 {
@@ -187,10 +180,7 @@ static void test_second_mail(void **state)
 		    false, "1 data unknown <a@x> <v@y>0 18 bytes replies missing 0 \n");
 }
 
-/*
- * ---- What is sent behind a DATA
- * ------------------------------------------------------------------
- */
+/* ---- What is sent behind a DATA -------------------------------------------------------------- */
 
 #define BODY C("Subject: x\r\n\r\nHi\r\n.\r\n"), S("250 Queued\r\n")
 
@@ -335,10 +325,7 @@ static void test_mask_behind(void **state)
 	}
 }
 
-/*
- * ---- BDAT
- * ----------------------------------------------------------------------------------------
- */
+/* ---- BDAT ------------------------------------------------------------------------------------ */
 
 static void test_refused_bdat(void **state)
 {
@@ -401,10 +388,7 @@ static void test_odd_bdat(void **state)
 			false, "<a@x> <b@y>");
 }
 
-/*
- * ---- TLS that is none
- * ------------------------------------------------------------------------------
- */
+/* ---- TLS that is none ------------------------------------------------------------------------ */
 
 static void test_no_tls(void **state)
 {
@@ -424,10 +408,7 @@ static void test_no_tls(void **state)
 		    false, "");
 }
 
-/*
- * ---- AUTH
- * ------------------------------------------------------------------------------------------
- */
+/* ---- AUTH ------------------------------------------------------------------------------------ */
 
 static void test_answers_ahead(void **state)
 {
@@ -476,10 +457,7 @@ static void test_first_line(void **state)
 			    false, "1 data unknown <evil@x> <v@y>0 18 bytes 0 \n");
 }
 
-/*
- * ---- An end of data that is none
- * -------------------------------------------------------------------
- */
+/* ---- An end of data that is none ------------------------------------------------------------- */
 
 static void test_false_end(void **state)
 {
@@ -535,10 +513,7 @@ static void test_false_end(void **state)
 	       "2 data success <evil@x> <v@y>250 4 bytes 250 Queued\n");
 }
 
-/*
- * ---- Behind a tunnel that is not known
- * ---------------------------------------------------------------
- */
+/* ---- Behind a tunnel that is not known ------------------------------------------------------- */
 
 static void test_tunnel(void **state)
 {

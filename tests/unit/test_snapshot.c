@@ -30,7 +30,7 @@
 
 static char work[] = "/tmp/smtpsnoop-snapshot.XXXXXX";
 
-/* ---- Taking a snapshot ---------------------------------------------------------------------- */
+/* ---- Taking a snapshot ----------------------------------------------------------------------- */
 
 struct taken {
 	struct exec_record *record; /* the last one of `pid` */
@@ -72,7 +72,7 @@ static struct image *take_image(pid_t pid)
 	return image;
 }
 
-/* ---- Processes ------------------------------------------------------------------------------ */
+/* ---- Processes ------------------------------------------------------------------------------- */
 
 static char *in_work(const char *name)
 {
@@ -149,7 +149,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
 }
 
-/* ---- Tests ---------------------------------------------------------------------------------- */
+/* ---- Tests ----------------------------------------------------------------------------------- */
 
 static void test_one(void **state)
 {

@@ -102,7 +102,7 @@ static void test_utf8_pairs(void **state)
 	text_free(&again);
 }
 
-/* ---- One line ------------------------------------------------------------------------------- */
+/* ---- One line -------------------------------------------------------------------------------- */
 
 static void expect_line(struct span bytes, unsigned int flags, const char *expected)
 {

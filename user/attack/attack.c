@@ -18,10 +18,7 @@
 
 #define STEP_MS 5
 
-/*
- * ---- Sessions by one way of sending
- * ---------------------------------------------------------------
- */
+/* ---- Sessions by one way of sending ---------------------------------------------------------- */
 
 #define BODY_LONG 300000U
 
@@ -145,10 +142,7 @@ const struct attack attacks[] = {
 
 const size_t attack_count = sizeof(attacks) / sizeof(attacks[0]);
 
-/*
- * ---- Running one
- * ----------------------------------------------------------------------------------
- */
+/* ---- Running one ----------------------------------------------------------------------------- */
 
 enum attack_status attack_run(const struct attack *attack, const struct attack_target *target)
 {

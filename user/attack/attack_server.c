@@ -23,9 +23,7 @@
 #define FASTOPEN_QUEUE 16
 #define BACKLOG	       64
 
-/*
- * ---- One connection ----------------------------------------------------------------------------
- */
+/* ---- One connection -------------------------------------------------------------------------- */
 
 static void answer(int fd, const char *text)
 {
@@ -103,9 +101,7 @@ _Noreturn static void serve_call(int fd)
 	serve_connection(back);
 }
 
-/*
- * ---- Listening ---------------------------------------------------------------------------------
- */
+/* ---- Listening ------------------------------------------------------------------------------- */
 
 enum { LISTEN_TCP, LISTEN_IPV6, LISTEN_MPTCP, LISTEN_SMC, LISTEN_KTLS, LISTEN_CALL, LISTEN_COUNT };
 

@@ -18,10 +18,7 @@
 #define TCP_ULP 31
 #endif
 
-/*
- * ---- What came of it
- * -----------------------------------------------------------------------------
- */
+/* ---- What came of it ------------------------------------------------------------------------- */
 
 static enum attack_status said(const struct attack_target *target, const char *what,
 			       enum attack_status status)
@@ -63,10 +60,7 @@ enum attack_status attack_refused(const struct attack_target *target, const char
 	}
 }
 
-/*
- * ---- A session
- * ------------------------------------------------------------------------------------
- */
+/* ---- A session ------------------------------------------------------------------------------- */
 
 int attack_connect(uint16_t port)
 {
@@ -190,10 +184,7 @@ enum attack_status attack_dialogue(const struct attack_target *target, int fd, a
 	return ATTACK_DONE;
 }
 
-/*
- * ---- TLS in the kernel
- * ----------------------------------------------------------------------------
- */
+/* ---- TLS in the kernel ----------------------------------------------------------------------- */
 
 int attack_ktls(int fd, int direction)
 {

@@ -34,10 +34,7 @@
 #define BODY_LONG 300000U
 #define PAGE	  4096U
 
-/*
- * ---- Transports
- * -----------------------------------------------------------------------------------
- */
+/* ---- Transports ------------------------------------------------------------------------------ */
 
 static int connect_of(int family, int protocol, const void *addr, socklen_t len)
 {
@@ -168,10 +165,7 @@ enum attack_status run_fastopen_connect(const struct attack_target *target)
 	return status;
 }
 
-/*
- * ---- Namespaces
- * -----------------------------------------------------------------------------------
- */
+/* ---- Namespaces ------------------------------------------------------------------------------ */
 
 static bool loopback_up(void)
 {
@@ -221,10 +215,7 @@ enum attack_status run_container(const struct attack_target *target)
 	return WIFEXITED(state) ? (enum attack_status)WEXITSTATUS(state) : ATTACK_FAILED;
 }
 
-/*
- * ---- Who sends
- * --------------------------------------------------------------------------------------
- */
+/* ---- Who sends ------------------------------------------------------------------------------- */
 
 /* Sends the whole session on a connection that is greeted already. */
 static bool send_text(const struct attack_target *target, int fd)
@@ -478,10 +469,7 @@ enum attack_status run_junk(const struct attack_target *target)
 	return ATTACK_DONE;
 }
 
-/*
- * ---- Memory that another thread works on
- * ------------------------------------------------------------
- */
+/* ---- Memory that another thread works on ----------------------------------------------------- */
 
 struct meddler {
 	char *area;

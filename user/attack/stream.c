@@ -31,9 +31,7 @@
 
 extern char **environ;
 
-/*
- * ---- Lines that are more than one command ------------------------------------------------------
- */
+/* ---- Lines that are more than one command ---------------------------------------------------- */
 
 /* Sends a line of a session, `number` of LINES; 0, or -1. */
 typedef int (*send_line)(int fd, int number, const char *line);
@@ -148,10 +146,7 @@ enum attack_status run_fake_tls(const struct attack_target *target)
 	return lines_by(target, fd, line_after_junk, 1);
 }
 
-/*
- * ---- Pages that change on the way
- * ----------------------------------------------------------------
- */
+/* ---- Pages that change on the way ------------------------------------------------------------ */
 
 /* Both ends of a connection of our own. */
 static bool own_connection(int *client, int *server)
@@ -211,10 +206,7 @@ enum attack_status run_changed_later(const struct attack_target *target)
 	return ATTACK_DONE;
 }
 
-/*
- * ---- Calls that do not end
- * -------------------------------------------------------------------------
- */
+/* ---- Calls that do not end ------------------------------------------------------------------- */
 
 static void *blocks(void *context)
 {
@@ -255,10 +247,7 @@ enum attack_status run_blocked(const struct attack_target *target)
 	return attack_dialogue(target, attack_connect(target->server.port), attack_send);
 }
 
-/*
- * ---- Addresses and routes
- * ----------------------------------------------------------------------------
- */
+/* ---- Addresses and routes -------------------------------------------------------------------- */
 
 /*
  * Runs lines of the shell, quietly, in which $ip is ip(8) itself and not a shell's own; true if all

@@ -167,10 +167,7 @@ int way_zerocopy(int fd, const char *data, size_t len)
 	SEND_ALL(send(fd, data, len, MSG_ZEROCOPY));
 }
 
-/*
- * ---- By pages
- * ---------------------------------------------------------------------------------------
- */
+/* ---- By pages -------------------------------------------------------------------------------- */
 
 /* A file in memory with these bytes; -1: none. */
 static int file_of(const char *data, size_t len)
@@ -259,10 +256,7 @@ int way_tee(int fd, const char *data, size_t len)
 	return drain_pipe(to, fd, len);
 }
 
-/*
- * ---- From memory of all kinds
- * ---------------------------------------------------------------------
- */
+/* ---- From memory of all kinds ---------------------------------------------------------------- */
 
 #define PAGE 4096U
 

@@ -43,10 +43,7 @@ static const char *const month_names[] = {"jan", "feb", "mar", "apr", "may", "ju
 					  "jul", "aug", "sep", "oct", "nov", "dec"};
 static const char *const weekday_names[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
 
-/*
- * ---- Parsing
- * ----------------------------------------------------------------------------------------
- */
+/* ---- Parsing --------------------------------------------------------------------------------- */
 
 struct parse {
 	struct span text;
@@ -181,10 +178,7 @@ static const struct field cron_month_field = {
 static const struct field cron_weekday_field = {
 	0, 7, weekday_names, 7, "a day of the week is a number from 0 to 7 or a name as \"mon\""};
 
-/*
- * ---- cron
- * -------------------------------------------------------------------------------------------
- */
+/* ---- cron ------------------------------------------------------------------------------------ */
 
 static bool cron_field(struct parse *parse, const struct field *field, uint64_t *bits, bool *star)
 {
@@ -235,10 +229,7 @@ static bool parse_cron(struct parse *parse, struct schedule *schedule)
 	return parse_cron_fields(parse, schedule);
 }
 
-/*
- * ---- OnCalendar
- * -------------------------------------------------------------------------------------
- */
+/* ---- OnCalendar ------------------------------------------------------------------------------ */
 
 static bool parse_weekdays(struct parse *parse, struct schedule *schedule)
 {
@@ -400,10 +391,7 @@ void schedule_free(struct schedule *schedule)
 	free(schedule);
 }
 
-/*
- * ---- Looking for the next
- * ---------------------------------------------------------------------------
- */
+/* ---- Looking for the next -------------------------------------------------------------------- */
 
 static bool has(uint64_t bits, int bit)
 {

@@ -77,7 +77,7 @@ void text_free(struct text *text)
 	*text = (struct text){0};
 }
 
-/* ---- UTF-8 ---------------------------------------------------------------------------------- */
+/* ---- UTF-8 ----------------------------------------------------------------------------------- */
 
 size_t utf8_front(struct span bytes, uint32_t *code)
 {
@@ -255,7 +255,7 @@ void text_add_json(struct text *text, struct span bytes)
 	}
 }
 
-/* ---- One line ------------------------------------------------------------------------------- */
+/* ---- One line -------------------------------------------------------------------------------- */
 
 /* Whether the first byte is to be escaped; else the bytes of the character that stays. */
 static bool line_escapes(struct span bytes, unsigned int flags, size_t *len)
@@ -475,7 +475,7 @@ void text_add_column(struct text *text, struct span visible, size_t width, bool 
 	add_blanks(text, tail - (total - columns));
 }
 
-/* ---- Numbers -------------------------------------------------------------------------------- */
+/* ---- Numbers --------------------------------------------------------------------------------- */
 
 void text_hex(char *out, uint64_t number, size_t digits)
 {

@@ -47,10 +47,7 @@ static void set_add(struct set *set, unsigned char c)
 	set->bits[c / 32] |= 1U << (c % 32);
 }
 
-/*
- * ---- Patterns
- * ---------------------------------------------------------------------------------------
- */
+/* ---- Patterns -------------------------------------------------------------------------------- */
 
 struct parse {
 	struct span pattern;
@@ -215,10 +212,7 @@ bool wildcard_is_literal(const struct wildcard *wildcard)
 	return wildcard->lead == wildcard->count;
 }
 
-/*
- * ---- Matching
- * ---------------------------------------------------------------------------------------
- */
+/* ---- Matching -------------------------------------------------------------------------------- */
 
 struct states {
 	uint64_t words[WORDS];

@@ -56,7 +56,7 @@ struct capture {
 	bool more; /* the last drain was cut short */
 };
 
-/* ---- What libbpf says ----------------------------------------------------------------------- */
+/* ---- What libbpf says ------------------------------------------------------------------------ */
 
 /* The first complaint of the attempt under way: later ones follow from it. */
 static char libbpf_complaint[CAPTURE_WHY_MAX];
@@ -84,7 +84,7 @@ static void explain(char *why, int error, const char *what)
 		snprintf(why, CAPTURE_WHY_MAX, "%s: %s", what, strerror(-error));
 }
 
-/* ---- Attaching ------------------------------------------------------------------------------ */
+/* ---- Attaching ------------------------------------------------------------------------------- */
 
 /* The mount point of the whole cgroup v2 hierarchy. False if there is none. */
 static bool cgroup_root(char *path, size_t size)
@@ -326,7 +326,7 @@ failed:
 	return error;
 }
 
-/* ---- Choosing ------------------------------------------------------------------------------- */
+/* ---- Choosing -------------------------------------------------------------------------------- */
 
 struct trials {
 	struct capture_trial *list;
@@ -407,7 +407,7 @@ int capture_open(struct capture **capture, const struct capture_options *options
 	return error;
 }
 
-/* ---- Running -------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 enum hook capture_hook(const struct capture *capture)
 {

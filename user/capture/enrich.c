@@ -90,7 +90,7 @@ struct enricher {
 	int fd;
 };
 
-/* ---- Queues --------------------------------------------------------------------------------- */
+/* ---- Queues ---------------------------------------------------------------------------------- */
 
 static void queue_put(struct queue *queue, struct request *request)
 {
@@ -131,7 +131,7 @@ static bool is_ending(struct enricher *enricher)
 	return ending;
 }
 
-/* ---- Names ---------------------------------------------------------------------------------- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 /*
  * One attempt with a buffer of this size: 0 and the name in it, -ERANGE if it is too small, or
@@ -187,7 +187,7 @@ static void find_name(struct request *request)
 	free(buffer);
 }
 
-/* ---- Hashes --------------------------------------------------------------------------------- */
+/* ---- Hashes ---------------------------------------------------------------------------------- */
 
 static bool same_file(int fd, const struct hash_record *sought)
 {
@@ -312,7 +312,7 @@ static void find_hash(struct enricher *enricher, struct request *request)
 	close(fd);
 }
 
-/* ---- Cgroups -------------------------------------------------------------------------------- */
+/* ---- Cgroups --------------------------------------------------------------------------------- */
 
 /*
  * The path in a line "ID:CONTROLLERS:PATH\n" (cgroups(7)) of these controllers; NULL if it is of
@@ -407,7 +407,7 @@ static void find_activation(struct request *request)
 	record->by = activation_of(request->text, record->start_ns);
 }
 
-/* ---- The threads ---------------------------------------------------------------------------- */
+/* ---- The threads ----------------------------------------------------------------------------- */
 
 /* The last one to leave frees what is shared. */
 static void leave(struct enricher *enricher)
@@ -490,7 +490,7 @@ static int start(struct worker *worker)
 	return error;
 }
 
-/* ---- The main thread's side ----------------------------------------------------------------- */
+/* ---- The main thread's side ------------------------------------------------------------------ */
 
 /* Tells the first `started` threads to end, waits for them, and leaves. */
 static void finish(struct enricher *enricher, int started)

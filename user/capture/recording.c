@@ -63,7 +63,7 @@ int recording_close(struct recording *recording)
 	return error;
 }
 
-/* ---- Reading -------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------- */
 
 /* One record into `buffer`. 1, 0 at the end of the file, or a negative errno. */
 static int read_record(FILE *file, struct record *buffer)

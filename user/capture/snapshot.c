@@ -53,7 +53,7 @@ struct scan {
 	} parents[PARENTS];
 };
 
-/* ---- Mounts --------------------------------------------------------------------------------- */
+/* ---- Mounts ---------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
 {
@@ -105,7 +105,7 @@ static bool is_foreign(struct scan *scan, int dir, const struct statx *file)
 	return fstatat(dir, "ns/mnt", &ns, 0) || ns.st_ino == scan->mount_ns;
 }
 
-/* ---- Links ---------------------------------------------------------------------------------- */
+/* ---- Links ----------------------------------------------------------------------------------- */
 
 /*
  * Appends "/usr/bin/msmtp" as "msmtp\0bin\0usr\0", the root as an empty component; the bytes
@@ -190,7 +190,7 @@ static size_t append_cwd(int dir, char *out)
 	return append_leaf_first(out, path, len);
 }
 
-/* ---- One process ---------------------------------------------------------------------------- */
+/* ---- One process ----------------------------------------------------------------------------- */
 
 static uint64_t boottime_ns(void)
 {
@@ -320,7 +320,7 @@ static int scan_process(struct scan *scan, uint32_t pid, uint64_t start_ns)
 	return 0;
 }
 
-/* ---- All of them ---------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 static int scan_begin(struct scan *scan, snapshot_fn on_record, void *context)
 {

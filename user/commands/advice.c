@@ -38,10 +38,7 @@ advise(struct adviser *adviser, const struct exclusion *exclusion, const char *f
 	adviser->on_advice(adviser->context, exclusion, line);
 }
 
-/*
- * ---- What can be borrowed
- * ----------------------------------------------------------------------------
- */
+/* ---- What can be borrowed -------------------------------------------------------------------- */
 
 /* A unit in which programs of any user run, among those that the exclusion names. */
 static const char *shared_unit(const struct exclusion *exclusion)
@@ -76,10 +73,7 @@ static void forgeable(struct adviser *adviser, const struct exclusion *exclusion
 	       "process.user nor process.unit is asked for");
 }
 
-/*
- * ---- What can never be met
- * ---------------------------------------------------------------------------
- */
+/* ---- What can never be met ------------------------------------------------------------------- */
 
 /* Whether every executable is literal and (not) an MTA's. */
 static bool executables_are(const struct exclusion *exclusion, bool mta)
@@ -170,10 +164,7 @@ static void never(struct adviser *adviser, const struct exclusion *exclusion)
 	}
 }
 
-/*
- * ---- Shadows: what one asks, the other asks as well
- * ----------------------------------------------------
- */
+/* ---- Shadows: what one asks, the other asks as well ------------------------------------------ */
 
 static bool pattern_covers(const struct pattern *wide, const struct pattern *narrow)
 {

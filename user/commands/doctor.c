@@ -30,7 +30,7 @@ struct self_test {
 	bool right; /* with the right process and outcome */
 };
 
-/* ---- A mail over loopback ------------------------------------------------------------------- */
+/* ---- A mail over loopback -------------------------------------------------------------------- */
 
 /* Answers each line with what an SMTP server says to it, until QUIT. */
 static void serve(int listener)
@@ -146,7 +146,7 @@ static int listen_on_loopback(struct self_test *test)
 	return 0;
 }
 
-/* ---- A sink that writes nothing ------------------------------------------------------------- */
+/* ---- A sink that writes nothing -------------------------------------------------------------- */
 
 static int ignore_event(struct sink *sink, const struct event *event)
 {
@@ -186,7 +186,7 @@ static int self_test(const struct options *options)
 	return test.caught && test.right ? STATUS_DONE : STATUS_FAILED;
 }
 
-/* ---- What this kernel allows ---------------------------------------------------------------- */
+/* ---- What this kernel allows ----------------------------------------------------------------- */
 
 static void print_kernel(void)
 {

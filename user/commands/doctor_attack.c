@@ -53,9 +53,7 @@ struct attacks_run {
 	enum hook hook;
 };
 
-/*
- * ---- Making them ------------------------------------------------------------------------------
- */
+/* ---- Making them ----------------------------------------------------------------------------- */
 
 /*
  * Runs in a child, and ends it. The addresses carry the parent's pid, so that two of these can run
@@ -97,9 +95,7 @@ static void on_ready(void *context, const struct capture *capture)
 	run->older_fd = -1;
 }
 
-/*
- * ---- What the watch saw -----------------------------------------------------------------------
- */
+/* ---- What the watch saw ---------------------------------------------------------------------- */
 
 /* Which attack an address belongs to; attack_count: none of ours. */
 static size_t attack_of(struct span from, char kind)
@@ -146,9 +142,7 @@ static int ignore_event(struct sink *sink, const struct event *event)
 	return 0;
 }
 
-/*
- * ---- What is expected, and what is said -------------------------------------------------------
- */
+/* ---- What is expected, and what is said ------------------------------------------------------ */
 
 enum seen { SEEN, PARTLY, MISSED };
 

@@ -104,10 +104,7 @@ static void headline(struct explanation *explanation, const char *time, const st
 	put(explanation);
 }
 
-/*
- * ---- Events on standard input
- * ---------------------------------------------------------------------------
- */
+/* ---- Events on standard input ---------------------------------------------------------------- */
 
 static void resolve_names(struct explanation *explanation)
 {
@@ -149,10 +146,7 @@ static int explain_input(struct explanation *explanation)
 										    : STATUS_FAILED;
 }
 
-/*
- * ---- A recording
- * ----------------------------------------------------------------------------------------
- */
+/* ---- A recording ----------------------------------------------------------------------------- */
 
 static int explain_event(struct sink *sink, const struct event *event)
 {

@@ -70,10 +70,7 @@ struct suggestion {
 	bool failed; /* no memory */
 };
 
-/*
- * ---- Gathering
- * ------------------------------------------------------------------------------------------
- */
+/* ---- Gathering ------------------------------------------------------------------------------- */
 
 static void *grow(void *array, size_t count, size_t size)
 {
@@ -219,10 +216,7 @@ static void take_event(void *context, const json_t *event)
 	facts_free(&facts);
 }
 
-/*
- * ---- Writing
- * --------------------------------------------------------------------------------------------
- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 /*
  * Between double quotes, as YAML escapes them. `pattern`: what a pattern gives a meaning is escaped

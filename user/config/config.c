@@ -148,10 +148,7 @@ static bool read_rules(struct reader *reader, const yaml_node_t *node, void *tar
 	return reader_list(reader, node, add_rules, target);
 }
 
-/*
- * ---- Files
- * ------------------------------------------------------------------------------------------
- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 #define KEYS_MAX 16U
 

@@ -7,10 +7,7 @@
 
 #include "config/reader.h"
 
-/*
- * ---- Values
- * -----------------------------------------------------------------------------------------
- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 static bool add_sha256(struct reader *reader, const yaml_node_t *node, void *target)
 {
@@ -232,10 +229,7 @@ static bool read_expires(struct reader *reader, const yaml_node_t *node, void *t
 	return true;
 }
 
-/*
- * ---- The whole
- * -------------------------------------------------------------------------------------
- */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 static bool read_process(struct reader *reader, const yaml_node_t *node, void *target)
 {
@@ -412,10 +406,7 @@ bool config_read_exclusions(struct reader *reader, const yaml_node_t *node, void
 	return reader_list(reader, node, add_exclusion, target);
 }
 
-/*
- * ---- Freeing
- * ----------------------------------------------------------------------------------------
- */
+/* ---- Freeing --------------------------------------------------------------------------------- */
 
 static void patterns_free(struct patterns *patterns)
 {

@@ -16,10 +16,7 @@
 
 #define AT(field) offsetof(struct output_config, field)
 
-/*
- * ---- Values
- * -----------------------------------------------------------------------------------------
- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 static bool read_path(struct reader *reader, const yaml_node_t *node, void *target)
 {
@@ -147,10 +144,7 @@ static bool split_host(char *text, char **host, char **port)
 				     strlen(*port) < 6 && atoi(*port) > 0 && atoi(*port) < 65536));
 }
 
-/*
- * ---- Outputs
- * ----------------------------------------------------------------------------------------
- */
+/* ---- Outputs --------------------------------------------------------------------------------- */
 
 static const char *type_name(enum output_type type)
 {
@@ -356,10 +350,7 @@ bool config_read_outputs(struct reader *reader, const yaml_node_t *node, void *t
 	return reader_list(reader, node, add_output, target);
 }
 
-/*
- * ---- Metrics
- * ----------------------------------------------------------------------------------------
- */
+/* ---- Metrics --------------------------------------------------------------------------------- */
 
 /* An address of the loopback, with a port: what is served there has no password. */
 static bool read_listen(struct reader *reader, const yaml_node_t *node, void *target)

@@ -27,10 +27,7 @@ reader_fail(struct reader *reader, const yaml_node_t *node, const char *format, 
 	return false;
 }
 
-/*
- * ---- Nodes
- * ------------------------------------------------------------------------------------------
- */
+/* ---- Nodes ----------------------------------------------------------------------------------- */
 
 yaml_node_t *reader_node(struct reader *reader, int index)
 {
@@ -155,10 +152,7 @@ void *reader_append(void *items, size_t *count, size_t size)
 	return grown + (*count)++ * size;
 }
 
-/*
- * ---- Values
- * -----------------------------------------------------------------------------------------
- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 bool reader_string(struct reader *reader, const yaml_node_t *node, void *target)
 {

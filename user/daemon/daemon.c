@@ -51,10 +51,7 @@ static double monotonic_s(void)
 	return (double)clock_ns(CLOCK_MONOTONIC) / 1e9;
 }
 
-/*
- * ---- Configuration
- * ----------------------------------------------------------------------------------
- */
+/* ---- Configuration --------------------------------------------------------------------------- */
 
 static bool has_name(const struct config *config, const char *name)
 {
@@ -203,10 +200,7 @@ static bool on_reload(void *context, struct pipeline *pipeline)
 	return good;
 }
 
-/*
- * ---- What the watch tells
- * ----------------------------------------------------------------------------
- */
+/* ---- What the watch tells -------------------------------------------------------------------- */
 
 static void on_event(void *context, const struct event *event)
 {
@@ -324,10 +318,7 @@ static void on_end(void *context, struct pipeline *pipeline)
 	tell_lost(context, pipeline, true);
 }
 
-/*
- * ---- The command
- * ------------------------------------------------------------------------------------
- */
+/* ---- The command ----------------------------------------------------------------------------- */
 
 static int watch(struct daemon *daemon)
 {

@@ -92,10 +92,7 @@ static void init_condition(pthread_cond_t *condition)
 	pthread_condattr_destroy(&clock);
 }
 
-/*
- * ---- The board
- * --------------------------------------------------------------------------------------
- */
+/* ---- The board ------------------------------------------------------------------------------- */
 
 static struct board *board_new(void)
 {
@@ -157,10 +154,7 @@ static struct text page_copy(struct board *board)
 	return copy;
 }
 
-/*
- * ---- HTTP
- * -------------------------------------------------------------------------------------------
- */
+/* ---- HTTP ------------------------------------------------------------------------------------ */
 
 #ifdef HAVE_LIBMICROHTTPD
 
@@ -346,10 +340,7 @@ static void stop_listening(struct MHD_Daemon *listener)
 
 #endif
 
-/*
- * ---- The text file
- * ----------------------------------------------------------------------------------
- */
+/* ---- The text file --------------------------------------------------------------------------- */
 
 static bool is_stopped(struct writer *writer)
 {
@@ -503,10 +494,7 @@ static int writer_start(struct writer **started, struct board *board, const char
 	return 0;
 }
 
-/*
- * ---- The whole
- * --------------------------------------------------------------------------------------
- */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 struct metrics *metrics_new(void)
 {

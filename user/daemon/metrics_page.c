@@ -21,10 +21,7 @@ void latency_add(struct latency *latency, int64_t late_ns)
 	latency->sum_s += late_s;
 }
 
-/*
- * ---- Lines
- * ------------------------------------------------------------------------------------------
- */
+/* ---- Lines ----------------------------------------------------------------------------------- */
 
 static void family(struct text *out, const char *name, const char *type, const char *help)
 {
@@ -69,10 +66,7 @@ static void single_real(struct text *out, const char *name, const char *type, co
 	text_add_format(out, "smtpsnoop_%s %.6f\n", name, number);
 }
 
-/*
- * ---- What was seen
- * ----------------------------------------------------------------------------------
- */
+/* ---- What was seen --------------------------------------------------------------------------- */
 
 static void add_messages(struct text *out, const struct event_stats *stats)
 {
@@ -137,10 +131,7 @@ static void add_latency(struct text *out, const struct latency *latency)
 			(unsigned long long)count);
 }
 
-/*
- * ---- What it holds
- * ----------------------------------------------------------------------------------
- */
+/* ---- What it holds --------------------------------------------------------------------------- */
 
 static void add_load(struct text *out, const struct metrics_sample *sample)
 {
@@ -178,10 +169,7 @@ static void add_process(struct text *out)
 				    (double)usage.ru_stime.tv_usec / 1e6);
 }
 
-/*
- * ---- Outputs, configuration
- * -------------------------------------------------------------------------
- */
+/* ---- Outputs, configuration ------------------------------------------------------------------ */
 
 static void output_family(struct text *out, const struct outputs *outputs, const char *name,
 			  const char *type, const char *help,

@@ -23,10 +23,7 @@
 
 #define RECEIVED_MAX 2048U /* bytes of a Received field; a longer one is not looked at */
 
-/*
- * ---- Which MTA
- * --------------------------------------------------------------------------------------
- */
+/* ---- Which MTA ------------------------------------------------------------------------------- */
 
 static const struct mta {
 	const char *name;
@@ -110,10 +107,7 @@ bool path_passes_on(const char *executable)
 	return among(others, sizeof(others) / sizeof(others[0]), executable);
 }
 
-/*
- * ---- The Received field
- * -----------------------------------------------------------------------------
- */
+/* ---- The Received field ---------------------------------------------------------------------- */
 
 static bool take(struct span *text, const char *word)
 {
@@ -262,10 +256,7 @@ bool origin_parse(const char *mta, struct span received, struct origin *origin)
 	return local || origin->queue_id[0];
 }
 
-/*
- * ---- The reply that takes a mail
- * --------------------------------------------------------------------
- */
+/* ---- The reply that takes a mail ------------------------------------------------------------- */
 
 struct span origin_queue_id(const struct smtp_transaction *transaction)
 {
@@ -282,10 +273,7 @@ struct span origin_queue_id(const struct smtp_transaction *transaction)
 	return is_queue_id(word) ? word : (struct span){"", 0};
 }
 
-/*
- * ---- Mails on their way in
- * --------------------------------------------------------------------------
- */
+/* ---- Mails on their way in ------------------------------------------------------------------- */
 
 struct submission {
 	char queue_id[ORIGIN_QUEUE_ID_MAX + 1];

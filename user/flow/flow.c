@@ -38,7 +38,7 @@ struct flow_table {
 	void *context;
 };
 
-/* ---- The table ------------------------------------------------------------------------------ */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 static struct flow **bucket(struct flow_table *table, uint64_t cookie)
 {
@@ -208,7 +208,7 @@ uint64_t flow_evicted(const struct flow_table *table)
 	return table->evicted;
 }
 
-/* ---- Comparing sends with the wire ---------------------------------------------------------- */
+/* ---- Comparing sends with the wire ----------------------------------------------------------- */
 
 static void extent_add(struct extent *extent, uint64_t position)
 {
@@ -277,7 +277,7 @@ static void prefix_compare(struct flow *flow, uint64_t position, struct span dat
 	}
 }
 
-/* ---- Streams -------------------------------------------------------------------------------- */
+/* ---- Streams --------------------------------------------------------------------------------- */
 
 void flow_keep(struct flow *flow, struct mail_budget *budget, size_t max)
 {
@@ -527,7 +527,7 @@ void flow_finish(struct flow *flow, uint64_t time_ns)
 		held_skip(flow, false, time_ns);
 }
 
-/* ---- Senders -------------------------------------------------------------------------------- */
+/* ---- Senders --------------------------------------------------------------------------------- */
 
 /* The same process with the same rights. */
 static bool same_task(const struct task_id *a, const struct task_id *b)

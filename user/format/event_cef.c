@@ -37,7 +37,7 @@
 #define RULE_MAX       128U /* in the header's name */
 #define DHOST_MAX      256U
 
-/* ---- Escaping ------------------------------------------------------------------------------- */
+/* ---- Escaping -------------------------------------------------------------------------------- */
 
 static size_t escaped_len(struct span line)
 {
@@ -82,7 +82,7 @@ static struct span fitting(struct span line, size_t max)
 	return (struct span){line.data, fits};
 }
 
-/* ---- Key and value -------------------------------------------------------------------------- */
+/* ---- Key and value --------------------------------------------------------------------------- */
 
 /* One line of text; left out if it is empty, or if there is no room for a beginning of it. */
 static void line_value(struct text *out, const char *key, struct span line, size_t max)
@@ -154,7 +154,7 @@ static void time_at(struct text *out, const char *key, int64_t realtime_ns)
 	text_add_format(out, " %s=%lld", key, (long long)(realtime_ns / 1000000));
 }
 
-/* ---- The header ----------------------------------------------------------------------------- */
+/* ---- The header ------------------------------------------------------------------------------ */
 
 static unsigned int severity(const struct event *event)
 {
@@ -222,7 +222,7 @@ static void write_header(struct text *out, const struct event *event)
 	text_add_format(out, "|%u|rt=%lld", severity(event), (long long)(event->time_ns / 1000000));
 }
 
-/* ---- The extension, of every event ---------------------------------------------------------- */
+/* ---- The extension, of every event ----------------------------------------------------------- */
 
 static void write_sentence(struct text *out, const struct event *event)
 {
@@ -266,7 +266,7 @@ static void write_event(struct text *out, const struct event *event)
 		word(out, "outcome", smtp_outcome_name(event->transaction->outcome));
 }
 
-/* ---- Network -------------------------------------------------------------------------------- */
+/* ---- Network --------------------------------------------------------------------------------- */
 
 /* dst and src are for IPv4 alone; IPv6 has fields of its own, whose labels the dictionary sets. */
 static void write_endpoint(struct text *out, const struct endpoint *endpoint, bool source)
@@ -315,7 +315,7 @@ static void write_network(struct text *out, const struct event *event)
 	write_destination_host(out, event);
 }
 
-/* ---- Who sent ------------------------------------------------------------------------------- */
+/* ---- Who sent -------------------------------------------------------------------------------- */
 
 static void write_image(struct text *out, const struct sender *sender)
 {
@@ -355,7 +355,7 @@ static void write_sender(struct text *out, const struct sender *sender)
 	write_unit(out, sender);
 }
 
-/* ---- Mail ----------------------------------------------------------------------------------- */
+/* ---- Mail ------------------------------------------------------------------------------------ */
 
 /* The address of a path; of an empty one, what stood in the command. */
 static struct span address_of(struct span path)
@@ -434,7 +434,7 @@ static void write_session(struct text *out, const struct event *event)
 	number_labelled(out, "cn2", "messages", event->stats->messages);
 }
 
-/* ---- The watch itself ----------------------------------------------------------------------- */
+/* ---- The watch itself ------------------------------------------------------------------------ */
 
 static void write_totals(struct text *out, const struct event *event)
 {

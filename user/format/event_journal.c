@@ -22,7 +22,7 @@
 #define RECIPIENTS_MAX	 12288U /* all of them */
 #define COMM_MAX	 64U
 
-/* ---- Fields --------------------------------------------------------------------------------- */
+/* ---- Fields ---------------------------------------------------------------------------------- */
 
 static bool has_control(struct span value)
 {
@@ -83,7 +83,7 @@ static void number(struct text *out, const char *name, uint64_t count)
 	text_add_format(out, "%s=%llu\n", name, (unsigned long long)count);
 }
 
-/* ---- The event ------------------------------------------------------------------------------ */
+/* ---- The event ------------------------------------------------------------------------------- */
 
 static const char *message_id(enum event_action action)
 {
@@ -151,7 +151,7 @@ static void write_verdict(struct text *out, const struct event *event)
 		word(out, "SMTPSNOOP_TECHNIQUE", techniques[i]);
 }
 
-/* ---- Mail ----------------------------------------------------------------------------------- */
+/* ---- Mail ------------------------------------------------------------------------------------ */
 
 /* As many as there is room for; the list in full is for JSON. */
 static void write_recipients(struct text *out, const struct smtp_transaction *transaction)

@@ -17,7 +17,7 @@
 #define ECS_VERSION "9.0.0"
 #define DATASET	    "smtpsnoop.events"
 
-/* ---- Small pieces --------------------------------------------------------------------------- */
+/* ---- Small pieces ---------------------------------------------------------------------------- */
 
 /* A string that is left out if it is empty or NULL. */
 static void known(struct text *out, const char *name, const char *string)
@@ -56,7 +56,7 @@ static void list(struct text *out, const char *name, const char *const *strings,
 	json_close_list(out);
 }
 
-/* ---- event.* -------------------------------------------------------------------------------- */
+/* ---- event.* --------------------------------------------------------------------------------- */
 
 static void write_types(struct text *out, const struct event *event)
 {
@@ -112,7 +112,7 @@ static void write_event(struct text *out, const struct event *event)
 	json_close(out);
 }
 
-/* ---- smtp.* --------------------------------------------------------------------------------- */
+/* ---- smtp.* ---------------------------------------------------------------------------------- */
 
 static void write_recipients(struct text *out, const struct smtp_transaction *transaction)
 {
@@ -279,7 +279,7 @@ static void write_rule(struct text *out, const struct event *event)
 	json_close(out);
 }
 
-/* ---- Network -------------------------------------------------------------------------------- */
+/* ---- Network --------------------------------------------------------------------------------- */
 
 static void write_endpoint(struct text *out, const char *name, const struct endpoint *endpoint)
 {
@@ -320,7 +320,7 @@ static void write_network(struct text *out, const struct event *event)
 	json_close(out);
 }
 
-/* ---- process.*, user.* ---------------------------------------------------------------------- */
+/* ---- process.*, user.* ----------------------------------------------------------------------- */
 
 /*
  * How long strings of a process may be as they are written: what the kernel side keeps of one fits,
@@ -477,7 +477,7 @@ static void write_sender(struct text *out, const struct sender *sender, int64_t 
 	write_units(out, sender);
 }
 
-/* ---- smtpsnoop.* ---------------------------------------------------------------------------- */
+/* ---- smtpsnoop.* ----------------------------------------------------------------------------- */
 
 static void write_ancestry(struct text *out, const struct sender *sender, const struct reach *reach)
 {
@@ -719,7 +719,7 @@ static void write_own(struct text *out, const struct event *event)
 	json_close(out);
 }
 
-/* ---- The whole ------------------------------------------------------------------------------ */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 void event_json(struct text *out, const struct event *event)
 {

@@ -55,7 +55,7 @@ void event_add_criteria(struct text *out, uint32_t criteria)
 	}
 }
 
-/* ---- Who, to whom, with what ---------------------------------------------------------------- */
+/* ---- Who, to whom, with what ----------------------------------------------------------------- */
 
 static void add_user(struct text *out, const struct event *event)
 {
@@ -129,7 +129,7 @@ static void add_envelope(struct text *out, const struct smtp_transaction *transa
 		text_add_format(out, " and %u more", count - 1);
 }
 
-/* ---- What was made of it -------------------------------------------------------------------- */
+/* ---- What was made of it --------------------------------------------------------------------- */
 
 static void add_verdict(struct text *out, const struct event *event)
 {
@@ -202,7 +202,7 @@ static void session(struct text *out, const struct event *event)
 	add_program(out, event);
 }
 
-/* ---- The watch itself ----------------------------------------------------------------------- */
+/* ---- The watch itself ------------------------------------------------------------------------ */
 
 static bool counts_bytes(int counter)
 {

@@ -29,7 +29,7 @@
 #define LIST_LONG_MAX	 4096U	/* ancestors, recipients that were refused, header To */
 #define TOTALS_MAX	 16384U /* what each exclusion let pass; only where there is no mail */
 
-/* ---- Columns -------------------------------------------------------------------------------- */
+/* ---- Columns --------------------------------------------------------------------------------- */
 
 /* Bytes that others chose, `max` at most as they stand in the line. */
 static void bounded(struct text *out, const char *name, struct span bytes, size_t max)
@@ -134,7 +134,7 @@ static void words(struct text *out, const char *name, const char *const *strings
 	json_close_list(out);
 }
 
-/* ---- The event ------------------------------------------------------------------------------ */
+/* ---- The event ------------------------------------------------------------------------------- */
 
 /* "syslog: down, 120 written, 3 lost, 17 waiting". */
 static void write_outputs(struct text *out, const struct event *event)
@@ -234,7 +234,7 @@ static void write_decision(struct text *out, const struct event *event)
 	write_rules(out, event);
 }
 
-/* ---- The SMTP session and its mail ---------------------------------------------------------- */
+/* ---- The SMTP session and its mail ----------------------------------------------------------- */
 
 static void write_session(struct text *out, const struct event *event)
 {
@@ -346,7 +346,7 @@ static void write_mail(struct text *out, const struct mail *mail)
 	write_attachments(out, mail);
 }
 
-/* ---- The network ---------------------------------------------------------------------------- */
+/* ---- The network ----------------------------------------------------------------------------- */
 
 static void write_network(struct text *out, const struct event *event)
 {
@@ -374,7 +374,7 @@ static void write_proxy(struct text *out, const struct preamble *proxy)
 	number(out, "ProxyHops", proxy->hops);
 }
 
-/* ---- Who sent ------------------------------------------------------------------------------- */
+/* ---- Who sent -------------------------------------------------------------------------------- */
 
 static void write_image(struct text *out, const struct image *image)
 {
@@ -524,7 +524,7 @@ static void write_origin(struct text *out, const struct origin *origin)
 	known(out, "OriginSubmissionId", origin->submission, NAME_MAX_BYTES);
 }
 
-/* ---- The watch ------------------------------------------------------------------------------ */
+/* ---- The watch ------------------------------------------------------------------------------- */
 
 static void write_capture(struct text *out, const struct event *event)
 {
@@ -607,7 +607,7 @@ static void write_watch(struct text *out, const struct event *event)
 		write_let_pass(out, event);
 }
 
-/* ---- The whole ------------------------------------------------------------------------------ */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 static void write_flow(struct text *out, const struct event *event)
 {

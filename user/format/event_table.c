@@ -44,7 +44,7 @@ struct table {
 	uint64_t tally_rest;
 };
 
-/* ---- What an event says, in a word ---------------------------------------------------------- */
+/* ---- What an event says, in a word ----------------------------------------------------------- */
 
 static const char *result_of(const struct event *event)
 {
@@ -223,7 +223,7 @@ static void add_notes(struct text *text, const struct event *event)
 	add_verdict(text, event);
 }
 
-/* ---- The table ------------------------------------------------------------------------------ */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 struct layout {
 	size_t process, user, unit, destination, address, size; /* columns; 0: left out */
@@ -367,7 +367,7 @@ static int write_row(struct table *table, const struct event *event)
 	return error ? error : put_line(table);
 }
 
-/* ---- Wide ----------------------------------------------------------------------------------- */
+/* ---- Wide ------------------------------------------------------------------------------------ */
 
 /* " name=value", in quotes if a blank, a quote or nothing is in the value. */
 static void pair(struct table *table, const char *name, struct span value)
@@ -575,7 +575,7 @@ static int write_wide(struct table *table, const struct event *event)
 	return put_line(table);
 }
 
-/* ---- Other events --------------------------------------------------------------------------- */
+/* ---- Other events ---------------------------------------------------------------------------- */
 
 /* What was lost, in words; nothing if nothing was. */
 static bool add_losses(struct text *line, const struct event_stats *stats)
@@ -640,7 +640,7 @@ static int write_started(struct table *table, const struct event *event)
 	return put_line(table);
 }
 
-/* ---- The summary ---------------------------------------------------------------------------- */
+/* ---- The summary ----------------------------------------------------------------------------- */
 
 static void tally(struct table *table, const struct event *event)
 {
@@ -747,7 +747,7 @@ static int table_finish(struct sink *base, const struct event_stats *stats)
 	return error ? error : table_flush(base);
 }
 
-/* ---- The sink ------------------------------------------------------------------------------- */
+/* ---- The sink -------------------------------------------------------------------------------- */
 
 static int table_write(struct sink *base, const struct event *event)
 {

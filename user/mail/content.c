@@ -47,10 +47,7 @@ void mail_content_field(struct mail_content *content, struct span name, struct s
 	content->part_start = content->text.len;
 }
 
-/*
- * ---- Bodies
- * -----------------------------------------------------------------------------------------
- */
+/* ---- Bodies ---------------------------------------------------------------------------------- */
 
 static int base64_value(char c)
 {

@@ -56,7 +56,7 @@ static size_t quote_end(struct span body, size_t at)
 	return body.len;
 }
 
-/* ---- Addresses ------------------------------------------------------------------------------ */
+/* ---- Addresses ------------------------------------------------------------------------------- */
 
 struct mailbox {
 	char text[MAIL_ADDRESS_MAX];
@@ -129,7 +129,7 @@ void mail_field_addresses(struct span body, mail_address_fn tell, void *context)
 	mailbox_tell(&mailbox, tell, context);
 }
 
-/* ---- Values and parameters ------------------------------------------------------------------ */
+/* ---- Values and parameters ------------------------------------------------------------------- */
 
 struct span mail_field_value(struct span body)
 {
@@ -309,7 +309,7 @@ bool mail_field_parameter(struct text *out, struct span body, const char *name)
 	return true;
 }
 
-/* ---- Dates ---------------------------------------------------------------------------------- */
+/* ---- Dates ----------------------------------------------------------------------------------- */
 
 /* "+0130" or a name (RFC 5322, 4.3): minutes east of Greenwich. What is not known is UTC. */
 static int zone_minutes(const char *zone)

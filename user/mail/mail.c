@@ -112,7 +112,7 @@ void mail_free(struct mail *mail)
 	free(mail);
 }
 
-/* ---- What is kept --------------------------------------------------------------------------- */
+/* ---- What is kept ---------------------------------------------------------------------------- */
 
 static struct mail_string keep(struct mail *mail, struct span text)
 {
@@ -179,7 +179,7 @@ static void keep_attachment(struct mail_parser *parser)
 	};
 }
 
-/* ---- Header fields -------------------------------------------------------------------------- */
+/* ---- Header fields --------------------------------------------------------------------------- */
 
 enum field {
 	FIELD_FROM,
@@ -438,7 +438,7 @@ static void take_header(struct mail_parser *parser, struct span piece)
 	}
 }
 
-/* ---- The body ------------------------------------------------------------------------------- */
+/* ---- The body -------------------------------------------------------------------------------- */
 
 static void end_part(struct mail_parser *parser)
 {

@@ -19,7 +19,7 @@ static bool word_is(struct span word, const char *wanted)
 	return word.len == strlen(wanted) && strncasecmp(word.data, wanted, word.len) == 0;
 }
 
-/* ---- Charsets ------------------------------------------------------------------------------- */
+/* ---- Charsets -------------------------------------------------------------------------------- */
 
 static const char *charset_of(struct span name)
 {
@@ -99,7 +99,7 @@ bool mail_charset_decode(struct text *out, struct span charset, struct span byte
 	return good;
 }
 
-/* ---- Encoded words -------------------------------------------------------------------------- */
+/* ---- Encoded words --------------------------------------------------------------------------- */
 
 struct word {
 	struct span charset;

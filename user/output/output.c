@@ -81,10 +81,7 @@ static struct transport *transport_of(const struct output_config *config)
 						 : transport_tcp_new(config->host, config->service);
 }
 
-/*
- * ---- Telling
- * ----------------------------------------------------------------------------------------
- */
+/* ---- Telling --------------------------------------------------------------------------------- */
 
 static void name_place(struct output *output)
 {
@@ -151,10 +148,7 @@ static void worked(struct output *output)
 	       output->place, (unsigned long long)lost, (unsigned long long)repeated);
 }
 
-/*
- * ---- Records
- * ----------------------------------------------------------------------------------------
- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
 /* Takes the first off a list. */
 static struct entry *first_off(struct entry **list, struct entry ***end)
@@ -238,10 +232,7 @@ static void rewind_doubt(struct output *output)
 	output->doubt_bytes = 0;
 }
 
-/*
- * ---- The thread
- * -------------------------------------------------------------------------------------
- */
+/* ---- The thread ------------------------------------------------------------------------------ */
 
 static void broken(struct output *output, int error)
 {
@@ -444,10 +435,7 @@ static void *output_run(void *context)
 	return NULL;
 }
 
-/*
- * ---- The other threads'
- * -----------------------------------------------------------------------------
- */
+/* ---- The other threads' ---------------------------------------------------------------------- */
 
 /* Signals are the main thread's. */
 static int start(struct output *output)

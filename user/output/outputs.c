@@ -40,10 +40,7 @@ struct outputs {
 	struct text line;
 };
 
-/*
- * ---- Writing
- * ----------------------------------------------------------------------------------------
- */
+/* ---- Writing --------------------------------------------------------------------------------- */
 
 static const format_fn formats[FORMAT_COUNT] = {
 	[FORMAT_JSON] = event_json,
@@ -157,10 +154,7 @@ static int outputs_flush(struct sink *sink)
 	return 0;
 }
 
-/*
- * ---- Which there are
- * --------------------------------------------------------------------------------
- */
+/* ---- Which there are ------------------------------------------------------------------------- */
 
 struct outputs *outputs_new(void)
 {

@@ -30,10 +30,7 @@ struct file {
 	bool torn;	/* it ends in the middle of a line: that is to be ended first */
 };
 
-/*
- * ---- Records of which a part was written
- * ------------------------------------------------------------
- */
+/* ---- Records of which a part was written ----------------------------------------------------- */
 
 /* How many records are whole after `len` more bytes; the rest is remembered. */
 static int advance(struct file *file, const struct iovec *records, int count, size_t len)
@@ -64,10 +61,7 @@ static int file_send(struct transport *transport, const struct iovec *records, i
 	return advance(file, records, count, (size_t)len);
 }
 
-/*
- * ---- Files
- * ------------------------------------------------------------------------------------------
- */
+/* ---- Files ----------------------------------------------------------------------------------- */
 
 /* Whether an earlier run did not end its last line. */
 static bool is_torn(int fd, const struct stat *info)
@@ -161,10 +155,7 @@ struct transport *transport_file_new(const char *path)
 	return NULL;
 }
 
-/*
- * ---- Standard output
- * --------------------------------------------------------------------------------
- */
+/* ---- Standard output ------------------------------------------------------------------------- */
 
 static int stdout_open(struct transport *transport)
 {

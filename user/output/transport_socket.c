@@ -112,10 +112,7 @@ static bool channel_is_settled(const struct transport *transport)
 	return outstanding((const struct channel *)transport) == 0;
 }
 
-/*
- * ---- A socket of this host
- * ---------------------------------------------------------------------------
- */
+/* ---- A socket of this host ------------------------------------------------------------------- */
 
 static int local_open(struct transport *transport)
 {
@@ -189,10 +186,7 @@ struct transport *transport_local_new(const char *path)
 	return NULL;
 }
 
-/*
- * ---- UDP, TCP
- * ---------------------------------------------------------------------------------------
- */
+/* ---- UDP, TCP -------------------------------------------------------------------------------- */
 
 /* Connects within CONNECT_MS. */
 static int connect_to(const struct addrinfo *address)

@@ -113,10 +113,7 @@ const struct passed *decider_passed(const struct decider *decider, size_t index)
 	return &decider->standings[index].passed;
 }
 
-/*
- * ---- Deciding
- * ---------------------------------------------------------------------------------------
- */
+/* ---- Deciding -------------------------------------------------------------------------------- */
 
 /* Parts in a thousand of the written criteria. */
 static uint32_t distance(const struct standing *standing, uint32_t missed)

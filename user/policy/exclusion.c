@@ -21,10 +21,7 @@ static enum state of_truth(enum truth truth)
 	return truth == IS_SO ? STATE_MET : truth == NOT_SO ? STATE_FAILED : STATE_UNKNOWN;
 }
 
-/*
- * ---- Values of a list: any of them will do
- * ----------------------------------------------------------
- */
+/* ---- Values of a list: any of them will do --------------------------------------------------- */
 
 static enum state among_patterns(const struct patterns *patterns, struct span text)
 {
@@ -65,10 +62,7 @@ static enum state among_ids(const struct strings *strings, struct span name, uin
 	return names ? among_strings(strings, name) : STATE_FAILED;
 }
 
-/*
- * ---- The process
- * ------------------------------------------------------------------------------------
- */
+/* ---- The process ----------------------------------------------------------------------------- */
 
 typedef enum state (*process_fn)(const struct exclusion *exclusion,
 				 const struct facts_process *process);
@@ -185,10 +179,7 @@ static enum state every_process(process_fn process_state, const struct exclusion
 	return result;
 }
 
-/*
- * ---- Where to
- * ----------------------------------------------------------------------------------------
- */
+/* ---- Where to -------------------------------------------------------------------------------- */
 
 static enum state relay_state(const struct relay *relay, const uint8_t *addr, uint16_t port,
 			      const struct relay_names *names, uint64_t now_ns)
@@ -283,10 +274,7 @@ static enum state tls(const struct exclusion *exclusion, const struct facts *fac
 	return state == STATE_MET ? STATE_FAILED : STATE_MET;
 }
 
-/*
- * ---- The mail
- * ----------------------------------------------------------------------------------------
- */
+/* ---- The mail -------------------------------------------------------------------------------- */
 
 static enum state auth_user(const struct exclusion *exclusion, const struct facts *facts,
 			    struct surroundings *surroundings)
@@ -393,10 +381,7 @@ static enum state origin(const struct exclusion *exclusion, const struct facts *
 	return among_ids(&exclusion->origin.user, facts->origin_user, facts->origin_uid);
 }
 
-/*
- * ---- When, how much, and what was seen
- * ----------------------------------------------------------------
- */
+/* ---- When, how much, and what was seen ------------------------------------------------------- */
 
 /* Due within `for` before or after the moment. */
 static bool is_due(const struct exclusion *exclusion, int64_t time_s)
@@ -470,10 +455,7 @@ static enum state limit_bytes(const struct exclusion *exclusion, const struct fa
 		      facts->bytes_known);
 }
 
-/*
- * ---- The table
- * ----------------------------------------------------------------------------------------
- */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 typedef enum state (*state_fn)(const struct exclusion *exclusion, const struct facts *facts,
 			       struct surroundings *surroundings);

@@ -8,10 +8,7 @@
 
 static const struct span unknown = {NULL, 0};
 
-/*
- * ---- Values by their path
- * ----------------------------------------------------------------------------
- */
+/* ---- Values by their path -------------------------------------------------------------------- */
 
 const json_t *json_at(const json_t *object, const char *path)
 {
@@ -79,10 +76,7 @@ static bool text_is(struct span text, const char *wanted)
 	return text.data && span_equal(text, span_of(wanted));
 }
 
-/*
- * ---- Processes
- * ---------------------------------------------------------------------------------------
- */
+/* ---- Processes ------------------------------------------------------------------------------- */
 
 static enum scheduler scheduler_of(struct span name)
 {
@@ -157,10 +151,7 @@ static void all_processes(struct facts *facts, const json_t *event)
 	}
 }
 
-/*
- * ---- The message
- * -------------------------------------------------------------------------------------
- */
+/* ---- The message ----------------------------------------------------------------------------- */
 
 static bool has_reason(const json_t *event, const char *wanted)
 {

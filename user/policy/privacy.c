@@ -63,7 +63,7 @@ struct hiding {
 	struct text scratch;
 };
 
-/* ---- Fields of one size, and strings -------------------------------------------------------- */
+/* ---- Fields of one size, and strings --------------------------------------------------------- */
 
 /* False: there was no memory. */
 static bool hide_field(struct hiding *hiding, char *field, uint16_t *len, size_t size)
@@ -140,7 +140,7 @@ static bool hide_session(struct hiding *hiding, struct smtp_facts *session)
 	       hide_auth_user(hiding, session);
 }
 
-/* ---- The envelope --------------------------------------------------------------------------- */
+/* ---- The envelope ---------------------------------------------------------------------------- */
 
 static uint32_t add_address(struct hiding *hiding, struct text *out, struct span address)
 {
@@ -194,7 +194,7 @@ static bool hide_envelope(struct hiding *hiding, struct smtp_transaction *transa
 	return true;
 }
 
-/* ---- The mail ------------------------------------------------------------------------------- */
+/* ---- The mail -------------------------------------------------------------------------------- */
 
 static struct mail_string add_text(struct hiding *hiding, struct text *out, const struct mail *mail,
 				   struct mail_string string)
@@ -254,7 +254,7 @@ static bool hide_transaction(struct hiding *hiding, struct smtp_transaction *tra
 	return !transaction->mail || hide_mail(hiding, transaction->mail);
 }
 
-/* ---- Arguments ------------------------------------------------------------------------------ */
+/* ---- Arguments ------------------------------------------------------------------------------- */
 
 static bool is_blank(char c)
 {
@@ -344,7 +344,7 @@ static bool add_args(struct hiding *hiding, struct text *out, const struct image
 	return done && !out->failed;
 }
 
-/* ---- Images --------------------------------------------------------------------------------- */
+/* ---- Images ---------------------------------------------------------------------------------- */
 
 /* Where there is no memory, it may have. */
 static bool has_subject(struct hiding *hiding, const struct image *image)
@@ -437,7 +437,7 @@ static struct image *exchanged(struct hiding *hiding, struct image *image, bool 
 	return to;
 }
 
-/* ---- Senders -------------------------------------------------------------------------------- */
+/* ---- Senders --------------------------------------------------------------------------------- */
 
 /* False: there was no memory. */
 static bool exchange_image(struct hiding *hiding, struct image **image)
@@ -526,7 +526,7 @@ static bool hide_senders(struct hiding *hiding, struct event *event)
 	return true;
 }
 
-/* ---- The whole ------------------------------------------------------------------------------ */
+/* ---- The whole ------------------------------------------------------------------------------- */
 
 /*
  * Whether a subject could stand in the arguments that cannot be looked for there: `subject` is what

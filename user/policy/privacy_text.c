@@ -47,7 +47,7 @@ struct rewriting {
 	struct text scratch;
 };
 
-/* ---- Bytes ---------------------------------------------------------------------------------- */
+/* ---- Bytes ----------------------------------------------------------------------------------- */
 
 static struct span part(struct span text, size_t from, size_t to)
 {
@@ -129,7 +129,7 @@ static struct span domain_in_text(struct span text)
 	return part(domain, 0, 0);
 }
 
-/* ---- One address ---------------------------------------------------------------------------- */
+/* ---- One address ----------------------------------------------------------------------------- */
 
 /*
  * The length of a quoted string, a comment (they nest) or a quoted pair at the front, of a byte
@@ -317,7 +317,7 @@ void privacy_name(struct text *out, struct teller *teller, struct span name)
 		out->data[--out->len] = '\0';
 }
 
-/* ---- Where an address begins ---------------------------------------------------------------- */
+/* ---- Where an address begins ----------------------------------------------------------------- */
 
 /* The length of an '@' at this place, in one of its forms; 0: there is none. */
 static size_t at_len(const struct rewriting *rewriting, size_t at)
@@ -463,7 +463,7 @@ static size_t argument_start(const struct rewriting *rewriting, size_t start, si
 	return start;
 }
 
-/* ---- Free text ------------------------------------------------------------------------------ */
+/* ---- Free text ------------------------------------------------------------------------------- */
 
 /* Adds text as it is, up to what fits. */
 static void add_bytes(struct rewriting *rewriting, struct span text)
@@ -769,7 +769,7 @@ bool privacy_may_hold_address(struct span text, unsigned int kind)
 		(memmem(text.data, text.len, "+40", 3) || memmem(text.data, text.len, "%40", 3)));
 }
 
-/* ---- Parameters of a MAIL ------------------------------------------------------------------- */
+/* ---- Parameters of a MAIL -------------------------------------------------------------------- */
 
 static bool begins_with(struct span text, const char *keyword)
 {

@@ -25,7 +25,7 @@ struct path {
 	size_t count;
 };
 
-/* ---- Words ---------------------------------------------------------------------------------- */
+/* ---- Words ----------------------------------------------------------------------------------- */
 
 static bool starts_with(struct span text, const char *prefix)
 {
@@ -95,7 +95,7 @@ static bool has_unit_chars(struct span name)
 	return name.len > 0;
 }
 
-/* ---- The path ------------------------------------------------------------------------------- */
+/* ---- The path -------------------------------------------------------------------------------- */
 
 /* Splits a path from the root; false if it is none. */
 static bool split(struct span text, struct path *path)
@@ -182,7 +182,7 @@ static bool is_unit(struct span name)
 	return false;
 }
 
-/* ---- Containers ----------------------------------------------------------------------------- */
+/* ---- Containers ------------------------------------------------------------------------------ */
 
 static bool is_container_id(struct span id)
 {
@@ -331,7 +331,7 @@ static void parse_lxc(const struct path *path, struct cgroup_names *names)
 		copy(names->container, sizeof(names->container), name);
 }
 
-/* ---- Units ---------------------------------------------------------------------------------- */
+/* ---- Units ----------------------------------------------------------------------------------- */
 
 static bool is_user_manager(struct span name)
 {

@@ -15,7 +15,7 @@
 #define INTERP_CUT   256U
 #define CWD_CUT	     3072U
 
-/* ---- Paths ---------------------------------------------------------------------------------- */
+/* ---- Paths ----------------------------------------------------------------------------------- */
 
 /* Components as the kernel walks them, leaf first, each with its NUL. Returns their number. */
 static size_t component_count(const char *data, size_t len)
@@ -80,7 +80,7 @@ static void path_tidy(char *path)
 	*to = '\0';
 }
 
-/* ---- The parts of an exec record ------------------------------------------------------------ */
+/* ---- The parts of an exec record ------------------------------------------------------------- */
 
 /*
  * A file without a place in a file system has a name that its maker chose, and any bytes in it: it

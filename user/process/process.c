@@ -63,7 +63,7 @@ struct process_table {
 	size_t bytes;
 };
 
-/* ---- The table ------------------------------------------------------------------------------ */
+/* ---- The table ------------------------------------------------------------------------------- */
 
 struct process_table *process_table_new(void)
 {
@@ -172,7 +172,7 @@ void process_table_expire(struct process_table *table, uint64_t now_ns)
 		remove_oldest(table, &table->ended);
 }
 
-/* ---- One process ---------------------------------------------------------------------------- */
+/* ---- One process ----------------------------------------------------------------------------- */
 
 /*
  * Whether a start, exact or /proc's, may be this process's. That a start asked for is /proc's shows
@@ -293,7 +293,7 @@ static void snapshot_yield(struct process_table *table, struct process *process,
 	}
 }
 
-/* ---- Records -------------------------------------------------------------------------------- */
+/* ---- Records --------------------------------------------------------------------------------- */
 
 static int on_exec(struct process_table *table, const struct exec_record *record)
 {
@@ -373,7 +373,7 @@ int process_table_record(struct process_table *table, const struct record *recor
 	}
 }
 
-/* ---- Questions ------------------------------------------------------------------------------ */
+/* ---- Questions ------------------------------------------------------------------------------- */
 
 struct image *process_image_at(struct process_table *table, uint32_t pid, uint64_t start_ns,
 			       uint64_t at_ns)

@@ -107,7 +107,7 @@ struct sender *sender_of_record(const struct sender_record *record, struct proce
 	return sender;
 }
 
-/* ---- Filling in ----------------------------------------------------------------------------- */
+/* ---- Filling in ------------------------------------------------------------------------------ */
 
 static void set(char **field, const char *text)
 {

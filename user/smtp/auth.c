@@ -47,9 +47,7 @@ struct found {
 		keep[2]; /* what smtp_auth_user() needs to find the name; the second may be empty */
 };
 
-/*
- * ---- base64 (RFC 4648) --------------------------------------------------------------------------
- */
+/* ---- base64 (RFC 4648) ----------------------------------------------------------------------- */
 
 /*
  * Padding may be missing, in part or whole, where a line was cut; a digit that makes no octet is
@@ -101,9 +99,7 @@ static void base64_encode(const struct decoded *decoded, char *line)
 	}
 }
 
-/*
- * ---- Names --------------------------------------------------------------------------------------
- */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 static uint32_t le16(struct span text, size_t at)
 {
@@ -214,9 +210,7 @@ static bool read_name(struct span name, enum form form, char *user, size_t max, 
 	return name.len != 0;
 }
 
-/*
- * ---- Mechanisms ---------------------------------------------------------------------------------
- */
+/* ---- Mechanisms ------------------------------------------------------------------------------ */
 
 /* The first such byte at or behind `from`; the text's length if there is none. */
 static size_t find_byte(struct span text, size_t from, char byte)
@@ -526,9 +520,7 @@ size_t smtp_auth_user(struct span mechanism, uint32_t step, struct span response
 	return len;
 }
 
-/*
- * ---- Redaction ----------------------------------------------------------------------------------
- */
+/* ---- Redaction ------------------------------------------------------------------------------- */
 
 static bool within(struct range range, size_t at)
 {

@@ -9,7 +9,7 @@
 #include "smtp/session.h"
 #include "smtp/transaction.h"
 
-/* ---- The client's commands ------------------------------------------------------------------ */
+/* ---- The client's commands ------------------------------------------------------------------- */
 
 static void keep_word(char *out, uint16_t *len, struct span word, bool upper)
 {
@@ -457,7 +457,7 @@ static void on_answer_line(struct smtp_session *session, struct span line, uint6
 		session->auth_open = false;
 }
 
-/* ---- The client's stream -------------------------------------------------------------------- */
+/* ---- The client's stream --------------------------------------------------------------------- */
 
 static bool line_keep(struct smtp_session *session, struct span part)
 {

@@ -69,7 +69,7 @@ static bool take_keyword(struct span *text, const char *keyword)
 	return true;
 }
 
-/* ---- Paths ---------------------------------------------------------------------------------- */
+/* ---- Paths ----------------------------------------------------------------------------------- */
 
 /* The length of the quoted string at the front; 1 if it is never closed: then it quotes nothing. */
 static size_t quoted_len(struct span text)
@@ -387,7 +387,7 @@ size_t smtp_command_address(const struct smtp_command *command, char *address)
 	return len;
 }
 
-/* ---- Commands ------------------------------------------------------------------------------- */
+/* ---- Commands -------------------------------------------------------------------------------- */
 
 static bool parse_bdat(struct span text, struct smtp_command *command)
 {

@@ -346,7 +346,7 @@ void session_lose_step(struct smtp_session *session)
 		open->transaction->replies_missing = true;
 }
 
-/* ---- What the server owes ------------------------------------------------------------------- */
+/* ---- What the server owes -------------------------------------------------------------------- */
 
 struct owed *owed_at(struct smtp_session *session, uint32_t index)
 {

@@ -83,10 +83,7 @@ static void target_add_address(struct preamble *preamble, int family)
 		target_add(preamble, (uint8_t)*c);
 }
 
-/*
- * ---- HTTP
- * -----------------------------------------------------------------------------------------
- */
+/* ---- HTTP ------------------------------------------------------------------------------------ */
 
 static bool is_credentials(struct span name)
 {
@@ -179,10 +176,7 @@ static uint8_t http_server(struct preamble *preamble, uint8_t c)
 	return SERVER_HTTP_LINES;
 }
 
-/*
- * ---- SOCKS 4
- * --------------------------------------------------------------------------------------
- */
+/* ---- SOCKS 4 --------------------------------------------------------------------------------- */
 
 /* Behind the version: command, port, address. */
 static uint8_t socks4_head(struct preamble *preamble, uint8_t c)
@@ -231,10 +225,7 @@ static uint8_t socks4_server(struct preamble *preamble, uint8_t c)
 	return preamble->server.place == 8 ? SERVER_END : SERVER_SOCKS4;
 }
 
-/*
- * ---- SOCKS 5
- * --------------------------------------------------------------------------------------
- */
+/* ---- SOCKS 5 --------------------------------------------------------------------------------- */
 
 /* Begins a field of `len` bytes; without any, what stands behind it. */
 static uint8_t field_begin(struct preamble *preamble, uint8_t len, uint8_t field, uint8_t behind)
@@ -349,10 +340,7 @@ static uint8_t socks5_server(struct preamble *preamble, uint8_t c)
 	return preamble->server.left || preamble->server.total ? SERVER_SOCKS5_ADDRESS : SERVER_END;
 }
 
-/*
- * ---- The client
- * -----------------------------------------------------------------------------------
- */
+/* ---- The client ------------------------------------------------------------------------------ */
 
 static uint8_t client_start(struct preamble *preamble, uint8_t c)
 {
@@ -424,10 +412,7 @@ void preamble_gap(struct preamble *preamble)
 	preamble->protocols[preamble->hops] = PREAMBLE_NONE;
 }
 
-/*
- * ---- The server
- * -----------------------------------------------------------------------------------
- */
+/* ---- The server ------------------------------------------------------------------------------ */
 
 static uint8_t server_start(struct preamble *preamble, uint8_t c)
 {

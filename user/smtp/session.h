@@ -239,7 +239,7 @@ bool side_tunnel_line(struct smtp_session *session, struct span line);
 /* A reply of such a server, to what was owed it. */
 void side_tunnel_reply(struct smtp_session *session, enum owed_kind kind, uint16_t code);
 
-/* ---- Open transactions (open.c) -------------------------------------------------------- */
+/* ---- Open transactions (open.c) -------------------------------------------------------------- */
 
 /* Of a MAIL command; NULL if there is no memory. It is the caller's until open_begin(). */
 struct open *open_new(struct smtp_session *session, const struct smtp_command *command,
@@ -299,7 +299,7 @@ void ghost_over(struct smtp_session *session, bool ended, uint64_t time_ns);
 /* All octets of the chunk are there. */
 void chunk_end(struct smtp_session *session, uint64_t time_ns);
 
-/* ---- What was sent behind an unanswered DATA (behind.c) ----------------------------------- */
+/* ---- What was sent behind an unanswered DATA (behind.c) -------------------------------------- */
 
 /* Bytes that are kept and were not read. */
 size_t behind_len(const struct smtp_session *session);
@@ -322,7 +322,7 @@ void behind_free(struct smtp_session *session);
 /* Replies and commands no longer match. */
 void session_lose_step(struct smtp_session *session);
 
-/* ---- What the server owes (open.c) ------------------------------------------------------ */
+/* ---- What the server owes (open.c) ----------------------------------------------------------- */
 
 /* False: there is no room, so it is not owed, and the replies are out of step. */
 bool owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open,

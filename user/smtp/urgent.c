@@ -127,9 +127,7 @@ void urgent_line(struct smtp_session *session, struct span line, urgent_line_fn 
 	free(text);
 }
 
-/*
- * ---- In a message -------------------------------------------------------------------------------
- */
+/* ---- In a message ---------------------------------------------------------------------------- */
 
 #define PLACE(dot) (1U << (dot))
 

@@ -60,7 +60,7 @@ void live_stop(void)
 	stop_requested = true;
 }
 
-/* ---- What the pipeline asks for ------------------------------------------------------------- */
+/* ---- What the pipeline asks for -------------------------------------------------------------- */
 
 static void want_user(void *context, uint32_t uid)
 {
@@ -126,7 +126,7 @@ static void on_event(void *context, const struct event *event)
 		live->options->on_event(live->options->context, event);
 }
 
-/* ---- Records that user space makes ---------------------------------------------------------- */
+/* ---- Records that user space makes ----------------------------------------------------------- */
 
 static struct record header(uint32_t type, size_t len)
 {
@@ -216,7 +216,7 @@ static void tell_host(struct live *live)
 	free(record);
 }
 
-/* ---- The loop ------------------------------------------------------------------------------- */
+/* ---- The loop -------------------------------------------------------------------------------- */
 
 static size_t live_turn(struct live *live)
 {
@@ -352,7 +352,7 @@ static void live_finish(struct live *live, enum live_end end)
 				 live->sink->finish(live->sink, pipeline_stats(live->pipeline)));
 }
 
-/* ---- Beginning and end ---------------------------------------------------------------------- */
+/* ---- Beginning and end ----------------------------------------------------------------------- */
 
 /* SIGHUP ends a watch whose terminal has gone, unless it has a configuration to read again. */
 static int block_signals(bool reload)

@@ -83,7 +83,7 @@ struct pipeline {
 	char *host;
 };
 
-/* ---- Events going out ----------------------------------------------------------------------- */
+/* ---- Events going out ------------------------------------------------------------------------ */
 
 static int64_t realtime(const struct pipeline *pipeline, uint64_t boot_ns)
 {
@@ -363,7 +363,7 @@ static void event_hold(struct pipeline *pipeline, struct event *event)
 	held_flush(pipeline);
 }
 
-/* ---- Events of a flow ----------------------------------------------------------------------- */
+/* ---- Events of a flow ------------------------------------------------------------------------ */
 
 /* Whether what came before was not seen. */
 static bool is_mid_stream(const struct flow_id *id)
@@ -554,7 +554,7 @@ static void flow_encrypted(struct pipeline *pipeline, struct flow *flow)
 	event_hold(pipeline, event);
 }
 
-/* ---- Records of flows ----------------------------------------------------------------------- */
+/* ---- Records of flows ------------------------------------------------------------------------ */
 
 static struct flow *pipeline_flow(struct pipeline *pipeline, uint64_t cookie, uint64_t time_ns)
 {
@@ -696,7 +696,7 @@ static void on_close(struct pipeline *pipeline, const struct close_record *recor
 	flow_remove(pipeline->flows, flow);
 }
 
-/* ---- Other records -------------------------------------------------------------------------- */
+/* ---- Other records --------------------------------------------------------------------------- */
 
 static void on_host(struct pipeline *pipeline, const struct host_record *record)
 {
@@ -775,7 +775,7 @@ static void loss_look(struct pipeline *pipeline)
 	loss_tell(pipeline, counters);
 }
 
-/* ---- Entry ---------------------------------------------------------------------------------- */
+/* ---- Entry ----------------------------------------------------------------------------------- */
 
 /*
  * Tells a record to whoever keeps it, without the AUTH secrets in it: before the session has taken
