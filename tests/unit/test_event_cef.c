@@ -387,7 +387,7 @@ static void test_severity(void **state)
 	static const struct {
 		enum event_verdict verdict;
 		enum smtp_outcome outcome;
-		enum event_witness witness;
+		enum witness witness;
 		const char *severity;
 	} cases[] = {
 		{VERDICT_ALERT, SMTP_OUTCOME_FAILURE, WITNESS_AGREE, "3"},

@@ -9,7 +9,9 @@
 
 #include <cmocka.h>
 
+#include "flow/claims.h"
 #include "flow/flow.h"
+#include "flow/flow_table.h"
 
 #define SECOND 1000000000ULL
 
@@ -524,17 +526,17 @@ static void test_table_keeps_what_is_open(void **state)
 	assert_int_equal(flow_count(table), FLOWS_MAX);
 	teardown(state);
 	setup(state);
-	for (uint64_t cookie = 1; cookie <= FLOWS_LOOKED_AT; cookie++)
+	for (uint64_t cookie = 1; cookie <= FLOWS_EVICT_TRIES; cookie++)
 		open_mail(cookie);
-	for (uint64_t cookie = FLOWS_LOOKED_AT + 1; cookie <= FLOWS_MAX; cookie++)
+	for (uint64_t cookie = FLOWS_EVICT_TRIES + 1; cookie <= FLOWS_MAX; cookie++)
 		flow_get(table, cookie, cookie);
 	flow_get(table, FLOWS_MAX + 1, 1);
 	assert_null(flow_find(table, 1));
-	for (uint64_t cookie = 2; cookie <= FLOWS_LOOKED_AT; cookie++)
+	for (uint64_t cookie = 2; cookie <= FLOWS_EVICT_TRIES; cookie++)
 		flow_get(table, FLOWS_MAX + cookie, 1);
-	for (uint64_t cookie = 2; cookie <= FLOWS_LOOKED_AT; cookie++)
+	for (uint64_t cookie = 2; cookie <= FLOWS_EVICT_TRIES; cookie++)
 		assert_non_null(flow_find(table, cookie));
-	assert_int_equal(flow_evicted(table), FLOWS_LOOKED_AT);
+	assert_int_equal(flow_evicted(table), FLOWS_EVICT_TRIES);
 }
 
 int main(void)

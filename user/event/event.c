@@ -70,7 +70,7 @@ const char *event_verdict_name(enum event_verdict verdict)
 	return names[verdict];
 }
 
-const char *event_witness_name(enum event_witness witness)
+const char *event_witness_name(enum witness witness)
 {
 	static const char *const names[] = {
 		[WITNESS_NONE] = "none",	   [WITNESS_AGREE] = "agree",

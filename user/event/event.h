@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "process/identity.h"
+#include "flow/witness.h"
 #include "event/origin.h"
 #include "smtp/smtp.h"
 
@@ -33,14 +34,6 @@ enum event_verdict {
 	VERDICT_OBSERVED, /* an SMTP session without a transaction */
 };
 
-enum event_witness {
-	WITNESS_NONE,	   /* neither: nothing to compare */
-	WITNESS_AGREE,	   /* what the send hook read is what left */
-	WITNESS_SEND_ONLY, /* no wire hook, or it saw nothing of this */
-	WITNESS_WIRE_ONLY, /* left without a send that a hook saw */
-	WITNESS_DIFFER,	   /* the bytes were changed between the send and the wire */
-};
-
 struct endpoint {
 	uint8_t addr[16]; /* IPv4 is v4-mapped */
 	uint16_t port;
@@ -53,7 +46,7 @@ struct endpoint {
 
 struct event_capture {
 	const char *hook; /* "fentry", "kprobe", "tracepoint", "none"; static */
-	enum event_witness witness;
+	enum witness witness;
 	bool wire; /* the wire hook was attached */
 	bool ktls; /* it was read before TLS in the kernel had it */
 	bool complete;
@@ -167,7 +160,7 @@ void event_reason(struct event *event, const char *reason);
 
 const char *event_action_name(enum event_action action);
 const char *event_verdict_name(enum event_verdict verdict);
-const char *event_witness_name(enum event_witness witness);
+const char *event_witness_name(enum witness witness);
 
 /* event.kind of ECS: "alert", "event", "state" or "metric". */
 const char *event_kind(const struct event *event);

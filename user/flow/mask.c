@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: what is secret depends on the lines before it. Segments come in the order in
- * which the flow's session takes them in, so it knows. Sends may run ahead of the wire (Nagle, a
- * full window), so what they show is read by a session of its own, which sees the sends and the
- * replies.
+ * Theory of operation: whether a line is a secret depends on the lines before it. Segments arrive
+ * in the order in which the flow's session reads them, so that session knows. Sends may run ahead
+ * of the wire (Nagle, a full window), so a second session reads the sends and the replies.
  */
 #include "flow/mask.h"
 

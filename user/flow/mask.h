@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* AUTH secrets out of records that are kept (RFC 4954). */
+/* Overwrites AUTH secrets (RFC 4954) in records that are kept. */
 #ifndef SMTPSNOOP_MASK_H
 #define SMTPSNOOP_MASK_H
 
-#include "flow/flow.h"
+#include "flow/flow_state.h"
+#include "record.h"
 
-/* Overwrites what is secret in a record of this flow, which has not taken it in yet. */
+/*
+ * Overwrites the secrets in a record of this flow. Call it before the flow has processed the
+ * record.
+ */
 void mask_send(struct flow *flow, struct send_record *record);
 void mask_segment(struct flow *flow, struct segment_record *record);
 

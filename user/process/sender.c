@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: a sender starts from a kernel record, with ids only. Names, hash, unit and
+ * scheduler are filled in as they become known. What is missing is asked for (want.h), and the next
+ * sender_fill() finds the answer in struct names. An id gets a name only if it belongs to the user
+ * namespace of the watch.
+ */
 #include "process/sender.h"
 
 #include <stdlib.h>
@@ -6,20 +12,20 @@
 
 #include "process/cgroup.h"
 
-/* The image of a process; one that is not known may still be there to be looked at. */
-static struct image *image_of(struct process_table *processes, const struct pipeline_hooks *hooks,
+/* The image of a process. One that is not known yet may still be running: /proc can tell. */
+static struct image *image_of(struct process_table *processes, const struct want *want,
 			      uint32_t pid, uint64_t start_ns, uint64_t at_ns)
 {
 	struct image *image = process_image_at(processes, pid, start_ns, at_ns);
 
-	if (image || !hooks->want_process || !process_ask(processes, pid, start_ns, at_ns))
+	if (image || !want->process || !process_ask(processes, pid, start_ns, at_ns))
 		return image;
-	hooks->want_process(hooks->context, pid, start_ns);
+	want->process(want->context, pid, start_ns);
 	return process_image_at(processes, pid, start_ns, at_ns);
 }
 
 struct sender *sender_of_task(const struct task_id *task, uint64_t time_ns,
-			      struct process_table *processes, const struct pipeline_hooks *hooks)
+			      struct process_table *processes, const struct want *want)
 {
 	struct sender *sender = calloc(1, sizeof(*sender));
 
@@ -27,7 +33,7 @@ struct sender *sender_of_task(const struct task_id *task, uint64_t time_ns,
 		return NULL;
 	sender->refs = 1;
 	sender->task = *task;
-	sender->image = image_of(processes, hooks, task->pid, task->start_ns, time_ns);
+	sender->image = image_of(processes, want, task->pid, task->start_ns, time_ns);
 	sender->exe_deleted = sender->image && sender->image->flags & EXEC_DELETED;
 	return sender;
 }
@@ -57,9 +63,9 @@ static char *cgroup_path(const char *leaf_first, size_t len)
 }
 
 /*
- * Whether the file behind a task's exe link is another than that of its exec. On overlayfs and
- * btrfs stat() tells other devices than the kernel has: what the snapshot took from it cannot be
- * compared then.
+ * Whether the task's exe link names another file than the one it executed. On overlayfs and btrfs,
+ * stat() reports other device numbers than the kernel uses, so devices from the snapshot cannot be
+ * compared.
  */
 static bool is_other_file(const struct image *image, uint32_t dev, uint64_t inode)
 {
@@ -69,9 +75,9 @@ static bool is_other_file(const struct image *image, uint32_t dev, uint64_t inod
 }
 
 struct sender *sender_of_record(const struct sender_record *record, struct process_table *processes,
-				const struct pipeline_hooks *hooks)
+				const struct want *want)
 {
-	struct sender *sender = sender_of_task(&record->task, record->h.time_ns, processes, hooks);
+	struct sender *sender = sender_of_task(&record->task, record->h.time_ns, processes, want);
 
 	if (!sender)
 		return NULL;
@@ -98,8 +104,8 @@ struct sender *sender_of_record(const struct sender_record *record, struct proce
 			.pid = id->pid,
 			.uid = id->uid,
 			.start_ns = id->start_ns,
-			.image = image_of(processes, hooks, id->pid, id->start_ns,
-					  record->h.time_ns),
+			.image =
+				image_of(processes, want, id->pid, id->start_ns, record->h.time_ns),
 		};
 	}
 	if (record->cgroup_len && !(record->flags & SENDER_CGROUP_TRUNCATED))
@@ -116,7 +122,7 @@ static void set(char **field, const char *text)
 }
 
 static bool fill_group(struct sender *sender, struct names *names, uint64_t now_ns,
-		       const struct pipeline_hooks *hooks)
+		       const struct want *want)
 {
 	const char *text = NULL;
 	enum name_state state;
@@ -124,15 +130,15 @@ static bool fill_group(struct sender *sender, struct names *names, uint64_t now_
 	if (sender->group)
 		return true;
 	state = names_group(names, sender->task.egid, now_ns, &text);
-	if (state == NAME_MISSING && hooks->want_group)
-		hooks->want_group(hooks->context, sender->task.egid);
+	if (state == NAME_MISSING && want->group)
+		want->group(want->context, sender->task.egid);
 	if (state == NAME_KNOWN)
 		set(&sender->group, text);
 	return state == NAME_KNOWN;
 }
 
 static bool fill_user(char **field, uint32_t uid, struct names *names, uint64_t now_ns,
-		      const struct pipeline_hooks *hooks)
+		      const struct want *want)
 {
 	const char *text = NULL;
 	enum name_state state;
@@ -140,15 +146,15 @@ static bool fill_user(char **field, uint32_t uid, struct names *names, uint64_t 
 	if (*field)
 		return true;
 	state = names_user(names, uid, now_ns, &text);
-	if (state == NAME_MISSING && hooks->want_user)
-		hooks->want_user(hooks->context, uid);
+	if (state == NAME_MISSING && want->user)
+		want->user(want->context, uid);
 	if (state == NAME_KNOWN)
 		set(field, text);
 	return state == NAME_KNOWN;
 }
 
 static bool fill_hash(struct sender *sender, struct names *names, uint64_t now_ns,
-		      const struct pipeline_hooks *hooks)
+		      const struct want *want)
 {
 	const char *text = NULL;
 	enum name_state state;
@@ -156,8 +162,8 @@ static bool fill_hash(struct sender *sender, struct names *names, uint64_t now_n
 	if (sender->sha256[0] || !sender->image || !sender->image->inode)
 		return true;
 	state = names_hash(names, sender->image, now_ns, &text);
-	if (state == NAME_MISSING && hooks->want_hash)
-		hooks->want_hash(hooks->context, sender->image, sender->task.pid);
+	if (state == NAME_MISSING && want->hash)
+		want->hash(want->context, sender->image, sender->task.pid);
 	if (state == NAME_KNOWN)
 		memcpy(sender->sha256, text, strlen(text) + 1);
 	return state == NAME_KNOWN;
@@ -174,19 +180,19 @@ static void fill_units(struct sender *sender)
 }
 
 static bool fill_cgroup(struct sender *sender, struct names *names, uint64_t now_ns,
-			const struct pipeline_hooks *hooks)
+			const struct want *want)
 {
 	const char *text = NULL;
 	enum name_state state = NAME_KNOWN;
 
 	if (!sender->cgroup) {
 		state = names_cgroup(names, sender->task.pid, sender->task.start_ns, now_ns, &text);
-		if (state == NAME_MISSING && hooks->want_cgroup)
-			hooks->want_cgroup(hooks->context, sender->task.pid, sender->task.start_ns);
+		if (state == NAME_MISSING && want->cgroup)
+			want->cgroup(want->context, sender->task.pid, sender->task.start_ns);
 		if (state == NAME_KNOWN)
 			set(&sender->cgroup, text);
 		if (state == NAME_KNOWN &&
-		    sender->full) /* the process is gone: what the kernel told stands */
+		    sender->full) /* the process has exited: the kernel's record counts */
 			set(&sender->cgroup, "/");
 	}
 	if (sender->cgroup)
@@ -204,9 +210,9 @@ static bool is_one_of(const char *const *paths, const char *path)
 }
 
 /*
- * A job of the system's cron or at daemon: an ancestor is that daemon, it runs as root (whoever
- * starts the daemon's program himself is not), and the login uid, which the daemon sets to the
- * job's owner, is the sender's.
+ * A job of the system's cron or at daemon: one ancestor is that daemon and runs as root, which a
+ * user who starts the program himself is not; and the login uid, which the daemon sets to the job's
+ * owner, is the sender's uid.
  */
 static enum scheduler scheduler_among_ancestors(const struct sender *sender)
 {
@@ -237,7 +243,7 @@ static bool is_service(const char *unit)
 }
 
 static bool fill_scheduler(struct sender *sender, struct names *names, uint64_t now_ns,
-			   const struct pipeline_hooks *hooks)
+			   const struct want *want)
 {
 	enum name_state state;
 	const char *text = "";
@@ -251,9 +257,9 @@ static bool fill_scheduler(struct sender *sender, struct names *names, uint64_t 
 	if (!sender->cgroup)
 		return false;
 	state = names_activation(names, sender->task.pid, sender->task.start_ns, now_ns, &text);
-	if (state == NAME_MISSING && hooks->want_activation)
-		hooks->want_activation(hooks->context, sender->task.pid, sender->task.start_ns,
-				       sender->unit);
+	if (state == NAME_MISSING && want->activation)
+		want->activation(want->context, sender->task.pid, sender->task.start_ns,
+				 sender->unit);
 	if (state == NAME_KNOWN)
 		sender->scheduler = strcmp(text, "timer") == 0	 ? SCHEDULER_SYSTEMD_TIMER
 				    : strcmp(text, "other") == 0 ? SCHEDULER_NONE
@@ -262,7 +268,7 @@ static bool fill_scheduler(struct sender *sender, struct names *names, uint64_t 
 }
 
 bool sender_fill(struct sender *sender, struct names *names, const struct namespaces *own,
-		 uint64_t now_ns, const struct pipeline_hooks *hooks)
+		 uint64_t now_ns, const struct want *want)
 {
 	bool filled = true;
 
@@ -275,16 +281,16 @@ bool sender_fill(struct sender *sender, struct names *names, const struct namesp
 				? IS_SO
 				: NOT_SO;
 	if (sender->task.ns_user == own->user) {
-		filled = fill_user(&sender->user, sender->task.euid, names, now_ns, hooks);
-		filled = fill_group(sender, names, now_ns, hooks) && filled;
+		filled = fill_user(&sender->user, sender->task.euid, names, now_ns, want);
+		filled = fill_group(sender, names, now_ns, want) && filled;
 	}
 	if (sender->task.loginuid != LOGINUID_NONE)
 		filled = fill_user(&sender->audit_user, sender->task.loginuid, names, now_ns,
-				   hooks) &&
+				   want) &&
 			 filled;
-	filled = fill_hash(sender, names, now_ns, hooks) && filled;
-	filled = fill_cgroup(sender, names, now_ns, hooks) && filled;
-	filled = fill_scheduler(sender, names, now_ns, hooks) && filled;
+	filled = fill_hash(sender, names, now_ns, want) && filled;
+	filled = fill_cgroup(sender, names, now_ns, want) && filled;
+	filled = fill_scheduler(sender, names, now_ns, want) && filled;
 	sender->filled = filled;
 	return filled;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From records to events. Live, replay and tests enter here, at pipeline_record(), and nowhere
- * else.
+ * From records to events. Live, replay and tests all enter at pipeline_record().
  */
 #ifndef SMTPSNOOP_PIPELINE_H
 #define SMTPSNOOP_PIPELINE_H
@@ -11,34 +10,28 @@
 
 #include "event/event.h"
 #include "event/filter.h"
+#include "process/want.h"
 #include "record.h"
 
 #define EVENT_HOLD_NS 500000000ULL /* an event waits this long for names and hashes */
-/* One that may be excluded waits this long for what the server says behind it */
+/* An event that may be excluded waits this long for further replies of the server. */
 #define EVENT_SETTLE_NS 150000000ULL
-#define EVENTS_HELD_MAX 4096U /* events that wait; beyond, the oldest goes out as it is */
+#define EVENTS_HELD_MAX 4096U /* events that wait; beyond that, the oldest is written as it is */
 
 /*
- * What the pipeline asks of the outside; each may be NULL (replay). Answers come back as records.
+ * What the pipeline asks of the outside, and what it reports to it. Each function may be NULL, as
+ * in a replay. What is asked for comes back as records.
  */
 struct pipeline_hooks {
 	void *context;
-	void (*want_user)(void *context, uint32_t uid);
-	void (*want_group)(void *context, uint32_t gid);
-	void (*want_hash)(void *context, struct image *image, uint32_t pid);
-	void (*want_cgroup)(void *context, uint32_t pid, uint64_t start_ns);
-	void (*want_activation)(void *context, uint32_t pid, uint64_t start_ns, const char *unit);
+	struct want want; /* about processes; with a context of its own */
 	void (*want_relay)(void *context, const char *name);
-	void (*want_process)(void *context, uint32_t pid,
-			     uint64_t start_ns); /* answers before it returns */
-	void (*want_outputs)(void *context,
-			     struct event *event); /* status, stopped: fills event->outputs */
-	void (*want_counters)(
-		void *context); /* at the end: a last RECORD_LOSS, before it returns */
-	void (*on_record)(void *context,
-			  const struct record *record); /* each record, AUTH secrets masked */
-	void (*on_event)(void *context,
-			 const struct event *event); /* each event that passed the filter */
+	/* For a status or stopped event: fills event->outputs. */
+	void (*want_outputs)(void *context, struct event *event);
+	/* At the end: delivers a last RECORD_LOSS before it returns. */
+	void (*want_counters)(void *context);
+	void (*on_record)(void *context, const struct record *record); /* AUTH secrets masked */
+	void (*on_event)(void *context, const struct event *event);    /* if the filter passes it */
 };
 
 struct pipeline;

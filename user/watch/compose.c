@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Builds events from flows and transactions: ids, endpoints, senders, and who submitted a mail to
+ * the MTA that relays it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hook.h"
+#include "base/text.h"
+#include "event/reasons.h"
+#include "flow/claims.h"
+#include "policy/verdict.h"
+#include "process/sender.h"
+#include "watch/pipeline_state.h"
+
+static int64_t realtime(const struct pipeline *pipeline, uint64_t boot_ns)
+{
+	return (int64_t)(boot_ns +
+			 (uint64_t)pipeline->realtime_offset_ns); /* a forged offset may wrap */
+}
+
+bool compose_on_wire(const struct pipeline *pipeline, const struct flow *flow)
+{
+	return pipeline->wire && !(flow->id.flags & FLOW_UNWIRED) &&
+	       !flow_key_is_plaintext(flow->id.cookie);
+}
+
+struct event *compose_event(struct pipeline *pipeline, enum event_action action, uint64_t time_ns)
+{
+	struct event *event = event_new(action);
+
+	if (!event) {
+		pipeline->stats.events_lost++;
+		return NULL;
+	}
+	event->time_ns = event->start_ns = event->end_ns = realtime(pipeline, time_ns);
+	event->boot_to_real_ns = pipeline->realtime_offset_ns;
+	event->host = pipeline->host;
+	event->capture.hook = hook_name(pipeline->hook);
+	event->capture.wire = pipeline->wire;
+	return event;
+}
+
+/*
+ * One step of a multiplicative hash that spreads a word over all bits (the finalizer of
+ * splitmix64).
+ */
+static uint64_t mix(uint64_t sum, uint64_t word)
+{
+	sum = (sum ^ word) + 0x9e3779b97f4a7c15ULL;
+	sum = (sum ^ sum >> 30) * 0xbf58476d1ce4e5b9ULL;
+	sum = (sum ^ sum >> 27) * 0x94d049bb133111ebULL;
+	return sum ^ sum >> 31;
+}
+
+void compose_id(const struct pipeline *pipeline, char *id, uint64_t cookie, uint64_t what,
+		uint64_t number)
+{
+	uint64_t a = mix(mix(mix(mix(0, pipeline->boot), cookie), what), number),
+		 b = mix(a, cookie);
+
+	text_hex(id, a, EVENT_ID_LEN / 2);
+	text_hex(id + EVENT_ID_LEN / 2, b, EVENT_ID_LEN / 2);
+}
+
+uint64_t compose_flow_number(const struct flow *flow)
+{
+	return flow->id.cookie >> 63 ? mix(flow->id.cookie, flow->start_ns) : flow->id.cookie;
+}
+
+/* The MTA that relays a message; NULL: the senders are not all the same trusted MTA. */
+static const char *mta_of(const struct pipeline *pipeline, const struct event *event)
+{
+	const char *mta = NULL;
+
+	for (uint32_t i = 0; i < event->sender_count; i++) {
+		const struct sender *sender = event->senders[i];
+		const char *name =
+			sender->task.ns_user == pipeline->own.user ? origin_mta(sender) : NULL;
+
+		if (!name || (mta && strcmp(mta, name) != 0))
+			return NULL;
+		mta = name;
+	}
+	return mta;
+}
+
+static void event_find_origin(struct pipeline *pipeline, struct event *event)
+{
+	const struct mail *mail = event->transaction ? event->transaction->mail : NULL;
+	const char *mta = mail && mail->received.len ? mta_of(pipeline, event) : NULL;
+	struct origin origin;
+
+	if (event->origin || !mta || event->transaction->missing_bytes ||
+	    !origin_parse(mta, mail_span(mail, mail->received), &origin))
+		return;
+	if (!origin.has_uid && !origin.user[0] && pipeline->submissions)
+		submissions_find(pipeline->submissions, &origin);
+	event->origin = malloc(sizeof(*event->origin));
+	if (event->origin)
+		*event->origin = origin;
+}
+
+/* Returns true if nothing more is to come. */
+static bool event_fill_origin(struct pipeline *pipeline, struct event *event)
+{
+	struct origin *origin;
+	const char *name = NULL;
+	enum name_state state;
+
+	event_find_origin(pipeline, event);
+	origin = event->origin;
+	if (!origin || !origin->named || origin->user[0])
+		return true;
+	state = names_user(pipeline->names, origin->uid, pipeline->now_ns, &name);
+	if (state == NAME_MISSING && pipeline->hooks.want.user)
+		pipeline->hooks.want.user(pipeline->hooks.want.context, origin->uid);
+	if (state == NAME_KNOWN && strlen(name) <= ORIGIN_USER_MAX)
+		memcpy(origin->user, name, strlen(name) + 1);
+	return state == NAME_KNOWN;
+}
+
+void compose_submission(struct pipeline *pipeline, const struct event *event)
+{
+	static const uint8_t loopback4[13] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127},
+			     loopback6[16] = {[15] = 1};
+	const uint8_t *to = event->destination.addr;
+	bool here = memcmp(to, loopback4, sizeof(loopback4)) == 0 ||
+		    memcmp(to, loopback6, sizeof(loopback6)) == 0 ||
+		    memcmp(to, event->source.addr, 16) == 0;
+	struct span queue_id = origin_queue_id(event->transaction);
+
+	if (!here || event->sender_count != 1 || !queue_id.len)
+		return;
+	if (!pipeline->submissions)
+		pipeline->submissions = submissions_new();
+	if (pipeline->submissions)
+		submissions_add(pipeline->submissions, queue_id, event->senders[0]->task.euid,
+				event->senders[0]->task.ns_user == pipeline->own.user, event->id);
+}
+
+bool compose_fill(struct pipeline *pipeline, struct event *event)
+{
+	bool filled = true;
+
+	for (uint32_t i = 0; i < event->sender_count; i++) {
+		if (!sender_fill(event->senders[i], pipeline->names, &pipeline->own,
+				 pipeline->now_ns, &pipeline->hooks.want))
+			filled = false;
+	}
+	return event_fill_origin(pipeline, event) && filled;
+}
+
+bool compose_is_mid_stream(const struct flow_id *id)
+{
+	return !(id->flags & FLOW_FROM_START) || id->flags & FLOW_SKIPPED;
+}
+
+static void event_endpoint(struct endpoint *endpoint, const uint8_t *addr, uint16_t port)
+{
+	memcpy(endpoint->addr, addr, sizeof(endpoint->addr));
+	endpoint->port = port;
+}
+
+struct event *compose_flow_event(struct pipeline *pipeline, enum event_action action,
+				 const struct flow *flow, uint64_t start_ns, uint64_t end_ns)
+{
+	struct event *event = compose_event(pipeline, action, end_ns);
+
+	if (!event)
+		return NULL;
+	event->has_flow = true;
+	event->capture.ktls = flow_key_is_plaintext(flow->id.cookie);
+	event->flow = flow->id.cookie;
+	event->start_ns = realtime(pipeline, start_ns);
+	event_endpoint(&event->source, flow->id.local_addr, flow->id.local_port);
+	event_endpoint(&event->destination, flow->id.remote_addr, flow->id.remote_port);
+	event->mptcp = flow->id.flags & FLOW_MPTCP;
+	event->capture.mid_stream = compose_is_mid_stream(&flow->id);
+	compose_id(pipeline, event->session_id, compose_flow_number(flow), 0, 0);
+	event->session = malloc(sizeof(*event->session));
+	if (event->session)
+		*event->session = *smtp_session_facts(flow->smtp);
+	return event;
+}
+
+void compose_senders(struct event *event, const struct flow *flow, uint64_t start, uint64_t end)
+{
+	event->sender_count = flow_senders_of(flow, start, end, event->senders, EVENT_SENDERS_MAX);
+	for (uint32_t i = 0; i < event->sender_count; i++)
+		sender_ref(event->senders[i]);
+	event->senders_incomplete = !event->sender_count ||
+				    event->sender_count == EVENT_SENDERS_MAX ||
+				    flow_unclaimed(flow, start, end);
+}
+
+struct event *compose_message(struct pipeline *pipeline, const struct flow *flow,
+			      struct smtp_transaction *transaction)
+{
+	struct event *event = compose_flow_event(pipeline, EVENT_MESSAGE, flow,
+						 transaction->start_ns, transaction->end_ns);
+
+	if (!event) {
+		smtp_transaction_free(transaction);
+		return NULL;
+	}
+	event->transaction = transaction;
+	event->verdict = VERDICT_ALERT;
+	compose_id(pipeline, event->id, compose_flow_number(flow), EVENT_MESSAGE,
+		   transaction->number);
+	compose_senders(event, flow, transaction->start_pos, transaction->end_pos);
+	event->capture.witness = flow_witness(flow, transaction->start_pos, transaction->end_pos,
+					      compose_on_wire(pipeline, flow));
+	event->capture.missing_bytes = transaction->missing_bytes;
+	event->capture.complete = !transaction->missing_bytes && !transaction->replies_missing &&
+				  event->capture.witness != WITNESS_DIFFER;
+	event_reasons(event);
+	if (pipeline->rules)
+		event_scan(event, pipeline->rules, (struct span){flow->said.data, flow->said.len});
+	return event;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Theory of operation: events wait here, in order, until the names and the hash of their senders
+ * have arrived, or for EVENT_HOLD_NS. An event that may be excluded waits EVENT_SETTLE_NS longer:
+ * surplus replies of the server would show that the mail hid another one. Exclusions decide last,
+ * then privacy is applied, then the sink writes.
+ */
+#include <stdlib.h>
+
+#include "event/filter.h"
+#include "flow/flow_table.h"
+#include "policy/privacy.h"
+#include "policy/verdict.h"
+#include "watch/pipeline_state.h"
+
+static void event_count(struct event_stats *stats, const struct event *event)
+{
+	if (event->provisional)
+		return;
+	if (event->verdict == VERDICT_ALERT && event->has_flow)
+		stats->alerts++;
+	if (event->action == EVENT_SESSION)
+		stats->sessions++;
+	if (event->action == EVENT_ENCRYPTED)
+		stats->encrypted++;
+	if (event->action != EVENT_MESSAGE)
+		return;
+	stats->messages++;
+	stats->excluded += event->verdict == VERDICT_EXCLUDED;
+	stats->recipients += event->transaction->recipient_count;
+	stats->bytes += event->transaction->bytes;
+	if (!event->sender_count)
+		stats->unattributed++;
+}
+
+/* Surplus replies may arrive behind the one that ended the transaction. */
+static void event_take_surplus(struct event *event, uint32_t surplus)
+{
+	if (surplus <= event->session->replies_surplus)
+		return;
+	event->session->replies_surplus = surplus;
+	event_reason(event, "replies_unmatched");
+}
+
+void hold_take_surplus(struct pipeline *pipeline, uint64_t flow, uint32_t surplus)
+{
+	for (struct held_event *held = pipeline->held_first; held; held = held->next) {
+		if (held->event->has_flow && held->event->flow == flow && held->event->session)
+			event_take_surplus(held->event, surplus);
+	}
+}
+
+static void decide_event(struct pipeline *pipeline, struct event *event)
+{
+	const struct flow *flow = event->has_flow ? flow_find(pipeline->flows, event->flow) : NULL;
+
+	if (flow && flow->smtp && event->session)
+		event_take_surplus(event, smtp_session_facts(flow->smtp)->replies_surplus);
+	if (pipeline->decider)
+		event_decide(event, pipeline->decider, pipeline->relay_names);
+}
+
+/* Whether --count is reached: several messages may end at once. */
+static bool count_reached(const struct pipeline *pipeline, const struct event *event)
+{
+	return event->action == EVENT_MESSAGE && pipeline->filter.count &&
+	       pipeline->stats.messages >= pipeline->filter.count;
+}
+
+/* Applies privacy, then writes. Returns 0, or the sink's negative errno. */
+static int event_tell(struct pipeline *pipeline, struct event *event)
+{
+	if (!pipeline->privacy || privacy_apply(pipeline->privacy, event))
+		return pipeline->sink->write(pipeline->sink, event);
+	pipeline->outputs_lost++; /* no memory: an event that cannot be masked is not written */
+	return 0;
+}
+
+void hold_write(struct pipeline *pipeline, struct event *event)
+{
+	decide_event(pipeline, event);
+	if (filter_passes(&pipeline->filter, event) && !count_reached(pipeline, event)) {
+		int error = pipeline->error ? pipeline->error : event_tell(pipeline, event);
+
+		event_count(&pipeline->stats, event);
+		if (error) {
+			pipeline->stats.events_lost++;
+			pipeline->error = error;
+		} else if (pipeline->hooks.on_event) {
+			pipeline->hooks.on_event(pipeline->hooks.context, event);
+		}
+	}
+	event_free(event);
+}
+
+void hold_write_first(struct pipeline *pipeline)
+{
+	struct held_event *first = pipeline->held_first;
+
+	pipeline->held_first = first->next;
+	if (!first->next)
+		pipeline->held_last = NULL;
+	pipeline->held_count--;
+	hold_write(pipeline, first->event);
+	free(first);
+}
+
+void hold_flush(struct pipeline *pipeline)
+{
+	while (pipeline->held_first) {
+		const struct held_event *first = pipeline->held_first;
+		bool filled = compose_fill(pipeline, first->event);
+
+		if (pipeline->now_ns < (filled ? first->settle_ns : first->deadline_ns))
+			return;
+		hold_write_first(pipeline);
+	}
+}
+
+void hold_event(struct pipeline *pipeline, struct event *event)
+{
+	struct held_event *held = calloc(1, sizeof(*held));
+
+	compose_fill(pipeline, event); /* asks for what is missing */
+	if (!held) {
+		hold_write(pipeline, event);
+		return;
+	}
+	held->event = event;
+	held->deadline_ns = pipeline->now_ns + EVENT_HOLD_NS;
+	if (pipeline->decider && decider_config(pipeline->decider)->exclusion_count &&
+	    event->transaction)
+		held->settle_ns = pipeline->now_ns + EVENT_SETTLE_NS;
+	*(pipeline->held_last ? &pipeline->held_last->next : &pipeline->held_first) = held;
+	pipeline->held_last = held;
+	if (++pipeline->held_count > EVENTS_HELD_MAX)
+		hold_write_first(pipeline);
+	hold_flush(pipeline);
+}

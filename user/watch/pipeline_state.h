@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a pipeline is made of, for the files that make it up: pipeline.c (records in), compose.c
+ * (events are built), hold.c (events wait and go out), totals.c (counters, losses, status).
+ */
+#ifndef SMTPSNOOP_PIPELINE_STATE_H
+#define SMTPSNOOP_PIPELINE_STATE_H
+
+#include "flow/flow_state.h"
+#include "process/names.h"
+#include "process/process.h"
+#include "watch/pipeline.h"
+
+struct held_event {
+	struct held_event *next;
+	/* not written before: later replies may show that this mail hid another one */
+	uint64_t settle_ns;
+	uint64_t deadline_ns;
+	struct event *event;
+};
+
+struct pipeline {
+	struct sink *sink;
+	struct filter filter;
+	struct pipeline_hooks hooks;
+	struct process_table *processes;
+	struct flow_table *flows;
+	struct names *names;
+	struct submissions *submissions; /* NULL until the first one */
+	struct decider *decider;	 /* borrowed; NULL: nothing is excluded */
+	struct relay_names *relay_names;
+	struct mail_budget budget;
+	struct held_event *held_first, *held_last;
+	size_t held_count;
+	struct event_stats stats;
+	uint64_t counters[COUNTER_MAX]; /* as last reported */
+	uint64_t flows_evicted;		/* as last reported */
+	uint64_t now_ns;
+	uint64_t deadline_ns;	       /* without a byte, for an open transaction */
+	const struct privacy *privacy; /* of the decider's configuration; NULL: nothing is hidden */
+	const struct rules *rules;     /* of the decider's configuration; NULL: none */
+	size_t said_max;	       /* bytes kept of each client's side, for the rules */
+	size_t content_max;	       /* bytes kept of a message's content; 0: none */
+	uint64_t heartbeat_ns;	       /* between status events; 0: there are none */
+	uint64_t beat_ns;	       /* when the last one was */
+	uint64_t sequence;	       /* of the last one */
+	uint64_t outputs_lost;	       /* events lost behind the sink, not yet reported */
+	uint64_t expired_ns;	       /* when processes and streams were last checked */
+	int64_t realtime_offset_ns;
+	int error;
+
+	/* From the host record. */
+	enum hook hook;
+	bool wire;
+	struct namespaces own;
+	uint64_t boot;
+	char *host;
+};
+
+/* ---- Composing events (compose.c) --------------------------------------------------------------
+ */
+
+/* An event of this time (CLOCK_BOOTTIME). NULL: no memory, and it is counted as lost. */
+struct event *compose_event(struct pipeline *pipeline, enum event_action action, uint64_t time_ns);
+
+/* Writes an id of EVENT_ID_LEN hex digits, and a NUL, that these numbers make unique on this boot.
+ */
+void compose_id(const struct pipeline *pipeline, char *id, uint64_t cookie, uint64_t what,
+		uint64_t number);
+
+/* A number that no other flow has had since boot; a flow known by address may share that address.
+ */
+uint64_t compose_flow_number(const struct flow *flow);
+
+/* Whether the wire hook sees the bytes of this flow: not if they are encrypted below. */
+bool compose_on_wire(const struct pipeline *pipeline, const struct flow *flow);
+
+/* Whether bytes before the first record of the flow were missed. */
+bool compose_is_mid_stream(const struct flow_id *id);
+
+/* An event with the endpoints, session and times of a flow. NULL if there is no memory. */
+struct event *compose_flow_event(struct pipeline *pipeline, enum event_action action,
+				 const struct flow *flow, uint64_t start_ns, uint64_t end_ns);
+
+/* Adds the senders of the positions [start, end), each with a reference. */
+void compose_senders(struct event *event, const struct flow *flow, uint64_t start, uint64_t end);
+
+/*
+ * The event of a transaction, which it owns from then on. NULL: there is no memory, and the
+ * transaction is freed.
+ */
+struct event *compose_message(struct pipeline *pipeline, const struct flow *flow,
+			      struct smtp_transaction *transaction);
+
+/* Remembers who submitted a mail to an MTA of this host. */
+void compose_submission(struct pipeline *pipeline, const struct event *event);
+
+/* Fills in what is known of the event's senders and origin by now. True: nothing more is to come.
+ */
+bool compose_fill(struct pipeline *pipeline, struct event *event);
+
+/* ---- Events on their way out (hold.c) ----------------------------------------------------------
+ */
+
+/* Queues an event until its names have arrived. Takes ownership. */
+void hold_event(struct pipeline *pipeline, struct event *event);
+
+/* Writes, in order, the events that are complete or have waited long enough. */
+void hold_flush(struct pipeline *pipeline);
+
+/* Writes the oldest event as it is. There must be one. */
+void hold_write_first(struct pipeline *pipeline);
+
+/* Decides an event, writes it if the filter passes it, and frees it. */
+void hold_write(struct pipeline *pipeline, struct event *event);
+
+/* The server sent `surplus` replies to nothing that was parsed: marks the flow's waiting events. */
+void hold_take_surplus(struct pipeline *pipeline, uint64_t flow, uint32_t surplus);
+
+/* ---- Totals (totals.c) -------------------------------------------------------------------------
+ */
+
+/* The kernel side's counters, as they are now: reports what was lost since the last time. */
+void totals_lost(struct pipeline *pipeline, const __u64 counters[COUNTER_MAX]);
+
+/* The same for what user space lost: no record reports that. */
+void totals_check(struct pipeline *pipeline);
+
+/* Fills in what status and stopped events have in common. */
+void totals_take(struct pipeline *pipeline, struct event *event);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Counters, and the events that report them: capture-loss, status. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "flow/flow_table.h"
+#include "policy/verdict.h"
+#include "watch/pipeline_state.h"
+
+void totals_lost(struct pipeline *pipeline, const __u64 counters[COUNTER_MAX])
+{
+	uint64_t evicted = flow_evicted(pipeline->flows);
+	struct event_stats lost = {
+		.flows_dropped = evicted - pipeline->flows_evicted,
+		.content_refused = pipeline->budget.refused - pipeline->stats.content_refused,
+		.events_lost = pipeline->outputs_lost,
+	};
+	bool any = lost.flows_dropped || lost.content_refused || lost.events_lost;
+	struct event *event;
+
+	for (int i = 0; i < COUNTER_MAX; i++) {
+		if (counters[i] > pipeline->counters[i])
+			lost.counters[i] = counters[i] - pipeline->counters[i];
+		any = any || lost.counters[i];
+		pipeline->counters[i] = pipeline->stats.counters[i] = counters[i];
+	}
+	pipeline->flows_evicted = pipeline->stats.flows_dropped = evicted;
+	pipeline->stats.content_refused = pipeline->budget.refused;
+	pipeline->stats.events_lost += pipeline->outputs_lost;
+	pipeline->outputs_lost = 0;
+	if (!any)
+		return;
+	event = compose_event(pipeline, EVENT_LOSS, pipeline->now_ns);
+	if (!event)
+		return;
+	compose_id(pipeline, event->id, pipeline->now_ns, EVENT_LOSS, 0);
+	event->stats = malloc(sizeof(lost));
+	if (event->stats)
+		*event->stats = lost;
+	hold_event(pipeline, event);
+}
+
+void totals_check(struct pipeline *pipeline)
+{
+	__u64 counters[COUNTER_MAX];
+
+	if (!pipeline->outputs_lost && flow_evicted(pipeline->flows) == pipeline->flows_evicted &&
+	    pipeline->budget.refused == pipeline->stats.content_refused)
+		return;
+	for (int i = 0; i < COUNTER_MAX; i++)
+		counters[i] = pipeline->counters[i];
+	totals_lost(pipeline, counters);
+}
+
+void totals_take(struct pipeline *pipeline, struct event *event)
+{
+	event->stats = malloc(sizeof(*event->stats));
+	if (event->stats)
+		*event->stats = pipeline->stats;
+	if (pipeline->decider)
+		event_take_tallies(event, pipeline->decider);
+	if (pipeline->hooks.want_outputs)
+		pipeline->hooks.want_outputs(pipeline->hooks.context, event);
+}
+
+void pipeline_heartbeat(struct pipeline *pipeline, uint64_t interval_ns)
+{
+	pipeline->heartbeat_ns = interval_ns;
+}
+
+void pipeline_status(struct pipeline *pipeline)
+{
+	struct event *event = compose_event(pipeline, EVENT_STATUS, pipeline->now_ns);
+
+	pipeline->beat_ns = pipeline->now_ns;
+	pipeline->sequence++;
+	if (!event)
+		return;
+	compose_id(pipeline, event->id, pipeline->now_ns, EVENT_STATUS, pipeline->sequence);
+	event->sequence = pipeline->sequence;
+	if (pipeline->decider)
+		memcpy(event->config_hash, decider_config(pipeline->decider)->sha256,
+		       sizeof(event->config_hash));
+	totals_take(pipeline, event);
+	hold_event(pipeline, event);
+}
+
+void pipeline_lost(struct pipeline *pipeline, uint64_t events)
+{
+	pipeline->outputs_lost += events;
+}
