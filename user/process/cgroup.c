@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a path is believed from the root down, for as long as only root can have
- * made the cgroups. systemd's slices come first, each nested in the one that its name begins with;
- * a directory that looks like a slice and is not nested so was made by somebody else. What follows
- * the slices is a unit of the system's manager, or the tree of a container engine that goes without
- * systemd. Whatever lies below a unit was delegated, and names there are whoever's they were
- * delegated to. They are believed in two places: below the services of container engines, which run
- * as root, and below a user's manager as that user's units.
+ * Theory of operation: a path is trusted from the root down, as long as only root can have created
+ * the cgroups. systemd's slices come first, each nested in the slice that its name begins with. A
+ * directory that looks like a slice but is not nested in this way was created by somebody else.
+ * After the slices comes a unit of the system manager, or the tree of a container engine that does
+ * not use systemd. Everything below a unit is delegated: its owner can choose the names there. Such
+ * names are trusted in two places: below the services of container engines, which run as root, and
+ * below a user's manager, as that user's units.
  *
- * The engines' forms: runc and crun through systemd (docker-ID.scope, cri-containerd-ID.scope,
- * crio-ID.scope, libpod-ID.scope), through cgroupfs (/docker/ID, /kubepods/.../ID, /libpod_parent/
- * libpod-ID), the systemd form misread by cgroupfs ("system.slice:docker:ID"); LXC
- * (/lxc.payload.NAME, before 4.0 and on Proxmox /lxc/NAME); systemd-nspawn
- * (/machine.slice/machine-NAME.scope and systemd-nspawn@NAME.service, the container in "payload"
- * below).
+ * Forms of the engines: runc and crun through systemd (docker-ID.scope, cri-containerd-ID.scope,
+ * crio-ID.scope, libpod-ID.scope), through cgroupfs (/docker/ID, /kubepods/.../ID,
+ * /libpod_parent/libpod-ID), the systemd form misread by cgroupfs ("system.slice:docker:ID"); LXC
+ * (/lxc.payload.NAME, before 4.0 and on Proxmox /lxc/NAME); systemd-nspawn (/machine.slice/machine-
+ * NAME.scope and systemd-nspawn@NAME.service, with the container in "payload" below).
  */
 #include "process/cgroup.h"
 
 #define CONTAINER_HEX_LEN 64U
-#define COMPONENTS_MAX	  64U /* a deeper path says nothing */
+#define COMPONENTS_MAX	  64U /* a deeper path is ignored */
 
 struct path {
 	struct span component[COMPONENTS_MAX];
@@ -34,7 +33,7 @@ static bool starts_with(struct span text, const char *prefix)
 	return text.len >= len && memcmp(text.data, prefix, len) == 0;
 }
 
-/* Takes the prefix off, if there is something behind it. */
+/* Removes the prefix if something follows it. */
 static bool cut_prefix(struct span *text, const char *prefix)
 {
 	const size_t len = strlen(prefix);
@@ -46,7 +45,7 @@ static bool cut_prefix(struct span *text, const char *prefix)
 	return true;
 }
 
-/* Takes the suffix off, if there is something before it. */
+/* Removes the suffix if something precedes it. */
 static bool cut_suffix(struct span *text, const char *suffix)
 {
 	const size_t len = strlen(suffix);
@@ -166,7 +165,7 @@ static size_t skip_slices(const struct path *path, size_t index)
 	return index;
 }
 
-/* Units that have cgroups of their own, slices aside. */
+/* Units that have cgroups of their own, except slices. */
 static bool is_unit(struct span name)
 {
 	static const char *const suffixes[] = {".service", ".scope", ".socket",
@@ -207,7 +206,7 @@ static bool engine_id(struct span name, struct span *id)
 	return false;
 }
 
-/* "SLICE.slice:ENGINE:ID": what is meant for systemd, taken as the name of a directory. */
+/* "SLICE.slice:ENGINE:ID": an argument for systemd, used as the name of a directory. */
 static bool misread_id(struct span name, struct span *id)
 {
 	static const char *const engines[] = {":docker", ":cri-containerd", ":crio",
@@ -233,7 +232,7 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The name of an nspawn container within its unit's name, "\\x2d" there standing for "-". */
+/* The name of an nspawn container in its unit's name, where "\\x2d" stands for "-". */
 static void copy_machine(char *out, size_t size, struct span name)
 {
 	char text[CONTAINER_ID_LEN];
@@ -255,9 +254,9 @@ static void copy_machine(char *out, size_t size, struct span name)
 }
 
 /*
- * The name of systemd-nspawn's unit. The supervisor is outside of its container; in a service, so
- * is all that is not in "payload". libvirt's virtual machines register in the same form, and are
- * none.
+ * The container name in systemd-nspawn's unit. The supervisor runs outside of its container; in a
+ * service, so does everything that is not in "payload". Virtual machines of libvirt register in the
+ * same form, but are not containers.
  */
 static void parse_machine(const struct path *path, size_t index, struct cgroup_names *names)
 {
@@ -288,7 +287,7 @@ static void parse_container_unit(const struct path *path, size_t index, struct c
 		parse_machine(path, index, names);
 }
 
-/* A tree that an engine made at the root, or below its own service. False if it is none. */
+/* A tree that an engine created at the root or below its own service. False if it is not one. */
 static bool parse_engine_tree(const struct path *path, size_t index, struct cgroup_names *names)
 {
 	struct span head = component(path, index), id = head;
@@ -318,7 +317,7 @@ static bool parse_engine_tree(const struct path *path, size_t index, struct cgro
 	return false;
 }
 
-/* LXC's, at the root alone. */
+/* A container of LXC, only at the root. */
 static void parse_lxc(const struct path *path, struct cgroup_names *names)
 {
 	struct span name = component(path, 0);
@@ -338,7 +337,7 @@ static bool is_user_manager(struct span name)
 	return cut_prefix(&name, "user@") && cut_suffix(&name, ".service");
 }
 
-/* What is below user@UID.service: that user's units, by that user's word. */
+/* Below user@UID.service: that user's units, as that user names them. */
 static void parse_user_manager(const struct path *path, size_t index, struct cgroup_names *names)
 {
 	struct span name = unescape(component(path, skip_slices(path, index)));

@@ -28,7 +28,7 @@ struct sender *sender_ref(struct sender *sender)
 	return sender;
 }
 
-/* False: there was no memory, and it is NULL. */
+/* Returns false if there is no memory; *string is NULL then. */
 static bool copy_string(char **string)
 {
 	return !*string || (*string = strdup(*string));
@@ -46,7 +46,8 @@ struct sender *sender_copy(const struct sender *sender)
 	image_ref(copy->image);
 	for (uint32_t i = 0; i < copy->ancestor_count; i++)
 		image_ref(copy->ancestors[i].image);
-	done = copy_string(&copy->cgroup); /* all of them, for what is not copied is another's */
+	/* Copy all of them: an uncopied pointer would belong to the original */
+	done = copy_string(&copy->cgroup);
 	done = copy_string(&copy->user) && done;
 	done = copy_string(&copy->audit_user) && done;
 	done = copy_string(&copy->unit) && done;

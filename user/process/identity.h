@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who sent: what the kernel said of a task at a send, joined with the executable it took on at
- * exec and with the names user space found. Plain data, shared by reference: the makers are
- * process.c (images) and pipeline.c (senders), the readers are the sinks.
+ * Who sent: what the kernel reported of a task at a send, its executable as of exec, and the names
+ * that user space found. Plain data, shared by reference. Images are created by process.c, senders
+ * by sender.c; event writers read them.
  */
 #ifndef SMTPSNOOP_IDENTITY_H
 #define SMTPSNOOP_IDENTITY_H
@@ -23,7 +23,7 @@ enum truth {
 	IS_SO,
 };
 
-/* Who started a process, by what an unprivileged user cannot imitate. */
+/* Who started a process, judged by facts that an unprivileged user cannot imitate. */
 enum scheduler {
 	SCHEDULER_NOT_KNOWN,
 	SCHEDULER_NONE,
@@ -32,12 +32,12 @@ enum scheduler {
 	SCHEDULER_AT,
 };
 
-/* "cron", ...: as configuration and events have it; a static string, "" if it is not known. */
+/* "cron", ...: as in the configuration and in events. A static string; "" if not known. */
 const char *scheduler_name(enum scheduler scheduler);
 
 /*
- * What a process runs since one exec. Never changed once made. Strings hold whatever bytes the
- * process chose; they are NUL-terminated, and never NULL.
+ * What a process runs from one exec on. Never changes. Strings hold any bytes the process chose;
+ * they are NUL-terminated and never NULL.
  */
 struct image {
 	unsigned int refs;
@@ -48,10 +48,10 @@ struct image {
 	uint32_t dev;	  /* kernel encoding: major << 20 | minor */
 	uint32_t flags;	  /* enum exec_flag */
 	char *executable; /* absolute, as the mount namespace had it */
-	char *script; /* absolute where that is known; "" if no interpreter was run for a script */
-	char *directory; /* working directory at exec */
-	char *args;	 /* NUL-separated */
-	size_t args_len; /* the NULs included */
+	char *script;	  /* absolute if that is known; "" if no script was run */
+	char *directory;  /* working directory at exec */
+	char *args;	  /* NUL-separated */
+	size_t args_len;  /* including the NULs */
 };
 
 struct image *image_ref(struct image *image);
@@ -74,9 +74,10 @@ struct sender {
 	unsigned int refs;
 	struct task_id task; /* at the send */
 	uint32_t flags;	     /* enum sender_flag */
-	bool full; /* the kernel's sender record was seen; else only `task` and `image` are known */
+	/* The kernel's sender record was seen; if not, only `task` and `image` are known */
+	bool full;
 	uint64_t cgroup_id;
-	bool exe_deleted; /* the executable had no link left at the send, or never had one */
+	bool exe_deleted; /* the executable had no name left at the send, or never had one */
 	bool exe_swapped; /* its exe link names another file than it executed */
 	uint32_t sessionid;
 	uint32_t ns_pid, ns_mnt, ns_net;
@@ -99,20 +100,20 @@ struct sender {
 	char sha256[SHA256_HEX_LEN + 1];
 };
 
-/* The name that the task gave itself. */
+/* The task's comm, which it can choose. */
 static inline struct span sender_comm(const struct sender *sender)
 {
 	return (struct span){sender->task.comm, strnlen(sender->task.comm, COMM_LEN)};
 }
 
-/* Inode numbers. */
+/* Inode numbers of namespaces. */
 struct namespaces {
 	uint32_t user, pid, mnt, net;
 };
 
 struct sender *sender_ref(struct sender *sender);
 
-/* With one reference, and references to the same images. NULL if there is no memory. */
+/* A copy with one reference of its own; it shares the images. NULL if there is no memory. */
 struct sender *sender_copy(const struct sender *sender);
 void sender_unref(struct sender *sender); /* NULL is allowed */
 

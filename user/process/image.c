@@ -7,17 +7,17 @@
 
 #include "process/script.h"
 
-/* Stands for the part of a path that is not known; a glob that begins with '/' fails */
+/* Stands for the unknown part of a path. A glob that begins with '/' does not match it. */
 #define UNKNOWN "..."
 
-/* The kernel side cuts these strings, and says so only by their lengths (bpf/process.bpf.h). */
+/* The kernel side truncates these strings; only their lengths show it (bpf/process.bpf.h). */
 #define FILENAME_CUT 1024U
 #define INTERP_CUT   256U
 #define CWD_CUT	     3072U
 
 /* ---- Paths ----------------------------------------------------------------------------------- */
 
-/* Components as the kernel walks them, leaf first, each with its NUL. Returns their number. */
+/* Components in the kernel's order, leaf first, each with its NUL. Returns their number. */
 static size_t component_count(const char *data, size_t len)
 {
 	size_t count = 0;
@@ -28,8 +28,8 @@ static size_t component_count(const char *data, size_t len)
 }
 
 /*
- * "msmtp\0bin\0usr\0" becomes root + "/usr/bin/msmtp". Empty components are left out: that is how
- * the root directory itself is told. NULL if there is no memory.
+ * "msmtp\0bin\0usr\0" becomes root + "/usr/bin/msmtp". Empty components are skipped: they stand for
+ * the root directory itself. NULL if there is no memory.
  */
 static char *path_join(const char *leaf_first, size_t len, const char *root)
 {
@@ -57,7 +57,7 @@ static char *path_join(const char *leaf_first, size_t len, const char *root)
 	return path;
 }
 
-/* Takes out empty and "." components. */
+/* Removes empty and "." components. */
 static void path_tidy(char *path)
 {
 	const char *from = path;
@@ -83,8 +83,8 @@ static void path_tidy(char *path)
 /* ---- The parts of an exec record ------------------------------------------------------------- */
 
 /*
- * A file without a place in a file system has a name that its maker chose, and any bytes in it: it
- * must not look like a path.
+ * A file outside of any file system (memfd) has a name that its creator chose, with any bytes in
+ * it. It must not look like a path.
  */
 static char *executable_of(const struct exec_record *record)
 {
@@ -100,9 +100,9 @@ static char *executable_of(const struct exec_record *record)
 }
 
 /*
- * The kernel side tells the root directory by no component at all, and does not say when it gave up
- * before the root. /proc's reader tells the root by an empty component, and nothing if it is not
- * known.
+ * The kernel side reports the root directory as no component at all, and does not say when it
+ * stopped before the root. The reader of /proc reports the root as an empty component, and nothing
+ * if the directory is not known.
  */
 static char *directory_of(const struct exec_record *record, const char *data)
 {
@@ -116,8 +116,8 @@ static char *directory_of(const struct exec_record *record, const char *data)
 }
 
 /*
- * The kernel runs an interpreter in the place of a script: then what was asked for and what was run
- * differ. Else both are the same string, though perhaps cut at different lengths.
+ * For a script the kernel runs an interpreter: then the file that was asked for and the file that
+ * ran differ. Otherwise both are the same string, although perhaps truncated at different lengths.
  */
 static bool is_script(const struct exec_record *record, const char *filename, const char *interp)
 {
@@ -131,8 +131,8 @@ static bool is_script(const struct exec_record *record, const char *filename, co
 }
 
 /*
- * The script as it was named: by the kernel, where it ran an interpreter in the script's place;
- * else by the interpreter's arguments. Empty: there is none; UNKNOWN: its name was cut.
+ * The script's name: from the kernel, if it ran an interpreter for a script; otherwise from the
+ * interpreter's arguments. Empty: there is none. UNKNOWN: the name was truncated.
  */
 static struct span script_name(const struct exec_record *record, struct span executable,
 			       struct span args)
@@ -169,8 +169,8 @@ static char *script_of(struct span name, const char *directory)
 }
 
 /*
- * Sees to the last one's NUL: it is missing where the arguments were cut, or written over. One more
- * ends them all.
+ * Copies the arguments. The last NUL is missing if they were truncated or overwritten, so one is
+ * added.
  */
 static bool set_args(struct image *image, const char *args, size_t len)
 {
@@ -214,8 +214,7 @@ struct image *image_of_exec(const struct exec_record *record)
 
 size_t image_bytes(const struct image *image)
 {
-	const size_t overhead =
-		10 * sizeof(void *); /* what malloc takes for itself and for rounding */
+	const size_t overhead = 10 * sizeof(void *); /* malloc's own bookkeeping and rounding */
 
 	return sizeof(*image) + strlen(image->executable) + strlen(image->script) +
 	       strlen(image->directory) + image->args_len + overhead;

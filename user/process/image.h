@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The image of a process, made of an exec record. */
+/* The image of a process, created from an exec record. */
 #ifndef SMTPSNOOP_IMAGE_H
 #define SMTPSNOOP_IMAGE_H
 
@@ -7,21 +7,27 @@
 #include "base/text.h"
 
 /*
- * A new reference, NULL if there is no memory. The record was checked by record_valid().
- *   executable  absolute; ".../tail" if the part nearest the root is not known
- *(EXEC_PATH_TRUNCATED); without a leading slash if it hangs in no file system (EXEC_MEMFD:
- *"memfd:name") script	 as it was named, to the kernel or to the interpreter; made absolute by the
- *working directory and without "." components (".." stays: what is before it may be a symbolic
- *		 link); ".../tail" if the directory is not known; "..." if a script was run but its
- *name is not known; "" if none was run directory	 "" if it is not known
- *   args	 ends with a NUL that is counted, if there are any
+ * Creates an image with one reference; NULL if there is no memory. The record was checked by
+ * record_valid(). The strings of an image:
+ *
+ * executable: absolute. ".../tail" if the part next to the root is not known (EXEC_PATH_TRUNCATED).
+ * Without a leading slash if the file is in no file system (EXEC_MEMFD: "memfd:name").
+ *
+ * script: the name that the kernel or the interpreter was given, made absolute with the working
+ * directory, without "." components. ".." stays, because the component before it may be a symbolic
+ * link. ".../tail" if the directory is not known; "..." if a script was run but its name is not
+ * known; "" if none was run.
+ *
+ * directory: "" if it is not known.
+ *
+ * args: if there are any, they end with a NUL that args_len counts.
  */
 struct image *image_of_exec(const struct exec_record *record);
 
-/* The memory that an image takes, roughly. */
+/* The bytes of memory that an image uses, approximately. */
 size_t image_bytes(const struct image *image);
 
-/* Adds the arguments, a blank between each. */
+/* Appends the arguments, separated by blanks. */
 void image_command_line(const struct image *image, struct text *out);
 
 #endif

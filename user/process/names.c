@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a direct-mapped cache. A key is four words (the kind and what names the
- * fact); its slot is its hash. Whatever was in the slot before makes room. Nothing can grow.
+ * Theory of operation: a direct-mapped cache. A key is four words (the kind, and what identifies
+ * the fact); its slot is its hash. A new key replaces the previous one in its slot, so the cache
+ * has a fixed size.
  */
 #include "process/names.h"
 
@@ -19,7 +20,7 @@ struct key {
 struct name {
 	struct key key;
 	enum name_state state;
-	uint64_t time_ns; /* when it was asked for, or told */
+	uint64_t time_ns; /* when it was asked for or received */
 	char *text;	  /* owned; NULL until known */
 };
 

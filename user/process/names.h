@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Facts that user space found (names of ids, hashes of executables, cgroups of processes), by the
- * records that told them. A bounded cache: a fact that was pushed out is asked for again.
+ * Facts that user space found (names of ids, hashes of executables, cgroups of processes), from the
+ * records that carry them. A bounded cache: a fact that was replaced is asked for again.
  */
 #ifndef SMTPSNOOP_NAMES_H
 #define SMTPSNOOP_NAMES_H
@@ -16,7 +16,7 @@
 
 enum name_state {
 	NAME_MISSING, /* not known, and not asked for */
-	NAME_ASKED,   /* under way */
+	NAME_ASKED,   /* asked for, no answer yet */
 	NAME_KNOWN,   /* `text` is valid; "" says that there is none */
 };
 
@@ -26,12 +26,12 @@ struct names;
 struct names *names_new(void);
 void names_free(struct names *names);
 
-/* Takes in RECORD_NAME, RECORD_HASH, RECORD_CGROUP or RECORD_ACTIVATION. 0 or -ENOMEM. */
+/* Processes RECORD_NAME, RECORD_HASH, RECORD_CGROUP or RECORD_ACTIVATION. Returns 0 or -ENOMEM. */
 int names_record(struct names *names, const struct record *record);
 
 /*
- * Looks a fact up; *text is borrowed until the next names_record(). NAME_MISSING is told once: the
- * fact then counts as asked for.
+ * Looks a fact up. *text is borrowed until the next names_record(). NAME_MISSING is returned once;
+ * from then on the fact counts as asked for.
  */
 enum name_state names_user(struct names *names, uint32_t uid, uint64_t now_ns, const char **text);
 enum name_state names_group(struct names *names, uint32_t gid, uint64_t now_ns, const char **text);
@@ -41,8 +41,8 @@ enum name_state names_cgroup(struct names *names, uint32_t pid, uint64_t start_n
 			     const char **text);
 
 /*
- * "timer": systemd started the process's unit because of its timer; "other": not; "": it cannot be
- * told.
+ * "timer": systemd started the process's unit because of its timer; "other": it did not; "": not
+ * known.
  */
 enum name_state names_activation(struct names *names, uint32_t pid, uint64_t start_ns,
 				 uint64_t now_ns, const char **text);

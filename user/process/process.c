@@ -2,21 +2,21 @@
 /*
  * Theory of operation.
  *
- * A process is (pid, start_ns). It keeps what it ran by the time of each exec, so that a send that
- * is processed after the next exec, or after the end, still finds its image. A fork starts with
- * what its parent ran. An image is given for a moment only if an exec before that moment is known:
- * where records were lost, nothing is given rather than a neighbour.
+ * A process is (pid, start_ns). Its images are kept with the time of each exec. So a send that is
+ * processed after the next exec, or after the exit, still finds the image that sent it. A fork
+ * starts with its parent's image. An image is returned for a moment only if an exec before that
+ * moment is known. If records were lost, the answer is NULL rather than a wrong image.
  *
- * Two sources tell of the same process: the kernel side, whose start is exact, and /proc, whose
- * start is rounded down to a clock tick. Within a tick they are one process. What /proc tells never
- * takes the place of what an exec or a fork told, for a process can change its link there. And
- * since the hooks are attached before /proc is read, an exec may be read from the ring that is
- * older than what /proc told: then the snapshot is of that exec or of a later one, not of the time
- * since the start, and gives way.
+ * Two sources report the same process: the kernel side, with an exact start time, and /proc, with a
+ * start time rounded down to a clock tick. Within one tick they are the same process. What /proc
+ * says never replaces what an exec or a fork reported, because a process can change its link in
+ * /proc. The hooks are attached before /proc is read, so the ring may hold an exec that is older
+ * than the snapshot from /proc. Then the snapshot shows that exec or a later one, not the state
+ * since the start, and is dropped.
  *
- * The table is bounded in processes and in bytes (an image that was inherited counts for each
- * heir). Ended processes wait in the order of their end and leave first; if every process is alive,
- * the one known longest leaves, and may be read from /proc again.
+ * The table is bounded in processes and in bytes; an inherited image counts for each process that
+ * has it. Exited processes are dropped first, in the order of their exit. If every process is
+ * alive, the one known longest is dropped; it may be read from /proc again.
  */
 #include "process/process.h"
 
@@ -27,10 +27,10 @@
 #include "process/image.h"
 
 #define HASH_SIZE 16384U /* a power of two */
-/* Of /proc's start times: USER_HZ is 100 on every architecture of today */
+/* Resolution of start times in /proc: USER_HZ is 100 on every current architecture. */
 #define TICK_NS 10000000ULL
 
-/* What a process runs since one exec, and what that counts in the table. */
+/* What a process runs from one exec on, and its bytes in the table. */
 struct run {
 	struct image *image; /* a reference; NULL: none */
 	size_t bytes;
@@ -38,17 +38,18 @@ struct run {
 
 struct process {
 	struct process *hash_next;
-	struct process *older, *newer; /* in the list it is in: alive by arrival, ended by end */
+	struct process *older, *newer; /* in its list: alive by arrival, exited by exit */
 	uint64_t start_ns;
 	uint64_t parent_start_ns;
 	uint64_t exit_ns;     /* if ended */
 	uint64_t snapshot_ns; /* when /proc was read, if `snapshot` */
-	uint64_t asked_ns;    /* when /proc was to be read, for nothing was known; 0: never */
+	uint64_t asked_ns;    /* when /proc was last read because nothing was known; 0: never */
 	uint32_t pid;
 	uint32_t parent_pid;
 	bool rough; /* start_ns is rounded down to a tick */
 	bool ended;
-	const struct image *snapshot;	     /* the one of `runs` that /proc told; NULL: none */
+	/* The one of `runs` that came from /proc; NULL: none */
+	const struct image *snapshot;
 	struct run runs[PROCESS_IMAGES_MAX]; /* the newest exec first */
 };
 
@@ -96,7 +97,7 @@ static void list_add(struct list *list, struct process *process)
 	list->newest = process;
 }
 
-/* Takes one run out and gives up its reference. */
+/* Removes one run and drops its reference. */
 static void run_remove(struct process_table *table, struct process *process, size_t index)
 {
 	struct run *run = &process->runs[index];
@@ -109,7 +110,7 @@ static void run_remove(struct process_table *table, struct process *process, siz
 	process->runs[PROCESS_IMAGES_MAX - 1] = (struct run){0};
 }
 
-/* Only ever the oldest one of a list leaves. */
+/* Removes the oldest process of a list: no other one is ever removed. */
 static void remove_oldest(struct process_table *table, struct list *list)
 {
 	struct process *process = list->oldest, **link = &table->buckets[bucket(process->pid)];
@@ -143,8 +144,8 @@ size_t process_table_count(const struct process_table *table)
 }
 
 /*
- * Drops processes until `processes` and `bytes` more fit. Pointers to processes are void after
- * this.
+ * Drops processes until `processes` and `bytes` more fit. Pointers to processes are invalid
+ * afterwards.
  */
 static void make_room(struct process_table *table, size_t processes, size_t bytes)
 {
@@ -175,8 +176,8 @@ void process_table_expire(struct process_table *table, uint64_t now_ns)
 /* ---- One process ----------------------------------------------------------------------------- */
 
 /*
- * Whether a start, exact or /proc's, may be this process's. That a start asked for is /proc's shows
- * in its being a multiple of a tick; of the exact ones, one in ten million is.
+ * Whether a start time, exact or from /proc, may be this process's. A start from /proc is a
+ * multiple of a tick; of the exact ones, one in ten million is.
  */
 static bool may_have_started(const struct process *process, uint64_t start_ns)
 {
@@ -186,7 +187,7 @@ static bool may_have_started(const struct process *process, uint64_t start_ns)
 	       process->start_ns - start_ns < TICK_NS;
 }
 
-/* The process that started then: to the nanosecond if there is one, else within a tick. */
+/* The process that started then: an exact match if there is one, else one within a tick. */
 static struct process *process_find(const struct process_table *table, uint32_t pid,
 				    uint64_t start_ns)
 {
@@ -205,8 +206,7 @@ static struct process *process_find(const struct process_table *table, uint32_t 
 }
 
 /*
- * A pid is given away again only once its process is gone: if that was not told, the record was
- * lost.
+ * The kernel reuses a pid only after its process is gone. If no exit was seen, its record was lost.
  */
 static void end_predecessors(struct process_table *table, const struct process *successor,
 			     uint64_t time_ns)
@@ -218,9 +218,7 @@ static void end_predecessors(struct process_table *table, const struct process *
 	}
 }
 
-/*
- * The process, made if it is not there; NULL if there is no memory. `rough`: the start is /proc's.
- */
+/* The process, created if needed; NULL if there is no memory. `rough`: the start is from /proc. */
 static struct process *process_get(struct process_table *table, uint32_t pid, uint64_t start_ns,
 				   bool rough, uint64_t time_ns)
 {
@@ -250,7 +248,10 @@ static struct process *process_get(struct process_table *table, uint32_t pid, ui
 	return process;
 }
 
-/* Adds a run in the order of execs, and takes over its reference; the oldest makes room. */
+/*
+ * Adds a run in the order of execs and takes its reference. If there is no room, the oldest is
+ * dropped.
+ */
 static void run_add(struct process_table *table, struct process *process, struct run run)
 {
 	size_t at = 0;
@@ -270,7 +271,7 @@ static void run_add(struct process_table *table, struct process *process, struct
 	table->bytes += run.bytes;
 }
 
-/* The run of a moment; NULL: no exec before it is known. */
+/* The run at a moment; NULL: no exec before it is known. */
 static const struct run *run_at(const struct process *process, uint64_t at_ns)
 {
 	for (size_t i = 0; i < PROCESS_IMAGES_MAX && process->runs[i].image; i++) {
@@ -280,7 +281,7 @@ static const struct run *run_at(const struct process *process, uint64_t at_ns)
 	return NULL;
 }
 
-/* What /proc told later than time_ns gives way to what the kernel side tells of that time. */
+/* Drops what /proc said after time_ns: the kernel side reports that time itself. */
 static void snapshot_yield(struct process_table *table, struct process *process, uint64_t time_ns)
 {
 	if (!process->snapshot || process->snapshot_ns < time_ns)
@@ -327,7 +328,7 @@ static int on_exec(struct process_table *table, const struct exec_record *record
 	return 0;
 }
 
-/* The one who forked is the parent, also where another adopts the child later. */
+/* The process that forked is the parent, even if another one adopts the child later. */
 static int on_fork(struct process_table *table, const struct fork_record *record)
 {
 	const struct process *parent =

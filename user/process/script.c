@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: an interpreter takes options, then the script. Short options come in
- * clusters
- * ("-Bu"); one that takes a value takes the rest of its cluster or the next argument; one that
- * brings the program with it (-c, -e, -m) means that there is no script. What an interpreter would
- * not understand makes it fail, so that a wrong guess names a script of a process that sends
- * nothing.
+ * Theory of operation: an interpreter accepts options, then the script. Short options come in
+ * clusters ("-Bu"). An option with a value uses the rest of its cluster or the next argument. An
+ * option that brings the program with it (-c, -e, -m) means that there is no script. An interpreter
+ * fails on arguments that it does not understand, so a wrong guess only concerns a process that
+ * sends nothing.
  */
 #include "process/script.h"
 
@@ -15,12 +14,11 @@
 
 struct interpreter {
 	const char *name;
-	const char *inline_options; /* they bring the program with them */
-	/* they take a value: the rest of the cluster, else the next argument */
+	const char *inline_options; /* these bring the program with them */
+	/* these have a value: the rest of the cluster, or the next argument */
 	const char *value_options;
-	const char
-		*rest_options; /* they take the rest of the cluster, and never the next argument */
-	/* long options that take the next argument; NUL-separated, then an empty one */
+	const char *rest_options; /* these use the rest of the cluster, never the next argument */
+	/* long options that use the next argument; NUL-separated, then an empty one */
 	const char *long_values;
 };
 
@@ -40,7 +38,7 @@ static const struct interpreter interpreters[] = {
 	{"tclsh", "", "", "", ""},
 };
 
-/* "python3.11" is python, "perl5.36-x86_64" is perl. */
+/* "python3.11" is python; "perl5.36-x86_64" is perl. */
 static const struct interpreter *interpreter_of(struct span executable)
 {
 	struct span name = text_basename(executable);
@@ -66,7 +64,7 @@ static bool next_arg(struct span *args, struct span *arg)
 	return true;
 }
 
-/* False: the program is not a file. *takes_next: the next argument is the option's value. */
+/* False: the program is not in a file. *takes_next: the next argument is the option's value. */
 static bool short_options(const struct interpreter *interpreter, struct span cluster,
 			  bool *takes_next)
 {

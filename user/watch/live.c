@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: one loop, one thread (the enricher has its own).
+ * Theory of operation: one loop in one thread (the enricher has its own thread).
  *
- * The ring is drained on a timer. After a drain that found something the next one follows in
- * SLEEP_MIN_MS; every empty one doubles that, up to SLEEP_MAX_MS, which is what an idle host costs.
- * Where a ring fills faster than that, the kernel side wakes the reader.
+ * The ring is drained on a timer. After a drain that found records, the next one follows in
+ * SLEEP_MIN_MS. Each empty drain doubles the pause, up to SLEEP_MAX_MS; that is the cost of an idle
+ * host. If a ring fills faster, the kernel side wakes the reader.
  *
- * The order of starting matters: the hooks are attached first, then /proc is read, so that a
- * process which starts in between is seen at least once. What /proc tells never overrides what an
- * exec told.
+ * The hooks are attached before /proc is read, so that a process which starts in between is seen at
+ * least once. What /proc says never overrides what an exec reported.
  */
 #include "watch/live.h"
 
@@ -32,12 +31,13 @@
 #include "base/report.h"
 #include "capture/snapshot.h"
 
-#define SLEEP_MIN_MS   2
-#define SLEEP_MAX_MS   100
-#define LOOK_ROUND_NS  1000000000ULL /* losses and the clock are looked at this often */
-#define RELOAD_REST    4U	     /* times as long as a reload took, there is no other */
-#define CLOCK_STEP_NS  1000000LL     /* a change of the wall clock smaller than this is not told */
-#define FINISH_WAIT_NS 500000000ULL  /* at the end, names and hashes are waited for this long */
+#define SLEEP_MIN_MS  2
+#define SLEEP_MAX_MS  100
+#define LOOK_ROUND_NS 1000000000ULL /* losses and the clock are checked this often */
+/* After a reload, no other one starts for this many times its duration */
+#define RELOAD_REST    4U
+#define CLOCK_STEP_NS  1000000LL    /* smaller changes of the wall clock are not recorded */
+#define FINISH_WAIT_NS 500000000ULL /* at the end, wait this long for names and hashes */
 
 struct live {
 	const struct live_options *options;
@@ -47,7 +47,7 @@ struct live {
 	struct sink *sink;
 	int signals;
 	bool reload_wanted;
-	uint64_t reload_ns; /* not before: another reload */
+	uint64_t reload_ns; /* the next reload starts no earlier than this */
 	int64_t realtime_offset_ns;
 	uint64_t counters[COUNTER_MAX];
 	int recording_error;
@@ -255,12 +255,12 @@ static void reload(struct live *live)
 		return;
 	pipeline_exclude(live->pipeline, options->decider);
 	if (options->heartbeat_ns)
-		pipeline_status(live->pipeline); /* it tells of the new configuration */
+		pipeline_status(live->pipeline); /* reports the new configuration */
 }
 
 /*
- * Whether one came that ends the watch. All that wait are read first: who sends SIGHUP faster than
- * a reload takes must not hold up the end, nor the capture.
+ * True if an ending signal arrived. Drains all pending signals first: SIGHUPs that arrive faster
+ * than a reload takes must not delay the end or the capture.
  */
 static bool signalled(struct live *live)
 {
@@ -327,7 +327,7 @@ static enum live_end live_loop(struct live *live)
 	}
 }
 
-/* What was captured is worked off, and what it waits for is waited for, within bounds. */
+/* Processes what was captured, and waits for missing names, within bounds. */
 static void live_finish(struct live *live, enum live_end end)
 {
 	static const char *const reasons[] = {
@@ -354,7 +354,7 @@ static void live_finish(struct live *live, enum live_end end)
 
 /* ---- Beginning and end ----------------------------------------------------------------------- */
 
-/* SIGHUP ends a watch whose terminal has gone, unless it has a configuration to read again. */
+/* SIGHUP ends a watch whose terminal is gone, unless there is a configuration to read again. */
 static int block_signals(bool reload)
 {
 	sigset_t set;
@@ -365,14 +365,14 @@ static int block_signals(bool reload)
 	sigaddset(&set, SIGTERM);
 	if (reload) {
 		sigaddset(&set, SIGHUP);
-		signal(SIGHUP, SIG_DFL); /* ignored (nohup), it would not arrive */
+		signal(SIGHUP, SIG_DFL); /* if it were ignored (nohup), it would not arrive */
 	}
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
 /*
- * Loading the programs took some 12 MB, for the kernel's types: what is free of it goes back to the
+ * Loading the programs used about 12 MB for the kernel's types. Returns what is free of it to the
  * host.
  */
 static void give_back_memory(void)

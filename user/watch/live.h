@@ -16,15 +16,18 @@ struct live_options {
 	uint64_t duration_ns;	     /* 0: never */
 	struct decider *decider;     /* borrowed; NULL: nothing is excluded */
 	struct recording *recording; /* borrowed; NULL: none */
-	/* SIGHUP: true if the decider has another configuration. NULL: it ends the watch. */
+	/*
+	 * On SIGHUP: returns true if the decider has a new configuration. NULL: SIGHUP ends the
+	 * watch.
+	 */
 	bool (*on_reload)(void *context, struct pipeline *pipeline);
 	void (*on_event)(void *context, const struct event *event); /* NULL: none */
-	/* Capture is on. NULL: none. */
+	/* Called when capture is on; may be NULL. */
 	void (*on_ready)(void *context, const struct capture *capture);
 	void (*on_round)(void *context, struct pipeline *pipeline,
-			 struct capture *capture); /* every second; NULL: none */
+			 struct capture *capture); /* called every second; may be NULL */
 	void (*on_end)(void *context,
-		       struct pipeline *pipeline); /* the end has begun; NULL: none */
+		       struct pipeline *pipeline); /* called when the end begins; may be NULL */
 	void (*want_outputs)(void *context, struct event *event); /* as of pipeline_hooks */
 	uint64_t heartbeat_ns;					  /* 0: no status events */
 	void *context;
@@ -39,13 +42,13 @@ enum live_end {
 };
 
 /*
- * Watches until a signal, the count or the duration ends it, and brings everything in order to an
- * end. Returns 0, or a negative errno if it could not begin (reported). *end says why it ended, and
- * *error the errno of an output that failed.
+ * Watches until a signal, the count or the duration ends it, then processes what was captured.
+ * Returns 0, or a negative errno if it could not start (reported). *end says why it ended, *error
+ * holds the errno of a failed output.
  */
 int live_run(const struct live_options *options, struct sink *sink, enum live_end *end, int *error);
 
-/* Ends a running watch as SIGTERM would; for on_event. */
+/* Ends a running watch as SIGTERM would. May be called from on_event(). */
 void live_stop(void);
 
 #endif

@@ -42,47 +42,47 @@ struct pipeline *pipeline_new(struct sink *sink, const struct filter *filter,
 void pipeline_free(struct pipeline *pipeline);
 
 /*
- * Lets exclusions decide from now on, also when the decider's configuration was replaced. Borrowed;
- * it outlives the pipeline. To be called before the first record if content is wanted of the
- * messages that are under way.
+ * Lets exclusions decide from now on. Call it again after the decider's configuration was replaced.
+ * The decider is borrowed and outlives the pipeline. Call it before the first record if exclusions
+ * need the content of messages that are already under way.
  */
 struct decider;
 void pipeline_exclude(struct pipeline *pipeline, struct decider *decider);
 
-/* The relays' addresses, as the records told them. */
+/* The relays' addresses, as received in records. */
 struct relay_names;
 const struct relay_names *pipeline_relay_names(const struct pipeline *pipeline);
 
-/* Takes in one record. A record that is not well formed is counted and left out. */
+/* Processes one record. A malformed record is counted and ignored. */
 void pipeline_record(struct pipeline *pipeline, const struct record *record);
 
-/* From now on a status event every `interval_ns` (CLOCK_BOOTTIME); 0: none. */
+/* Writes a status event every `interval_ns` (CLOCK_BOOTTIME) from now on; 0: never. */
 void pipeline_heartbeat(struct pipeline *pipeline, uint64_t interval_ns);
 
-/* A status event now, besides. */
+/* Writes a status event now, in addition. */
 void pipeline_status(struct pipeline *pipeline);
 
-/* So many events were lost behind the sink: a capture-loss event tells. */
+/* The outputs lost this many events: a capture-loss event reports them. */
 void pipeline_lost(struct pipeline *pipeline, uint64_t events);
 
-/* Time has come this far (CLOCK_BOOTTIME): held events, holes in streams, exited processes. */
+/* The time is now_ns (CLOCK_BOOTTIME): handles held events, holes in streams, exited processes. */
 void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns);
 
 /*
- * The end: open sessions are closed, held events go out, then the stopped event. `reason`: static
- * or NULL.
+ * The end: closes open sessions, writes held events, then the stopped event. `reason`: static or
+ * NULL.
  */
 void pipeline_finish(struct pipeline *pipeline, const char *reason);
 
-/* 0, or the negative errno at which the sink failed for good (-EPIPE, -ENOSPC, ...). */
+/* 0, or the negative errno with which the sink failed for good (-EPIPE, -ENOSPC, ...). */
 int pipeline_error(const struct pipeline *pipeline);
 
-/* Takes in what flushing the sink returned: 0 or a negative errno. */
+/* The sink's flush returned `error`: 0 or a negative errno. */
 void pipeline_flushed(struct pipeline *pipeline, int error);
 
 const struct event_stats *pipeline_stats(const struct pipeline *pipeline);
 
-/* Flows, held events and processes kept, for tests. */
+/* The number of flows, held events and processes, for tests. */
 struct pipeline_load {
 	size_t flows;
 	size_t held;
