@@ -794,6 +794,18 @@ void client_assume(struct smtp_session *session)
 	client_resume(session, UINT64_MAX);
 }
 
+uint64_t smtp_client_position(const struct smtp_session *session)
+{
+	return session->position + behind_len(session);
+}
+
+uint64_t smtp_client_line_position(const struct smtp_session *session)
+{
+	bool lines = session->mode == MODE_COMMAND || session->mode == MODE_ANSWER;
+
+	return lines ? session->line_start : session->position;
+}
+
 /* Reads it, and keeps what is behind a DATA that waits for its reply. */
 static void feed(struct smtp_session *session, struct span data, uint64_t time_ns)
 {

@@ -87,18 +87,6 @@ const struct smtp_facts *smtp_session_facts(const struct smtp_session *session)
 	return &session->facts;
 }
 
-uint64_t smtp_client_position(const struct smtp_session *session)
-{
-	return session->position + behind_len(session);
-}
-
-uint64_t smtp_client_line_position(const struct smtp_session *session)
-{
-	bool lines = session->mode == MODE_COMMAND || session->mode == MODE_ANSWER;
-
-	return lines ? session->line_start : session->position;
-}
-
 uint64_t smtp_oldest_open_position(const struct smtp_session *session)
 {
 	return session->first ? session->first->transaction->start_pos : UINT64_MAX;
