@@ -203,12 +203,6 @@ struct smtp_session {
 };
 
 /*
- * Takes bytes of a message off the data, up to the end of data (DOT_END) if that is there. A dot at
- * the start of a line, and CRs behind it, are counted when the line turns out not to be the end.
- */
-size_t smtp_message_next(struct message_place *place, struct span data, uint64_t *bytes);
-
-/*
  * Whether what smtp_message_next() just took completes a MAIL command behind an end of data that
  * only some servers see (smuggling.c).
  */
@@ -287,17 +281,60 @@ void open_end(struct smtp_session *session, struct open *open, enum smtp_end end
 /* Takes a transaction off the list, tells it, and frees it. */
 void open_hand_out(struct smtp_session *session, struct open *open);
 
+/* ---- The client's stream (client.c) ---------------------------------------------------------- */
+
 /* DATA or BDAT was answered: reads on behind it, up to a position. */
 void client_resume(struct smtp_session *session, uint64_t end_pos);
 
 /* The reply to DATA or BDAT is not waited for: what was sent behind it is taken for the message. */
 void client_assume(struct smtp_session *session);
 
-/* The octets of the chunk that was refused are over. `ended`: all of them were there. */
-void ghost_over(struct smtp_session *session, bool ended, uint64_t time_ns);
+/* ---- What a line of the client does (verbs.c) ------------------------------------------------ */
+
+/* A command line, without its line end. */
+void verbs_command_line(struct smtp_session *session, struct span line, uint64_t time_ns);
+
+/* A line where the answer to a 334 is expected. A command in its place is read as one. */
+void verbs_answer_line(struct smtp_session *session, struct span line, uint64_t time_ns);
+
+/*
+ * Whether a line is a command, and no answer to a 334: that is base64 (RFC 4954, section 4).
+ * `bare`: so are those of one word that a client is likely to send.
+ */
+bool is_certain_command(struct span line, bool bare);
+
+/* ---- Messages and chunks (message.c) --------------------------------------------------------- */
+
+/*
+ * Takes bytes of a message off the data, up to the end of data (DOT_END) if that is there. A dot at
+ * the start of a line, and CRs behind it, are counted when the line turns out not to be the end.
+ */
+size_t smtp_message_next(struct message_place *place, struct span data, uint64_t *bytes);
+
+/* Passes octets of the message of `open` to its mail parser, which the first ones create. */
+void message_parse(struct smtp_session *session, struct open *open, struct span data);
+
+/* Takes octets of a message, or of a chunk, off the data. Returns how many it took: at least 1. */
+size_t message_take(struct smtp_session *session, struct span data, uint64_t time_ns);
+size_t chunk_take(struct smtp_session *session, struct span data, uint64_t time_ns);
+
+/* A byte of a message's line in which one byte was urgent. `urgent`: this one is. */
+void message_urgent(struct smtp_session *session, char c, bool urgent, uint64_t time_ns);
+
+/* `len` bytes of the client's stream are missing (0: an unknown number): the open message says so.
+ */
+void message_lost(struct smtp_session *session, uint64_t len);
+
+/* Likewise, within a message (MODE_MESSAGE), or within a chunk (MODE_CHUNK), which may end there.
+ */
+void message_gap(struct smtp_session *session, uint64_t len);
+void chunk_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns);
 
 /* All octets of the chunk are there. */
 void chunk_end(struct smtp_session *session, uint64_t time_ns);
+
+/* The octets of the chunk that was refused are over. `ended`: all of them were there. */
+void ghost_over(struct smtp_session *session, bool ended, uint64_t time_ns);
 
 /* ---- What was sent behind an unanswered DATA (behind.c) -------------------------------------- */
 
@@ -347,12 +384,6 @@ struct owed *owed_at(struct smtp_session *session, uint32_t index);
  * Forgets the first: its reply was lost. What it was owed for stays open for what else it is owed.
  */
 void owed_drop_first(struct smtp_session *session, uint64_t time_ns);
-
-/*
- * Whether a line is a command, and no answer to a 334: that is base64 (RFC 4954, section 4).
- * `bare`: so are those of one word that a client is likely to send.
- */
-bool is_certain_command(struct span line, bool bare);
 
 /* Whether the client's side is TLS for certain. */
 static inline bool is_opaque(const struct smtp_session *session)
