@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "policy/decision.h"
 
 #define EXCLUSIONS 1000
@@ -128,7 +129,7 @@ static void make(struct message *message, int number)
 int main(void)
 {
 	struct config *config = configuration();
-	struct decider *decider = config ? decider_new(config) : NULL;
+	struct decider *decider = config ? config_decider(config) : NULL;
 	uint64_t spent_ns[3] = {0}, counts[3] = {0}, excluded = 0, nearest = 0;
 	static struct message message;
 

@@ -83,7 +83,7 @@ class Exclusions(LiveCase):
         for command in ("watch", "check", "explain"):
             done = self.run_snoop(command, "-c", path, status=2)
             self.assertEqual(done.stdout, b"")
-            self.assert_one_line(done.stderr, f"{path}:3:26: exe: no such key")
+            self.assert_one_line(done.stderr, f"{path}:3:26: exe: unknown key")
         done = self.run_snoop("watch", "-c", path + ".not", status=2)
         self.assert_one_line(done.stderr, "No such file")
         for command in ("check", "explain"):

@@ -75,11 +75,11 @@ static struct config *load(const char *text)
 static void test_whole(void **state)
 {
 	struct config *config = load(WHOLE);
-	const struct exclusion *exclusion = config->exclusions;
+	const struct exclusion *exclusion = config->policy.exclusions;
 
 	(void)state;
-	assert_int_equal(config->exclusion_count, 1);
-	assert_int_equal(config->deadline_s, 90);
+	assert_int_equal(config->policy.exclusion_count, 1);
+	assert_int_equal(config->policy.deadline_s, 90);
 	assert_string_equal(exclusion->name, "daily-sales-report");
 	assert_int_equal(exclusion->line, 3);
 	assert_int_equal(exclusion->process.executable.count, 1);
@@ -105,7 +105,7 @@ static void test_whole(void **state)
 	assert_int_equal(exclusion->limits.messages.amount, 20);
 	assert_int_equal(exclusion->limits.recipients.window_s, 86400);
 	assert_int_equal(exclusion->limits.bytes.amount, 10485760);
-	assert_int_equal(exclusion->expires_s, 1814400000); /* 2027-07-01 00:00 UTC */
+	assert_int_equal(exclusion->expires.time_s, 1814400000); /* 2027-07-01 00:00 UTC */
 	assert_string_equal(exclusion->origin.user.items[0], "reports");
 	config_free(config);
 }
@@ -118,8 +118,8 @@ static void test_empty(void **state)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct config *config = load(texts[i]);
 
-		assert_int_equal(config->exclusion_count, 0);
-		assert_int_equal(config->deadline_s, 60);
+		assert_int_equal(config->policy.exclusion_count, 0);
+		assert_int_equal(config->policy.deadline_s, 60);
 		config_free(config);
 	}
 }
@@ -140,13 +140,14 @@ static void test_folder(void **state)
 	write_file("conf.d/30-d.yaml.bak", "broken: [");
 	write_file("conf.d/.40-e.yaml", "broken: [");
 	config = load(ONE("a"));
-	assert_int_equal(config->exclusion_count, 3);
-	assert_string_equal(config->exclusions[1].name, "c");
-	assert_string_equal(config->exclusions[2].name, "b");
+	assert_int_equal(config->policy.exclusion_count, 3);
+	assert_string_equal(config->policy.exclusions[1].name, "c");
+	assert_string_equal(config->policy.exclusions[2].name, "b");
 	config_free(config);
 	write_file("conf.d/20-b.yaml", ONE("a"));
 	assert_null(config_load(path, error));
-	assert_non_null(strstr(error, "/conf.d/20-b.yaml:1:15: a: the name is taken, by "));
+	assert_non_null(
+		strstr(error, "/conf.d/20-b.yaml:1:15: a: another exclusion has this name: "));
 	write_file("conf.d/20-b.yaml", "exclusions: [\n  nothing");
 	assert_null(config_load(path, error));
 	assert_non_null(strstr(error, "/conf.d/20-b.yaml:"));
@@ -158,159 +159,151 @@ static void test_folder(void **state)
 
 #define KEYS	    "capture, decision, rules, privacy, outputs, metrics, heartbeat, exclusions"
 #define OUTPUT_KEYS "type, name, path, format, address, facility, protocol, framing, events, queue"
+#define EXCLUSION_KEYS                                                                             \
+	"name, note, process, mail, limits, origin, accept_forgeable, expires, encrypted, relay, " \
+	"tls, auth_user, schedule"
 #define LISTEN                                                                                     \
-	"an address of the loopback is wanted here, with a port, as 127.0.0.1:9099 or "            \
-	"[::1]:9099: whoever "                                                                     \
-	"reaches it may read"
+	"expected a loopback address with a port, such as 127.0.0.1:9099 or [::1]:9099, because "  \
+	"anyone who can connect can read the metrics"
 #define ADDRESS                                                                                    \
-	"no address: one is wanted as /dev/log, udp://10.0.0.5:514 or tcp://[2001:db8::5]:601"
+	"not an address; expected one such as /dev/log, udp://10.0.0.5:514 or "                    \
+	"tcp://[2001:db8::5]:601"
 
 /* A mistake, and what is said of it, behind the file's name. */
 static const char *const mistakes[][2] = {
-	{"exclusion: []", "1:1: exclusion: no such key: known here are " KEYS},
-	{"[]", "1:1: a mapping is wanted here, with " KEYS},
-	{"hello", "1:1: a mapping is wanted here, with " KEYS},
-	{"exclusions: {}", "1:13: a list of exclusions is wanted here"},
-	{"exclusions: [ a ]",
-	 "1:15: a mapping is wanted here, with name, note, process, relay, mail, schedule, limits, "
-	 "origin, tls, auth_user, encrypted, accept_forgeable, expires"},
-	{"exclusions:\n- {}",
-	 "2:3: an exclusion needs a name: it stands in the events that it decides"},
+	{"exclusion: []", "1:1: exclusion: unknown key; expected one of " KEYS},
+	{"[]", "1:1: expected a mapping with " KEYS},
+	{"hello", "1:1: expected a mapping with " KEYS},
+	{"exclusions: {}", "1:13: expected a list of exclusions"},
+	{"exclusions: [ a ]", "1:15: expected a mapping with " EXCLUSION_KEYS},
+	{"exclusions:\n- {}", "2:3: the exclusion needs a name, by which events report it"},
 	{"exclusions:\n- name: a",
-	 "2:3: a: nothing is asked of process, relay or mail: it would exclude every mail"},
+	 "2:3: a: no criterion of process, relay or mail; it would exclude every mail"},
 	{"exclusions:\n- name: a\n  tls: required",
-	 "2:3: a: nothing is asked of process, relay or mail: it would exclude every mail"},
-	{"exclusions:\n- name: [a]", "2:9: a text is wanted here, not a list"},
-	{"exclusions:\n- name: ''", "2:9: nothing is there: a text is wanted"},
-	{"exclusions:\n- name: a\n  name: b", "3:3: name stands twice: once is allowed"},
-	{"decision: {}\ndecision: {}", "2:1: decision stands twice: once is allowed"},
+	 "2:3: a: no criterion of process, relay or mail; it would exclude every mail"},
+	{"exclusions:\n- name: [a]", "2:9: expected a text, not a list"},
+	{"exclusions:\n- name: ''", "2:9: empty; expected a text"},
+	{"exclusions:\n- name: a\n  name: b", "3:3: name: set twice; allowed only once"},
+	{"decision: {}\ndecision: {}", "2:1: decision: set twice; allowed only once"},
 	{"decision: { deadline: 60 }",
-	 "1:23: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
+	 "1:23: expected a duration such as 30s, 15m, 1h or 7d, at most a year"},
 	{"decision: { deadline: 0s }",
-	 "1:23: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
+	 "1:23: expected a duration such as 30s, 15m, 1h or 7d, at most a year"},
 	{"decision: { deadline: 99999999999999999999s }",
-	 "1:23: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
+	 "1:23: expected a duration such as 30s, 15m, 1h or 7d, at most a year"},
 	{"decision: { deadline: 1m30s }",
-	 "1:23: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
-	{"decision: { dead: 1m }", "1:13: dead: no such key: known here are deadline"},
+	 "1:23: expected a duration such as 30s, 15m, 1h or 7d, at most a year"},
+	{"decision: { dead: 1m }", "1:13: dead: unknown key; expected one of deadline"},
 	{EXCLUSION("process: { executable: msmtp }"),
-	 "4:26: msmtp: not an absolute path: it is to begin with '/'"},
+	 "4:26: msmtp: not an absolute path; it must begin with '/'"},
 	{EXCLUSION("process: { executable: ['/usr/bin/[a'] }"),
 	 "4:27: /usr/bin/[a: not a pattern: a set without its ']', at character 10"},
 	{EXCLUSION("process: { executable: '/usr/bin/[z-a]' }"),
 	 "4:26: /usr/bin/[z-a]: not a pattern: a range that ends before it begins, at character "
 	 "10"},
 	{EXCLUSION("process: { sha256: abc }"),
-	 "4:22: a SHA-256 is wanted here: 64 hexadecimal digits, in lower case"},
+	 "4:22: expected a SHA-256: 64 hexadecimal digits in lower case"},
 	{EXCLUSION("process: { sha256: [[]] }"),
-	 "4:23: a SHA-256 is wanted here: 64 hexadecimal digits, in lower case"},
-	{EXCLUSION("process: { user: { name: x } }"), "4:20: a text is wanted here, not a mapping"},
+	 "4:23: expected a SHA-256: 64 hexadecimal digits in lower case"},
+	{EXCLUSION("process: { user: { name: x } }"), "4:20: expected a text, not a mapping"},
 	{EXCLUSION("process: { scheduled_by: crond }"),
-	 "4:28: crond: one of these is wanted: systemd-timer, cron, at, any"},
-	{EXCLUSION("process: { tty: maybe }"),
-	 "4:19: maybe: one of these is wanted: any, required, none"},
+	 "4:28: crond: expected one of systemd-timer, cron, at, any"},
+	{EXCLUSION("process: { tty: maybe }"), "4:19: maybe: expected one of any, required, none"},
 	{EXCLUSION("process: { exe: /x }"),
-	 "4:14: exe: no such key: known here are executable, sha256, "
-	 "user, group, unit, scheduled_by, ancestor, "
-	 "container, tty, login"},
-	{EXCLUSION("tls: yes"), "4:8: yes: one of these is wanted: any, required, none"},
-	{EXCLUSION("encrypted: maybe"), "4:14: maybe: one of these is wanted: deny, allow"},
-	{EXCLUSION("accept_forgeable: yes"), "4:21: true or false is wanted here"},
+	 "4:14: exe: unknown key; expected one of user, group, login, tty, container, "
+	 "scheduled_by, sha256, unit, executable, ancestor"},
+	{EXCLUSION("tls: yes"), "4:8: yes: expected one of any, required, none"},
+	{EXCLUSION("encrypted: maybe"), "4:14: maybe: expected one of deny, allow"},
+	{EXCLUSION("accept_forgeable: yes"), "4:21: expected true or false"},
 	{EXCLUSION("expires: 2027-02-30"),
-	 "4:12: 2027-02-30: no such day: a date is wanted, as 2027-06-30"},
-	{EXCLUSION("expires: soon"), "4:12: soon: no such day: a date is wanted, as 2027-06-30"},
-	{EXCLUSION("limits: { messages: 20 }"), "4:23: a limit is wanted here, as 20/1h"},
-	{EXCLUSION("limits: { messages: 20/0h }"), "4:23: a limit is wanted here, as 20/1h"},
-	{EXCLUSION("limits: { bytes: 10MB/1h }"), "4:20: a limit is wanted here, as 10MiB/1h"},
+	 "4:12: 2027-02-30: not a date; expected one such as 2027-06-30"},
+	{EXCLUSION("expires: soon"), "4:12: soon: not a date; expected one such as 2027-06-30"},
+	{EXCLUSION("limits: { messages: 20 }"), "4:23: expected a limit such as 20/1h"},
+	{EXCLUSION("limits: { messages: 20/0h }"), "4:23: expected a limit such as 20/1h"},
+	{EXCLUSION("limits: { bytes: 10MB/1h }"), "4:20: expected a limit such as 10MiB/1h"},
 	{EXCLUSION("limits: { mails: 1/1h }"),
-	 "4:13: mails: no such key: known here are messages, recipients, bytes"},
+	 "4:13: mails: unknown key; expected one of messages, recipients, bytes"},
 	{EXCLUSION("schedule: { at: '0 8 * * *' }"),
-	 "4:13: a schedule needs `at` and `for`, as { at: \"0 8 * * *\", for: 15m }"},
+	 "4:13: a schedule needs `at` and `for`, such as { at: \"0 8 * * *\", for: 15m }"},
 	{EXCLUSION("schedule: { at: '0 25 * * *', for: 1m }"),
 	 "4:13: 0 25 * * *: not a schedule: an hour is a number from 0 to 23, at character 3"},
 	{EXCLUSION("schedule: { at: daily, for: 1m, timezone: Europe/Nowhere }"),
-	 "4:45: Europe/Nowhere: no such time zone: an IANA name is wanted, as Europe/Berlin"},
+	 "4:45: Europe/Nowhere: unknown time zone; expected an IANA name such as Europe/Berlin"},
 	{EXCLUSION("mail: { recipient: x }"),
-	 "4:11: recipient: no such key: known here are sender, "
-	 "header_from, recipients, subject, contains, matches"},
+	 "4:11: recipient: unknown key; expected one of sender, header_from, recipients, subject, "
+	 "contains, matches"},
 	{EXCLUSION("mail: { subject: \"a\\0b\" }"),
-	 "4:20: a NUL is in it: a pattern without one is wanted"},
-	{EXCLUSION("origin: { uid: 1 }"), "4:13: uid: no such key: known here are user"},
-	{EXCLUSION("? [x]\n  : 1"),
-	 "4:5: ?: no such key: known here are name, note, process, relay, mail, "
-	 "schedule, limits, origin, tls, auth_user, "
-	 "encrypted, accept_forgeable, expires"},
-	{"exclusions:\n- name: a\n  relay: 10.0.0.256", "3:10: 10.0.0.256: no relay: "},
-	{"exclusions:\n- name: a\n  relay: 10.0.0.0/33", "3:10: 10.0.0.0/33: no relay: "},
-	{"exclusions:\n- name: a\n  relay: 10.0.0.1:0", "3:10: 10.0.0.1:0: no relay: "},
-	{"exclusions:\n- name: a\n  relay: '[::1]25'", "3:10: [::1]25: no relay: "},
-	{"exclusions:\n- name: a\n  relay: nowhere/", "3:10: nowhere/: no relay: "},
-	{"exclusions:\n- name: a\n  relay: 'a b'", "3:10: a b: no relay: "},
+	 "4:20: contains a NUL byte; expected a pattern"},
+	{EXCLUSION("origin: { uid: 1 }"), "4:13: uid: unknown key; expected one of user"},
+	{EXCLUSION("? [x]\n  : 1"), "4:5: ?: unknown key; expected one of " EXCLUSION_KEYS},
+	{"exclusions:\n- name: a\n  relay: 10.0.0.256", "3:10: 10.0.0.256: not a relay; "},
+	{"exclusions:\n- name: a\n  relay: 10.0.0.0/33", "3:10: 10.0.0.0/33: not a relay; "},
+	{"exclusions:\n- name: a\n  relay: 10.0.0.1:0", "3:10: 10.0.0.1:0: not a relay; "},
+	{"exclusions:\n- name: a\n  relay: '[::1]25'", "3:10: [::1]25: not a relay; "},
+	{"exclusions:\n- name: a\n  relay: nowhere/", "3:10: nowhere/: not a relay; "},
+	{"exclusions:\n- name: a\n  relay: 'a b'", "3:10: a b: not a relay; "},
 	{"exclusions:\n- name: a\n  relay: mail.example:smtp",
-	 "3:10: mail.example:smtp: no relay: "},
+	 "3:10: mail.example:smtp: not a relay; "},
 	{"exclusions:\n- name: a\n relay: x", "3:2: not YAML: did not find expected key"},
 	{"exclusions: [", "2:1: not YAML: did not find expected node content"},
 	{"a: \"\\q\"", "1:5: not YAML: found unknown escape character"},
 	{"\x01", "1:1: not YAML: control characters are not allowed"},
-	{"decision: {}\n---\ndecision: {}", "3:1: a second document begins here: one is allowed"},
-	{"capture: { hook: ebpf }",
-	 "1:18: ebpf: one of these is wanted: auto, fentry, kprobe, tracepoint"},
-	{"capture: { tls: yes }", "1:17: true or false is wanted here"},
-	{"privacy: { addresses: none }", "1:23: none: one of these is wanted: full, domain, hash"},
-	{"privacy: { addresses: hash }",
-	 "1:10: addresses: hash needs a key_file: `head -c 32 /dev/urandom > FILE; "
-	 "chmod 600 FILE` makes one"},
-	{"privacy: { key_file: a }", "1:22: a: not an absolute path: it is to begin with '/'"},
+	{"decision: {}\n---\ndecision: {}", "3:1: second YAML document; only one is allowed"},
+	{"capture: { hook: ebpf }", "1:18: ebpf: expected one of auto, fentry, kprobe, tracepoint"},
+	{"capture: { tls: yes }", "1:17: expected true or false"},
+	{"privacy: { addresses: none }", "1:23: none: expected one of full, domain, hash"},
+	{"privacy: { addresses: hash }", "1:10: addresses: hash needs a key_file; create one with: "
+					 "head -c 32 /dev/urandom > FILE; chmod 600 FILE"},
+	{"privacy: { key_file: a }", "1:22: a: not an absolute path; it must begin with '/'"},
 	{"privacy: { key_file: /dev/null }", "1:22: /dev/null: "},
-	{"privacy: { subject: no }", "1:21: true or false is wanted here"},
+	{"privacy: { subject: no }", "1:21: no: expected one of true, false"},
 	{"heartbeat: never",
-	 "1:12: a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most"},
+	 "1:12: expected a duration such as 30s, 15m, 1h or 7d, at most a year"},
 	{"outputs: [ {} ]", "1:12: an output needs a type: json, stdout, syslog or journald"},
-	{"outputs: [ json ]", "1:12: a mapping is wanted here, with " OUTPUT_KEYS},
+	{"outputs: [ json ]", "1:12: expected a mapping with " OUTPUT_KEYS},
 	{"outputs: [ { type: kafka } ]",
-	 "1:20: kafka: one of these is wanted: json, stdout, syslog, journald"},
+	 "1:20: kafka: expected one of json, stdout, syslog, journald"},
 	{"outputs: [ { type: json } ]", "1:12: an output of type json needs a path"},
 	{"outputs: [ { type: json, path: events.json } ]",
-	 "1:32: events.json: not an absolute path: it is to begin with '/'"},
+	 "1:32: events.json: not an absolute path; it must begin with '/'"},
 	{"outputs: [ { type: json, path: /a, facility: local4 } ]",
-	 "1:12: facility: an output of type json has no use for it"},
+	 "1:12: facility: not used by an output of type json"},
 	{"outputs: [ { type: stdout, address: /dev/log } ]",
-	 "1:12: address: an output of type stdout has no use for it"},
+	 "1:12: address: not used by an output of type stdout"},
 	{"outputs: [ { type: syslog, path: /dev/log } ]",
-	 "1:12: path: an output of type syslog has no use for it"},
+	 "1:12: path: not used by an output of type syslog"},
 	{"outputs: [ { type: syslog, framing: newline } ]",
-	 "1:12: framing: an output of type syslog has no use for it"},
+	 "1:12: framing: not used by an output of type syslog"},
 	{"outputs: [ { type: journald, format: json } ]",
-	 "1:12: format: an output of type journald has no use for it"},
+	 "1:12: format: not used by an output of type journald"},
 	{"outputs: [ { type: journald, address: 'udp://a:1' } ]",
-	 "1:12: address: an output of type journald has no use for it"},
+	 "1:12: address: not used by an output of type journald"},
 	{"outputs: [ { type: syslog, address: 'tls://a:1' } ]", "1:37: " ADDRESS},
 	{"outputs: [ { type: syslog, address: 'tcp://a:0' } ]", "1:37: " ADDRESS},
 	{"outputs: [ { type: syslog, address: 'tcp://a:65536' } ]", "1:37: " ADDRESS},
 	{"outputs: [ { type: syslog, address: 'tcp://[::1' } ]", "1:37: " ADDRESS},
 	{"outputs: [ { type: syslog, address: 'udp://' } ]", "1:37: " ADDRESS},
-	{"outputs: [ { type: syslog, facility: local8 } ]",
-	 "1:38: local8: one of these is wanted: "},
+	{"outputs: [ { type: syslog, facility: local8 } ]", "1:38: local8: expected one of "},
 	{"outputs: [ { type: syslog, format: xml } ]",
-	 "1:36: xml: one of these is wanted: json, cef, sentinel"},
+	 "1:36: xml: expected one of json, cef, sentinel"},
 	{"outputs: [ { type: syslog, format: sentinel } ]",
-	 "1:12: sentinel: a format of files: json and cef go by syslog"},
+	 "1:12: sentinel: not a format for syslog; use json or cef"},
 	{"outputs: [ { type: stdout, queue: 1KiB } ]",
-	 "1:35: a number of bytes is wanted here, from 1MiB to 4GiB, as 64MiB"},
+	 "1:35: expected a number of bytes such as 64MiB, from 1MiB to 4GiB"},
 	{"outputs: [ { type: stdout, name: 'a b' } ]",
-	 "1:34: a b: letters, digits, '-', '_' and '.' are wanted, 63 at most"},
+	 "1:34: a b: not a name; expected at most 63 letters, digits, '-', '_' and '.'"},
 	{"outputs: [ { type: stdout }, { type: stdout } ]",
 	 "1:30: another output writes to standard output"},
 	{"outputs: [ { type: json, path: /a }, { type: json, path: /a } ]",
 	 "1:38: /a: another output writes to this file"},
 	{"outputs: [ { type: syslog, name: a }, { type: journald, name: a } ]",
-	 "1:39: a: the name of another output"},
+	 "1:39: a: another output has this name"},
 	{"metrics: { listen: '0.0.0.0:9099' }", "1:20: " LISTEN},
 	{"metrics: { listen: '127.0.0.1' }", "1:20: " LISTEN},
 	{"metrics: { listen: '[::]:9099' }", "1:20: " LISTEN},
 	{"metrics: { listen: 'localhost:9099' }", "1:20: " LISTEN},
 	{"metrics: { textfile: a.prom }",
-	 "1:22: a.prom: not an absolute path: it is to begin with '/'"},
+	 "1:22: a.prom: not an absolute path; it must begin with '/'"},
 	{"exclusions: *x", "1:13: not YAML: found undefined alias"},
 };
 
@@ -403,9 +396,10 @@ static void test_files(void **state)
 	assert_null(config_load(missing, error));
 	assert_non_null(strstr(error, "missing.yaml: No such file or directory"));
 	assert_null(config_load(folder, error));
-	assert_non_null(strstr(error, ":1:1: no file of at most 4194304 bytes"));
+	assert_non_null(strstr(error, ":1:1: not a regular file, or larger than 4194304 bytes"));
 	assert_null(config_load("/dev/zero", error));
-	assert_string_equal(error, "/dev/zero:1:1: no file of at most 4194304 bytes");
+	assert_string_equal(error,
+			    "/dev/zero:1:1: not a regular file, or larger than 4194304 bytes");
 }
 
 /* Every beginning of it, and every byte of it changed: read or refused, and nothing is lost. */
@@ -468,7 +462,7 @@ static void test_fifo(void **state)
 	(void)state;
 	make_folder();
 	write_fifo("conf.d/x.yaml");
-	assert_refused("", "x.yaml:1:1: no file of at most");
+	assert_refused("", "x.yaml:1:1: not a regular file, or larger than");
 	drop_file("conf.d/x.yaml");
 	drop_file("conf.d");
 	drop_file("smtpsnoop.yaml");
@@ -493,23 +487,22 @@ static void test_once(void **state)
 	make_folder();
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		snprintf(why, sizeof(why),
-			 "%s/conf.d/b.yaml:1:1: %.*s: it stands in %s already: once is allowed",
-			 folder, (int)strcspn(texts[i], ":"), texts[i], path);
+			 "%s/conf.d/b.yaml:1:1: %.*s: already set in %s; allowed only once", folder,
+			 (int)strcspn(texts[i], ":"), texts[i], path);
 		write_file("conf.d/b.yaml", texts[i]);
 		assert_refused(texts[i], why);
 		config_free(load("exclusions: []\n"));
 	}
-	snprintf(why, sizeof(why), "b.yaml:1:1: metrics: it stands in %s/conf.d/a.yaml already",
-		 folder);
+	snprintf(why, sizeof(why), "b.yaml:1:1: metrics: already set in %s/conf.d/a.yaml", folder);
 	write_file("conf.d/a.yaml", "metrics: { listen: 127.0.0.1:9099 }");
 	assert_refused("", why);
 	write_file("conf.d/a.yaml", ONE("a") "outputs: { type: json, path: /run/a }\n");
 	write_file("conf.d/b.yaml", ONE("b") "outputs: { type: json, path: /run/b }\n");
 	config = load("heartbeat: 5s\n");
-	assert_int_equal(config->exclusion_count, 2);
+	assert_int_equal(config->policy.exclusion_count, 2);
 	assert_int_equal(config->output_count, 2);
 	config_free(config);
-	assert_refused("heartbeat: 5s\nheartbeat: 5s\n", "2:1: heartbeat stands twice");
+	assert_refused("heartbeat: 5s\nheartbeat: 5s\n", "2:1: heartbeat: set twice");
 	drop_file("conf.d/a.yaml");
 	drop_file("conf.d/b.yaml");
 	drop_file("conf.d");
@@ -551,14 +544,14 @@ static void test_rules_include(void **state)
 	write_file("y.yar", RULE("y"));
 	write_file("z.yar", RULE("z"));
 	config = load(text);
-	assert_int_equal(rules_scan(config->rules, (struct span){"a", 1}, matches, 4), 3);
+	assert_int_equal(rules_scan(config->policy.rules, (struct span){"a", 1}, matches, 4), 3);
 	assert_string_equal(matches[0].name, "y");
 	assert_string_equal(matches[1].name, "z");
 	assert_string_equal(matches[2].name, "x");
 	config_free(config);
 	write_file("z.yar", "");
 	config = load(text);
-	assert_int_equal(rules_scan(config->rules, (struct span){"a", 1}, matches, 4), 2);
+	assert_int_equal(rules_scan(config->policy.rules, (struct span){"a", 1}, matches, 4), 2);
 	config_free(config);
 	drop_file("x.yar");
 	drop_file("y.yar");

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "policy/decision.h"
 #include "policy/relay_names.h"
 
@@ -350,7 +351,7 @@ static void test_criteria(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct config *config = asking(cases[i].asks);
-		const struct exclusion *exclusion = &config->exclusions[0];
+		const struct exclusion *exclusion = &config->policy.exclusions[0];
 		struct surroundings surroundings = {.steps = 100000};
 		struct facts facts = message();
 		enum state found;
@@ -388,7 +389,7 @@ static const char several[] =
 
 static void test_first_met_decides(void **state)
 {
-	struct decider *decider = decider_new(configure(several));
+	struct decider *decider = config_decider(configure(several));
 	struct decision decision;
 	struct facts facts = message();
 
@@ -415,8 +416,8 @@ static void test_nearest(void **state)
 	struct facts facts = message();
 
 	(void)state;
-	config->exclusion_count = 4; /* without the last one, which asks for little */
-	decider = decider_new(config);
+	config->policy.exclusion_count = 4; /* without the last one, which asks for little */
+	decider = config_decider(config);
 	change(&facts, ONE_RECIPIENT_MORE);
 	decide(decider, &facts, NULL, true, &decision);
 	assert_null(decision.excluded);
@@ -430,13 +431,13 @@ static void test_nearest(void **state)
 	assert_string_equal(decision.nearest->name, "near");
 	assert_int_equal(decision.failed, 1U << CRITERION_EXECUTABLE | 1U << CRITERION_USER);
 	assert_int_equal(decision.unknown, 1U << CRITERION_EXECUTABLE);
-	config->exclusion_count = 5;
+	config->policy.exclusion_count = 5;
 	decider_free(decider);
 }
 
 static void test_limits_over_a_reload(void **state)
 {
-	struct decider *decider = decider_new(asking(REPORTS "\n  limits: { messages: 2/1h }"));
+	struct decider *decider = config_decider(asking(REPORTS "\n  limits: { messages: 2/1h }"));
 	struct decision decision;
 	struct facts facts = message();
 
@@ -446,7 +447,7 @@ static void test_limits_over_a_reload(void **state)
 		assert_true((decision.excluded != NULL) == (i < 2));
 	}
 	assert_int_equal(decision.failed, 1U << CRITERION_LIMIT_MESSAGES);
-	decider_replace(decider, decider_new(asking(REPORTS "\n  limits: { messages: 3/2h }")));
+	decider_replace(decider, config_decider(asking(REPORTS "\n  limits: { messages: 3/2h }")));
 	decide(decider, &facts, NULL, true, &decision);
 	assert_non_null(decision.excluded);
 	decide(decider, &facts, NULL, true, &decision);
@@ -534,19 +535,19 @@ static void test_relay_names(void **state)
 	memcpy(told.data + 16, "MAIL.example", 12);
 	assert_true(relay_names_due(names, "mail.example", HOUR_NS));
 	assert_false(relay_names_due(names, "mail.example", HOUR_NS + 1));
-	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts,
+	assert_int_equal(exclusion_state(config->policy.exclusions, CRITERION_RELAY, &facts,
 					 &surroundings),
 			 STATE_UNKNOWN);
 	relay_names_record(names, &told.record);
-	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts,
+	assert_int_equal(exclusion_state(config->policy.exclusions, CRITERION_RELAY, &facts,
 					 &surroundings),
 			 STATE_MET);
 	change(&facts, OTHER_ADDRESS);
-	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts,
+	assert_int_equal(exclusion_state(config->policy.exclusions, CRITERION_RELAY, &facts,
 					 &surroundings),
 			 STATE_FAILED);
 	facts.clock_ns = 3 * HOUR_NS; /* nobody has answered since */
-	assert_int_equal(exclusion_state(config->exclusions, CRITERION_RELAY, &facts,
+	assert_int_equal(exclusion_state(config->policy.exclusions, CRITERION_RELAY, &facts,
 					 &surroundings),
 			 STATE_UNKNOWN);
 	relay_names_free(names);

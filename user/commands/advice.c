@@ -136,7 +136,7 @@ static const char *why_never(const struct adviser *adviser, const struct exclusi
 		return "a job of cron or at has its owner's login uid, and process.login asks for "
 		       "none";
 	if ((exclusion->mail.contains.count || exclusion->mail.matches.count) &&
-	    !adviser->config->body_bytes)
+	    !adviser->config->policy.body_bytes)
 		return "capture.body_bytes is 0, so mail.contains and mail.matches are never met";
 	return NULL;
 }
@@ -145,7 +145,7 @@ static void never(struct adviser *adviser, const struct exclusion *exclusion)
 {
 	const char *why = why_never(adviser, exclusion);
 
-	if (exclusion->has_expires && exclusion->expires_s <= adviser->now_s)
+	if (exclusion->expires.set && exclusion->expires.time_s <= adviser->now_s)
 		advise(adviser, exclusion, "it has expired: remove it, or give it another day");
 	if (why)
 		advise(adviser, exclusion, "it can never be met: %s", why);
@@ -285,17 +285,18 @@ static bool covers(const struct exclusion *wide, const struct exclusion *narrow)
 		return false;
 	if (narrow->encrypted && !wide->encrypted)
 		return false;
-	if (wide->has_expires && (!narrow->has_expires || wide->expires_s < narrow->expires_s))
+	if (wide->expires.set &&
+	    (!narrow->expires.set || wide->expires.time_s < narrow->expires.time_s))
 		return false;
 	return process_covers(wide, narrow) && mail_covers(wide, narrow);
 }
 
 static void shadowed(struct adviser *adviser, size_t index)
 {
-	const struct exclusion *narrow = &adviser->config->exclusions[index];
+	const struct exclusion *narrow = &adviser->config->policy.exclusions[index];
 
 	for (size_t i = 0; i < index; i++) {
-		const struct exclusion *wide = &adviser->config->exclusions[i];
+		const struct exclusion *wide = &adviser->config->policy.exclusions[i];
 
 		if (!covers(wide, narrow))
 			continue;
@@ -315,9 +316,9 @@ size_t config_advise(const struct config *config, int64_t now_s,
 				  .on_advice = on_advice,
 				  .context = context};
 
-	for (size_t i = 0; i < config->exclusion_count; i++) {
-		forgeable(&adviser, &config->exclusions[i]);
-		never(&adviser, &config->exclusions[i]);
+	for (size_t i = 0; i < config->policy.exclusion_count; i++) {
+		forgeable(&adviser, &config->policy.exclusions[i]);
+		never(&adviser, &config->policy.exclusions[i]);
 		shadowed(&adviser, i);
 	}
 	return adviser.count;

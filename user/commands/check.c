@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "commands/advice.h"
 #include "commands/commands.h"
 #include "base/report.h"
@@ -77,7 +78,7 @@ int command_check(const struct options *options)
 	warnings += advise_whole(config, options->config);
 	printf("%s: good: %zu file%s, %zu exclusion%s, %zu output%s, %zu warning%s\n",
 	       options->config, config->files.count, config->files.count == 1 ? "" : "s",
-	       config->exclusion_count, config->exclusion_count == 1 ? "" : "s",
+	       config->policy.exclusion_count, config->policy.exclusion_count == 1 ? "" : "s",
 	       config->output_count, config->output_count == 1 ? "" : "s", warnings,
 	       warnings == 1 ? "" : "s");
 	config_free(config);

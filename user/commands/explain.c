@@ -23,7 +23,7 @@
 
 struct explanation {
 	struct sink sink;
-	const struct config *config;
+	const struct policy *policy;
 	struct pipeline *pipeline;
 	struct relay_names *names; /* for events; those of a recording are in it */
 	struct text line;
@@ -72,9 +72,9 @@ static void explain_exclusion(struct explanation *explanation, const struct excl
 static void explain_all(struct explanation *explanation, const struct facts *facts,
 			const struct relay_names *names)
 {
-	for (size_t i = 0; i < explanation->config->exclusion_count; i++)
-		explain_exclusion(explanation, &explanation->config->exclusions[i], facts, names);
-	if (!explanation->config->exclusion_count) {
+	for (size_t i = 0; i < explanation->policy->exclusion_count; i++)
+		explain_exclusion(explanation, &explanation->policy->exclusions[i], facts, names);
+	if (!explanation->policy->exclusion_count) {
 		text_add_string(&explanation->line, "  no exclusion is configured");
 		put(explanation);
 	}
@@ -108,8 +108,8 @@ static void headline(struct explanation *explanation, const char *time, const st
 
 static void resolve_names(struct explanation *explanation)
 {
-	for (size_t i = 0; i < explanation->config->exclusion_count; i++) {
-		const struct relays *relays = &explanation->config->exclusions[i].relay;
+	for (size_t i = 0; i < explanation->policy->exclusion_count; i++) {
+		const struct relays *relays = &explanation->policy->exclusions[i].relay;
 
 		for (size_t j = 0; j < relays->count; j++) {
 			const char *name = relays->items[j].name;
@@ -209,7 +209,7 @@ int command_explain(const struct options *options)
 		relay_names_free(explanation.names);
 		return STATUS_USAGE;
 	}
-	explanation.config = decider_config(decider);
+	explanation.policy = decider_policy(decider);
 	status = !explanation.names ? STATUS_FAILED
 		 : options->file    ? explain_recording(&explanation, options->file, decider)
 				    : explain_input(&explanation);

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "commands/commands.h"
 #include "policy/decision.h"
 #include "format/format.h"
@@ -76,7 +77,7 @@ bool command_decider(const struct options *options, struct decider **decider)
 		fprintf(stderr, "smtpsnoop: %s\n", error);
 		return false;
 	}
-	*decider = decider_new(config);
+	*decider = config_decider(config);
 	if (*decider)
 		return true;
 	config_free(config);
@@ -102,7 +103,7 @@ static bool on_reload(void *context, struct pipeline *pipeline)
 		report(NULL, "%s; the configuration stays as it was", error);
 		return false;
 	}
-	decider = decider_new(config);
+	decider = config_decider(config);
 	if (!decider) {
 		config_free(config);
 		report(reloading->path, "%s; the configuration stays as it was", strerror(ENOMEM));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The configuration as a whole: its files, and the keys that no part has for itself. */
+/* The configuration as a whole: its files, and the keys that have no file of their own. */
 #include "config/config.h"
 
 #include <ctype.h>
@@ -21,83 +21,51 @@
 #define BODY_BYTES     65536U
 #define BODY_BYTES_MAX 16777216U
 
-static bool read_decision(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct key keys[] = {{"deadline", reader_duration,
-					   offsetof(struct config, deadline_s)},
-					  {NULL, NULL, 0}};
+#define AT(field) offsetof(struct config, field)
 
-	return reader_mapping(reader, node, keys, target);
-}
-
-static bool read_body_bytes(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_body_bytes(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			    void *target)
 {
-	struct span text =
-		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text = reader_scalar(node);
 	uint64_t *bytes = target;
 
+	(void)key;
 	if (reader_amount(&text, reader_byte_units, bytes) && !text.len && *bytes <= BODY_BYTES_MAX)
 		return true;
-	return reader_fail(reader, node,
-			   "a number of bytes is wanted here, at most 16MiB, as 64KiB");
+	return reader_fail(reader, node, "expected a number of bytes such as 64KiB, at most 16MiB");
 }
 
-static bool read_hook(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct word words[] = {{"auto", HOOK_AUTO},
-					    {"fentry", HOOK_FENTRY},
-					    {"kprobe", HOOK_KPROBE},
-					    {"tracepoint", HOOK_TRACEPOINT},
-					    {NULL, 0}};
+static const struct word hooks[] = {{"auto", HOOK_AUTO},
+				    {"fentry", HOOK_FENTRY},
+				    {"kprobe", HOOK_KPROBE},
+				    {"tracepoint", HOOK_TRACEPOINT},
+				    {NULL, 0}};
 
-	return reader_word(reader, node, words, target);
-}
+static const struct key capture_keys[] =
+	{{.name = "hook", .read = reader_word, .offset = AT(hook), .words = hooks},
+	 {.name = "tls", .read = reader_bool, .offset = AT(tls)},
+	 {.name = "body_bytes", .read = read_body_bytes, .offset = AT(policy.body_bytes)},
+	 {.name = NULL}},
+			decision_keys[] = {{.name = "deadline",
+					    .read = reader_duration,
+					    .offset = AT(policy.deadline_s)},
+					   {.name = NULL}};
 
-static bool read_capture(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct key keys[] = {{"hook", read_hook, offsetof(struct config, hook)},
-					  {"tls", reader_bool, offsetof(struct config, tls)},
-					  {"body_bytes", read_body_bytes,
-					   offsetof(struct config, body_bytes)},
-					  {NULL, NULL, 0}};
-
-	return reader_mapping(reader, node, keys, target);
-}
+/* ---- Privacy --------------------------------------------------------------------------------- */
 
 struct reading_privacy {
 	struct privacy privacy;
 	bool has_key;
 };
 
-static bool read_addresses(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_key(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		     void *target)
 {
-	static const struct word words[] = {{"full", PRIVACY_FULL},
-					    {"domain", PRIVACY_DOMAIN},
-					    {"hash", PRIVACY_HASH},
-					    {NULL, 0}};
-
-	return reader_word(reader, node, words, target);
-}
-
-static bool read_subject(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	bool shown = false;
-
-	if (!reader_bool(reader, node, &shown))
-		return false;
-	*(bool *)target = !shown;
-	return true;
-}
-
-static bool read_key(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	char *path = reader_text(reader, node, "the path of a key file"), why[PRIVACY_WHY_MAX];
+	char *path = reader_path(reader, node, "the path of a key file"), why[PRIVACY_WHY_MAX];
 	struct reading_privacy *reading = target;
 	bool good = path;
 
-	if (good && path[0] != '/')
-		good = reader_fail(reader, node,
-				   "%.200s: not an absolute path: it is to begin with '/'", path);
+	(void)key;
 	if (good && privacy_read_key(&reading->privacy, path, why))
 		good = reader_fail(reader, node, "%.150s: %s", path, why);
 	reading->has_key = good;
@@ -105,75 +73,87 @@ static bool read_key(struct reader *reader, const yaml_node_t *node, void *targe
 	return good;
 }
 
-static bool read_privacy(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_privacy(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			 void *target)
 {
-	static const struct key keys[] = {
-		{"addresses", read_addresses, offsetof(struct reading_privacy, privacy.addresses)},
-		{"subject", read_subject, offsetof(struct reading_privacy, privacy.subject_hidden)},
-		{"key_file", read_key, 0},
-		{NULL, NULL, 0}};
+	static const struct word addresses[] = {{"full", PRIVACY_FULL},
+						{"domain", PRIVACY_DOMAIN},
+						{"hash", PRIVACY_HASH},
+						{NULL, 0}},
+				 hidden[] = {{"true", false}, {"false", true}, {NULL, 0}};
+	static const struct key keys[] = {{"addresses", reader_word,
+					   offsetof(struct reading_privacy, privacy.addresses),
+					   .words = addresses},
+					  {"subject", reader_flag,
+					   offsetof(struct reading_privacy, privacy.subject_hidden),
+					   .words = hidden},
+					  {.name = "key_file", .read = read_key},
+					  {.name = NULL}};
 	struct reading_privacy reading = {.has_key = false};
 
-	if (!reader_mapping(reader, node, keys, &reading))
+	(void)key;
+	if (!reader_keys(reader, node, keys, &reading))
 		return false;
 	if (reading.privacy.addresses == PRIVACY_HASH && !reading.has_key)
-		return reader_fail(
-			reader, node,
-			"addresses: hash needs a key_file: `head -c 32 /dev/urandom > FILE; "
-			"chmod 600 FILE` makes one");
+		return reader_fail(reader, node,
+				   "addresses: hash needs a key_file; create one with: head -c 32 "
+				   "/dev/urandom > FILE; chmod 600 FILE");
 	*(struct privacy *)target = reading.privacy;
 	OPENSSL_cleanse(&reading, sizeof(reading));
 	return true;
 }
 
-static bool add_rules(struct reader *reader, const yaml_node_t *node, void *target)
+/* ---- Rules ----------------------------------------------------------------------------------- */
+
+static bool add_rules(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		      void *target)
 {
-	struct config *config = target;
-	char *path = reader_text(reader, node, "the path of a YARA file"), error[RULES_ERROR_MAX];
+	struct policy *policy = &((struct config *)target)->policy;
+	char *path = reader_path(reader, node, "the path of a YARA file"), error[RULES_ERROR_MAX];
 	bool good = path;
 
-	if (good && path[0] != '/')
-		good = reader_fail(reader, node,
-				   "%.200s: not an absolute path: it is to begin with '/'", path);
-	if (good && !config->rules && !(config->rules = rules_new(error)))
+	(void)key;
+	if (good && !policy->rules && !(policy->rules = rules_new(error)))
 		good = reader_fail(reader, node, "%s", error);
-	if (good && rules_add(config->rules, path, error))
+	if (good && rules_add(policy->rules, path, error))
 		good = reader_fail(reader, node, "%.200s: %s", path, error);
 	free(path);
 	return good;
 }
 
-static bool read_rules(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_rules(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		       void *target)
 {
-	return reader_list(reader, node, add_rules, target);
+	return reader_list(reader, node, key, add_rules, target);
 }
 
 /* ---- Files ----------------------------------------------------------------------------------- */
 
 #define KEYS_MAX 16U
 
-/* All files are read by it: what stands in them together. */
+/* What the reading of all files has in common. */
 struct loading {
 	struct reader reader;
-	const char *first[KEYS_MAX]; /* of each key the file where it was read; NULL: not yet */
+	const char *first[KEYS_MAX]; /* the file in which each key was read; NULL: none yet */
 };
 
-/* Lists of all files are one list. */
+/* The lists of all files are joined into one list. */
 static bool is_list(const struct key *key)
 {
 	return key->read == config_read_exclusions || key->read == config_read_outputs ||
 	       key->read == read_rules;
 }
 
-/* Any other key stands in one file: else one would be in force, and the other silently not. */
-static bool stand_once(struct reader *reader, const yaml_node_t *root, const struct key *keys)
+/* Any other key may be set in one file only: otherwise one of them would silently not apply. */
+static bool keys_are_set_once(struct reader *reader, const yaml_node_t *root,
+			      const struct key *keys)
 {
 	const char **first =
 		((struct loading *)(void *)((char *)reader - offsetof(struct loading, reader)))
 			->first;
 
 	if (root->type != YAML_MAPPING_NODE)
-		return true; /* that is told later */
+		return true; /* reported later */
 	for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
 	     pair < root->data.mapping.pairs.top; pair++) {
 		const yaml_node_t *name = reader_node(reader, pair->key);
@@ -185,10 +165,9 @@ static bool stand_once(struct reader *reader, const yaml_node_t *root, const str
 			    memcmp(text.data, keys[i].name, text.len) != 0 || is_list(&keys[i]))
 				continue;
 			if (first[i] && first[i] != reader->file)
-				return reader_fail(
-					reader, name,
-					"%s: it stands in %.200s already: once is allowed",
-					keys[i].name, first[i]);
+				return reader_fail(reader, name,
+						   "%s: already set in %.200s; allowed only once",
+						   keys[i].name, first[i]);
 			first[i] = reader->file;
 		}
 	}
@@ -197,26 +176,27 @@ static bool stand_once(struct reader *reader, const yaml_node_t *root, const str
 
 static bool read_document(struct reader *reader)
 {
-	static const struct key keys[] = {{"capture", read_capture, 0},
-					  {"decision", read_decision, 0},
-					  {"rules", read_rules, 0},
-					  {"privacy", read_privacy,
-					   offsetof(struct config, privacy)},
-					  {"outputs", config_read_outputs, 0},
-					  {"metrics", config_read_metrics, 0},
-					  {"heartbeat", reader_duration,
-					   offsetof(struct config, heartbeat_s)},
-					  {"exclusions", config_read_exclusions, 0},
-					  {NULL, NULL, 0}};
+	static const struct key keys[] = {
+		{.name = "capture", .read = reader_mapping, .keys = capture_keys},
+		{.name = "decision", .read = reader_mapping, .keys = decision_keys},
+		{.name = "rules", .read = read_rules},
+		{.name = "privacy", .read = read_privacy, .offset = AT(policy.privacy)},
+		{.name = "outputs", .read = config_read_outputs},
+		{.name = "metrics", .read = config_read_metrics},
+		{.name = "heartbeat", .read = reader_duration, .offset = AT(heartbeat_s)},
+		{.name = "exclusions", .read = config_read_exclusions},
+		{.name = NULL},
+	};
 	yaml_node_t *root = yaml_document_get_root_node(&reader->document);
 
-	_Static_assert(sizeof(keys) / sizeof(keys[0]) <= KEYS_MAX, "each key has its file");
+	_Static_assert(sizeof(keys) / sizeof(keys[0]) <= KEYS_MAX, "room for the file of each key");
 	if (!root || (root->type == YAML_SCALAR_NODE && !root->data.scalar.length))
 		return true; /* comments, or nothing */
-	return stand_once(reader, root, keys) && reader_mapping(reader, root, keys, reader->config);
+	return keys_are_set_once(reader, root, keys) &&
+	       reader_keys(reader, root, keys, reader->config);
 }
 
-/* The next document of a file is read. False if there is none. */
+/* Reads the next document of a file. False if there is none. */
 static bool next_document(struct reader *reader, yaml_parser_t *parser, bool *good)
 {
 	if (!yaml_parser_load(parser, &reader->document)) {
@@ -242,13 +222,13 @@ static bool read_yaml(struct reader *reader, struct span text)
 	yaml_document_delete(&reader->document);
 	if (good && next_document(reader, &parser, &good))
 		good = reader_fail(reader, yaml_document_get_root_node(&reader->document),
-				   "a second document begins here: one is allowed");
+				   "second YAML document; only one is allowed");
 	yaml_document_delete(&reader->document);
 	yaml_parser_delete(&parser);
 	return good;
 }
 
-/* The file is read once, so that what is hashed is what is parsed. */
+/* Reads the file once, so that the bytes that are hashed are those that are parsed. */
 static bool read_whole(struct reader *reader, FILE *file, size_t size)
 {
 	char *text = malloc(size + 1);
@@ -260,7 +240,7 @@ static bool read_whole(struct reader *reader, FILE *file, size_t size)
 	if (ferror(file))
 		good = reader_fail(reader, NULL, "%s", strerror(errno));
 	else if (len != size)
-		good = reader_fail(reader, NULL, "it was written to while it was read: try again");
+		good = reader_fail(reader, NULL, "the file changed while it was read; try again");
 	else
 		good = EVP_DigestUpdate(reader->digest, text, len) == 1
 			       ? read_yaml(reader, (struct span){text, len})
@@ -269,7 +249,7 @@ static bool read_whole(struct reader *reader, FILE *file, size_t size)
 	return good;
 }
 
-/* Opening waits for nobody: what is no file, as a FIFO, is told then. NULL: errno says why. */
+/* Opens without blocking, so that a FIFO is reported, not waited for. NULL: errno says why. */
 static FILE *open_file(const char *path, struct stat *info)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error;
@@ -302,7 +282,8 @@ static bool read_file(struct reader *reader, const char *path)
 	if (name && *name)
 		reader->file = *name;
 	if (!S_ISREG(info.st_mode) || info.st_size > (off_t)CONFIG_FILE_MAX)
-		good = reader_fail(reader, NULL, "no file of at most %u bytes", CONFIG_FILE_MAX);
+		good = reader_fail(reader, NULL, "not a regular file, or larger than %u bytes",
+				   CONFIG_FILE_MAX);
 	else
 		good = name && *name ? read_whole(reader, file, (size_t)info.st_size)
 				     : reader_fail(reader, NULL, "no memory");
@@ -359,8 +340,8 @@ static bool keep_hash(struct reader *reader)
 
 	if (EVP_DigestFinal_ex(reader->digest, sha256, &len) != 1)
 		return reader_fail(reader, NULL, "no memory");
-	for (unsigned int i = 0; i < len && 2 * i < CONFIG_HASH_LEN; i++)
-		snprintf(reader->config->sha256 + 2ULL * i, 3, "%02x", sha256[i]);
+	for (unsigned int i = 0; i < len && 2 * i < POLICY_HASH_LEN; i++)
+		snprintf(reader->config->policy.sha256 + 2ULL * i, 3, "%02x", sha256[i]);
 	return true;
 }
 
@@ -374,13 +355,13 @@ struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX])
 	snprintf(error, CONFIG_ERROR_MAX, "%.400s: no memory", path ? path : "configuration");
 	if (!config)
 		return NULL;
-	config->deadline_s = DEADLINE_S;
-	config->body_bytes = BODY_BYTES;
+	config->policy.deadline_s = DEADLINE_S;
+	config->policy.body_bytes = BODY_BYTES;
 	config->heartbeat_s = HEARTBEAT_S;
 	reader->digest = EVP_MD_CTX_new();
 	good = reader->digest && EVP_DigestInit_ex(reader->digest, EVP_sha256(), NULL) == 1 &&
 	       (!path || (read_file(reader, path) && read_folder(reader, path))) &&
-	       (!config->rules || rules_ready(config->rules, error) == 0) &&
+	       (!config->policy.rules || rules_ready(config->policy.rules, error) == 0) &&
 	       (!path || keep_hash(reader));
 	EVP_MD_CTX_free(reader->digest);
 	if (good)
@@ -389,36 +370,34 @@ struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX])
 	return NULL;
 }
 
-bool config_wants_content(const struct config *config)
-{
-	for (size_t i = 0; i < config->exclusion_count; i++) {
-		if (config->exclusions[i].mail.contains.count ||
-		    config->exclusions[i].mail.matches.count)
-			return true;
-	}
-	return false;
-}
-
-void config_free_strings(struct strings *strings)
-{
-	for (size_t i = 0; i < strings->count; i++)
-		free(strings->items[i]);
-	free(strings->items);
-}
-
 void config_free(struct config *config)
 {
 	if (!config)
 		return;
-	for (size_t i = 0; i < config->exclusion_count; i++)
-		config_free_exclusion(&config->exclusions[i]);
-	free(config->exclusions);
+	for (size_t i = 0; i < config->policy.exclusion_count; i++)
+		exclusion_free(&config->policy.exclusions[i]);
+	free(config->policy.exclusions);
 	for (size_t i = 0; i < config->output_count; i++)
 		output_config_free(&config->outputs[i]);
 	free(config->outputs);
 	free(config->metrics.textfile);
-	OPENSSL_cleanse(&config->privacy, sizeof(config->privacy));
-	config_free_strings(&config->files);
-	rules_free(config->rules);
+	OPENSSL_cleanse(&config->policy.privacy, sizeof(config->policy.privacy));
+	strings_free(&config->files);
+	rules_free(config->policy.rules);
 	free(config);
+}
+
+static void release(void *owner)
+{
+	config_free(owner);
+}
+
+struct decider *config_decider(struct config *config)
+{
+	return decider_new(&config->policy, config, release);
+}
+
+const struct config *config_of(const struct decider *decider)
+{
+	return decider_owner(decider);
 }

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The configuration's exclusions. */
+/*
+ * Theory of operation: the keys of an exclusion come from the table of criteria (criterion.h). A
+ * criterion's key is "GROUP.KEY" or "KEY": the groups are mappings, such as process. The kind of a
+ * criterion decides how its value is read.
+ */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +13,10 @@
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-static bool add_sha256(struct reader *reader, const yaml_node_t *node, void *target)
+static bool add_sha256(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		       void *target)
 {
-	struct span text =
-		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text = reader_scalar(node);
 
 	for (size_t i = 0; i < text.len; i++) {
 		if (!isdigit((unsigned char)text.data[i]) &&
@@ -20,21 +24,26 @@ static bool add_sha256(struct reader *reader, const yaml_node_t *node, void *tar
 			text.len = 0;
 	}
 	if (text.len != 64)
-		return reader_fail(
-			reader, node,
-			"a SHA-256 is wanted here: 64 hexadecimal digits, in lower case");
-	return reader_add_string(reader, node, target);
+		return reader_fail(reader, node,
+				   "expected a SHA-256: 64 hexadecimal digits in lower case");
+	return reader_add_string(reader, node, key, target);
 }
 
-static bool read_sha256(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_sha256(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			void *target)
 {
-	return reader_list(reader, node, add_sha256, target);
+	return reader_list(reader, node, key, add_sha256, target);
 }
 
-static bool add_pattern(struct reader *reader, const yaml_node_t *node, struct patterns *patterns,
-			enum wildcard_kind kind)
+static bool add_pattern(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			void *target)
 {
-	struct pattern pattern = {.text = reader_text(reader, node, "a pattern")}, *item;
+	enum wildcard_kind kind = (enum wildcard_kind)key->kind;
+	struct patterns *patterns = target;
+	struct pattern pattern = {.text = kind == WILDCARD_PATH
+						  ? reader_path(reader, node, "a pattern")
+						  : reader_text(reader, node, "a pattern")};
+	struct pattern *item;
 	const char *error;
 	size_t at;
 
@@ -55,54 +64,17 @@ static bool add_pattern(struct reader *reader, const yaml_node_t *node, struct p
 	return true;
 }
 
-static bool add_path(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_patterns(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			  void *target)
 {
-	if (node->type == YAML_SCALAR_NODE && node->data.scalar.length &&
-	    node->data.scalar.value[0] != '/')
-		return reader_fail(reader, node,
-				   "%.200s: not an absolute path: it is to begin with '/'",
-				   (const char *)node->data.scalar.value);
-	return add_pattern(reader, node, target, WILDCARD_PATH);
+	return reader_list(reader, node, key, add_pattern, target);
 }
 
-static bool read_paths(struct reader *reader, const yaml_node_t *node, void *target)
+static bool add_search(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		       void *target)
 {
-	return reader_list(reader, node, add_path, target);
-}
-
-static bool add_name(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	return add_pattern(reader, node, target, WILDCARD_NAME);
-}
-
-static bool read_names(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	return reader_list(reader, node, add_name, target);
-}
-
-static bool add_address(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	return add_pattern(reader, node, target, WILDCARD_ADDRESS);
-}
-
-static bool read_addresses(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	return reader_list(reader, node, add_address, target);
-}
-
-static bool add_subject(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	return add_pattern(reader, node, target, WILDCARD_TEXT);
-}
-
-static bool read_subjects(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	return reader_list(reader, node, add_subject, target);
-}
-
-static bool add_search(struct reader *reader, const yaml_node_t *node, struct searches *searches,
-		       enum regex_kind kind)
-{
+	enum regex_kind kind = (enum regex_kind)key->kind;
+	struct searches *searches = target;
 	const char *what = kind == REGEX_WORDS ? "a text" : "a regular expression";
 	struct search search = {.text = reader_text(reader, node, what)}, *item = NULL;
 	char error[REGEX_ERROR_MAX];
@@ -126,65 +98,20 @@ static bool add_search(struct reader *reader, const yaml_node_t *node, struct se
 	return true;
 }
 
-static bool add_words(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_searches(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			  void *target)
 {
-	return add_search(reader, node, target, REGEX_WORDS);
+	return reader_list(reader, node, key, add_search, target);
 }
 
-static bool read_contains(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_rate(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		      void *target)
 {
-	return reader_list(reader, node, add_words, target);
-}
+	struct limit *limit = target;
+	struct span text = reader_scalar(node);
 
-static bool add_expression(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	return add_search(reader, node, target, REGEX_EXPRESSION);
-}
-
-static bool read_matches(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	return reader_list(reader, node, add_expression, target);
-}
-
-static bool read_scheduled_by(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct word words[] = {{"systemd-timer", SCHEDULED_SYSTEMD_TIMER},
-					    {"cron", SCHEDULED_CRON},
-					    {"at", SCHEDULED_AT},
-					    {"any", SCHEDULED_ANY},
-					    {NULL, 0}};
-
-	return reader_word(reader, node, words, target);
-}
-
-static bool read_demand(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct word words[] = {{"any", DEMAND_ANY},
-					    {"required", DEMAND_REQUIRED},
-					    {"none", DEMAND_NONE},
-					    {NULL, 0}};
-
-	return reader_word(reader, node, words, target);
-}
-
-static bool read_encrypted(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct word words[] = {{"deny", false}, {"allow", true}, {NULL, 0}};
-	int value = 0;
-
-	if (!reader_word(reader, node, words, &value))
-		return false;
-	*(bool *)target = value;
-	return true;
-}
-
-static bool read_rate(struct reader *reader, const yaml_node_t *node, const struct unit *units,
-		      struct limit *limit)
-{
-	struct span text =
-		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
-
-	if (reader_amount(&text, units, &limit->amount) && text.len > 1 && text.data[0] == '/') {
+	if (reader_amount(&text, key->units, &limit->amount) && text.len > 1 &&
+	    text.data[0] == '/') {
 		text.data++;
 		text.len--;
 		if (reader_amount(&text, reader_time_units, &limit->window_s) && !text.len &&
@@ -192,266 +119,231 @@ static bool read_rate(struct reader *reader, const yaml_node_t *node, const stru
 			return true;
 	}
 	limit->window_s = 0;
-	return reader_fail(reader, node, "a limit is wanted here, as %s",
-			   units == reader_byte_units ? "10MiB/1h" : "20/1h");
-}
-
-static bool read_count(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	return read_rate(reader, node, reader_no_units, target);
-}
-
-static bool read_bytes(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	return read_rate(reader, node, reader_byte_units, target);
+	return reader_fail(reader, node, "expected a limit such as %s",
+			   key->units == reader_byte_units ? "10MiB/1h" : "20/1h");
 }
 
 /* "2027-06-30": the end of that day. */
-static bool read_expires(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_expires(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			 void *target)
 {
-	struct exclusion *exclusion = target;
-	struct span text =
-		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct expiry *expiry = target;
+	struct span text = reader_scalar(node);
 	char copy[11] = "", again[11];
 	struct tm tm = {0};
 	const char *end;
 
+	(void)key;
 	if (text.len == 10)
 		memcpy(copy, text.data, 10);
 	end = strptime(copy, "%Y-%m-%d", &tm);
-	exclusion->expires_s = (int64_t)timegm(&tm) + 86400;
+	expiry->time_s = (int64_t)timegm(&tm) + 86400;
 	strftime(again, sizeof(again), "%Y-%m-%d", &tm);
 	if (!end || *end || strcmp(copy, again) != 0)
 		return reader_fail(reader, node,
-				   "%.*s: no such day: a date is wanted, as 2027-06-30",
+				   "%.*s: not a date; expected one such as 2027-06-30",
 				   (int)(text.len % 100), text.data);
-	exclusion->has_expires = true;
+	expiry->set = true;
 	return true;
 }
 
-/* ---- The whole ------------------------------------------------------------------------------- */
-
-static bool read_process(struct reader *reader, const yaml_node_t *node, void *target)
-{
-#define AT(field) offsetof(struct exclusion, field)
-	static const struct key keys[] = {
-		{"executable", read_paths, AT(process.executable)},
-		{"sha256", read_sha256, AT(process.sha256)},
-		{"user", reader_strings, AT(process.user)},
-		{"group", reader_strings, AT(process.group)},
-		{"unit", read_names, AT(process.unit)},
-		{"scheduled_by", read_scheduled_by, AT(process.scheduled_by)},
-		{"ancestor", read_paths, AT(process.ancestor)},
-		{"container", read_names, AT(process.container)},
-		{"tty", read_demand, AT(process.tty)},
-		{"login", reader_strings, AT(process.login)},
-		{NULL, NULL, 0},
-	};
-
-	return reader_mapping(reader, node, keys, target);
-}
-
-static bool read_mail(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct key keys[] = {
-		{"sender", read_addresses, AT(mail.sender)},
-		{"header_from", read_addresses, AT(mail.header_from)},
-		{"recipients", read_addresses, AT(mail.recipients)},
-		{"subject", read_subjects, AT(mail.subject)},
-		{"contains", read_contains, AT(mail.contains)},
-		{"matches", read_matches, AT(mail.matches)},
-		{NULL, NULL, 0},
-	};
-
-	return reader_mapping(reader, node, keys, target);
-}
-
-static bool read_zone(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_zone(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		      void *target)
 {
 	struct zone **zone = target;
 	char *name = reader_text(reader, node, "a time zone");
 
+	(void)key;
 	if (!name)
 		return false;
 	*zone = zone_new(span_of(name));
 	if (!*zone)
 		reader_fail(reader, node,
-			    "%s: no such time zone: an IANA name is wanted, as Europe/Berlin",
+			    "%s: unknown time zone; expected an IANA name such as Europe/Berlin",
 			    name);
 	free(name);
 	return *zone;
 }
 
-static bool read_schedule(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_schedule(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			  void *target)
 {
 	static const struct key keys[] = {
-		{"at", reader_string, AT(schedule.text)},
-		{"for", reader_duration, AT(schedule.for_s)},
-		{"timezone", read_zone, AT(schedule.zone)},
-		{NULL, NULL, 0},
+		{.name = "at", .read = reader_string, .offset = offsetof(struct due, text)},
+		{.name = "for", .read = reader_duration, .offset = offsetof(struct due, for_s)},
+		{.name = "timezone", .read = read_zone, .offset = offsetof(struct due, zone)},
+		{.name = NULL},
 	};
-	struct exclusion *exclusion = target;
+	struct due *due = target;
 	const char *error;
 	size_t at;
 
-	if (!reader_mapping(reader, node, keys, target))
+	(void)key;
+	if (!reader_keys(reader, node, keys, due))
 		return false;
-	if (!exclusion->schedule.text || !exclusion->schedule.for_s)
+	if (!due->text || !due->for_s)
 		return reader_fail(
 			reader, node,
-			"a schedule needs `at` and `for`, as { at: \"0 8 * * *\", for: 15m }");
-	if (!exclusion->schedule.zone)
-		exclusion->schedule.zone = zone_new((struct span){"", 0});
-	exclusion->schedule.at = schedule_new(span_of(exclusion->schedule.text),
-					      exclusion->schedule.zone, &error, &at);
-	if (!exclusion->schedule.at)
+			"a schedule needs `at` and `for`, such as { at: \"0 8 * * *\", for: 15m }");
+	if (!due->zone)
+		due->zone = zone_new((struct span){"", 0});
+	due->at = schedule_new(span_of(due->text), due->zone, &error, &at);
+	if (!due->at)
 		return reader_fail(reader, node, "%s: not a schedule: %s, at character %zu",
-				   exclusion->schedule.text, error, at + 1);
+				   due->text, error, at + 1);
 	return true;
 }
 
-static bool read_limits(struct reader *reader, const yaml_node_t *node, void *target)
+/* ---- Keys ------------------------------------------------------------------------------------ */
+
+static const struct word scheduled_by[] = {{"systemd-timer", SCHEDULED_SYSTEMD_TIMER},
+					   {"cron", SCHEDULED_CRON},
+					   {"at", SCHEDULED_AT},
+					   {"any", SCHEDULED_ANY},
+					   {NULL, 0}},
+			 demands[] = {{"any", DEMAND_ANY},
+				      {"required", DEMAND_REQUIRED},
+				      {"none", DEMAND_NONE},
+				      {NULL, 0}},
+			 encrypted[] = {{"deny", false}, {"allow", true}, {NULL, 0}};
+
+/* How each kind is read; name and offset come from the criterion. */
+static const struct key kinds[KIND_COUNT] = {
+	[KIND_PATHS] = {.read = read_patterns, .kind = WILDCARD_PATH},
+	[KIND_NAMES] = {.read = read_patterns, .kind = WILDCARD_NAME},
+	[KIND_ADDRESSES] = {.read = read_patterns, .kind = WILDCARD_ADDRESS},
+	[KIND_TEXTS] = {.read = read_patterns, .kind = WILDCARD_TEXT},
+	[KIND_STRINGS] = {.read = reader_strings},
+	[KIND_SHA256] = {.read = read_sha256},
+	[KIND_WORDS] = {.read = read_searches, .kind = REGEX_WORDS},
+	[KIND_EXPRESSIONS] = {.read = read_searches, .kind = REGEX_EXPRESSION},
+	[KIND_RELAYS] = {.read = config_read_relays},
+	[KIND_SCHEDULED_BY] = {.read = reader_word, .words = scheduled_by},
+	[KIND_DEMAND] = {.read = reader_word, .words = demands},
+	[KIND_ENCRYPTED] = {.read = reader_flag, .words = encrypted},
+	[KIND_SCHEDULE] = {.read = read_schedule},
+	[KIND_RATE] = {.read = read_rate, .units = reader_no_units},
+	[KIND_BYTE_RATE] = {.read = read_rate, .units = reader_byte_units},
+	[KIND_EXPIRES] = {.read = read_expires},
+};
+
+#define KEYS_MAX (CRITERION_COUNT + 8)
+
+/*
+ * Adds the keys of a group ("" for criteria without one) behind the `count` keys that are there,
+ * and the end of the list.
+ */
+static void add_keys(struct key keys[KEYS_MAX], size_t count, const char *group)
 {
-	static const struct key keys[] = {
-		{"messages", read_count, AT(limits.messages)},
-		{"recipients", read_count, AT(limits.recipients)},
-		{"bytes", read_bytes, AT(limits.bytes)},
-		{NULL, NULL, 0},
+	size_t len = strlen(group);
+
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		const struct criterion_row *row = &criterion_rows[i];
+		const char *path = row->key ? row->key : row->name, *dot = strchr(path, '.');
+
+		if (row->kind == KIND_IMPLIED || (size_t)(dot ? dot - path : 0) != len ||
+		    strncmp(path, group, len) != 0)
+			continue;
+		keys[count] = kinds[row->kind];
+		keys[count].name = dot ? dot + 1 : path;
+		keys[count++].offset = row->offset;
+	}
+	keys[count] = (struct key){.name = NULL};
+}
+
+/* A mapping such as process: key->name is the group. */
+static bool read_group(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		       void *target)
+{
+	struct key keys[KEYS_MAX];
+
+	add_keys(keys, 0, key->name);
+	return reader_keys(reader, node, keys, target);
+}
+
+/* ---- Exclusions ------------------------------------------------------------------------------ */
+
+static bool selects_something(const struct exclusion *exclusion)
+{
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		if (criterion_rows[i].selects && exclusion_has(exclusion, (enum criterion)i))
+			return true;
+	}
+	return false;
+}
+
+static bool has_unique_name(struct reader *reader, const yaml_node_t *node,
+			    const struct policy *policy, const struct exclusion *exclusion)
+{
+	for (size_t i = 0; i + 1 < policy->exclusion_count; i++) {
+		if (strcmp(policy->exclusions[i].name, exclusion->name) == 0)
+			return reader_fail(reader, node,
+					   "%s: another exclusion has this name: %s:%u",
+					   exclusion->name, policy->exclusions[i].file,
+					   policy->exclusions[i].line);
+	}
+	return true;
+}
+
+/* Whether what was read makes an exclusion that can be trusted. */
+static bool check_exclusion(struct reader *reader, const yaml_node_t *node,
+			    const struct policy *policy, const struct exclusion *exclusion)
+{
+	if (!exclusion->name)
+		return reader_fail(reader, node,
+				   "the exclusion needs a name, by which events report it");
+	if (!selects_something(exclusion))
+		return reader_fail(
+			reader, node,
+			"%s: no criterion of process, relay or mail; it would exclude every mail",
+			exclusion->name);
+	if (!exclusion->process.user.count && !exclusion->process.unit.count &&
+	    !exclusion->accept_forgeable)
+		return reader_fail(
+			reader, node,
+			"%s: needs process.user or process.unit, because all other criteria can "
+			"be forged; or set accept_forgeable: true",
+			exclusion->name);
+	return has_unique_name(reader, node, policy, exclusion);
+}
+
+static bool add_exclusion(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			  void *target)
+{
+	static const struct key first[] = {
+		{.name = "name", .read = reader_string, .offset = offsetof(struct exclusion, name)},
+		{.name = "note", .read = reader_string, .offset = offsetof(struct exclusion, note)},
+		{.name = "process", .read = read_group},
+		{.name = "mail", .read = read_group},
+		{.name = "limits", .read = read_group},
+		{.name = "origin", .read = read_group},
+		{.name = "accept_forgeable",
+		 .read = reader_bool,
+		 .offset = offsetof(struct exclusion, accept_forgeable)},
 	};
-
-	return reader_mapping(reader, node, keys, target);
-}
-
-static bool read_origin(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct key keys[] = {{"user", reader_strings, AT(origin.user)},
-					  {NULL, NULL, 0}};
-
-	return reader_mapping(reader, node, keys, target);
-}
-
-static bool has_criteria(const struct exclusion *exclusion)
-{
-	return exclusion->process.executable.count || exclusion->process.sha256.count ||
-	       exclusion->process.user.count || exclusion->process.group.count ||
-	       exclusion->process.unit.count || exclusion->process.ancestor.count ||
-	       exclusion->process.container.count || exclusion->process.login.count ||
-	       exclusion->process.scheduled_by || exclusion->relay.count ||
-	       exclusion->mail.sender.count || exclusion->mail.header_from.count ||
-	       exclusion->mail.recipients.count || exclusion->mail.subject.count ||
-	       exclusion->mail.contains.count || exclusion->mail.matches.count ||
-	       exclusion->origin.user.count || exclusion->auth_user.count;
-}
-
-static bool add_exclusion(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct key keys[] = {
-		{"name", reader_string, AT(name)},
-		{"note", reader_string, AT(note)},
-		{"process", read_process, 0},
-		{"relay", config_read_relays, AT(relay)},
-		{"mail", read_mail, 0},
-		{"schedule", read_schedule, 0},
-		{"limits", read_limits, 0},
-		{"origin", read_origin, 0},
-		{"tls", read_demand, AT(tls)},
-		{"auth_user", read_names, AT(auth_user)},
-		{"encrypted", read_encrypted, AT(encrypted)},
-		{"accept_forgeable", reader_bool, AT(accept_forgeable)},
-		{"expires", read_expires, 0},
-		{NULL, NULL, 0},
-	};
-	struct config *config = target;
+	struct policy *policy = &((struct config *)target)->policy;
 	struct exclusion *exclusion;
+	struct key keys[KEYS_MAX];
 
-	if (config->exclusion_count == CONFIG_EXCLUSIONS_MAX)
+	(void)key;
+	if (policy->exclusion_count == CONFIG_EXCLUSIONS_MAX)
 		return reader_fail(reader, node, "more than %u exclusions", CONFIG_EXCLUSIONS_MAX);
 	exclusion =
-		reader_append(&config->exclusions, &config->exclusion_count, sizeof(*exclusion));
+		reader_append(&policy->exclusions, &policy->exclusion_count, sizeof(*exclusion));
 	if (!exclusion)
 		return reader_fail(reader, node, "no memory");
 	exclusion->file = reader->file;
 	exclusion->line = (unsigned int)node->start_mark.line + 1;
-	if (!reader_mapping(reader, node, keys, exclusion))
-		return false;
-	if (!exclusion->name)
-		return reader_fail(
-			reader, node,
-			"an exclusion needs a name: it stands in the events that it decides");
-	if (!has_criteria(exclusion))
-		return reader_fail(reader, node,
-				   "%s: nothing is asked of process, relay or mail: it would "
-				   "exclude every mail",
-				   exclusion->name);
-	if (!exclusion->process.user.count && !exclusion->process.unit.count &&
-	    !exclusion->accept_forgeable)
-		return reader_fail(reader, node,
-				   "%s: neither process.user nor process.unit is asked for, and "
-				   "all else can be "
-				   "borrowed: name one, or say accept_forgeable: true",
-				   exclusion->name);
-	for (size_t i = 0; i + 1 < config->exclusion_count; i++) {
-		if (strcmp(config->exclusions[i].name, exclusion->name) == 0)
-			return reader_fail(reader, node, "%s: the name is taken, by %s:%u",
-					   exclusion->name, config->exclusions[i].file,
-					   config->exclusions[i].line);
-	}
-	return true;
+	memcpy(keys, first, sizeof(first));
+	add_keys(keys, sizeof(first) / sizeof(first[0]), "");
+	return reader_keys(reader, node, keys, exclusion) &&
+	       check_exclusion(reader, node, policy, exclusion);
 }
 
-bool config_read_exclusions(struct reader *reader, const yaml_node_t *node, void *target)
+bool config_read_exclusions(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			    void *target)
 {
 	if (node->type != YAML_SEQUENCE_NODE)
-		return reader_fail(reader, node, "a list of exclusions is wanted here");
-	return reader_list(reader, node, add_exclusion, target);
-}
-
-/* ---- Freeing --------------------------------------------------------------------------------- */
-
-static void patterns_free(struct patterns *patterns)
-{
-	for (size_t i = 0; i < patterns->count; i++) {
-		free(patterns->items[i].text);
-		wildcard_free(patterns->items[i].wildcard);
-	}
-	free(patterns->items);
-}
-
-static void searches_free(struct searches *searches)
-{
-	for (size_t i = 0; i < searches->count; i++) {
-		free(searches->items[i].text);
-		regex_free(searches->items[i].regex);
-	}
-	free(searches->items);
-}
-
-void config_free_exclusion(struct exclusion *exclusion)
-{
-	struct patterns *patterns[] = {
-		&exclusion->process.executable, &exclusion->process.unit,
-		&exclusion->process.ancestor,	&exclusion->process.container,
-		&exclusion->mail.sender,	&exclusion->mail.header_from,
-		&exclusion->mail.recipients,	&exclusion->mail.subject,
-		&exclusion->auth_user};
-	struct strings *strings[] = {&exclusion->process.sha256, &exclusion->process.user,
-				     &exclusion->process.group, &exclusion->process.login,
-				     &exclusion->origin.user};
-
-	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
-		patterns_free(patterns[i]);
-	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
-		config_free_strings(strings[i]);
-	for (size_t i = 0; i < exclusion->relay.count; i++) {
-		free(exclusion->relay.items[i].text);
-		free(exclusion->relay.items[i].name);
-	}
-	free(exclusion->relay.items);
-	searches_free(&exclusion->mail.contains);
-	searches_free(&exclusion->mail.matches);
-	schedule_free(exclusion->schedule.at);
-	zone_free(exclusion->schedule.zone);
-	free(exclusion->schedule.text);
-	free(exclusion->name);
-	free(exclusion->note);
+		return reader_fail(reader, node, "expected a list of exclusions");
+	return reader_list(reader, node, key, add_exclusion, target);
 }

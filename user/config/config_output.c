@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The configuration's outputs and metrics: where the daemon writes to. */
+/* Reads the outputs and the metrics of the configuration: where the daemon writes. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,22 +11,21 @@
 
 #define DEFAULT_SOCKET	"/dev/log"
 #define JOURNAL_SOCKET	"/run/systemd/journal/socket"
-#define SYSLOG_PORT	"514" /* RFC 5426, 3.3; by custom also of RFC 6587 */
+#define SYSLOG_PORT	"514" /* RFC 5426, 3.3; by convention also for RFC 6587 */
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 
 #define AT(field) offsetof(struct output_config, field)
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-static bool read_path(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_path(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		      void *target)
 {
 	char **path = target;
 
-	*path = reader_text(reader, node, "an absolute path");
-	return *path &&
-	       (*path[0] == '/' ||
-		reader_fail(reader, node, "%.200s: not an absolute path: it is to begin with '/'",
-			    *path));
+	(void)key;
+	*path = reader_path(reader, node, "an absolute path");
+	return *path;
 }
 
 /* In the order of their values. */
@@ -36,89 +35,56 @@ static const struct word types[] = {{"json", OUTPUT_FILE},
 				    {"journald", OUTPUT_JOURNALD},
 				    {NULL, 0}};
 
-static bool read_type(struct reader *reader, const yaml_node_t *node, void *target)
+static const struct word formats[] = {{"json", FORMAT_JSON},
+				      {"cef", FORMAT_CEF},
+				      {"sentinel", FORMAT_SENTINEL},
+				      {NULL, 0}};
+
+static const struct word facilities[] = {{"kern", LOG_FAC(LOG_KERN)},
+					 {"user", LOG_FAC(LOG_USER)},
+					 {"mail", LOG_FAC(LOG_MAIL)},
+					 {"daemon", LOG_FAC(LOG_DAEMON)},
+					 {"auth", LOG_FAC(LOG_AUTH)},
+					 {"syslog", LOG_FAC(LOG_SYSLOG)},
+					 {"lpr", LOG_FAC(LOG_LPR)},
+					 {"news", LOG_FAC(LOG_NEWS)},
+					 {"uucp", LOG_FAC(LOG_UUCP)},
+					 {"cron", LOG_FAC(LOG_CRON)},
+					 {"authpriv", LOG_FAC(LOG_AUTHPRIV)},
+					 {"ftp", LOG_FAC(LOG_FTP)},
+					 {"local0", LOG_FAC(LOG_LOCAL0)},
+					 {"local1", LOG_FAC(LOG_LOCAL1)},
+					 {"local2", LOG_FAC(LOG_LOCAL2)},
+					 {"local3", LOG_FAC(LOG_LOCAL3)},
+					 {"local4", LOG_FAC(LOG_LOCAL4)},
+					 {"local5", LOG_FAC(LOG_LOCAL5)},
+					 {"local6", LOG_FAC(LOG_LOCAL6)},
+					 {"local7", LOG_FAC(LOG_LOCAL7)},
+					 {NULL, 0}};
+
+static const struct word protocols[] = {{"rfc5424", SYSLOG_RFC5424},
+					{"rfc3164", SYSLOG_RFC3164},
+					{"local", SYSLOG_LOCAL},
+					{NULL, 0}};
+
+static const struct word framings[] = {{"octet-counting", SYSLOG_OCTET_COUNTING},
+				       {"newline", SYSLOG_NEWLINE},
+				       {NULL, 0}};
+
+static const struct word events[] = {{"all", false}, {"alerts", true}, {NULL, 0}};
+
+static bool read_queue(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		       void *target)
 {
-	return reader_word(reader, node, types, target);
-}
-
-static bool read_format(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct word words[] = {{"json", FORMAT_JSON},
-					    {"cef", FORMAT_CEF},
-					    {"sentinel", FORMAT_SENTINEL},
-					    {NULL, 0}};
-
-	return reader_word(reader, node, words, target);
-}
-
-static bool read_facility(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct word words[] = {{"kern", LOG_FAC(LOG_KERN)},
-					    {"user", LOG_FAC(LOG_USER)},
-					    {"mail", LOG_FAC(LOG_MAIL)},
-					    {"daemon", LOG_FAC(LOG_DAEMON)},
-					    {"auth", LOG_FAC(LOG_AUTH)},
-					    {"syslog", LOG_FAC(LOG_SYSLOG)},
-					    {"lpr", LOG_FAC(LOG_LPR)},
-					    {"news", LOG_FAC(LOG_NEWS)},
-					    {"uucp", LOG_FAC(LOG_UUCP)},
-					    {"cron", LOG_FAC(LOG_CRON)},
-					    {"authpriv", LOG_FAC(LOG_AUTHPRIV)},
-					    {"ftp", LOG_FAC(LOG_FTP)},
-					    {"local0", LOG_FAC(LOG_LOCAL0)},
-					    {"local1", LOG_FAC(LOG_LOCAL1)},
-					    {"local2", LOG_FAC(LOG_LOCAL2)},
-					    {"local3", LOG_FAC(LOG_LOCAL3)},
-					    {"local4", LOG_FAC(LOG_LOCAL4)},
-					    {"local5", LOG_FAC(LOG_LOCAL5)},
-					    {"local6", LOG_FAC(LOG_LOCAL6)},
-					    {"local7", LOG_FAC(LOG_LOCAL7)},
-					    {NULL, 0}};
-
-	return reader_word(reader, node, words, target);
-}
-
-static bool read_protocol(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct word words[] = {{"rfc5424", SYSLOG_RFC5424},
-					    {"rfc3164", SYSLOG_RFC3164},
-					    {"local", SYSLOG_LOCAL},
-					    {NULL, 0}};
-
-	return reader_word(reader, node, words, target);
-}
-
-static bool read_framing(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct word words[] = {{"octet-counting", SYSLOG_OCTET_COUNTING},
-					    {"newline", SYSLOG_NEWLINE},
-					    {NULL, 0}};
-
-	return reader_word(reader, node, words, target);
-}
-
-static bool read_events(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	static const struct word words[] = {{"all", false}, {"alerts", true}, {NULL, 0}};
-	int value = 0;
-
-	if (!reader_word(reader, node, words, &value))
-		return false;
-	*(bool *)target = value;
-	return true;
-}
-
-static bool read_queue(struct reader *reader, const yaml_node_t *node, void *target)
-{
-	struct span text =
-		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text = reader_scalar(node);
 	uint64_t *bytes = target;
 
+	(void)key;
 	if (reader_amount(&text, reader_byte_units, bytes) && !text.len &&
 	    *bytes >= OUTPUT_QUEUE_LEAST && *bytes <= OUTPUT_QUEUE_MOST)
 		return true;
 	return reader_fail(reader, node,
-			   "a number of bytes is wanted here, from 1MiB to 4GiB, as 64MiB");
+			   "expected a number of bytes such as 64MiB, from 1MiB to 4GiB");
 }
 
 /* "HOST:PORT", "[ADDRESS]:PORT", or without a port. Cuts `text`. */
@@ -151,7 +117,7 @@ static const char *type_name(enum output_type type)
 	return types[type].name;
 }
 
-/* What was written, where the type decides whether it may be. */
+/* What was written; the type decides later which keys are allowed. */
 struct given {
 	struct output_config output;
 	char *file;
@@ -160,13 +126,15 @@ struct given {
 };
 
 /* "/dev/log", "udp://HOST:PORT", "tcp://HOST:PORT". */
-static bool read_address(struct reader *reader, const yaml_node_t *node, void *target)
+static bool read_address(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			 void *target)
 {
 	struct given *given = target;
 	struct output_config *output = &given->output;
 	char *text = reader_text(reader, node, "an address"), *host, *port;
 	bool good = false;
 
+	(void)key;
 	given->address = true;
 	if (!text)
 		return false;
@@ -184,13 +152,13 @@ static bool read_address(struct reader *reader, const yaml_node_t *node, void *t
 	}
 	if (!good)
 		reader_fail(reader, node,
-			    "no address: one is wanted as /dev/log, udp://10.0.0.5:514 or "
+			    "not an address; expected one such as /dev/log, udp://10.0.0.5:514 or "
 			    "tcp://[2001:db8::5]:601");
 	free(text);
 	return good;
 }
 
-/* A key that an output of this type has no use for. */
+/* A key that was set but is not used by an output of this type; NULL: none. */
 static const char *out_of_place(const struct given *given)
 {
 	bool is_syslog = given->type == OUTPUT_SYSLOG;
@@ -219,9 +187,9 @@ static bool complete(struct reader *reader, const yaml_node_t *node, struct give
 	key = out_of_place(given);
 	if (given->format == FORMAT_SENTINEL && given->type == OUTPUT_SYSLOG)
 		return reader_fail(reader, node,
-				   "sentinel: a format of files: json and cef go by syslog");
+				   "sentinel: not a format for syslog; use json or cef");
 	if (key)
-		return reader_fail(reader, node, "%s: an output of type %s has no use for it", key,
+		return reader_fail(reader, node, "%s: not used by an output of type %s", key,
 				   type_name((enum output_type)given->type));
 	output->type = (enum output_type)given->type;
 	output->format = given->format >= 0		   ? (enum output_format)given->format
@@ -247,13 +215,14 @@ static bool complete(struct reader *reader, const yaml_node_t *node, struct give
 	if (!output->path && output->type == OUTPUT_SYSLOG && output->transport == SYSLOG_SOCKET)
 		output->path = strdup(DEFAULT_SOCKET);
 	if (output->path && output->type != OUTPUT_FILE && strlen(output->path) > SOCKET_PATH_MAX)
-		return reader_fail(reader, node,
-				   "%.120s: longer than a socket's name can be, %zu bytes",
-				   output->path, SOCKET_PATH_MAX);
+		return reader_fail(
+			reader, node,
+			"%.120s: too long for the path of a socket, which has at most %zu bytes",
+			output->path, SOCKET_PATH_MAX);
 	return true;
 }
 
-/* A name that no other output has: its type, with a number behind it from the second on. */
+/* Gives an output a unique name: its type, with a number from the second one on. */
 static bool name_output(struct reader *reader, const yaml_node_t *node,
 			struct output_config *output)
 {
@@ -266,7 +235,7 @@ static bool name_output(struct reader *reader, const yaml_node_t *node,
 
 		same_type += other->type == output->type;
 		if (output->name && strcmp(other->name, output->name) == 0)
-			return reader_fail(reader, node, "%s: the name of another output",
+			return reader_fail(reader, node, "%s: another output has this name",
 					   output->name);
 		if (output->type == OUTPUT_FILE && other->type == OUTPUT_FILE &&
 		    strcmp(other->path, output->path) == 0)
@@ -283,17 +252,21 @@ static bool name_output(struct reader *reader, const yaml_node_t *node,
 		 same_type);
 	for (size_t i = 0; i < config->output_count; i++) {
 		if (strcmp(config->outputs[i].name, name) == 0)
-			return reader_fail(reader, node, "it needs a name: %s is another's", name);
+			return reader_fail(reader, node,
+					   "needs a name, because another output is named %s",
+					   name);
 	}
 	output->name = strdup(name);
 	return output->name || reader_fail(reader, node, "no memory");
 }
 
-/* A label of metrics. */
-static bool read_name(struct reader *reader, const yaml_node_t *node, void *target)
+/* A name is also a label of metrics. */
+static bool read_name(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		      void *target)
 {
 	char **name = target;
 
+	(void)key;
 	*name = reader_text(reader, node, "a name");
 	if (!*name)
 		return false;
@@ -301,25 +274,44 @@ static bool read_name(struct reader *reader, const yaml_node_t *node, void *targ
 	    strspn(*name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
 		    strlen(*name))
 		return true;
-	return reader_fail(reader, node,
-			   "%.64s: letters, digits, '-', '_' and '.' are wanted, 63 at most",
-			   *name);
+	return reader_fail(
+		reader, node,
+		"%.64s: not a name; expected at most 63 letters, digits, '-', '_' and '.'", *name);
 }
 
-static bool add_output(struct reader *reader, const yaml_node_t *node, void *target)
+static bool add_output(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		       void *target)
 {
 	static const struct key keys[] = {
-		{"type", read_type, offsetof(struct given, type)},
-		{"name", read_name, offsetof(struct given, output.name)},
-		{"path", read_path, offsetof(struct given, file)},
-		{"format", read_format, offsetof(struct given, format)},
-		{"address", read_address, 0},
-		{"facility", read_facility, offsetof(struct given, facility)},
-		{"protocol", read_protocol, offsetof(struct given, protocol)},
-		{"framing", read_framing, offsetof(struct given, framing)},
-		{"events", read_events, offsetof(struct given, output.alerts_only)},
-		{"queue", read_queue, offsetof(struct given, output.queue_bytes)},
-		{NULL, NULL, 0},
+		{.name = "type",
+		 .read = reader_word,
+		 .offset = offsetof(struct given, type),
+		 .words = types},
+		{.name = "name", .read = read_name, .offset = offsetof(struct given, output.name)},
+		{.name = "path", .read = read_path, .offset = offsetof(struct given, file)},
+		{.name = "format",
+		 .read = reader_word,
+		 .offset = offsetof(struct given, format),
+		 .words = formats},
+		{.name = "address", .read = read_address},
+		{.name = "facility",
+		 .read = reader_word,
+		 .offset = offsetof(struct given, facility),
+		 .words = facilities},
+		{.name = "protocol",
+		 .read = reader_word,
+		 .offset = offsetof(struct given, protocol),
+		 .words = protocols},
+		{.name = "framing",
+		 .read = reader_word,
+		 .offset = offsetof(struct given, framing),
+		 .words = framings},
+		{"events", reader_flag, offsetof(struct given, output.alerts_only),
+		 .words = events},
+		{.name = "queue",
+		 .read = read_queue,
+		 .offset = offsetof(struct given, output.queue_bytes)},
+		{.name = NULL},
 	};
 	struct given given = {.output = {.queue_bytes = OUTPUT_QUEUE},
 			      .type = -1,
@@ -331,9 +323,10 @@ static bool add_output(struct reader *reader, const yaml_node_t *node, void *tar
 	struct output_config *output;
 	bool good;
 
+	(void)key;
 	if (config->output_count == OUTPUTS_MAX)
 		return reader_fail(reader, node, "more than %u outputs", OUTPUTS_MAX);
-	good = reader_mapping(reader, node, keys, &given) && complete(reader, node, &given) &&
+	good = reader_keys(reader, node, keys, &given) && complete(reader, node, &given) &&
 	       name_output(reader, node, &given.output);
 	output = good ? reader_append(&config->outputs, &config->output_count, sizeof(*output))
 		      : NULL;
@@ -345,20 +338,23 @@ static bool add_output(struct reader *reader, const yaml_node_t *node, void *tar
 	return output || (good && reader_fail(reader, node, "no memory"));
 }
 
-bool config_read_outputs(struct reader *reader, const yaml_node_t *node, void *target)
+bool config_read_outputs(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			 void *target)
 {
-	return reader_list(reader, node, add_output, target);
+	return reader_list(reader, node, key, add_output, target);
 }
 
 /* ---- Metrics --------------------------------------------------------------------------------- */
 
-/* An address of the loopback, with a port: what is served there has no password. */
-static bool read_listen(struct reader *reader, const yaml_node_t *node, void *target)
+/* A loopback address with a port: metrics are served without a password. */
+static bool read_listen(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			void *target)
 {
 	struct metrics_config *metrics = target;
 	char *text = reader_text(reader, node, "an address"), *host = NULL, *port = NULL;
 	bool good = false;
 
+	(void)key;
 	if (!text)
 		return false;
 	if (split_host(text, &host, &port) && port) {
@@ -374,18 +370,21 @@ static bool read_listen(struct reader *reader, const yaml_node_t *node, void *ta
 			snprintf(metrics->address, sizeof(metrics->address), "%s", host);
 	}
 	free(text);
-	return good || reader_fail(reader, node,
-				   "an address of the loopback is wanted here, with a port, as "
-				   "127.0.0.1:9099 or "
-				   "[::1]:9099: whoever reaches it may read");
+	return good ||
+	       reader_fail(reader, node,
+			   "expected a loopback address with a port, such as 127.0.0.1:9099 or "
+			   "[::1]:9099, because anyone who can connect can read the metrics");
 }
 
-bool config_read_metrics(struct reader *reader, const yaml_node_t *node, void *target)
+bool config_read_metrics(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			 void *target)
 {
-	static const struct key keys[] = {{"listen", read_listen, 0},
-					  {"textfile", read_path,
-					   offsetof(struct metrics_config, textfile)},
-					  {NULL, NULL, 0}};
+	static const struct key keys[] = {{.name = "listen", .read = read_listen},
+					  {.name = "textfile",
+					   .read = read_path,
+					   .offset = offsetof(struct metrics_config, textfile)},
+					  {.name = NULL}};
 
-	return reader_mapping(reader, node, keys, &((struct config *)target)->metrics);
+	(void)key;
+	return reader_keys(reader, node, keys, &((struct config *)target)->metrics);
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is wrong with a node, and what would be right. Always false. */
 __attribute__((format(printf, 3, 4))) bool
 reader_fail(struct reader *reader, const yaml_node_t *node, const char *format, ...)
 {
@@ -36,25 +35,26 @@ yaml_node_t *reader_node(struct reader *reader, int index)
 
 struct span reader_scalar(const yaml_node_t *node)
 {
+	if (node->type != YAML_SCALAR_NODE)
+		return (struct span){"", 0};
 	return (struct span){(const char *)node->data.scalar.value, node->data.scalar.length};
 }
 
-/* A scalar, as a string that the caller owns. `what` is told if it is none. */
 char *reader_text(struct reader *reader, const yaml_node_t *node, const char *what)
 {
 	char *text;
 
 	if (node->type != YAML_SCALAR_NODE) {
-		reader_fail(reader, node, "%s is wanted here, not a %s", what,
+		reader_fail(reader, node, "expected %s, not a %s", what,
 			    node->type == YAML_MAPPING_NODE ? "mapping" : "list");
 		return NULL;
 	}
 	if (memchr(node->data.scalar.value, '\0', node->data.scalar.length)) {
-		reader_fail(reader, node, "a NUL is in it: %s without one is wanted", what);
+		reader_fail(reader, node, "contains a NUL byte; expected %s", what);
 		return NULL;
 	}
 	if (!node->data.scalar.length) {
-		reader_fail(reader, node, "nothing is there: %s is wanted", what);
+		reader_fail(reader, node, "empty; expected %s", what);
 		return NULL;
 	}
 	text = strndup((const char *)node->data.scalar.value, node->data.scalar.length);
@@ -63,13 +63,13 @@ char *reader_text(struct reader *reader, const yaml_node_t *node, const char *wh
 	return text;
 }
 
-/* Bytes of a word that a message has room for. */
+/* The bytes of a word that are shown in a message. */
 static int shown(struct span word)
 {
 	return word.len < 100 ? (int)word.len : 100;
 }
 
-/* "a, b, c", as far as it fits. */
+/* Writes "a, b, c", as far as it fits. */
 static const char *names_of(const struct key *keys, char *out, size_t size)
 {
 	size_t len = 0;
@@ -88,55 +88,59 @@ static const struct key *key_of(const struct key *keys, struct span name)
 	return NULL;
 }
 
-bool reader_mapping(struct reader *reader, const yaml_node_t *node, const struct key *keys,
-		    void *target)
+bool reader_keys(struct reader *reader, const yaml_node_t *node, const struct key *keys,
+		 void *target)
 {
 	char names[300];
 	uint64_t seen = 0;
 
 	if (node->type != YAML_MAPPING_NODE)
-		return reader_fail(reader, node, "a mapping is wanted here, with %s",
+		return reader_fail(reader, node, "expected a mapping with %s",
 				   names_of(keys, names, sizeof(names)));
 	for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
 	     pair < node->data.mapping.pairs.top; pair++) {
 		const yaml_node_t *name = reader_node(reader, pair->key),
 				  *value = reader_node(reader, pair->value);
-		const struct key *key =
-			name->type == YAML_SCALAR_NODE ? key_of(keys, reader_scalar(name)) : NULL;
+		bool is_scalar = name->type == YAML_SCALAR_NODE;
+		struct span text = is_scalar ? reader_scalar(name) : span_of("?");
+		const struct key *key = is_scalar ? key_of(keys, text) : NULL;
 
 		if (!key)
-			return reader_fail(
-				reader, name, "%.*s: no such key: known here are %s",
-				name->type == YAML_SCALAR_NODE ? shown(reader_scalar(name)) : 1,
-				name->type == YAML_SCALAR_NODE ? reader_scalar(name).data : "?",
-				names_of(keys, names, sizeof(names)));
+			return reader_fail(reader, name, "%.*s: unknown key; expected one of %s",
+					   shown(text), text.data,
+					   names_of(keys, names, sizeof(names)));
 		if (seen & 1ULL << (key - keys))
-			return reader_fail(reader, name, "%s stands twice: once is allowed",
+			return reader_fail(reader, name, "%s: set twice; allowed only once",
 					   key->name);
 		seen |= 1ULL << (key - keys);
-		if (!key->read(reader, value, (char *)target + key->offset))
+		if (!key->read(reader, value, key, (char *)target + key->offset))
 			return false;
 	}
 	return true;
 }
 
-/* A list, or one value in place of a list of one. */
-bool reader_list(struct reader *reader, const yaml_node_t *node, read_fn read, void *target)
+bool reader_mapping(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		    void *target)
+{
+	return reader_keys(reader, node, key->keys, target);
+}
+
+bool reader_list(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		 read_fn read, void *target)
 {
 	if (node->type != YAML_SEQUENCE_NODE)
-		return read(reader, node, target);
+		return read(reader, node, key, target);
 	if (node->data.sequence.items.top - node->data.sequence.items.start >
 	    (ptrdiff_t)CONFIG_LIST_MAX)
 		return reader_fail(reader, node, "a list of more than %u values", CONFIG_LIST_MAX);
 	for (const yaml_node_item_t *item = node->data.sequence.items.start;
 	     item < node->data.sequence.items.top; item++) {
-		if (!read(reader, reader_node(reader, *item), target))
+		if (!read(reader, reader_node(reader, *item), key, target))
 			return false;
 	}
 	return true;
 }
 
-/* Room for one more of `size` bytes, zeroed; NULL if there is no memory. */
 void *reader_append(void *items, size_t *count, size_t size)
 {
 	void **array = items;
@@ -154,33 +158,49 @@ void *reader_append(void *items, size_t *count, size_t size)
 
 /* ---- Values ---------------------------------------------------------------------------------- */
 
-bool reader_string(struct reader *reader, const yaml_node_t *node, void *target)
+char *reader_path(struct reader *reader, const yaml_node_t *node, const char *what)
+{
+	char *path = reader_text(reader, node, what);
+
+	if (!path || path[0] == '/')
+		return path;
+	reader_fail(reader, node, "%.200s: not an absolute path; it must begin with '/'", path);
+	free(path);
+	return NULL;
+}
+
+bool reader_string(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		   void *target)
 {
 	char **string = target;
 
+	(void)key;
 	*string = reader_text(reader, node, "a text");
 	return *string;
 }
 
-bool reader_bool(struct reader *reader, const yaml_node_t *node, void *target)
+bool reader_bool(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		 void *target)
 {
-	struct span text =
-		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text = reader_scalar(node);
 
-	if (text.len == 4 && memcmp(text.data, "true", 4) == 0)
+	(void)key;
+	if (span_equal(text, span_of("true")))
 		*(bool *)target = true;
-	else if (text.len == 5 && memcmp(text.data, "false", 5) == 0)
+	else if (span_equal(text, span_of("false")))
 		*(bool *)target = false;
 	else
-		return reader_fail(reader, node, "true or false is wanted here");
+		return reader_fail(reader, node, "expected true or false");
 	return true;
 }
 
-bool reader_add_string(struct reader *reader, const yaml_node_t *node, void *target)
+bool reader_add_string(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		       void *target)
 {
 	struct strings *strings = target;
 	char *text = reader_text(reader, node, "a text"), **item;
 
+	(void)key;
 	if (!text)
 		return false;
 	item = reader_append(&strings->items, &strings->count, sizeof(*item));
@@ -192,30 +212,41 @@ bool reader_add_string(struct reader *reader, const yaml_node_t *node, void *tar
 	return true;
 }
 
-bool reader_strings(struct reader *reader, const yaml_node_t *node, void *target)
+bool reader_strings(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		    void *target)
 {
-	return reader_list(reader, node, reader_add_string, target);
+	return reader_list(reader, node, key, reader_add_string, target);
 }
 
-bool reader_word(struct reader *reader, const yaml_node_t *node, const struct word *words,
-		 void *value)
+bool reader_word(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		 void *target)
 {
-	struct span text =
-		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text = reader_scalar(node);
+	const struct word *words = key->words;
 	char names[300];
 	size_t len = 0;
 
 	for (const struct word *word = words; word->name; word++) {
 		if (span_equal(text, span_of(word->name))) {
-			*(int *)value = word->value;
+			*(int *)target = word->value;
 			return true;
 		}
 	}
 	for (names[0] = '\0'; words->name && len < sizeof(names); words++)
 		len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s", len ? ", " : "",
 					words->name);
-	return reader_fail(reader, node, "%.*s: one of these is wanted: %s", shown(text), text.data,
-			   names);
+	return reader_fail(reader, node, "%.*s: expected one of %s", shown(text), text.data, names);
+}
+
+bool reader_flag(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		 void *target)
+{
+	int value = 0;
+
+	if (!reader_word(reader, node, key, &value))
+		return false;
+	*(bool *)target = value;
+	return true;
 }
 
 bool reader_amount(struct span *text, const struct unit *units, uint64_t *amount)
@@ -251,16 +282,17 @@ const struct unit reader_byte_units[] = {
 	{"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824}, {"", 1}, {NULL, 0}};
 const struct unit reader_no_units[] = {{"", 1}, {NULL, 0}};
 
-bool reader_duration(struct reader *reader, const yaml_node_t *node, void *target)
+bool reader_duration(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		     void *target)
 {
-	struct span text =
-		node->type == YAML_SCALAR_NODE ? reader_scalar(node) : (struct span){"", 0};
+	struct span text = reader_scalar(node);
 	uint64_t *seconds = target;
 
+	(void)key;
 	if (!reader_amount(&text, reader_time_units, seconds) || text.len || !*seconds ||
 	    *seconds > 366ULL * 86400)
 		return reader_fail(
 			reader, node,
-			"a duration is wanted here, as 30s, 15m, 1h or 7d, of a year at most");
+			"expected a duration such as 30s, 15m, 1h or 7d, at most a year");
 	return true;
 }

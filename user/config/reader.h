@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the parts of the configuration are read with. libyaml makes a tree of nodes that know where
- * they stand. Each mapping is a table of keys; a key has a reader and the place it writes to. The
- * first mistake ends the reading: it is written down with its place, and what would be right.
+ * Theory of operation: libyaml makes a tree of nodes that know their line and column. Each mapping
+ * is read by a table of keys. A key has a reader, the place where the reader writes the value, and
+ * what that reader needs to know: words, units, or the keys of a mapping inside. The first mistake
+ * ends the reading; it is reported with its place and with what was expected.
  */
 #ifndef SMTPSNOOP_CONFIG_READER_H
 #define SMTPSNOOP_CONFIG_READER_H
@@ -14,8 +15,8 @@
 #include <openssl/evp.h>
 #include <yaml.h>
 
-#include "config/config.h"
 #include "base/span.h"
+#include "config/config.h"
 
 struct reader {
 	struct config *config;
@@ -25,72 +26,103 @@ struct reader {
 	char *error;	    /* of CONFIG_ERROR_MAX bytes */
 };
 
-/* What is wrong with a node, and what would be right. Always false. */
+/*
+ * Reports what is wrong with a node, and what was expected. `node` NULL: the file as a whole.
+ * Always returns false.
+ */
 __attribute__((format(printf, 3, 4))) bool
 reader_fail(struct reader *reader, const yaml_node_t *node, const char *format, ...);
 
 yaml_node_t *reader_node(struct reader *reader, int index);
+
+/* The text of a scalar; empty if the node is not one. */
 struct span reader_scalar(const yaml_node_t *node);
 
-/* Reads a node into `target`. False: the mistake is told. */
-typedef bool (*read_fn)(struct reader *reader, const yaml_node_t *node, void *target);
+struct key;
 
-struct key {
-	const char *name; /* NULL: behind the last */
-	read_fn read;
-	size_t offset; /* of its value in the target */
-};
+/* Reads a node into `target`. False: the mistake has been reported. */
+typedef bool (*read_fn)(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			void *target);
 
-bool reader_mapping(struct reader *reader, const yaml_node_t *node, const struct key *keys,
-		    void *target);
-
-/* A list, or one value in place of a list of one. */
-bool reader_list(struct reader *reader, const yaml_node_t *node, read_fn read, void *target);
-
-/*
- * Room for one more of `size` bytes, zeroed; NULL if there is no memory. `items` is the address of
- * the array's pointer.
- */
-void *reader_append(void *items, size_t *count, size_t size);
-
-/* A scalar, as a string that the caller owns; NULL: it is none. `what` is told then. */
-char *reader_text(struct reader *reader, const yaml_node_t *node, const char *what);
-
-/* One of some words: its value, into an int or an enum. */
+/* One of several words, and the value that it stands for. */
 struct word {
-	const char *name; /* NULL: behind the last */
+	const char *name; /* NULL: end of the list */
 	int value;
 };
 
-bool reader_word(struct reader *reader, const yaml_node_t *node, const struct word *words,
-		 void *value);
-
-/* Values, each a read_fn: into char *, bool, struct strings, and uint64_t of seconds. */
-bool reader_string(struct reader *reader, const yaml_node_t *node, void *target);
-bool reader_bool(struct reader *reader, const yaml_node_t *node, void *target);
-bool reader_add_string(struct reader *reader, const yaml_node_t *node, void *target); /* one more */
-bool reader_strings(struct reader *reader, const yaml_node_t *node, void *target);
-bool reader_duration(struct reader *reader, const yaml_node_t *node, void *target);
-
-/* A number with a unit behind it. Takes it off the text. */
 struct unit {
-	const char *name;
+	const char *name; /* NULL: end of the list */
 	uint64_t factor;
 };
 
+struct key {
+	const char *name; /* NULL: end of the list */
+	read_fn read;
+	size_t offset; /* of the value in the target */
+	union {	       /* what the reader needs to know */
+		const struct word *words;
+		const struct unit *units;
+		const struct key *keys; /* of a mapping */
+		int kind;		/* of a pattern or an expression */
+	};
+};
+
+/* A mapping with these keys. */
+bool reader_keys(struct reader *reader, const yaml_node_t *node, const struct key *keys,
+		 void *target);
+
+/* A list of values, or a single value instead of a list of one; `read` is called for each. */
+bool reader_list(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		 read_fn read, void *target);
+
+/*
+ * Room for one more item of `size` bytes, zeroed; NULL if there is no memory. `items` is the
+ * address of the array's pointer.
+ */
+void *reader_append(void *items, size_t *count, size_t size);
+
+/*
+ * A copy of a scalar's text, owned by the caller. NULL: it is not one, and that `what` was expected
+ * has been reported.
+ */
+char *reader_text(struct reader *reader, const yaml_node_t *node, const char *what);
+
+/* The same for a path, which must begin with '/'. */
+char *reader_path(struct reader *reader, const yaml_node_t *node, const char *what);
+
+/* Readers of values. Each writes the type that is named behind it. */
+bool reader_mapping(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		    void *target); /* as key->keys say, into the same target */
+bool reader_string(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		   void *target); /* char * */
+bool reader_strings(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		    void *target); /* struct strings */
+bool reader_add_string(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		       void *target); /* one more of struct strings */
+bool reader_bool(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		 void *target); /* bool */
+bool reader_word(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		 void *target); /* int or an enum: one of key->words */
+bool reader_flag(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		 void *target); /* bool: one of key->words */
+bool reader_duration(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		     void *target); /* uint64_t: seconds */
+
 extern const struct unit reader_time_units[], reader_byte_units[], reader_no_units[];
 
+/* Parses a number and its unit, and removes both from the text. False: it has no such form. */
 bool reader_amount(struct span *text, const struct unit *units, uint64_t *amount);
 
-/* The parts of the configuration, each a read_fn for struct config. */
-bool config_read_exclusions(struct reader *reader, const yaml_node_t *node, void *target);
-bool config_read_outputs(struct reader *reader, const yaml_node_t *node, void *target);
-bool config_read_metrics(struct reader *reader, const yaml_node_t *node, void *target);
+/* The parts of the configuration; the target is the struct config. */
+bool config_read_exclusions(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			    void *target);
+bool config_read_outputs(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			 void *target);
+bool config_read_metrics(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			 void *target);
 
-/* For struct relays. */
-bool config_read_relays(struct reader *reader, const yaml_node_t *node, void *target);
-
-void config_free_strings(struct strings *strings);
-void config_free_exclusion(struct exclusion *exclusion);
+/* The target is a struct relays. */
+bool config_read_relays(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			void *target);
 
 #endif

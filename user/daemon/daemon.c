@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "base/clock.h"
 #include "commands/commands.h"
 #include "policy/decision.h"
@@ -119,7 +120,7 @@ static struct decider *read_config(struct daemon *daemon, const char *otherwise)
 		config_free(config);
 		return NULL;
 	}
-	decider = add_stdout(config, daemon->options) ? decider_new(config) : NULL;
+	decider = add_stdout(config, daemon->options) ? config_decider(config) : NULL;
 	if (!decider) {
 		config_free(config);
 		report("run", "%s%s", strerror(ENOMEM), otherwise);
@@ -134,7 +135,7 @@ static struct decider *read_config(struct daemon *daemon, const char *otherwise)
 static bool apply(struct daemon *daemon, const struct config *config, const char *otherwise)
 {
 	char why[OUTPUTS_WHY_MAX] = "";
-	struct metrics_config before = decider_config(daemon->decider)->metrics;
+	struct metrics_config before = config_of(daemon->decider)->metrics;
 
 	if (metrics_configure(daemon->metrics, &config->metrics, why)) {
 		report("run", "%s%s", why, otherwise);
@@ -151,10 +152,10 @@ static bool apply(struct daemon *daemon, const struct config *config, const char
 
 static void tell_config(const struct daemon *daemon, const char *what)
 {
-	const struct config *config = decider_config(daemon->decider);
+	const struct config *config = config_of(daemon->decider);
 
-	report("run", "%s: %zu exclusion%s, %zu output%s%s%s", what, config->exclusion_count,
-	       config->exclusion_count == 1 ? "" : "s", config->output_count,
+	report("run", "%s: %zu exclusion%s, %zu output%s%s%s", what, config->policy.exclusion_count,
+	       config->policy.exclusion_count == 1 ? "" : "s", config->output_count,
 	       config->output_count == 1 ? "" : "s",
 	       config->metrics.port || config->metrics.textfile ? ", metrics" : "",
 	       daemon->path ? "" : "; there is no configuration file");
@@ -163,9 +164,9 @@ static void tell_config(const struct daemon *daemon, const char *what)
 static bool reload(struct daemon *daemon, struct pipeline *pipeline)
 {
 	static const char otherwise[] = "; the configuration stays as it was";
-	const struct config *old = decider_config(daemon->decider);
+	const struct config *old = config_of(daemon->decider);
 	struct decider *fresh = read_config(daemon, otherwise);
-	const struct config *config = fresh ? decider_config(fresh) : NULL;
+	const struct config *config = fresh ? config_of(fresh) : NULL;
 
 	if (!fresh || !apply(daemon, config, otherwise)) {
 		decider_free(fresh);
@@ -243,7 +244,7 @@ static void publish(struct daemon *daemon, struct pipeline *pipeline, struct cap
 	struct metrics_sample *sample = &daemon->sample;
 	time_t now = (time_t)monotonic_s();
 
-	metrics_retry(daemon->metrics, &decider_config(daemon->decider)->metrics);
+	metrics_retry(daemon->metrics, &config_of(daemon->decider)->metrics);
 	if (!metrics_wanted(daemon->metrics))
 		return;
 	if (!daemon->maps_s || now - daemon->maps_s >= MAPS_S) {
@@ -323,7 +324,7 @@ static void on_end(void *context, struct pipeline *pipeline)
 static int watch(struct daemon *daemon)
 {
 	const struct options *options = daemon->options;
-	const struct config *config = decider_config(daemon->decider);
+	const struct config *config = config_of(daemon->decider);
 	struct live_options live = {
 		.capture = {.hook = options->hook != HOOK_AUTO ? options->hook : config->hook,
 			    .wire = options->wire},
@@ -351,7 +352,7 @@ static int watch(struct daemon *daemon)
 
 static int start(struct daemon *daemon)
 {
-	const struct config *config = decider_config(daemon->decider);
+	const struct config *config = config_of(daemon->decider);
 	char why[INSTANCE_WHY_MAX], refused[OUTPUTS_WHY_MAX];
 
 	if (instance_lock(why)) {

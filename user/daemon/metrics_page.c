@@ -90,13 +90,13 @@ static void add_messages(struct text *out, const struct event_stats *stats)
 
 static void add_exclusions(struct text *out, const struct decider *decider)
 {
-	const struct config *config = decider ? decider_config(decider) : NULL;
+	const struct policy *policy = decider ? decider_policy(decider) : NULL;
 
-	if (!config || !config->exclusion_count)
+	if (!policy || !policy->exclusion_count)
 		return;
 	family(out, "excluded_messages_total", "counter", "Messages that an exclusion let pass.");
-	for (size_t i = 0; i < config->exclusion_count; i++)
-		sample_of(out, "excluded_messages_total", "exclusion", config->exclusions[i].name,
+	for (size_t i = 0; i < policy->exclusion_count; i++)
+		sample_of(out, "excluded_messages_total", "exclusion", policy->exclusions[i].name,
 			  decider_passed(decider, i)->messages);
 }
 

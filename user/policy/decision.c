@@ -26,44 +26,48 @@ struct standing {
 };
 
 struct decider {
-	struct config *config;
-	struct standing *standings; /* of config->exclusions */
+	const struct policy *policy; /* the owner's */
+	void *owner;
+	void (*release)(void *owner);
+	struct standing *standings; /* one for each of policy->exclusions */
 };
 
-static struct standing *standings_new(const struct config *config)
+static struct standing *standings_new(const struct policy *policy)
 {
-	struct standing *standings = calloc(config->exclusion_count + 1, sizeof(*standings));
+	struct standing *standings = calloc(policy->exclusion_count + 1, sizeof(*standings));
 
-	for (size_t i = 0; standings && i < config->exclusion_count; i++) {
-		uint32_t written = exclusion_written(&config->exclusions[i]);
+	for (size_t i = 0; standings && i < policy->exclusion_count; i++) {
+		uint32_t written = exclusion_written(&policy->exclusions[i]);
 
-		standings[i].asks = exclusion_asks(&config->exclusions[i]);
+		standings[i].asks = exclusion_asks(&policy->exclusions[i]);
 		standings[i].written = written ? (uint32_t)__builtin_popcount(written) : 1;
 	}
 	return standings;
 }
 
-struct decider *decider_new(struct config *config)
+struct decider *decider_new(const struct policy *policy, void *owner, void (*release)(void *owner))
 {
 	struct decider *decider = calloc(1, sizeof(*decider));
 
 	if (!decider)
 		return NULL;
-	decider->standings = standings_new(config);
+	decider->standings = standings_new(policy);
 	if (!decider->standings) {
 		free(decider);
 		return NULL;
 	}
-	decider->config = config;
+	decider->policy = policy;
+	decider->owner = owner;
+	decider->release = release;
 	return decider;
 }
 
 static void drop(struct decider *decider)
 {
-	for (size_t i = 0; i < decider->config->exclusion_count; i++)
+	for (size_t i = 0; i < decider->policy->exclusion_count; i++)
 		free(decider->standings[i].usage);
 	free(decider->standings);
-	config_free(decider->config);
+	decider->release(decider->owner);
 }
 
 void decider_free(struct decider *decider)
@@ -88,13 +92,13 @@ static void take_over(struct standing *to, const struct exclusion *exclusion, st
 
 void decider_replace(struct decider *decider, struct decider *with)
 {
-	const struct config *config = with->config;
+	const struct policy *policy = with->policy;
 
-	for (size_t i = 0; i < config->exclusion_count; i++) {
-		for (size_t j = 0; j < decider->config->exclusion_count; j++) {
-			if (strcmp(config->exclusions[i].name,
-				   decider->config->exclusions[j].name) == 0)
-				take_over(&with->standings[i], &config->exclusions[i],
+	for (size_t i = 0; i < policy->exclusion_count; i++) {
+		for (size_t j = 0; j < decider->policy->exclusion_count; j++) {
+			if (strcmp(policy->exclusions[i].name,
+				   decider->policy->exclusions[j].name) == 0)
+				take_over(&with->standings[i], &policy->exclusions[i],
 					  &decider->standings[j]);
 		}
 	}
@@ -103,9 +107,23 @@ void decider_replace(struct decider *decider, struct decider *with)
 	free(with);
 }
 
-const struct config *decider_config(const struct decider *decider)
+const struct policy *decider_policy(const struct decider *decider)
 {
-	return decider->config;
+	return decider->policy;
+}
+
+void *decider_owner(const struct decider *decider)
+{
+	return decider->owner;
+}
+
+bool decider_wants_content(const struct decider *decider)
+{
+	for (size_t i = 0; i < decider->policy->exclusion_count; i++) {
+		if (decider->standings[i].asks & CONTENT)
+			return true;
+	}
+	return false;
 }
 
 const struct passed *decider_passed(const struct decider *decider, size_t index)
@@ -142,7 +160,7 @@ struct trial {
 static bool look(struct trial *trial, struct candidate *candidate, uint32_t criteria,
 		 uint32_t limit)
 {
-	const struct exclusion *exclusion = &trial->decider->config->exclusions[candidate->index];
+	const struct exclusion *exclusion = &trial->decider->policy->exclusions[candidate->index];
 	const struct standing *standing = &trial->decider->standings[candidate->index];
 
 	trial->surroundings.usage = standing->usage;
@@ -228,10 +246,10 @@ void decide(struct decider *decider, const struct facts *facts, const struct rel
 			      .facts = facts,
 			      .surroundings = {.names = names, .steps = STEPS_MAX},
 			      .best = {.distance = NEVER}};
-	const struct exclusion *exclusions = decider->config->exclusions;
+	const struct exclusion *exclusions = decider->policy->exclusions;
 
 	*decision = (struct decision){.excluded = NULL};
-	for (size_t i = 0; i < decider->config->exclusion_count; i++) {
+	for (size_t i = 0; i < decider->policy->exclusion_count; i++) {
 		if (try_one(&trial, i) && final &&
 		    use(&exclusions[i], &decider->standings[i], facts)) {
 			decision->excluded = &exclusions[i];

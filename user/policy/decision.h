@@ -3,43 +3,52 @@
 #ifndef SMTPSNOOP_DECISION_H
 #define SMTPSNOOP_DECISION_H
 
-#include "config/config.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "event/event.h"
-#include "policy/exclusion.h"
 #include "policy/facts.h"
+#include "policy/policy.h"
 
 struct decision {
-	const struct exclusion *excluded; /* NULL: by none; borrowed from the configuration */
-	const struct exclusion
-		*nearest; /* of a message that is not excluded; NULL: there is no exclusion */
+	const struct exclusion *excluded; /* NULL: none applies; borrowed from the policy */
+	const struct exclusion *nearest;  /* if none applies; NULL: there is no exclusion */
 	uint32_t failed;  /* criteria of the nearest one that are not met, a bit each */
-	uint32_t unknown; /* of them: those that could not be told */
+	uint32_t unknown; /* those of them that are unknown */
 };
 
-/* A configuration's exclusions, with what was used of their limits. */
+/* A policy's exclusions, with what was used of their limits. */
 struct decider;
 
-/* Owns the configuration from now on. NULL if there is no memory: then the caller still has it. */
-struct decider *decider_new(struct config *config);
+/*
+ * `owner` owns the policy. The decider keeps it and calls release() for it when it is freed, or
+ * when its policy is replaced. NULL if there is no memory: then nothing is released.
+ */
+struct decider *decider_new(const struct policy *policy, void *owner, void (*release)(void *owner));
 void decider_free(struct decider *decider); /* NULL is allowed */
 
 /*
- * Takes on all of another decider, which is freed. An exclusion of the same name goes on with what
- * it has used.
+ * Takes over the policy of `with`, which is freed. An exclusion keeps what the one of the same name
+ * has used of its limits.
  */
 void decider_replace(struct decider *decider, struct decider *with);
 
-const struct config *decider_config(const struct decider *decider);
+const struct policy *decider_policy(const struct decider *decider);
+void *decider_owner(const struct decider *decider);
+
+/* Whether an exclusion searches the text of messages. */
+bool decider_wants_content(const struct decider *decider);
 
 /*
- * The first exclusion whose criteria are all met decides, and what it has of limits is used.
- * `names` may be NULL. `final` false: the message has not ended; it cannot be excluded, only how
- * near it is can be told.
+ * The first exclusion whose criteria are all met applies, and the message counts for its limits.
+ * `names` may be NULL. `final` false: the message has not ended, so no exclusion applies; only the
+ * nearest one is found.
  */
 void decide(struct decider *decider, const struct facts *facts, const struct relay_names *names,
 	    bool final, struct decision *decision);
 
-/* What the exclusion of this index has let pass. */
+/* What the exclusion with this index has let pass. */
 const struct passed *decider_passed(const struct decider *decider, size_t index);
 
 #endif

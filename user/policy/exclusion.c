@@ -1,88 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: one function for each criterion, in a table. Each is given the exclusion's
- * values and the message's facts, and says met, failed or unknown. A fact that is not there is
- * unknown, never met; so is what depends on bytes that were not captured.
+ * Theory of operation: a table has one row for each criterion (criterion.h): its names, the type of
+ * its value, and the function that evaluates it. The function compares the exclusion's values with
+ * the facts of the message, and returns met, failed or unknown. A missing fact is unknown, never
+ * met. The same holds for everything that depends on bytes that were not captured.
  *
- * Criteria of a process are asked of every process that sent a byte of the message: one that fails
- * decides.
+ * Criteria of a process are evaluated for every process that sent a byte of the message. If one
+ * fails, the criterion has failed.
  */
 #include "policy/exclusion.h"
 
-#include <ctype.h>
 #include <stdlib.h>
-#include <string.h>
-#include <strings.h>
-
-#include "policy/relay_names.h"
 
 static enum state of_truth(enum truth truth)
 {
 	return truth == IS_SO ? STATE_MET : truth == NOT_SO ? STATE_FAILED : STATE_UNKNOWN;
 }
 
-/* ---- Values of a list: any of them will do --------------------------------------------------- */
-
-static enum state among_patterns(const struct patterns *patterns, struct span text)
-{
-	if (!text.data)
-		return STATE_UNKNOWN;
-	for (size_t i = 0; i < patterns->count; i++) {
-		if (wildcard_match(patterns->items[i].wildcard, text))
-			return STATE_MET;
-	}
-	return STATE_FAILED;
-}
-
-static enum state among_strings(const struct strings *strings, struct span text)
-{
-	if (!text.data)
-		return STATE_UNKNOWN;
-	for (size_t i = 0; i < strings->count; i++) {
-		if (span_equal(span_of(strings->items[i]), text))
-			return STATE_MET;
-	}
-	return STATE_FAILED;
-}
-
-/* A name, or a number in its place. */
-static enum state among_ids(const struct strings *strings, struct span name, uint32_t number)
-{
-	bool names = false;
-
-	for (size_t i = 0; i < strings->count; i++) {
-		const char *item = strings->items[i];
-		char *end;
-
-		if (!isdigit((unsigned char)item[0]))
-			names = true;
-		else if (strtoul(item, &end, 10) == number && !*end)
-			return STATE_MET;
-	}
-	return names ? among_strings(strings, name) : STATE_FAILED;
-}
-
 /* ---- The process ----------------------------------------------------------------------------- */
-
-typedef enum state (*process_fn)(const struct exclusion *exclusion,
-				 const struct facts_process *process);
 
 static enum state process_executable(const struct exclusion *exclusion,
 				     const struct facts_process *process)
 {
-	return among_patterns(&exclusion->process.executable, process->executable);
+	return patterns_match(&exclusion->process.executable, process->executable);
 }
 
 static enum state process_sha256(const struct exclusion *exclusion,
 				 const struct facts_process *process)
 {
-	return among_strings(&exclusion->process.sha256, process->sha256);
+	return strings_match(&exclusion->process.sha256, process->sha256);
 }
 
 static enum state process_user(const struct exclusion *exclusion,
 			       const struct facts_process *process)
 {
-	return among_ids(&exclusion->process.user, process->user, process->uid);
+	return ids_match(&exclusion->process.user, process->user, process->uid);
 }
 
 static enum state process_real_user(const struct exclusion *exclusion,
@@ -95,15 +47,15 @@ static enum state process_real_user(const struct exclusion *exclusion,
 static enum state process_group(const struct exclusion *exclusion,
 				const struct facts_process *process)
 {
-	return among_ids(&exclusion->process.group, process->group, process->gid);
+	return ids_match(&exclusion->process.group, process->group, process->gid);
 }
 
 static enum state process_login(const struct exclusion *exclusion,
 				const struct facts_process *process)
 {
 	if (process->loginuid == LOGINUID_NONE)
-		return among_strings(&exclusion->process.login, span_of("none"));
-	return among_ids(&exclusion->process.login, process->login, process->loginuid);
+		return strings_match(&exclusion->process.login, span_of("none"));
+	return ids_match(&exclusion->process.login, process->login, process->loginuid);
 }
 
 static enum state process_tty(const struct exclusion *exclusion,
@@ -121,13 +73,13 @@ static enum state process_container(const struct exclusion *exclusion,
 {
 	if (!exclusion->process.container.count)
 		return of_truth(process->own_namespaces);
-	return among_patterns(&exclusion->process.container, process->container);
+	return patterns_match(&exclusion->process.container, process->container);
 }
 
 static enum state process_unit(const struct exclusion *exclusion,
 			       const struct facts_process *process)
 {
-	return among_patterns(&exclusion->process.unit, process->unit);
+	return patterns_match(&exclusion->process.unit, process->unit);
 }
 
 static enum state process_scheduled_by(const struct exclusion *exclusion,
@@ -152,7 +104,7 @@ static enum state process_ancestor(const struct exclusion *exclusion,
 
 	for (uint32_t i = 0; i < process->ancestor_count; i++) {
 		enum state state =
-			among_patterns(&exclusion->process.ancestor, process->ancestors[i]);
+			patterns_match(&exclusion->process.ancestor, process->ancestors[i]);
 
 		if (state == STATE_MET)
 			return state;
@@ -162,14 +114,14 @@ static enum state process_ancestor(const struct exclusion *exclusion,
 	return result;
 }
 
-static enum state every_process(process_fn process_state, const struct exclusion *exclusion,
+static enum state every_process(const struct criterion_row *row, const struct exclusion *exclusion,
 				const struct facts *facts)
 {
 	enum state result =
 		facts->process_count ? of_truth(facts->processes_complete) : STATE_UNKNOWN;
 
 	for (uint32_t i = 0; i < facts->process_count; i++) {
-		enum state state = process_state(exclusion, &facts->processes[i]);
+		enum state state = row->of_process(exclusion, &facts->processes[i]);
 
 		if (state == STATE_FAILED)
 			return state;
@@ -181,86 +133,14 @@ static enum state every_process(process_fn process_state, const struct exclusion
 
 /* ---- Where to -------------------------------------------------------------------------------- */
 
-static enum state relay_state(const struct relay *relay, const uint8_t *addr, uint16_t port,
-			      const struct relay_names *names, uint64_t now_ns)
-{
-	if (relay->port && relay->port != port)
-		return STATE_FAILED;
-	if (!relay->name)
-		return address_in_network(addr, relay->addr, relay->prefix) ? STATE_MET
-									    : STATE_FAILED;
-	if (!names)
-		return STATE_UNKNOWN;
-	switch (relay_names_have(names, relay->name, addr, now_ns)) {
-	case RELAY_SAME: return STATE_MET;
-	case RELAY_OTHER: return STATE_FAILED;
-	default: return STATE_UNKNOWN;
-	}
-}
-
-/*
- * "name:port", as a proxy was told, is one of the relays: a name by its letters, an address by its
- * number.
- */
-static bool target_is(const struct relay *relay, struct span host, uint16_t port)
-{
-	char text[64];
-	struct relay target = {0};
-
-	if (relay->port && relay->port != port)
-		return false;
-	if (relay->name)
-		return host.len == strlen(relay->name) &&
-		       strncasecmp(host.data, relay->name, host.len) == 0;
-	if (host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']')
-		host = (struct span){host.data + 1, host.len - 2};
-	if (host.len >= sizeof(text))
-		return false;
-	memcpy(text, host.data, host.len);
-	text[host.len] = '\0';
-	return !memchr(text, '/', host.len) && network_parse(text, &target) &&
-	       address_in_network(target.addr, relay->addr, relay->prefix);
-}
-
-static enum state target_state(const struct relays *relays, struct span target)
-{
-	struct span host = target;
-	unsigned long port = 0;
-
-	while (host.len && target.data[host.len - 1] != ':')
-		host.len--;
-	if (!host.len)
-		return STATE_FAILED;
-	for (size_t i = host.len; i < target.len && port < 65536; i++) {
-		if (!isdigit((unsigned char)target.data[i]))
-			return STATE_FAILED;
-		port = 10 * port + (unsigned long)(target.data[i] - '0');
-	}
-	host.len--;
-	for (size_t i = 0; i < relays->count; i++) {
-		if (port && port < 65536 && target_is(&relays->items[i], host, (uint16_t)port))
-			return STATE_MET;
-	}
-	return STATE_FAILED;
-}
-
 static enum state relay(const struct exclusion *exclusion, const struct facts *facts,
 			struct surroundings *surroundings)
 {
-	enum state result = STATE_FAILED;
-
-	for (size_t i = 0; i < exclusion->relay.count && result != STATE_MET; i++) {
-		enum state state =
-			relay_state(&exclusion->relay.items[i], facts->relay, facts->relay_port,
-				    surroundings->names, facts->clock_ns);
-
-		if (state != STATE_FAILED)
-			result = state;
-	}
 	if (facts->proxy_target.len &&
-	    target_state(&exclusion->relay, facts->proxy_target) != STATE_MET)
+	    relays_match_target(&exclusion->relay, facts->proxy_target) != STATE_MET)
 		return STATE_FAILED;
-	return result;
+	return relays_match(&exclusion->relay, facts->relay, facts->relay_port, surroundings->names,
+			    facts->clock_ns);
 }
 
 static enum state tls(const struct exclusion *exclusion, const struct facts *facts,
@@ -280,22 +160,22 @@ static enum state auth_user(const struct exclusion *exclusion, const struct fact
 			    struct surroundings *surroundings)
 {
 	(void)surroundings;
-	return among_patterns(&exclusion->auth_user, facts->auth_user);
+	return patterns_match(&exclusion->auth_user, facts->auth_user);
 }
 
 static enum state sender(const struct exclusion *exclusion, const struct facts *facts,
 			 struct surroundings *surroundings)
 {
 	(void)surroundings;
-	return among_patterns(&exclusion->mail.sender, facts->sender);
+	return patterns_match(&exclusion->mail.sender, facts->sender);
 }
 
-/* Every one of the addresses; without any, the criterion is not met. */
+/* Every address must match. Without any address the criterion has failed. */
 static enum state every_address(const struct patterns *patterns, const struct span *addresses,
 				size_t count, bool known)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (among_patterns(patterns, addresses[i]) == STATE_FAILED)
+		if (patterns_match(patterns, addresses[i]) == STATE_FAILED)
 			return STATE_FAILED;
 	}
 	return !known ? STATE_UNKNOWN : count ? STATE_MET : STATE_FAILED;
@@ -321,7 +201,7 @@ static enum state subject(const struct exclusion *exclusion, const struct facts 
 			  struct surroundings *surroundings)
 {
 	(void)surroundings;
-	return among_patterns(&exclusion->mail.subject,
+	return patterns_match(&exclusion->mail.subject,
 			      facts->header_known ? facts->subject : (struct span){NULL, 0});
 }
 
@@ -377,13 +257,13 @@ static enum state origin(const struct exclusion *exclusion, const struct facts *
 		       : is_by_mta(facts) == NOT_SO ? STATE_NOT_ASKED
 						    : STATE_UNKNOWN;
 	if (!facts->has_origin_uid)
-		return among_strings(&exclusion->origin.user, facts->origin_user);
-	return among_ids(&exclusion->origin.user, facts->origin_user, facts->origin_uid);
+		return strings_match(&exclusion->origin.user, facts->origin_user);
+	return ids_match(&exclusion->origin.user, facts->origin_user, facts->origin_uid);
 }
 
 /* ---- When, how much, and what was seen ------------------------------------------------------- */
 
-/* Due within `for` before or after the moment. */
+/* Whether a time of the schedule lies within `for` before or after the moment. */
 static bool is_due(const struct exclusion *exclusion, int64_t time_s)
 {
 	int64_t next =
@@ -404,7 +284,7 @@ static enum state expires(const struct exclusion *exclusion, const struct facts 
 			  struct surroundings *surroundings)
 {
 	(void)surroundings;
-	return facts->end_s < exclusion->expires_s ? STATE_MET : STATE_FAILED;
+	return facts->end_s < exclusion->expires.time_s ? STATE_MET : STATE_FAILED;
 }
 
 static enum state capture(const struct exclusion *exclusion, const struct facts *facts,
@@ -457,79 +337,124 @@ static enum state limit_bytes(const struct exclusion *exclusion, const struct fa
 
 /* ---- The table ------------------------------------------------------------------------------- */
 
-typedef enum state (*state_fn)(const struct exclusion *exclusion, const struct facts *facts,
-			       struct surroundings *surroundings);
-
 #define AT(field) offsetof(struct exclusion, field)
 
-static const struct row {
-	const char *name;
-	process_fn of_process; /* else: */
-	state_fn of_message;
-	size_t list;  /* offset of its number of values; 0: it is no list */
-	bool of_mail; /* does not count where nothing of the mail was seen */
-} rows[] = {
-	[CRITERION_EXPIRES] = {"expires", NULL, expires, 0, false},
-	[CRITERION_CAPTURE] = {"capture", NULL, capture, 0, false},
-	[CRITERION_ENCRYPTED] = {"encrypted", NULL, encrypted, 0, false},
-	[CRITERION_USER] = {"process.user", process_user, NULL, AT(process.user.count), false},
-	[CRITERION_REAL_USER] = {"process.real_user", process_real_user, NULL, 0, false},
-	[CRITERION_GROUP] = {"process.group", process_group, NULL, AT(process.group.count), false},
-	[CRITERION_LOGIN] = {"process.login", process_login, NULL, AT(process.login.count), false},
-	[CRITERION_TTY] = {"process.tty", process_tty, NULL, 0, false},
-	[CRITERION_CONTAINER] = {"process.container", process_container, NULL, 0, false},
-	[CRITERION_SCHEDULED_BY] = {"process.scheduled_by", process_scheduled_by, NULL, 0, false},
-	[CRITERION_SHA256] = {"process.sha256", process_sha256, NULL, AT(process.sha256.count),
-			      false},
-	[CRITERION_UNIT] = {"process.unit", process_unit, NULL, AT(process.unit.count), false},
-	[CRITERION_EXECUTABLE] = {"process.executable", process_executable, NULL,
-				  AT(process.executable.count), false},
-	[CRITERION_ANCESTOR] = {"process.ancestor", process_ancestor, NULL,
-				AT(process.ancestor.count), false},
-	[CRITERION_RELAY] = {"relay", NULL, relay, AT(relay.count), false},
-	[CRITERION_TLS] = {"tls", NULL, tls, 0, false},
-	[CRITERION_ORIGIN] = {"origin", NULL, origin, 0, false},
-	[CRITERION_AUTH_USER] = {"auth_user", NULL, auth_user, AT(auth_user.count), false},
-	[CRITERION_SENDER] = {"mail.sender", NULL, sender, AT(mail.sender.count), true},
-	[CRITERION_HEADER_FROM] = {"mail.header_from", NULL, header_from,
-				   AT(mail.header_from.count), true},
-	[CRITERION_RECIPIENTS] = {"mail.recipients", NULL, recipients, AT(mail.recipients.count),
-				  true},
-	[CRITERION_SUBJECT] = {"mail.subject", NULL, subject, AT(mail.subject.count), true},
-	[CRITERION_SCHEDULE] = {"schedule", NULL, schedule, 0, false},
-	[CRITERION_CONTAINS] = {"mail.contains", NULL, contains, AT(mail.contains.count), true},
-	[CRITERION_MATCHES] = {"mail.matches", NULL, matches, AT(mail.matches.count), true},
-	[CRITERION_LIMIT_MESSAGES] = {"limits.messages", NULL, limit_messages, 0, false},
-	[CRITERION_LIMIT_RECIPIENTS] = {"limits.recipients", NULL, limit_recipients, 0, false},
-	[CRITERION_LIMIT_BYTES] = {"limits.bytes", NULL, limit_bytes, 0, false},
+/* Columns: name, key (if it differs), kind, offset of the value, evaluation, flags. */
+const struct criterion_row criterion_rows[CRITERION_COUNT] = {
+	[CRITERION_EXPIRES] = {"expires", NULL, KIND_EXPIRES, AT(expires), .of_message = expires},
+	[CRITERION_CAPTURE] = {"capture", NULL, KIND_IMPLIED, 0, .of_message = capture},
+	[CRITERION_ENCRYPTED] = {"encrypted", NULL, KIND_ENCRYPTED, AT(encrypted),
+				 .of_message = encrypted},
+	[CRITERION_USER] = {"process.user", NULL, KIND_STRINGS, AT(process.user), process_user,
+			    .selects = true},
+	[CRITERION_REAL_USER] = {"process.real_user", NULL, KIND_IMPLIED, 0, process_real_user},
+	[CRITERION_GROUP] = {"process.group", NULL, KIND_STRINGS, AT(process.group), process_group,
+			     .selects = true},
+	[CRITERION_LOGIN] = {"process.login", NULL, KIND_STRINGS, AT(process.login), process_login,
+			     .selects = true},
+	[CRITERION_TTY] = {"process.tty", NULL, KIND_DEMAND, AT(process.tty), process_tty},
+	[CRITERION_CONTAINER] = {"process.container", NULL, KIND_NAMES, AT(process.container),
+				 process_container, .selects = true},
+	[CRITERION_SCHEDULED_BY] = {"process.scheduled_by", NULL, KIND_SCHEDULED_BY,
+				    AT(process.scheduled_by), process_scheduled_by,
+				    .selects = true},
+	[CRITERION_SHA256] = {"process.sha256", NULL, KIND_SHA256, AT(process.sha256),
+			      process_sha256, .selects = true},
+	[CRITERION_UNIT] = {"process.unit", NULL, KIND_NAMES, AT(process.unit), process_unit,
+			    .selects = true},
+	[CRITERION_EXECUTABLE] = {"process.executable", NULL, KIND_PATHS, AT(process.executable),
+				  process_executable, .selects = true},
+	[CRITERION_ANCESTOR] = {"process.ancestor", NULL, KIND_PATHS, AT(process.ancestor),
+				process_ancestor, .selects = true},
+	[CRITERION_RELAY] = {"relay", NULL, KIND_RELAYS, AT(relay), .of_message = relay,
+			     .selects = true},
+	[CRITERION_TLS] = {"tls", NULL, KIND_DEMAND, AT(tls), .of_message = tls},
+	[CRITERION_ORIGIN] = {"origin", "origin.user", KIND_STRINGS, AT(origin.user),
+			      .of_message = origin, .selects = true},
+	[CRITERION_AUTH_USER] = {"auth_user", NULL, KIND_NAMES, AT(auth_user),
+				 .of_message = auth_user, .selects = true},
+	[CRITERION_SENDER] = {"mail.sender", NULL, KIND_ADDRESSES, AT(mail.sender),
+			      .of_message = sender, .selects = true, .of_mail = true},
+	[CRITERION_HEADER_FROM] = {"mail.header_from", NULL, KIND_ADDRESSES, AT(mail.header_from),
+				   .of_message = header_from, .selects = true, .of_mail = true},
+	[CRITERION_RECIPIENTS] = {"mail.recipients", NULL, KIND_ADDRESSES, AT(mail.recipients),
+				  .of_message = recipients, .selects = true, .of_mail = true},
+	[CRITERION_SUBJECT] = {"mail.subject", NULL, KIND_TEXTS, AT(mail.subject),
+			       .of_message = subject, .selects = true, .of_mail = true},
+	[CRITERION_SCHEDULE] = {"schedule", NULL, KIND_SCHEDULE, AT(schedule),
+				.of_message = schedule},
+	[CRITERION_CONTAINS] = {"mail.contains", NULL, KIND_WORDS, AT(mail.contains),
+				.of_message = contains, .selects = true, .of_mail = true},
+	[CRITERION_MATCHES] = {"mail.matches", NULL, KIND_EXPRESSIONS, AT(mail.matches),
+			       .of_message = matches, .selects = true, .of_mail = true},
+	[CRITERION_LIMIT_MESSAGES] = {"limits.messages", NULL, KIND_RATE, AT(limits.messages),
+				      .of_message = limit_messages},
+	[CRITERION_LIMIT_RECIPIENTS] = {"limits.recipients", NULL, KIND_RATE, AT(limits.recipients),
+					.of_message = limit_recipients},
+	[CRITERION_LIMIT_BYTES] = {"limits.bytes", NULL, KIND_BYTE_RATE, AT(limits.bytes),
+				   .of_message = limit_bytes},
 };
 
 const char *criterion_name(enum criterion criterion)
 {
-	return rows[criterion].name;
+	return criterion_rows[criterion].name;
 }
 
-static bool is_written(const struct exclusion *exclusion, enum criterion criterion)
+bool exclusion_has(const struct exclusion *exclusion, enum criterion criterion)
 {
-	size_t count = 0;
+	const struct criterion_row *row = &criterion_rows[criterion];
+	const void *value = (const char *)exclusion + row->offset;
 
-	switch (criterion) {
-	case CRITERION_EXPIRES: return exclusion->has_expires;
-	case CRITERION_ENCRYPTED: return exclusion->encrypted;
-	case CRITERION_TTY: return exclusion->process.tty != DEMAND_ANY;
-	case CRITERION_CONTAINER: return exclusion->process.container.count;
-	case CRITERION_SCHEDULED_BY: return exclusion->process.scheduled_by != SCHEDULED_NOT_ASKED;
-	case CRITERION_TLS: return exclusion->tls != DEMAND_ANY;
-	case CRITERION_ORIGIN: return exclusion->origin.user.count;
-	case CRITERION_SCHEDULE: return exclusion->schedule.at;
-	case CRITERION_LIMIT_MESSAGES: return exclusion->limits.messages.window_s;
-	case CRITERION_LIMIT_RECIPIENTS: return exclusion->limits.recipients.window_s;
-	case CRITERION_LIMIT_BYTES: return exclusion->limits.bytes.window_s;
-	default: break;
+	switch (row->kind) {
+	case KIND_PATHS:
+	case KIND_NAMES:
+	case KIND_ADDRESSES:
+	case KIND_TEXTS: return ((const struct patterns *)value)->count;
+	case KIND_STRINGS:
+	case KIND_SHA256: return ((const struct strings *)value)->count;
+	case KIND_WORDS:
+	case KIND_EXPRESSIONS: return ((const struct searches *)value)->count;
+	case KIND_RELAYS: return ((const struct relays *)value)->count;
+	case KIND_SCHEDULED_BY: return *(const enum scheduled_by *)value != SCHEDULED_NOT_ASKED;
+	case KIND_DEMAND: return *(const enum demand *)value != DEMAND_ANY;
+	case KIND_ENCRYPTED: return *(const bool *)value;
+	case KIND_SCHEDULE: return ((const struct due *)value)->at;
+	case KIND_RATE:
+	case KIND_BYTE_RATE: return ((const struct limit *)value)->window_s;
+	case KIND_EXPIRES: return ((const struct expiry *)value)->set;
+	case KIND_IMPLIED:
+	case KIND_COUNT: break;
 	}
-	if (rows[criterion].list)
-		memcpy(&count, (const char *)exclusion + rows[criterion].list, sizeof(count));
-	return count;
+	return false;
+}
+
+static void value_free(enum criterion_kind kind, void *value)
+{
+	switch (kind) {
+	case KIND_PATHS:
+	case KIND_NAMES:
+	case KIND_ADDRESSES:
+	case KIND_TEXTS: patterns_free(value); break;
+	case KIND_STRINGS:
+	case KIND_SHA256: strings_free(value); break;
+	case KIND_WORDS:
+	case KIND_EXPRESSIONS: searches_free(value); break;
+	case KIND_RELAYS: relays_free(value); break;
+	case KIND_SCHEDULE:
+		schedule_free(((struct due *)value)->at);
+		zone_free(((struct due *)value)->zone);
+		free(((struct due *)value)->text);
+		break;
+	default: break; /* these own nothing */
+	}
+}
+
+void exclusion_free(struct exclusion *exclusion)
+{
+	for (int i = 0; i < CRITERION_COUNT; i++)
+		value_free(criterion_rows[i].kind, (char *)exclusion + criterion_rows[i].offset);
+	free(exclusion->name);
+	free(exclusion->note);
 }
 
 uint32_t exclusion_written(const struct exclusion *exclusion)
@@ -537,7 +462,7 @@ uint32_t exclusion_written(const struct exclusion *exclusion)
 	uint32_t written = 0;
 
 	for (int i = 0; i < CRITERION_COUNT; i++)
-		written |= (uint32_t)is_written(exclusion, (enum criterion)i) << i;
+		written |= (uint32_t)exclusion_has(exclusion, (enum criterion)i) << i;
 	return written;
 }
 
@@ -548,7 +473,7 @@ uint32_t exclusion_asks(const struct exclusion *exclusion)
 								1U << CRITERION_ORIGIN;
 
 	for (int i = 0; i < CRITERION_COUNT; i++) {
-		if (written & 1U << i && rows[i].of_process)
+		if (written & 1U << i && criterion_rows[i].of_process)
 			asks |= 1U << CRITERION_REAL_USER | 1U << CRITERION_CONTAINER;
 	}
 	return asks;
@@ -557,10 +482,10 @@ uint32_t exclusion_asks(const struct exclusion *exclusion)
 enum state exclusion_state(const struct exclusion *exclusion, enum criterion criterion,
 			   const struct facts *facts, struct surroundings *surroundings)
 {
-	const struct row *row = &rows[criterion];
+	const struct criterion_row *row = &criterion_rows[criterion];
 
 	if (facts->encrypted && row->of_mail)
 		return STATE_NOT_ASKED;
-	return row->of_process ? every_process(row->of_process, exclusion, facts)
+	return row->of_process ? every_process(row, exclusion, facts)
 			       : row->of_message(exclusion, facts, surroundings);
 }

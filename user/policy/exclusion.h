@@ -1,76 +1,98 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The criteria of an exclusion, and how one message stands to each. Pure. */
+/* An exclusion, and how one message compares with each of its criteria. Pure. */
 #ifndef SMTPSNOOP_EXCLUSION_H
 #define SMTPSNOOP_EXCLUSION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "config/config.h"
+#include "base/schedule.h"
+#include "base/zone.h"
+#include "policy/criterion.h"
 #include "policy/facts.h"
+#include "policy/limits.h"
+#include "policy/relay.h"
 
-/* In the order in which they are looked at: the dearest last. */
-enum criterion {
-	CRITERION_EXPIRES,
-	CRITERION_CAPTURE, /* asked of every message: nothing was hidden or lost */
-	CRITERION_ENCRYPTED,
-	CRITERION_USER,
-	CRITERION_REAL_USER, /* asked where a process is: real equal to effective user */
-	CRITERION_GROUP,
-	CRITERION_LOGIN,
-	CRITERION_TTY,
-	CRITERION_CONTAINER, /* without it in the exclusion: the watch's own namespaces */
-	CRITERION_SCHEDULED_BY,
-	CRITERION_SHA256,
-	CRITERION_UNIT,
-	CRITERION_EXECUTABLE,
-	CRITERION_ANCESTOR,
-	CRITERION_RELAY,
-	CRITERION_TLS,
-	CRITERION_ORIGIN, /* asked of every mail that an MTA sends */
-	CRITERION_AUTH_USER,
-	CRITERION_SENDER,
-	CRITERION_HEADER_FROM,
-	CRITERION_RECIPIENTS,
-	CRITERION_SUBJECT,
-	CRITERION_SCHEDULE,
-	CRITERION_CONTAINS,
-	CRITERION_MATCHES,
-	CRITERION_LIMIT_MESSAGES,
-	CRITERION_LIMIT_RECIPIENTS,
-	CRITERION_LIMIT_BYTES,
-	CRITERION_COUNT,
+enum scheduled_by {
+	SCHEDULED_NOT_ASKED,
+	SCHEDULED_SYSTEMD_TIMER,
+	SCHEDULED_CRON,
+	SCHEDULED_AT,
+	SCHEDULED_ANY,
 };
 
-enum state {
-	STATE_NOT_ASKED,
-	STATE_MET,
-	STATE_FAILED,
-	STATE_UNKNOWN,
+enum demand {
+	DEMAND_ANY,
+	DEMAND_REQUIRED,
+	DEMAND_NONE,
 };
 
-/* Addresses that a relay's name stands for. */
-struct relay_names;
+/* When mail is expected. */
+struct due {
+	struct schedule *at; /* owned; NULL: at any time */
+	struct zone *zone;   /* owned */
+	char *text;	     /* as written; owned */
+	uint64_t for_s;
+};
 
-/* What evaluation needs beside the message and the exclusion. */
+struct expiry {
+	bool set;
+	int64_t time_s; /* seconds since 1970: the end of the day that is named, in UTC */
+};
+
+struct exclusion {
+	char *name;
+	char *note;	   /* NULL: none */
+	const char *file;  /* borrowed from the configuration */
+	unsigned int line; /* from 1 */
+
+	/* The values of the criteria; each has a row in exclusion.c. */
+	struct {
+		struct patterns executable, unit, ancestor, container;
+		struct strings sha256, user, group, login;
+		enum scheduled_by scheduled_by;
+		enum demand tty;
+	} process;
+	struct relays relay;
+	struct {
+		struct patterns sender, header_from, recipients, subject;
+		struct searches contains, matches;
+	} mail;
+	struct due schedule;
+	struct {
+		struct limit messages, recipients, bytes;
+	} limits;
+	struct {
+		struct strings user;
+	} origin;
+	struct patterns auth_user;
+	enum demand tls;
+	bool encrypted; /* also a session whose plaintext was not seen */
+	struct expiry expires;
+
+	bool accept_forgeable;
+};
+
+/* Frees what the exclusion owns, not the exclusion itself. */
+void exclusion_free(struct exclusion *exclusion);
+
+/* What evaluation needs besides the message and the exclusion. */
 struct surroundings {
 	const struct relay_names *names; /* NULL: no name is resolved */
 	const struct usage *usage;	 /* of the three limits; NULL: nothing was used */
 	uint64_t steps;			 /* left for expressions, for one message */
 };
 
-/* "process.executable", ...: as the configuration has it; a static string. */
-const char *criterion_name(enum criterion criterion);
+/* Whether the exclusion has this criterion in the configuration. */
+bool exclusion_has(const struct exclusion *exclusion, enum criterion criterion);
 
-/* The criteria that are written in the exclusion, a bit each. */
+/* The criteria that the exclusion has in the configuration, one bit each. */
 uint32_t exclusion_written(const struct exclusion *exclusion);
 
-/* Those, and what is asked of every message: what exclusion_state() is to be asked about. */
+/* Those, and the implied ones: every criterion that exclusion_state() is to be called for. */
 uint32_t exclusion_asks(const struct exclusion *exclusion);
 
-/*
- * How the message stands to a criterion that is asked for; STATE_NOT_ASKED: it does not count for
- * this message.
- */
+/* How the message compares with one criterion. STATE_NOT_ASKED: it does not count here. */
 enum state exclusion_state(const struct exclusion *exclusion, enum criterion criterion,
 			   const struct facts *facts, struct surroundings *surroundings);
 

@@ -37,13 +37,13 @@ void event_decide(struct event *event, struct decider *decider, const struct rel
 
 void event_take_tallies(struct event *event, const struct decider *decider)
 {
-	const struct config *config = decider_config(decider);
+	const struct policy *policy = decider_policy(decider);
 
-	if (!config->exclusion_count)
+	if (!policy->exclusion_count)
 		return;
-	event->let_pass = calloc(config->exclusion_count, sizeof(*event->let_pass));
-	for (size_t i = 0; event->let_pass && i < config->exclusion_count; i++) {
-		event->let_pass[i].name = strdup(config->exclusions[i].name);
+	event->let_pass = calloc(policy->exclusion_count, sizeof(*event->let_pass));
+	for (size_t i = 0; event->let_pass && i < policy->exclusion_count; i++) {
+		event->let_pass[i].name = strdup(policy->exclusions[i].name);
 		event->let_pass[i].passed = *decider_passed(decider, i);
 		event->let_pass_count++;
 	}

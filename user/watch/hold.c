@@ -128,7 +128,7 @@ void hold_event(struct pipeline *pipeline, struct event *event)
 	}
 	held->event = event;
 	held->deadline_ns = pipeline->now_ns + EVENT_HOLD_NS;
-	if (pipeline->decider && decider_config(pipeline->decider)->exclusion_count &&
+	if (pipeline->decider && decider_policy(pipeline->decider)->exclusion_count &&
 	    event->transaction)
 		held->settle_ns = pipeline->now_ns + EVENT_SETTLE_NS;
 	*(pipeline->held_last ? &pipeline->held_last->next : &pipeline->held_first) = held;

@@ -318,7 +318,7 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 	compose_id(pipeline, event->id, record->h.time_ns, EVENT_STARTED, 0);
 	event->blind = hook_blind(pipeline->hook, pipeline->wire, record->wire & HOST_PAGES);
 	if (pipeline->decider)
-		memcpy(event->config_hash, decider_config(pipeline->decider)->sha256,
+		memcpy(event->config_hash, decider_policy(pipeline->decider)->sha256,
 		       sizeof(event->config_hash));
 	hold_event(pipeline, event);
 }
@@ -398,12 +398,12 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 /* Asks for the addresses of the exclusions' relays when they are due. */
 static void want_relays(struct pipeline *pipeline)
 {
-	const struct config *config = pipeline->decider ? decider_config(pipeline->decider) : NULL;
+	const struct policy *policy = pipeline->decider ? decider_policy(pipeline->decider) : NULL;
 
-	if (!config || !pipeline->hooks.want_relay)
+	if (!policy || !pipeline->hooks.want_relay)
 		return;
-	for (size_t i = 0; i < config->exclusion_count; i++) {
-		const struct relays *relays = &config->exclusions[i].relay;
+	for (size_t i = 0; i < policy->exclusion_count; i++) {
+		const struct relays *relays = &policy->exclusions[i].relay;
 
 		for (size_t j = 0; j < relays->count; j++) {
 			const char *name = relays->items[j].name;
@@ -416,14 +416,14 @@ static void want_relays(struct pipeline *pipeline)
 
 void pipeline_exclude(struct pipeline *pipeline, struct decider *decider)
 {
-	const struct config *config = decider_config(decider);
+	const struct policy *policy = decider_policy(decider);
 
 	pipeline->decider = decider;
-	pipeline->deadline_ns = config->deadline_s * 1000000000ULL;
-	pipeline->rules = config->rules;
-	pipeline->privacy = &config->privacy;
-	pipeline->said_max = config->body_bytes;
-	pipeline->content_max = config_wants_content(config) ? config->body_bytes : 0;
+	pipeline->deadline_ns = policy->deadline_s * 1000000000ULL;
+	pipeline->rules = policy->rules;
+	pipeline->privacy = &policy->privacy;
+	pipeline->said_max = policy->body_bytes;
+	pipeline->content_max = decider_wants_content(decider) ? policy->body_bytes : 0;
 	want_relays(pipeline);
 }
 

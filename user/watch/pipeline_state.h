@@ -6,6 +6,7 @@
 #ifndef SMTPSNOOP_PIPELINE_STATE_H
 #define SMTPSNOOP_PIPELINE_STATE_H
 
+#include "base/hook.h"
 #include "flow/flow_state.h"
 #include "process/names.h"
 #include "process/process.h"

@@ -79,7 +79,7 @@ void pipeline_status(struct pipeline *pipeline)
 	compose_id(pipeline, event->id, pipeline->now_ns, EVENT_STATUS, pipeline->sequence);
 	event->sequence = pipeline->sequence;
 	if (pipeline->decider)
-		memcpy(event->config_hash, decider_config(pipeline->decider)->sha256,
+		memcpy(event->config_hash, decider_policy(pipeline->decider)->sha256,
 		       sizeof(event->config_hash));
 	totals_take(pipeline, event);
 	hold_event(pipeline, event);
