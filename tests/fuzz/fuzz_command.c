@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "smtp/auth.h"
+#include "smtp/smtp.h"
 #include "smtp/command.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -17,8 +18,7 @@ static void within(struct span line, struct span part)
 /* The secret is gone, and the user is still there. */
 static void check_auth(struct span mechanism, struct span response)
 {
-	char before[SMTP_AUTH_USER_MAX], after[SMTP_AUTH_USER_MAX],
-		*copy = malloc(response.len + 1);
+	char before[SMTP_WORD_MAX], after[SMTP_WORD_MAX], *copy = malloc(response.len + 1);
 
 	for (uint32_t step = 0; copy && step < 3; step++) {
 		size_t before_len =

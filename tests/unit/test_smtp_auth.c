@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 
 #include "smtp/auth.h"
+#include "smtp/smtp.h"
 
 #define AUTH_LINE_MAX 12288 /* RFC 4954, section 4 */
 #define WINDOW	      3	    /* bytes of a secret that must not be left anywhere */
@@ -148,8 +149,8 @@ static struct span decode(struct span line)
 static void expect_user(const char *mechanism, uint32_t step, struct span line,
 			const char *expected)
 {
-	char *user = malloc(SMTP_AUTH_USER_MAX);
-	size_t len = smtp_auth_user(span_of(mechanism), step, line, user, SMTP_AUTH_USER_MAX);
+	char *user = malloc(SMTP_WORD_MAX);
+	size_t len = smtp_auth_user(span_of(mechanism), step, line, user, SMTP_WORD_MAX);
 
 	assert_int_equal(len, strlen(expected));
 	assert_memory_equal(user, expected, len);
@@ -202,7 +203,7 @@ static void expect_no_secret(const struct exchange *exchange, struct span line)
 static struct span redact(const char *mechanism, uint32_t step, struct span line)
 {
 	struct span once = exact(line), twice;
-	char before[SMTP_AUTH_USER_MAX], after[SMTP_AUTH_USER_MAX];
+	char before[SMTP_WORD_MAX], after[SMTP_WORD_MAX];
 	size_t len = smtp_auth_user(span_of(mechanism), step, line, before, sizeof(before));
 	bool token = line.len == 1 && (line.data[0] == '=' || line.data[0] == '*');
 
@@ -425,7 +426,7 @@ static void test_truncated(void **state)
 
 		for (size_t len = 0; len <= line.len; len++) {
 			struct span cut = exact((struct span){line.data, len}), redacted;
-			char user[SMTP_AUTH_USER_MAX];
+			char user[SMTP_WORD_MAX];
 			size_t user_len = smtp_auth_user(span_of(exchange->mechanism),
 							 exchange->step, cut, user, sizeof(user));
 
@@ -489,7 +490,7 @@ static void test_flipped_response(void **state)
 
 static void test_bounds(void **state)
 {
-	static const size_t maxima[] = {0, 1, 2, 3, 5, 7, 9, 10, SMTP_AUTH_USER_MAX};
+	static const size_t maxima[] = {0, 1, 2, 3, 5, 7, 9, 10, SMTP_WORD_MAX};
 
 	(void)state;
 	for (size_t i = 0; i < EXCHANGES; i++) {
@@ -525,7 +526,7 @@ static void test_bounds_utf16(void **state)
 
 static void test_longest(void **state)
 {
-	char *line = malloc(AUTH_LINE_MAX + 1), user[SMTP_AUTH_USER_MAX];
+	char *line = malloc(AUTH_LINE_MAX + 1), user[SMTP_WORD_MAX];
 	struct span redacted;
 
 	(void)state;

@@ -19,7 +19,6 @@
 #include "base/report.h"
 
 #define SELF_TEST_NS 5000000000ULL
-#define TRIALS_MAX   16U
 
 struct self_test {
 	int listener;

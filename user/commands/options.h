@@ -31,7 +31,6 @@ struct options {
 	enum hook hook;
 	bool wire;
 	bool attack; /* doctor: try every known way round it */
-	bool quiet;  /* record: no table beside it */
 	struct filter filter;
 	uint64_t count;	      /* end after that many messages; 0: never */
 	uint64_t duration_ns; /* end after that long; 0: never */

@@ -40,12 +40,10 @@ struct process {
 	struct process *hash_next;
 	struct process *older, *newer; /* in its list: alive by arrival, exited by exit */
 	uint64_t start_ns;
-	uint64_t parent_start_ns;
 	uint64_t exit_ns;     /* if ended */
 	uint64_t snapshot_ns; /* when /proc was read, if `snapshot` */
 	uint64_t asked_ns;    /* when /proc was last read because nothing was known; 0: never */
 	uint32_t pid;
-	uint32_t parent_pid;
 	bool rough; /* start_ns is rounded down to a tick */
 	bool ended;
 	/* The one of `runs` that came from /proc; NULL: none */
@@ -314,10 +312,6 @@ static int on_exec(struct process_table *table, const struct exec_record *record
 		image_unref(run.image);
 		return -ENOMEM;
 	}
-	if (!process->parent_pid) {
-		process->parent_pid = record->parent_pid;
-		process->parent_start_ns = record->parent_start_ns;
-	}
 	if (snapshot) {
 		process->snapshot = run.image;
 		process->snapshot_ns = record->h.time_ns;
@@ -328,7 +322,7 @@ static int on_exec(struct process_table *table, const struct exec_record *record
 	return 0;
 }
 
-/* The process that forked is the parent, even if another one adopts the child later. */
+/* A child runs what its parent ran at the fork. */
 static int on_fork(struct process_table *table, const struct fork_record *record)
 {
 	const struct process *parent =
@@ -345,8 +339,6 @@ static int on_fork(struct process_table *table, const struct fork_record *record
 		image_unref(run.image);
 		return -ENOMEM;
 	}
-	process->parent_pid = record->parent_pid;
-	process->parent_start_ns = record->parent_start_ns;
 	if (run.image)
 		snapshot_yield(table, process, record->h.time_ns);
 	if (run.image && !process->runs[0].image)
@@ -394,17 +386,5 @@ bool process_ask(struct process_table *table, uint32_t pid, uint64_t start_ns, u
 	process = process_get(table, pid, start_ns, false, at_ns);
 	if (process)
 		process->asked_ns = at_ns;
-	return true;
-}
-
-bool process_parent(const struct process_table *table, uint32_t pid, uint64_t start_ns,
-		    uint32_t *parent_pid, uint64_t *parent_start_ns)
-{
-	const struct process *process = process_find(table, pid, start_ns);
-
-	if (!process || !process->parent_pid)
-		return false;
-	*parent_pid = process->parent_pid;
-	*parent_start_ns = process->parent_start_ns;
 	return true;
 }

@@ -44,10 +44,6 @@ struct image *process_image_at(struct process_table *table, uint32_t pid, uint64
  */
 bool process_ask(struct process_table *table, uint32_t pid, uint64_t start_ns, uint64_t at_ns);
 
-/* The parent by the records seen; false if not known. */
-bool process_parent(const struct process_table *table, uint32_t pid, uint64_t start_ns,
-		    uint32_t *parent_pid, uint64_t *parent_start_ns);
-
 /* Drops processes that exited PROCESS_LINGER_NS ago or earlier. */
 void process_table_expire(struct process_table *table, uint64_t now_ns);
 

@@ -8,8 +8,6 @@
 
 #include "base/span.h"
 
-#define SMTP_AUTH_USER_MAX 255U /* bytes kept of a user name */
-
 /*
  * The user that a response names: the one whose secret proves it, not the one acted for, where a
  * mechanism has both. `mechanism` as issued, in any case. `step`: 0 for the client's first response
