@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a session is made of, for the files that make it up: smtp.c, client.c (commands and
- * messages), server.c (replies), open.c (transactions and what is owed), behind.c, urgent.c,
- * smtp_mask.c.
+ * The state of a session, private to the files that implement it:
+ *
+ *   smtp.c       creation and closing; the theory of operation
+ *   client.c     the client's stream: lines, modes, gaps
+ *   verbs.c      what each command does
+ *   message.c    the octets of messages and chunks
+ *   server.c     the server's stream: replies
+ *   open.c       open transactions, and the replies owed
+ *   behind.c     what follows an unanswered DATA or BDAT
+ *   side.c       whether the streams are SMTP at all
+ *   urgent.c     urgent data
+ *   smuggling.c  a second mail hidden in a message
+ *   smtp_mask.c  the secrets in bytes that are recorded
  */
 #ifndef SMTPSNOOP_SMTP_SESSION_H
 #define SMTPSNOOP_SMTP_SESSION_H
@@ -10,72 +20,64 @@
 #include "smtp/smtp.h"
 #include "smtp/command.h"
 
-#define REPLY_LINE_MAX 1024U /* bytes kept of one reply line (RFC 5321, 4.5.3.1.5 asks for 512) */
-/* Urgent bytes of one line that are known as such; more are read as any other */
-#define URGENT_MAX 64U
-/* Room in the queue to begin with; a power of two, doubled as needed */
-#define EXPECTED_FIRST 16U
+#define REPLY_LINE_MAX 1024U /* bytes kept of a reply line (RFC 5321, 4.5.3.1.5: at least 512) */
+#define URGENT_MAX     64U   /* urgent bytes tracked per line; more are parsed as ordinary bytes */
+#define EXPECTED_FIRST 16U   /* first size of the queue of replies owed; a power of two, doubles */
 
 enum mode {
 	MODE_COMMAND,
 	MODE_MESSAGE,
 	MODE_CHUNK,
-	MODE_ANSWER, /* to a 334 */
-	/* TLS; where no 220 was seen to STARTTLS, only commands of mail are looked for */
-	MODE_OPAQUE,
+	MODE_ANSWER, /* the answer to a 334 */
+	MODE_OPAQUE, /* TLS. If no 220 to STARTTLS was seen, mail commands end this mode */
 };
 
-/* Where the message's lines are being looked at for the end of data. */
+/* The parser of a message's end of data: what the last bytes were. */
 enum dot {
 	DOT_NO,
 	DOT_LINE_START,
 	DOT_SEEN,
 	DOT_CR,
-	DOT_AFTER_GAP, /* nothing was seen since a hole */
-	DOT_END,       /* the end of data was just taken */
+	DOT_AFTER_GAP, /* nothing was seen since a gap */
+	DOT_END,       /* the end of data is complete */
 };
 
-/* What the first line of a side looks like. */
+/* What the first line of a stream looks like. */
 enum side {
-	SIDE_SILENT, /* nothing was seen of it */
+	SIDE_SILENT, /* no line yet */
 	SIDE_SMTP,
-	SIDE_JUNK,  /* the client: no protocol that is known */
-	SIDE_OTHER, /* another protocol */
+	SIDE_JUNK,  /* the client: no known protocol */
+	SIDE_OTHER, /* another known protocol */
 };
 
-/* The place in a message: also where only looking on, not parsing, is wanted. */
+/* The position within a message. Also used by itself, where a message is scanned but not parsed. */
 struct message_place {
 	enum dot dot;
-	/* bytes since the line start that may be the end of data: the dot and its CRs */
-	uint32_t held;
-	bool crlf; /* the line before ended with CRLF */
-	char last; /* the byte before the next one */
-	/*
-	 * behind an urgent byte, until the line's end: each dot (a bit) that may hold; 0: `dot`
-	 * does
-	 */
+	uint32_t held; /* bytes of this line that may be the end of data: the dot and its CRs */
+	bool crlf;     /* the previous line ended with CRLF */
+	char last;     /* the previous byte */
+	/* With an urgent byte in the line: the possible values of `dot`, a bit each; else 0. */
 	uint8_t ways;
 
-	/* For smuggling.c alone. */
+	/* For smuggling.c only. */
 	char tail[2];	  /* the last two bytes */
-	bool odd_end;	  /* what a server that takes CR for a line end takes for the end of data */
-	uint8_t mail_len; /* bytes of a MAIL command behind it */
+	bool odd_end;	  /* an end of data for servers that accept a bare CR as a line end */
+	uint8_t mail_len; /* bytes of a MAIL command matched after it */
 };
 
-/* A transaction, and what only the session needs to know of it. */
+/* An open transaction, and what only the session needs to know of it. */
 struct open {
 	struct open *next;
 	struct smtp_transaction *transaction;
-	struct mail_parser *mail; /* of the message under way; owned */
-	uint32_t owed;		  /* replies that are still to come for it */
-	/* replies still to come to commands that may end it: RSET and its kind */
-	uint32_t ends_owed;
+	struct mail_parser *mail; /* owned; of the message in progress */
+	uint32_t owed;		  /* replies still owed to it */
+	uint32_t ends_owed;	  /* replies still owed to commands that may end it (RSET etc.) */
 	bool ended;
 	bool data_refused;
-	bool data_taken; /* 354 to its DATA, or 2yz to its BDAT */
-	bool hidden; /* what was sent behind its DATA was not read, and may have been commands */
-	uint16_t mail_code;  /* reply to MAIL, 0: none yet */
-	uint16_t final_code; /* reply to the message; of LMTP the best */
+	bool data_taken;     /* 354 to its DATA, or 2yz to its BDAT */
+	bool hidden;	     /* what followed its DATA was not parsed, and may have been commands */
+	uint16_t mail_code;  /* reply to MAIL; 0: none yet */
+	uint16_t final_code; /* reply to the message; LMTP: the best of them */
 };
 
 enum owed_kind {
@@ -88,8 +90,8 @@ enum owed_kind {
 	OWED_AUTH,
 
 	/*
-	 * Of these, `open` is what the command ends if it is taken; it does not wait for them
-	 * (open->owed).
+	 * For these, `open` is the transaction that the command ends if the server accepts it. The
+	 * transaction does not wait for these replies: they do not count in open->owed.
 	 */
 	OWED_GREETING,
 	OWED_STARTTLS,
@@ -98,22 +100,22 @@ enum owed_kind {
 };
 
 struct owed {
-	struct open *open; /* NULL: of no transaction */
+	struct open *open; /* NULL: the reply belongs to no transaction */
 	uint32_t recipient;
 	enum owed_kind kind;
 };
 
-/* What was sent behind a DATA or BDAT that is not answered (behind.c). */
+/* What was sent after a DATA or BDAT that is not answered (behind.c). */
 struct behind {
 	char *bytes; /* owned; NULL: nothing is kept */
-	size_t at;   /* what is before was read */
+	size_t at;   /* bytes before this one are parsed */
 	size_t len;
-	uint64_t line;	  /* where the last line begins; it may be beyond the end, behind a chunk */
-	bool secret;	  /* an AUTH is among it */
-	uint64_t time_ns; /* of the last of it */
+	uint64_t line;	  /* where the last line begins; may be beyond `len`, after a chunk */
+	bool secret;	  /* it contains an AUTH */
+	uint64_t time_ns; /* when the last of it was sent */
 };
 
-/* HELO, EHLO or LHLO, as the server took it. */
+/* HELO, EHLO or LHLO that the server accepted. */
 struct greeting {
 	enum smtp_protocol protocol;
 	uint16_t len;
@@ -124,77 +126,71 @@ struct smtp_session {
 	smtp_transaction_fn on_transaction;
 	void *context;
 	struct smtp_facts facts;
-	struct mail_budget *budget; /* of messages' content; NULL: none is kept */
+	struct mail_budget *budget; /* for the content of messages; NULL: no content is kept */
 	size_t content_max;
 
-	/* The client's side. */
+	/* The client's stream. */
 	enum mode mode;
 	enum side client_side;
 	uint64_t position; /* of the next byte */
 	uint64_t line_start;
-	char *line; /* the beginning of a line that has not ended; owned, made when first needed */
+	char *line; /* the line in progress; owned, allocated when first needed */
 	uint32_t line_len;
-	/* a request to a proxy ended here in the line: what follows may be the line */
-	uint32_t line_break;
-	bool mid_stream; /* it was there before it was seen */
+	uint32_t
+		line_break; /* where a proxy request, or a refused chunk, ended in the line; or 0 */
+	bool mid_stream;    /* the connection existed before it was watched */
 	bool line_truncated;
 	bool line_crlf;		     /* the last line ended with CRLF */
-	bool line_skip;		     /* after a gap: what comes before the next LF is no line */
-	uint16_t urgent[URGENT_MAX]; /* offsets in the line of the bytes that were urgent data */
+	bool line_skip;		     /* after a gap: what precedes the next LF is not a line */
+	uint16_t urgent[URGENT_MAX]; /* offsets within the line */
 	uint32_t urgent_count;
 	struct message_place place;
 	uint64_t chunk_size;
 	uint64_t chunk_left;
 
-	/*
-	 * Octets of a refused chunk, that the server may have read as commands: they are read as
-	 * both.
-	 */
+	/* Octets of a refused chunk, which the server may have read as commands: parsed as both. */
 	uint64_t ghost_left;
-	struct open *ghost; /* whose they are; NULL: of none */
+	struct open *ghost; /* the transaction they belong to; NULL: none */
 	struct behind behind;
 	bool chunk_last;
-	bool chunk_odd;	   /* a BDAT that is malformed, which some servers take */
+	bool chunk_odd;	   /* a malformed BDAT, which some servers accept */
 	bool soft_allowed; /* the client ends its lines with LF alone */
-	bool soft_end;	 /* the last end of data was not CRLF.CRLF, and others of its lines were */
-	bool doubt;	 /* it was not, and nothing has said that it was an end */
-	bool data_waits; /* DATA was issued, and its reply is not there yet */
-	bool waits;	 /* likewise, or BDAT: what follows is kept until then */
-	/* it was too much, or some is missing: nothing is kept until nothing is owed */
-	bool unkept;
-	bool tls_next;	       /* STARTTLS was issued and not refused: a TLS record may follow */
-	bool tls_taken;	       /* the server answered it with 220 */
-	bool auth_open;	       /* AUTH was issued, and no final reply is there yet */
-	bool lmtp;	       /* the message is answered once for each recipient */
-	uint32_t auth_step;    /* responses of the client to the last AUTH so far */
-	uint32_t answers_left; /* without replies: lines that belong to the AUTH */
-	struct open *current;  /* none while a command that may end it is not answered */
-	struct open *first,
-		*last; /* every open transaction, oldest first; `current`, if any, is the last */
+	bool soft_end;	   /* the last end of data was not CRLF.CRLF, though the client uses CRLF */
+	bool doubt;	   /* it was not CRLF.CRLF, and no reply confirmed it */
+	bool data_waits;   /* DATA was sent and is not answered */
+	bool waits;	   /* DATA or BDAT is not answered; what follows is kept */
+	bool unkept;	   /* keep nothing until no reply is owed: too much followed, or a gap */
+	bool tls_next;	   /* STARTTLS was sent and not refused: a TLS record may follow */
+	bool tls_taken;	   /* the server answered STARTTLS with 220 */
+	bool auth_open;	   /* AUTH was sent and has no final reply */
+	bool lmtp;	   /* one reply per recipient to the message */
+	uint32_t auth_step;	   /* client responses to the last AUTH so far */
+	uint32_t answers_left;	   /* without replies: lines that still belong to the AUTH */
+	struct open *current;	   /* NULL while a command that may end it is unanswered */
+	struct open *first, *last; /* open transactions, oldest first; `current` is the last */
 	uint32_t open_count;
 	uint32_t greetings_owed;
-	struct greeting greeting; /* the last one that was taken */
+	struct greeting greeting; /* the last one that was accepted */
 
 	/*
-	 * What was said to a proxy: the position behind it, and of each request the lines that a
-	 * mail server would answer.
+	 * What was said to a proxy: the position after the last request, and for each request the
+	 * number of lines that a mail server would answer.
 	 */
 	uint64_t request_end;
 	uint32_t request_lines[PREAMBLE_HOPS_MAX + 1];
 
-	/* What the server owes: a ring. */
+	/* The replies owed: a ring. */
 	struct owed *owed;
 	uint32_t owed_size, owed_at, owed_count;
-	bool out_of_step; /* replies and commands do not match until nothing is owed */
+	bool out_of_step; /* replies do not match commands until none is owed */
 
-	/* The server's side. */
-	bool replies; /* it is going to be told */
+	/* The server's stream. */
+	bool replies; /* it will be fed */
 	bool server_seen;
 	enum side server_side;
-	/* of one that began otherwise: replies since its 220, and nothing else */
-	uint32_t tunnel_replies;
-	bool tunnel;  /* both speak SMTP, whatever they began with (side.c) */
-	bool greeted; /* the greeting is behind us */
+	uint32_t tunnel_replies; /* after another protocol: replies since the 220, uninterrupted */
+	bool tunnel;		 /* both sides speak SMTP after another protocol (side.c) */
+	bool greeted;		 /* the greeting is over */
 	char reply_line[REPLY_LINE_MAX];
 	uint32_t reply_line_len;
 	bool reply_skip;
@@ -203,189 +199,189 @@ struct smtp_session {
 };
 
 /*
- * Whether what smtp_message_next() just took completes a MAIL command behind an end of data that
- * only some servers see (smuggling.c).
+ * True if the bytes that smtp_message_next() just consumed complete a MAIL command after an end of
+ * data that only some servers accept (smuggling.c).
  */
 bool smuggling_in_message(struct message_place *place, struct span piece);
 
 typedef void (*urgent_line_fn)(struct smtp_session *session, struct span line, uint64_t time_ns);
 
 /*
- * Reads a line that holds urgent bytes (session->urgent) in the way that says most, and tells it:
- * one line, or with an urgent line feed several (urgent.c).
+ * Reads a line that contains urgent bytes (session->urgent) in the way that yields most commands,
+ * and passes it to `on_line`: one line, or several if an urgent byte is a line feed (urgent.c).
  */
 void urgent_line(struct smtp_session *session, struct span line, urgent_line_fn on_line,
 		 uint64_t time_ns);
 
 /*
- * The next byte of a message, in a line in which a byte was urgent. True: the line ended, and
- * place->dot is DOT_LINE_START or DOT_END.
+ * The next byte of a message, in a line that contains an urgent byte. True: the line ended, and
+ * place->dot is DOT_LINE_START or DOT_END (urgent.c).
  */
 bool urgent_in_message(struct message_place *place, char c, bool urgent);
 
-/* What the first line of the client, or of the server, says of its protocol (side.c). */
+/* The protocol that the first line of the client, or of the server, suggests (side.c). */
 enum side side_of_client(struct span line);
 enum side side_of_server(struct span line);
 
-/* A line of a server that began with something else than SMTP. True: a session begins with it. */
+/* A line of a server that began in another protocol. True: an SMTP session begins with it. */
 bool side_tunnel_line(struct smtp_session *session, struct span line);
 
-/* A reply of such a server, to what was owed it. */
+/* A reply of such a server to what `kind` names. */
 void side_tunnel_reply(struct smtp_session *session, enum owed_kind kind, uint16_t code);
 
 /* ---- Open transactions (open.c) -------------------------------------------------------------- */
 
-/* Of a MAIL command; NULL if there is no memory. It is the caller's until open_begin(). */
+/* Creates a transaction for a MAIL command. The caller owns it until open_begin(). NULL: no memory
+ */
 struct open *open_new(struct smtp_session *session, const struct smtp_command *command,
 		      uint64_t time_ns);
 void open_free(struct open *open); /* NULL is allowed */
 
 /*
- * Makes it the session's current one. What was current waits for the reply that ends it, if it has
- * not ended.
+ * Makes it the session's current transaction. The one before it, if not ended, waits for the reply
+ * that ends it.
  */
 void open_begin(struct smtp_session *session, struct open *open);
 
 /*
- * For a RCPT, or data, outside of any transaction: one whose reverse-path is not known, and which
- * is told if the server does not refuse what is in it. NULL: no memory.
+ * Begins a transaction for a RCPT, or data, outside of any: its reverse-path is unknown, and it is
+ * reported unless the server refuses all of it. NULL: no memory.
  */
 struct open *open_begin_unknown(struct smtp_session *session, uint64_t time_ns);
 
-/* Whether all of it that was answered so far was refused, so that the server has no transaction. */
+/* True if every answered part of it was refused, so that the server has no transaction. */
 bool open_is_refused(const struct open *open);
 
-/* A command that ends what is open if the server takes it, and is owed `kind`. */
+/* A command that ends the current transaction if the server accepts it. `kind`: its reply. */
 void open_interrupt(struct smtp_session *session, enum owed_kind kind, uint64_t time_ns);
 
 /*
- * The reply to such a command: `open` ends with it, or goes on, and what followed is a part of it.
+ * The reply to such a command. `ends`: `open` ends with it. Otherwise `open` continues, and what
+ * followed the command is joined to it.
  */
 void open_interrupted(struct smtp_session *session, struct open *open, enum owed_kind kind,
 		      bool ends, uint64_t time_ns);
 
-/* What is open before `open` has ended where that begins. */
+/* Ends the transaction before `open` at the point where `open` begins. */
 void open_end_before(struct smtp_session *session, const struct open *open, uint64_t time_ns);
 
 /*
- * The reply to MAIL: taken, it ends what is open before it; refused, what followed belongs to that.
- * False: `open` is gone, for it was none.
+ * The reply to MAIL. If accepted, it ends the transaction before `open`. If refused, what followed
+ * it belongs to that transaction. False: `open` was joined to it and is gone.
  */
 bool open_mail_replied(struct smtp_session *session, struct open *open, uint16_t code,
 		       uint64_t time_ns);
 
-/* Nothing more comes: once it is owed nothing, it goes out. `open` NULL: nothing is done. */
+/* Ends a transaction: reports it now, or with the last reply owed to it. `open` may be NULL. */
 void open_end(struct smtp_session *session, struct open *open, enum smtp_end end, uint64_t end_pos,
 	      uint64_t time_ns);
 
-/* Takes a transaction off the list, tells it, and frees it. */
+/* Removes a transaction from the list, reports it, and frees it. */
 void open_hand_out(struct smtp_session *session, struct open *open);
 
 /* ---- The client's stream (client.c) ---------------------------------------------------------- */
 
-/* DATA or BDAT was answered: reads on behind it, up to a position. */
+/* DATA or BDAT was answered: parses what is kept, up to a position in the stream. */
 void client_resume(struct smtp_session *session, uint64_t end_pos);
 
-/* The reply to DATA or BDAT is not waited for: what was sent behind it is taken for the message. */
+/* Stops waiting for the reply to DATA or BDAT: what followed it is taken as the message. */
 void client_assume(struct smtp_session *session);
 
 /* ---- What a line of the client does (verbs.c) ------------------------------------------------ */
 
-/* A command line, without its line end. */
+/* Executes a command line. `line` is without its line end. */
 void verbs_command_line(struct smtp_session *session, struct span line, uint64_t time_ns);
 
-/* A line where the answer to a 334 is expected. A command in its place is read as one. */
+/* Reads a line where the answer to a 334 is expected. If it is a command, executes it. */
 void verbs_answer_line(struct smtp_session *session, struct span line, uint64_t time_ns);
 
 /*
- * Whether a line is a command, and no answer to a 334: that is base64 (RFC 4954, section 4).
- * `bare`: so are those of one word that a client is likely to send.
+ * True if a line is certainly a command, not an answer to a 334, which is base64 (RFC 4954, section
+ * 4). `bare`: one-word commands that a client is likely to send count too.
  */
 bool is_certain_command(struct span line, bool bare);
 
 /* ---- Messages and chunks (message.c) --------------------------------------------------------- */
 
 /*
- * Takes bytes of a message off the data, up to the end of data (DOT_END) if that is there. A dot at
- * the start of a line, and CRs behind it, are counted when the line turns out not to be the end.
+ * Consumes bytes of a message, up to the end of data (place->dot is DOT_END). Returns how many; at
+ * least 1. `*bytes`: how many bytes of text they add to the message. A dot at the start of a line,
+ * and CRs after it, are added once the line turns out not to be the end.
  */
 size_t smtp_message_next(struct message_place *place, struct span data, uint64_t *bytes);
 
-/* Passes octets of the message of `open` to its mail parser, which the first ones create. */
+/* Passes octets of a message to the mail parser of `open`. The first call creates the parser. */
 void message_parse(struct smtp_session *session, struct open *open, struct span data);
 
-/* Takes octets of a message, or of a chunk, off the data. Returns how many it took: at least 1. */
+/* Consume octets of the message, or of the chunk. Return how many. */
 size_t message_take(struct smtp_session *session, struct span data, uint64_t time_ns);
 size_t chunk_take(struct smtp_session *session, struct span data, uint64_t time_ns);
 
-/* A byte of a message's line in which one byte was urgent. `urgent`: this one is. */
+/* A byte of a message, in a line that contains an urgent byte. `urgent`: it is this one. */
 void message_urgent(struct smtp_session *session, char c, bool urgent, uint64_t time_ns);
 
-/* `len` bytes of the client's stream are missing (0: an unknown number): the open message says so.
- */
+/* Tells the current message that `len` bytes are missing (0: an unknown number). */
 void message_lost(struct smtp_session *session, uint64_t len);
 
-/* Likewise, within a message (MODE_MESSAGE), or within a chunk (MODE_CHUNK), which may end there.
- */
+/* A gap of `len` bytes within a message (MODE_MESSAGE), or in a chunk (MODE_CHUNK; may end it). */
 void message_gap(struct smtp_session *session, uint64_t len);
 void chunk_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns);
 
-/* All octets of the chunk are there. */
+/* All octets of the chunk were seen. */
 void chunk_end(struct smtp_session *session, uint64_t time_ns);
 
-/* The octets of the chunk that was refused are over. `ended`: all of them were there. */
+/* The octets of the refused chunk are over. `ended`: all of them were seen. */
 void ghost_over(struct smtp_session *session, bool ended, uint64_t time_ns);
 
-/* ---- What was sent behind an unanswered DATA (behind.c) -------------------------------------- */
+/* ---- What follows an unanswered DATA or BDAT (behind.c) -------------------------------------- */
 
-/* Bytes that are kept and were not read. */
+/* Bytes that are kept and not parsed yet. */
 size_t behind_len(const struct smtp_session *session);
 
-/* False: there is no room for them, or no memory, and they are not kept. */
+/* Keeps bytes. False: too many, or no memory; then none of them is kept. */
 bool behind_keep(struct smtp_session *session, struct span data, uint64_t time_ns);
 
 /*
- * Of what is kept from here on, octets of a chunk that is likely to be taken, for it has
- * recipients.
+ * Octets of a chunk that are expected next. 0 unless the chunk has recipients, so that the server
+ * probably accepts it.
  */
 uint64_t behind_chunk(const struct smtp_session *session);
+
+/* Lines begin after that chunk. To be called when keeping begins, or a reply is waited for again.
+ */
 void behind_begins(struct smtp_session *session);
 
-/* The beginning of the line that has not ended. */
+/* The line in progress at the end of what is kept. The span is valid until more is kept. */
 struct span behind_line(const struct smtp_session *session);
 
+/* Wipes and frees what is kept. */
 void behind_free(struct smtp_session *session);
 
-/* Replies and commands no longer match. */
+/* Replies and commands no longer match: marks the open transactions. */
 void session_lose_step(struct smtp_session *session);
 
-/* ---- What the server owes (open.c) ----------------------------------------------------------- */
+/* ---- The replies owed (open.c) --------------------------------------------------------------- */
 
-/* False: there is no room, so it is not owed, and the replies are out of step. */
+/* Adds a reply. False: the queue is full, and replies and commands no longer match. */
 bool owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open,
 	      uint32_t recipient);
 
-/*
- * The end of data, by DATA or BDAT: one reply, or with LMTP one for each recipient that was not
- * refused.
- */
+/* Adds the reply to the end of data: one, or with LMTP one per recipient that was not refused. */
 void owed_add_message(struct smtp_session *session, struct open *open);
 
-/* LMTP: a recipient was refused after the message was sent, so one of its replies will not come. */
+/* LMTP: a recipient was refused after the message was sent; one reply fewer is owed to it. */
 void owed_drop_message(struct smtp_session *session, struct open *open);
 
-/* Whether a reply to a message is still owed. */
+/* True if a reply to a message is owed. */
 bool owed_message(struct smtp_session *session);
 
-/* The one that `index` others stand before; index < owed_count. */
+/* The reply at this position of the queue, 0 being the oldest; index < owed_count. */
 struct owed *owed_at(struct smtp_session *session, uint32_t index);
 
-/*
- * Forgets the first: its reply was lost. What it was owed for stays open for what else it is owed.
- */
+/* Forgets the oldest: its reply was lost. Its transaction still waits for its other replies. */
 void owed_drop_first(struct smtp_session *session, uint64_t time_ns);
 
-/* Whether the client's side is TLS for certain. */
+/* True if the client's stream is certainly TLS. */
 static inline bool is_opaque(const struct smtp_session *session)
 {
 	return session->mode == MODE_OPAQUE && session->tls_taken;

@@ -4,36 +4,38 @@
  * RFC 3207, AUTH RFC 4954).
  *
  * The client's stream is in one of five modes: command lines, the lines of a message, the octets of
- * a BDAT chunk, one answer to a 334, or opaque (TLS). Lines end with LF; CRs before it are cut off,
- * for servers take CRLF, LF alone and CRCRLF. The end of data is a line of one dot after any LF,
- * with CRLF or LF behind it: to take an end that the server does not take shows commands that were
- * text, to miss one that it takes hides a mail, and the second is the worse.
+ * a BDAT chunk, the answer to a 334, or opaque (TLS). Lines end with LF; CRs before the LF are cut
+ * off, because servers accept CRLF, a bare LF, and CRCRLF. The end of data is a line with a single
+ * dot, after any LF and ended by CRLF or LF. Not every server accepts every such end. An end that
+ * is seen here but not by the server turns text into commands; an end that only the server sees
+ * hides a mail. The second is worse, so every form counts.
  *
- * Every command line makes the server owe one reply (the message, and each BDAT, one more). What is
- * owed waits in a queue, and each reply takes the first (RFC 5321, 4.5.3.2.7: replies come in
- * order). So a reply is known to be to this MAIL, that RCPT, that message, however they were
- * pipelined. A reply that nothing is owed for, or a hole in either stream, means that the two no
- * longer match: from there the open transactions say so (replies_missing) and their outcome is
- * unknown, until nothing is owed.
+ * For every command line the server owes one reply (for the message, and for each BDAT, one more).
+ * The replies owed form a queue, and each reply answers the oldest entry (RFC 5321, 4.5.3.2.7:
+ * replies come in order). So each reply is matched to its MAIL, its RCPT, or its message, even if
+ * the client pipelines. A reply when none is owed, or a gap in either stream, means that the two
+ * streams no longer match. Open transactions are then marked (replies_missing) and their outcome is
+ * unknown, until no reply is owed any more.
  *
- * A transaction is open from MAIL until the end of its data, or until the server took a RSET, a
- * greeting command, STARTTLS, QUIT or another MAIL. Such a command may be refused, and in ways that
- * differ between servers, so what follows it stands by itself until it is answered: if it was
- * refused, that is joined to the transaction before it. A RCPT, or data, that nothing is open for
- * opens a transaction whose reverse-path is not known: it is told unless the server refused all of
- * it, and is never complete (replies_missing). So whatever a server takes is told.
+ * A transaction is open from MAIL until the end of its data, or until the server accepts a RSET, a
+ * greeting command, STARTTLS, QUIT or another MAIL. The server may refuse such a command, in ways
+ * that differ between servers. So what follows it is a transaction of its own until the reply is
+ * there; after a refusal it is joined to the transaction before it. A RCPT, or data, outside of any
+ * transaction opens one whose reverse-path is unknown. It is reported unless the server refuses all
+ * of it, and it is never complete (replies_missing). So everything that a server accepts is
+ * reported.
  *
- * A transaction is handed out when it has ended and is owed nothing more; if the server's side
- * cannot be seen, with the client's next command. Then the commands that may end it are taken to,
- * in the forms that every server takes.
+ * A transaction is reported when it has ended and no reply is owed for it. If the server's stream
+ * cannot be seen, the client's next command reports it. Commands that may end a transaction are
+ * then assumed to end it, if they have a form that every server accepts.
  *
- * DATA and BDAT: what is sent behind them before their reply is kept (behind.c), and read once it
- * is known whether that is a message or commands. The octets of a BDAT that was refused are read as
- * both, for some servers take them off the stream all the same, and some do not.
+ * What the client sends after DATA or BDAT, before the reply, is kept (behind.c). It is parsed when
+ * the reply shows whether it is a message or commands. The octets of a refused BDAT are parsed as
+ * both, because some servers discard them and others read them as commands.
  *
- * A proxy may stand in front (preamble.c). What the client says to it is read as lines all the
- * same, for it may be said to a mail server. Once a proxy answered, nothing is owed for these
- * lines.
+ * A proxy may be in front of the server (preamble.c). What the client says to it is also parsed as
+ * lines, because the peer may be a mail server after all. Once a proxy answers, no reply is owed
+ * for these lines.
  */
 #include "smtp/smtp.h"
 
@@ -99,8 +101,8 @@ void smtp_session_close(struct smtp_session *session, uint64_t time_ns)
 	if (session->current)
 		open_end(session, session->current, SMTP_END_CLOSE, session->position, time_ns);
 	/*
-	 * Whether one had ended before the next began was never said: what followed may belong to
-	 * either.
+	 * No reply told whether a transaction ended before the next one began: what followed may
+	 * belong to either.
 	 */
 	for (struct open *open = session->first; open; open = open->next) {
 		if (!open->ended && open->next)
