@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The stream of the client: its lines, its modes, its gaps. The theory is in smtp.c. */
+/* The client's stream: its lines, modes and gaps. The theory is in smtp.c. */
 #include <stdlib.h>
 
 #include "smtp/command.h"
@@ -7,7 +7,8 @@
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
 
-static bool line_keep(struct smtp_session *session, struct span part)
+/* Keeps a part of the line in progress. */
+static void line_keep(struct smtp_session *session, struct span part)
 {
 	size_t room = SMTP_LINE_MAX - session->line_len;
 
@@ -22,13 +23,12 @@ static bool line_keep(struct smtp_session *session, struct span part)
 	if (room)
 		memcpy(session->line + session->line_len, part.data, room);
 	session->line_len += (uint32_t)room;
-	return room > 0;
 }
 
 /*
- * Whether TLS begins with these bytes at the start of a line: a handshake record, which no command
- * resembles. Where the 220 can be seen it comes first (RFC 3207): a server that has refused
- * STARTTLS reads lines, whatever is in them.
+ * True if TLS begins here: a handshake record at the start of a line, which resembles no command.
+ * If the server can be seen, its 220 comes first (RFC 3207): a server that refused STARTTLS reads
+ * lines, whatever they contain.
  */
 static bool is_tls(const struct smtp_session *session, struct span data)
 {
@@ -43,7 +43,7 @@ static bool is_command(struct span line)
 	return smtp_command_parse(line).verb != SMTP_VERB_NONE;
 }
 
-/* What looked like TLS was none, if one of these follows: no ciphertext has them. */
+/* True if what looked like TLS is plaintext after all: ciphertext contains none of these lines. */
 static bool is_plain(struct span line)
 {
 	switch (smtp_command_parse(without_cr(line)).verb) {
@@ -82,7 +82,7 @@ static void on_line(struct smtp_session *session, struct span line, uint64_t tim
 		verbs_command_line(session, without_cr(line), time_ns);
 }
 
-/* Takes one line, or what there is of one, off the data. */
+/* Consumes one line, or the part of it that is there. Returns how many bytes. */
 static size_t take_line(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
 	const char *end = memchr(data.data, '\n', data.len);
@@ -106,7 +106,10 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 		line.len = SMTP_LINE_MAX;
 		session->line_truncated = true;
 	}
-	/* The line as a mail server sees it, or what a proxy lets through of it. */
+	/*
+	 * After a proxy request or a refused chunk that ends within the line, the whole line counts
+	 * if it is a command; otherwise what follows that end counts.
+	 */
 	if (session->line_break && session->line_break <= line.len &&
 	    !is_command(without_cr(line))) {
 		line.data += session->line_break;
@@ -129,7 +132,7 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 
 /* ---- Modes ----------------------------------------------------------------------------------- */
 
-/* Octets of a chunk, or commands: as both. */
+/* Octets of a refused chunk, which may be commands: parsed as both. Returns how many. */
 static size_t take_ghost(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
 	size_t taken;
@@ -154,7 +157,7 @@ static size_t take_command(struct smtp_session *session, struct span data, uint6
 				   : take_line(session, data, time_ns);
 }
 
-/* Up to a DATA or BDAT whose reply is waited for. Returns how much that is. */
+/* Parses up to a DATA or BDAT that waits for its reply. Returns how many bytes. */
 static size_t take_bytes(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
 	size_t all = data.len;
@@ -190,7 +193,7 @@ void client_resume(struct smtp_session *session, uint64_t end_pos)
 
 		if (data.len > end_pos - session->position)
 			data.len = (size_t)(end_pos - session->position);
-		behind->at += data.len; /* these are being read */
+		behind->at += data.len; /* behind_len() does not count what is being parsed */
 		behind->at = at + take_bytes(session, data, behind->time_ns);
 	}
 	if (behind->bytes && behind->at == behind->len)
@@ -207,7 +210,8 @@ void client_assume(struct smtp_session *session)
 		return;
 	session->waits = false;
 	session->unkept = true;
-	if (session->mode == MODE_CHUNK && session->chunk_odd) { /* most likely refused */
+	if (session->mode == MODE_CHUNK && session->chunk_odd) {
+		/* A malformed BDAT is most likely refused. */
 		session->mode = MODE_COMMAND;
 		session->ghost_left = session->chunk_left;
 	} else if (empty) {
@@ -230,7 +234,10 @@ uint64_t smtp_client_line_position(const struct smtp_session *session)
 	return lines ? session->line_start : session->position;
 }
 
-/* Reads it, and keeps what is behind a DATA that waits for its reply. */
+/*
+ * Parses what the client sent. What follows an unanswered DATA or BDAT is kept; if it does not fit,
+ * the reply is no longer waited for.
+ */
 static void feed(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
 	size_t taken = take_bytes(session, data, time_ns);
@@ -243,7 +250,7 @@ static void feed(struct smtp_session *session, struct span data, uint64_t time_n
 	take_bytes(session, data, time_ns);
 }
 
-/* Behind a request to a proxy, a session begins. */
+/* An SMTP session may begin after a request to a proxy. */
 static void on_request_end(struct smtp_session *session)
 {
 	session->request_end = smtp_client_position(session);
@@ -256,7 +263,7 @@ static void on_request_end(struct smtp_session *session)
 	session->line_break = session->line_len;
 }
 
-/* Takes what may be said to a proxy. Returns how much that is. */
+/* Consumes what may be part of a request to a proxy. Returns how many bytes; 0: nothing more is. */
 static size_t take_request(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
 	uint32_t owed = session->owed_count;

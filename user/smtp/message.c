@@ -2,7 +2,6 @@
 /* The octets of messages and of BDAT chunks. The theory is in smtp.c. */
 #include "smtp/session.h"
 
-/* Counts bytes of the message. */
 void message_parse(struct smtp_session *session, struct open *open, struct span data)
 {
 	if (!open->mail && !open->ended) {
@@ -14,6 +13,7 @@ void message_parse(struct smtp_session *session, struct open *open, struct span 
 		mail_parser_data(open->mail, data);
 }
 
+/* Parses octets of the current message. */
 static void message_octets(struct smtp_session *session, struct span data)
 {
 	if (session->current)
@@ -21,8 +21,8 @@ static void message_octets(struct smtp_session *session, struct span data)
 }
 
 /*
- * A line's text: the dot in front of it is not part of it (RFC 5321, 4.5.2), the CRs that were held
- * back with it are.
+ * The text of a line. A leading dot is not part of it (RFC 5321, 4.5.2); the CRs held back with the
+ * dot are.
  */
 static void message_line(struct smtp_session *session, struct span piece, uint64_t bytes)
 {
@@ -31,6 +31,7 @@ static void message_line(struct smtp_session *session, struct span piece, uint64
 	message_octets(session, piece);
 }
 
+/* Adds bytes to the size of the current message. */
 static void message_count(struct smtp_session *session, uint64_t bytes)
 {
 	if (session->current)
@@ -93,14 +94,13 @@ static void end_message(struct smtp_session *session, uint64_t time_ns)
 
 static void message_ended(struct smtp_session *session, uint64_t time_ns)
 {
-	/* CRLF.CRLF and nothing else ends the data (RFC 5321, 4.1.1.4). */
+	/* Only CRLF.CRLF ends the data (RFC 5321, 4.1.1.4). */
 	session->doubt = !session->place.crlf || session->place.held != 2;
 	session->soft_end = session->doubt && !session->soft_allowed;
 	session->line_start = session->position;
 	end_message(session, time_ns);
 }
 
-/* A byte of a line in which one is urgent: it counts as text, whatever the server makes of it. */
 void message_urgent(struct smtp_session *session, char c, bool urgent, uint64_t time_ns)
 {
 	session->position++;
@@ -188,7 +188,7 @@ void ghost_over(struct smtp_session *session, bool ended, uint64_t time_ns)
 	session->ghost = NULL;
 	if (!ended)
 		return;
-	/* What follows is a line of its own, or the end of the one that the octets began. */
+	/* What follows is a line of its own, or the rest of the line that the octets began. */
 	session->line_break = session->line_len;
 	session->line_start = session->position;
 	if (open && !open->ended && session->chunk_last)

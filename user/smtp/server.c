@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * The server's side of a session: replies, each matched to what it answers. The theory is in
- * smtp.c.
- */
+/* The server's stream: replies, each matched to what it answers. The theory is in smtp.c. */
 #include <ctype.h>
 
 #include "smtp/session.h"
@@ -19,13 +16,13 @@ static void keep_reply(struct smtp_session *session, struct open *open, uint16_t
 		transaction->end_ns = time_ns;
 }
 
-/* The reply to a greeting command: a refused one changes nothing. */
+/* The reply to a greeting command. A refused greeting changes nothing. */
 static void on_greeting_reply(struct smtp_session *session, uint16_t code)
 {
 	struct smtp_facts *facts = &session->facts;
 	struct greeting *greeting = &session->greeting;
 
-	if (--session->greetings_owed) /* another came behind it */
+	if (--session->greetings_owed) /* a later one is not answered yet */
 		return;
 	if (code < 300) {
 		greeting->protocol = facts->protocol;
@@ -39,13 +36,13 @@ static void on_greeting_reply(struct smtp_session *session, uint16_t code)
 	session->lmtp = greeting->protocol == SMTP_PROTOCOL_LMTP;
 }
 
-/* Whether the server took a command that ends a transaction. */
+/* True if the server accepted a command that ends a transaction. */
 static bool is_end_taken(enum owed_kind kind, uint16_t code)
 {
 	return kind == OWED_STARTTLS ? code == 220 : code < 300;
 }
 
-/* Bytes were taken for a message, or a chunk, and the server read commands. */
+/* The server read commands where a message, or a chunk, was assumed. */
 static void on_hidden(struct smtp_session *session, struct open *open)
 {
 	if (!session->out_of_step)
@@ -55,7 +52,7 @@ static void on_hidden(struct smtp_session *session, struct open *open)
 		open->hidden = open->transaction->replies_missing = true;
 }
 
-/* A DATA whose reply was not waited for is refused. */
+/* The server refused a DATA whose reply was not waited for. */
 static void on_late_refusal(struct smtp_session *session, struct open *open, bool message)
 {
 	if (!message || (open && open->transaction->bytes))
@@ -64,11 +61,12 @@ static void on_late_refusal(struct smtp_session *session, struct open *open, boo
 		return;
 	session->mode = MODE_COMMAND;
 	session->line_start = session->position;
-	if (open && open->transaction->bytes) /* what was taken for the message was commands */
+	/* What was parsed as the message was commands: the next line may have begun in it. */
+	if (open && open->transaction->bytes)
 		session->line_skip = session->place.dot != DOT_LINE_START;
 }
 
-/* The reply to DATA: 354, and the message follows; anything else, and it does not. */
+/* The reply to DATA. Only after 354 does a message follow. */
 static void on_data_reply(struct smtp_session *session, struct open *open, uint16_t code)
 {
 	bool accepted = code >= 300 && code < 400, message = session->data_waits,
@@ -92,8 +90,8 @@ static void on_data_reply(struct smtp_session *session, struct open *open, uint1
 }
 
 /*
- * The answer to a 334 was sent before it: the next line. It was forgotten, so whom it named is not
- * known.
+ * The answer was sent before this 334 and is the next line owed. It was not kept, so the user is
+ * unknown.
  */
 static void on_answer_ahead(struct smtp_session *session)
 {
@@ -120,7 +118,7 @@ static void on_auth_reply(struct smtp_session *session, uint16_t code)
 		session->mode = MODE_COMMAND;
 }
 
-/* Whether nothing is owed but what this chunk is: then it is the one that is under way. */
+/* True if no reply is owed except to this chunk's message: then it is the chunk in progress. */
 static bool is_last_chunk(struct smtp_session *session, const struct open *open)
 {
 	for (uint32_t i = 0; i < session->owed_count; i++) {
@@ -131,9 +129,9 @@ static bool is_last_chunk(struct smtp_session *session, const struct open *open)
 }
 
 /*
- * A chunk that was not taken, or that was answered before its octets were there. To a server that
- * does not know BDAT, or does not understand it (500, 501, 502: RFC 5321, 4.2.4), they are
- * commands. Of others, some take them off the stream.
+ * A chunk was refused, or answered before its octets were seen. A server that does not know BDAT or
+ * does not understand it reads the octets as commands (500, 501, 502: RFC 5321, 4.2.4). Of the
+ * other servers some discard the octets.
  */
 static void on_chunk_over(struct smtp_session *session, struct open *open, uint16_t code, bool kept,
 			  uint64_t time_ns)
@@ -158,7 +156,7 @@ static void on_chunk_over(struct smtp_session *session, struct open *open, uint1
 		ghost_over(session, true, time_ns);
 }
 
-/* The reply to BDAT, while its octets are awaited, or kept. */
+/* The reply to BDAT, while its octets are still expected, or kept. */
 static void on_chunk_reply(struct smtp_session *session, struct open *open, uint16_t code,
 			   uint64_t time_ns)
 {
@@ -197,7 +195,7 @@ static void on_rcpt_reply(struct smtp_session *session, struct open *open, uint3
 	open->transaction->recipients[recipient].code = code;
 	if (code >= 400 && session->lmtp && open->owed > 2)
 		owed_drop_message(session, open);
-	if (code < 300 && open->mail_code >= 300) /* of a MAIL that was not seen */
+	if (code < 300 && open->mail_code >= 300) /* an accepted MAIL was missed */
 		open->transaction->replies_missing = true;
 }
 
@@ -247,10 +245,10 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 	case OWED_RESET:
 	case OWED_QUIT: on_end_reply(session, owed, code, time_ns); return;
 	case OWED_OTHER:
-		if (code == 334) /* it was an AUTH, likewise */
+		if (code == 334) /* it was an AUTH in an unknown form */
 			on_auth_reply(session, code);
-		if (code == 354 &&
-		    session->mode == MODE_COMMAND) { /* it was a DATA, in a form unknown here */
+		if (code == 354 && session->mode == MODE_COMMAND) {
+			/* It was a DATA in an unknown form. */
 			struct open *data = session->current ? session->current
 							     : open_begin_unknown(session, time_ns);
 
@@ -269,26 +267,23 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 		open_hand_out(session, open);
 }
 
-/*
- * A reply for which nothing is owed: something was hidden from us, or the server says goodbye
- * (421).
- */
+/* A reply when none is owed: a command was missed, or the server closes the connection (421). */
 static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
 {
 	struct open *open = session->current;
 
 	if (code == 421 || (session->mid_stream && !session->facts.commands_seen))
 		return;
-	if (!session->facts.client_missing &&
-	    !session->facts.server_missing) /* a hole explains it */
+	/* Unless a gap explains it. */
+	if (!session->facts.client_missing && !session->facts.server_missing)
 		session->facts.replies_surplus++;
 	session_lose_step(session);
-	/* It answers what a hole hid: nothing came since, so a line ended there. */
+	/* It answers what a gap hid. Nothing followed the gap, so a line ended there. */
 	if (session->line_skip && session->position == session->line_start)
 		session->line_skip = false;
 	if (code == 334 || session->mode == MODE_ANSWER)
-		on_auth_reply(session, code); /* the AUTH, or an answer, is what was hidden */
-	/* After a gap, the end of data itself may be what is missing. */
+		on_auth_reply(session, code); /* the gap hid the AUTH, or an answer */
+	/* The gap may have hidden the end of data. */
 	if (session->mode == MODE_MESSAGE && open && open->transaction->missing_bytes) {
 		open->final_code = code;
 		keep_reply(session, open, code, time_ns);
@@ -301,8 +296,8 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
 }
 
 /*
- * 354 answers a DATA and nothing else. Where one is owed further back, what is owed before it was
- * answered by replies that were never seen.
+ * Only DATA is answered with 354. If the DATA is not the oldest entry, the replies to the entries
+ * before it were missed.
  */
 static void step_to_data(struct smtp_session *session, uint64_t time_ns)
 {
@@ -330,8 +325,8 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 			session->facts.greeting_seen = true;
 			return;
 		}
+		/* A refusal to greet, or the reply to a command from before the watch. */
 		if (!session->owed_count && code != 334)
-			/* a refusal to greet, or the answer to what came before the watch */
 			return;
 	}
 	if (!session->owed_count) {
@@ -347,8 +342,8 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 		side_tunnel_reply(session, owed.kind, code);
 	ghost = session->ghost_left > 0;
 	on_owed_reply(session, &owed, code, time_ns);
-	if (ghost &&
-	    session->ghost_left) /* it answers a command among the octets, or behind them */
+	/* It answers a command among the octets of the refused chunk, or after them. */
+	if (ghost && session->ghost_left)
 		ghost_over(session, false, time_ns);
 	if (!session->owed_count)
 		session->out_of_step = session->unkept = false;
@@ -369,7 +364,7 @@ static void reply_text_add(struct smtp_session *session, struct span text)
 	session->reply_text_len += (uint32_t)room;
 }
 
-/* RFC 5321, 4.2: three digits; a hyphen behind them means that more lines follow. */
+/* RFC 5321, 4.2: three digits; a hyphen after them means that more lines follow. */
 static void on_reply_line(struct smtp_session *session, struct span line, uint64_t time_ns)
 {
 	uint16_t code;
@@ -387,7 +382,7 @@ static void on_reply_line(struct smtp_session *session, struct span line, uint64
 	session->reply_text_len = 0;
 }
 
-/* A proxy answered: what was said to it were no commands. */
+/* A proxy answered: what was said to it were not SMTP commands, so no reply is owed for it. */
 static void on_request_answered(struct smtp_session *session, uint64_t time_ns)
 {
 	uint32_t *lines = &session->request_lines[session->facts.proxy.answers - 1];
@@ -410,7 +405,7 @@ static void on_request_answered(struct smtp_session *session, uint64_t time_ns)
 	client_resume(session, UINT64_MAX);
 }
 
-/* Takes what a proxy says. Returns how much that is. */
+/* Consumes what a proxy says. Returns how many bytes. */
 static size_t take_response(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
 	bool answered;
@@ -421,7 +416,7 @@ static size_t take_response(struct smtp_session *session, struct span data, uint
 	return taken;
 }
 
-/* What was said before was said to a tunnel: nothing is owed for it. */
+/* SMTP begins after another protocol: no reply is owed for the lines before it. */
 static void on_tunnel(struct smtp_session *session, uint64_t time_ns)
 {
 	session->greeted = false;

@@ -231,8 +231,7 @@ void side_tunnel_reply(struct smtp_session *session, enum owed_kind kind, uint16
 
 /* ---- Open transactions (open.c) -------------------------------------------------------------- */
 
-/* Creates a transaction for a MAIL command. The caller owns it until open_begin(). NULL: no memory
- */
+/* Creates a transaction for a MAIL command; open_begin() takes it over. NULL: no memory. */
 struct open *open_new(struct smtp_session *session, const struct smtp_command *command,
 		      uint64_t time_ns);
 void open_free(struct open *open); /* NULL is allowed */
@@ -347,8 +346,7 @@ bool behind_keep(struct smtp_session *session, struct span data, uint64_t time_n
  */
 uint64_t behind_chunk(const struct smtp_session *session);
 
-/* Lines begin after that chunk. To be called when keeping begins, or a reply is waited for again.
- */
+/* Skips that chunk in the search for lines. Call it when a wait for a reply begins. */
 void behind_begins(struct smtp_session *session);
 
 /* The line in progress at the end of what is kept. The span is valid until more is kept. */

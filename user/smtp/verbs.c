@@ -21,7 +21,7 @@ static void on_greeting_command(struct smtp_session *session, const struct smtp_
 	struct smtp_facts *facts = &session->facts;
 	uint32_t owed = session->owed_count;
 
-	/* Without a name it is mostly refused. */
+	/* Servers mostly refuse a greeting without a name. */
 	if (command->argument.len || !session->replies ||
 	    facts->protocol == SMTP_PROTOCOL_UNKNOWN) {
 		facts->protocol = command->verb == SMTP_VERB_HELO   ? SMTP_PROTOCOL_SMTP
@@ -45,8 +45,9 @@ static void on_starttls(struct smtp_session *session, uint64_t time_ns)
 /* ---- The envelope ---------------------------------------------------------------------------- */
 
 /*
- * SMTP smuggling: a message holds what only some servers take for its end, and a second mail behind
- * it. A client whose end of data this is in earnest waits for the reply.
+ * SMTP smuggling: a message contains an end of data that only some servers accept, and a second
+ * mail after it. A client that ends its data that way in earnest waits for the reply before the
+ * next MAIL.
  */
 static void look_for_smuggling(struct smtp_session *session, struct open *open)
 {
@@ -72,7 +73,8 @@ static void on_mail(struct smtp_session *session, const struct smtp_command *com
 		current->transaction->end_pos = session->line_start;
 	}
 	/*
-	 * If this one is refused, the other one goes on. Without recipients so far, it is not told.
+	 * If this MAIL is refused, the current transaction continues. Without recipients it would
+	 * not be reported, so the new one is marked.
 	 */
 	if (current && !session->replies && !current->transaction->recipient_count)
 		open->transaction->replies_missing = true;
@@ -97,15 +99,15 @@ static void on_rcpt(struct smtp_session *session, const struct smtp_command *com
 
 /* ---- DATA and BDAT --------------------------------------------------------------------------- */
 
-/* Whether what follows a DATA or BDAT is to be kept until that is answered. */
+/* True if what follows a DATA or BDAT is to be kept until the reply. */
 static bool is_waited_for(const struct smtp_session *session)
 {
 	return session->replies && !session->out_of_step && !session->unkept;
 }
 
 /*
- * Without replies: data for no recipient is refused, and commands follow. Unless the recipients are
- * what is missing.
+ * Without replies: the server refuses data for no recipient, so commands follow. The exception is a
+ * stream with gaps, where the recipients may have been missed.
  */
 static bool is_bound_to_fail(struct smtp_session *session, struct open *open)
 {
@@ -119,6 +121,7 @@ static bool is_bound_to_fail(struct smtp_session *session, struct open *open)
 	return true;
 }
 
+/* The transaction that the data belongs to; NULL: no memory. */
 static struct open *on_data_begin(struct smtp_session *session, uint64_t time_ns)
 {
 	struct open *open =
@@ -147,7 +150,7 @@ static void on_data(struct smtp_session *session, uint64_t time_ns)
 	session->soft_end = false;
 }
 
-/* Of a longer chunk, a server may take the number for another one (Exim has 32 bits for it). */
+/* A server may misread the size of a larger chunk: Exim stores it in 32 bits. */
 #define CHUNK_CERTAIN (1ULL << 32)
 
 static void chunk_begin(struct smtp_session *session, struct open *open, uint64_t size, bool last)
@@ -160,7 +163,7 @@ static void chunk_begin(struct smtp_session *session, struct open *open, uint64_
 		return;
 	if (size < CHUNK_CERTAIN && !session->ghost_left && !is_bound_to_fail(session, open))
 		return;
-	/* Octets or commands: they are read as both. */
+	/* Either octets or commands follow: they are parsed as both. */
 	if (open)
 		open->transaction->replies_missing = true;
 	session->mode = MODE_COMMAND;
@@ -169,9 +172,9 @@ static void chunk_begin(struct smtp_session *session, struct open *open, uint64_
 }
 
 /*
- * Behind an end of data that may be none, and is not answered yet, the text may go on. What no
- * command is, is most likely text, and nothing is owed for it; a BDAT changes nothing, for what it
- * hides cannot be found again.
+ * The last end of data may not be one and is not answered yet, so the message may continue. A line
+ * that is not a command is then most likely text, and no reply is owed for it. A BDAT is ignored,
+ * because commands hidden in its octets could not be recovered.
  */
 static void on_text(struct smtp_session *session)
 {
@@ -203,8 +206,8 @@ static void on_bdat(struct smtp_session *session, const struct smtp_command *com
 }
 
 /*
- * "BDAT 18 x" is malformed (501), but Exim reads what it can of it, and takes 18 octets. The number
- * is read as it does: one that is too large for 32 bits is none that can be known.
+ * "BDAT 18 x" is malformed (501), but Exim reads the number and consumes 18 octets. The number is
+ * read as Exim reads it; one that exceeds 32 bits has no known value.
  */
 static bool is_odd_bdat(struct span line, uint64_t *size)
 {
@@ -246,7 +249,7 @@ static void on_odd_bdat(struct smtp_session *session, uint64_t size)
 
 /* ---- AUTH ------------------------------------------------------------------------------------ */
 
-/* How many lines a mechanism takes, where no replies are there to tell (RFC 4616, 7628, 2195). */
+/* Without replies: the number of client responses that a mechanism needs (RFC 4616, 7628, 2195). */
 static uint32_t answers_of(const struct smtp_command *command)
 {
 	uint32_t answers =
@@ -257,7 +260,7 @@ static uint32_t answers_of(const struct smtp_command *command)
 	return command->parameters.len ? answers - 1 : answers;
 }
 
-/* The user that a response names is kept; the response is not. */
+/* Keeps the user that a response names, but not the response. */
 static void on_auth_response(struct smtp_session *session, struct span response)
 {
 	struct smtp_facts *facts = &session->facts;
@@ -288,7 +291,7 @@ static void on_auth(struct smtp_session *session, const struct smtp_command *com
 
 /* ---- Command lines --------------------------------------------------------------------------- */
 
-/* Whether the line is its verb alone: with an argument, a server may refuse RSET and QUIT. */
+/* True if the line is its verb alone. A server may refuse RSET and QUIT with an argument. */
 static bool is_bare(struct span line)
 {
 	size_t words = 0;
@@ -301,9 +304,7 @@ static bool is_bare(struct span line)
 	return words == 1;
 }
 
-/*
- * A line that is no command. Of octets that may have been taken as such, it is most likely not
- * answered.
+/* A line that is not a command. Among the octets of a refused chunk, it is probably not answered.
  */
 static void on_unknown(struct smtp_session *session, struct span line)
 {
@@ -358,7 +359,7 @@ static bool contains(struct span line, const char *word)
 	return false;
 }
 
-/* Whether what has ended is told without waiting for a reply. */
+/* True if a transaction that has ended is reported without waiting for a reply. */
 static bool goes_out(const struct smtp_session *session)
 {
 	return !session->replies && !(session->doubt && session->soft_end);
@@ -368,7 +369,7 @@ void verbs_command_line(struct smtp_session *session, struct span line, uint64_t
 {
 	struct smtp_command command = smtp_command_parse(line);
 
-	/* Nobody answers here: what has ended goes out with the next command. */
+	/* Without replies, the next command reports what has ended. */
 	for (struct open *open = session->first, *next; open && goes_out(session); open = next) {
 		next = open->next;
 		if (open->ended)
@@ -382,7 +383,7 @@ void verbs_command_line(struct smtp_session *session, struct span line, uint64_t
 		session->facts.commands_seen = true;
 	if (is_certain_command(line, true) && command.verb != SMTP_VERB_AUTH &&
 	    command.verb != SMTP_VERB_QUIT && command.verb != SMTP_VERB_RSET)
-		session->auth_open = false; /* the client is past it; a 334 opens it again */
+		session->auth_open = false; /* the client moved on; a 334 opens it again */
 	if (!session->facts.mail_from_seen && contains(line, "MAIL FROM:"))
 		session->facts.mail_from_seen = true;
 	if (!session->facts.rcpt_to_seen && contains(line, "RCPT TO:"))
@@ -408,13 +409,13 @@ bool is_certain_command(struct span line, bool bare)
 	return false;
 }
 
-/* A line that answers a 334. It is forgotten here. */
 void verbs_answer_line(struct smtp_session *session, struct span line, uint64_t time_ns)
 {
 	session->mode = MODE_COMMAND;
-	session->line_skip = false; /* the end of an answer is one too */
+	session->line_skip = false; /* the end of an answer cut by a gap counts as an answer */
 	if (is_certain_command(line, !session->replies)) {
-		session->facts.auth_user_len = 0; /* whoever it was did not say the rest */
+		session->facts.auth_user_len =
+			0; /* the exchange was given up: the name is not confirmed */
 		session->answers_left = 0;
 		session->auth_open = false;
 		verbs_command_line(session, line, time_ns);
