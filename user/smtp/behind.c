@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the client sent behind a DATA or BDAT that is not answered yet. If the server takes it, that
- * is a message, or a chunk; if it refuses it, those are commands, and among them may be a whole
- * mail. So they are kept until the reply is there, and read then. Most clients wait, and nothing is
- * kept of theirs.
+ * What the client sent after a DATA or BDAT that is not answered yet. If the server accepts the
+ * command, this is a message or a chunk; if it refuses, these are commands, and among them may be a
+ * whole mail. So the bytes are kept and parsed when the reply is there. Most clients wait for the
+ * reply, and nothing is kept.
  *
- * Only so much is kept (SMTP_BEHIND_MAX). A client that sends more without an answer is taken at
- * its word; should the server refuse after all, the session says that something was hidden.
+ * At most SMTP_BEHIND_MAX bytes are kept. If a client sends more before the reply, the bytes are
+ * parsed as the message or chunk that it announced. If the server refuses after all, the session
+ * says that something was hidden.
  */
 #include "smtp/session.h"
 
@@ -17,7 +18,7 @@ size_t behind_len(const struct smtp_session *session)
 	return session->behind.len - session->behind.at;
 }
 
-/* An AUTH among it: what follows may be its answers, and secret (smtp_mask.c). */
+/* Looks for an AUTH: what follows it may be its answers, which are secret (smtp_mask.c). */
 static void look_for_secret(struct behind *behind, size_t from)
 {
 	const char *end;

@@ -23,7 +23,7 @@ static bool every_recipient_refused(const struct smtp_transaction *transaction)
 	return transaction->recipient_count > 0;
 }
 
-/* Success and failure are what the server said; where it said neither, it is unknown. */
+/* The server's replies decide between success and failure. Without them the outcome is unknown. */
 static enum smtp_outcome outcome_of(const struct open *open)
 {
 	if (open->final_code)
@@ -36,7 +36,7 @@ static enum smtp_outcome outcome_of(const struct open *open)
 	return SMTP_OUTCOME_UNKNOWN;
 }
 
-/* The message is not parsed any further. */
+/* Ends the parsing of the message. */
 static void end_mail(struct open *open)
 {
 	if (open->mail)
@@ -60,8 +60,8 @@ bool open_is_refused(const struct open *open)
 }
 
 /*
- * One without recipients is none, unless the server took its data; nor is one without MAIL, if it
- * took nothing.
+ * A transaction without recipients is reported only if the server accepted its data; one without
+ * MAIL only if the server accepted some part of it.
  */
 static bool is_told(const struct open *open)
 {
@@ -147,7 +147,7 @@ struct open *open_new(struct smtp_session *session, const struct smtp_command *c
 		open_free(open);
 		return NULL;
 	}
-	/* More replies than commands: something is hidden in this session, and may be again. */
+	/* After more replies than commands: something was missed, and may be missed again. */
 	open->transaction->replies_missing = session->out_of_step || session->facts.replies_surplus;
 	return open;
 }
@@ -176,15 +176,15 @@ struct open *open_begin_unknown(struct smtp_session *session, uint64_t time_ns)
 	return open;
 }
 
-/* ---- What ends a transaction, if the server says so ------------------------------------------ */
+/* ---- Commands that may end a transaction ----------------------------------------------------- */
 
-/* Whether `open` waits for the reply to this, or this for what `open` becomes. */
+/* True for the replies to commands that may end a transaction. They do not count in open->owed. */
 static bool is_end(enum owed_kind kind)
 {
 	return kind >= OWED_GREETING;
 }
 
-/* The one that goes on, if the command that `open` begins with is refused. */
+/* The transaction that continues if the command that began `open` is refused. */
 static struct open *open_before(const struct smtp_session *session, const struct open *open)
 {
 	struct open *before = NULL;
@@ -194,7 +194,7 @@ static struct open *open_before(const struct smtp_session *session, const struct
 	return before && !before->ended ? before : NULL;
 }
 
-/* Recipients that did not fit count as dropped. Returns how many did. */
+/* Recipients that do not fit count as dropped. Returns how many fit. */
 static uint32_t join_recipients(struct smtp_transaction *transaction,
 				const struct smtp_transaction *part)
 {
@@ -210,7 +210,7 @@ static uint32_t join_recipients(struct smtp_transaction *transaction,
 			part->recipients[kept].code;
 		kept++;
 	}
-	if (kept < part->recipient_count) /* one of them is counted */
+	if (kept < part->recipient_count) /* smtp_transaction_add() counted one of them */
 		transaction->recipients_dropped += part->recipient_count - kept - 1;
 	transaction->recipients_dropped += part->recipients_dropped;
 	return kept;
@@ -241,7 +241,7 @@ static void join_message(struct open *into, struct open *part)
 	from->mail = NULL;
 }
 
-/* `part` was none: what it holds belongs to `into`, which stands before it. */
+/* `part` was not a transaction: what it holds belongs to `into`, the one before it. */
 static void open_join(struct smtp_session *session, struct open *into, struct open *part)
 {
 	uint32_t base = into->transaction->recipient_count,
@@ -284,7 +284,7 @@ void open_interrupt(struct smtp_session *session, enum owed_kind kind, uint64_t 
 		return;
 	}
 	if (!open && session->last && !session->last->ended)
-		open = session->last; /* interrupted already */
+		open = session->last; /* already interrupted */
 	if (!owed_add(session, kind, open, 0)) {
 		open_end(session, open, end, session->line_start, time_ns);
 		return;
@@ -309,12 +309,12 @@ void open_interrupted(struct smtp_session *session, struct open *open, enum owed
 		open_end(session, open, kind == OWED_QUIT ? SMTP_END_CLOSE : SMTP_END_RESET,
 			 open->transaction->end_pos, time_ns);
 	else if (open->ends_owed)
-		return; /* another such command is not answered */
+		return; /* a later one is not answered yet */
 	else if (!open->next)
 		session->current = open;
 	else if (open->next->transaction->from_unknown)
 		open_join(session, open, open->next);
-	/* Else the reply to the MAIL behind it will tell. */
+	/* Otherwise the reply to the MAIL after it decides. */
 }
 
 void open_end_before(struct smtp_session *session, const struct open *open, uint64_t time_ns)
@@ -346,7 +346,7 @@ void session_lose_step(struct smtp_session *session)
 		open->transaction->replies_missing = true;
 }
 
-/* ---- What the server owes -------------------------------------------------------------------- */
+/* ---- The replies owed ------------------------------------------------------------------------ */
 
 struct owed *owed_at(struct smtp_session *session, uint32_t index)
 {
@@ -362,7 +362,7 @@ void owed_drop_first(struct smtp_session *session, uint64_t time_ns)
 	session->owed_count--;
 	if (owed.kind == OWED_GREETING)
 		session->greetings_owed--;
-	/* Whether it was taken is not known: what follows stands on its own. */
+	/* Unknown whether the command was accepted: what follows is a transaction of its own. */
 	if (is_end(owed.kind)) {
 		open_interrupted(session, open, owed.kind, true, time_ns);
 		return;
@@ -425,7 +425,8 @@ void owed_add_message(struct smtp_session *session, struct open *open)
 		for (uint32_t i = 0; i < open->transaction->recipient_count; i++)
 			replies += !smtp_recipient_refused(open->transaction, i);
 	}
-	if (!replies) /* with no recipient left, the server says once that there is none */
+	/* Without an accepted recipient, the server replies once. */
+	if (!replies)
 		replies = 1;
 	while (replies--)
 		owed_add(session, OWED_MESSAGE, open, 0);
@@ -451,7 +452,7 @@ void owed_drop_message(struct smtp_session *session, struct open *open)
 	open->owed--;
 }
 
-/* It gets its number when it goes out, as the next one. */
+/* The number of the copy is the one that the transaction gets if it is the next one reported. */
 struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session,
 						       uint32_t after, uint64_t before_ns)
 {

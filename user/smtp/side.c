@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: is this SMTP, or a text that quotes it? An HTTP POST, an IMAP APPEND, an
- *NNTP post, a Redis value or a log line may hold a session byte for byte. What they cannot do is to
- * have both ends speak SMTP. So the first line of each side decides:
+ * Theory of operation: is this SMTP, or another protocol that carries the text of a session? An
+ * HTTP POST, an IMAP APPEND, an NNTP post, a Redis value or a log line can contain a session byte
+ * for byte. But in none of them do both ends speak SMTP. So the first line of each side decides:
  *
- *   server SMTP     a reply of RFC 5321, 4.2: it is SMTP, whatever the client opened with. A server
- *		     takes commands behind lines that it did not understand (junk, a web request).
- *   server other    it is SMTP only if the client opened with a command: a server of the attacker's
- *own may answer what it likes. Or if both speak it later, as behind a tunnel that is not known
- *		     (preamble.c knows some): a 220, and replies to the client's commands, with no
- *other line between them; or a 354 to a DATA that the client waits behind. server silent   (also
- *where replies cannot be seen) it is, unless the client opened as another protocol does.
+ * server SMTP    A reply of RFC 5321, 4.2. It is SMTP, whatever the client sent first: a server
+ *                accepts commands after lines that it does not understand (junk, a web request).
+ * server other   It is SMTP if the client's first line is a command: an attacker's own server may
+ *                answer anything. It is also SMTP if both sides speak it later, as through an
+ *                unknown tunnel (preamble.c knows some): a 220 and then replies to the client's
+ *                commands, with no other line between them; or a 354 to a DATA that the client
+ *                waits for.
+ * server silent  (Or its replies cannot be seen.) It is SMTP unless the client began in another
+ *                protocol.
  */
 #include <ctype.h>
 #include <strings.h>
@@ -33,7 +35,7 @@ static size_t digits(struct span line)
 	return count;
 }
 
-/* "<34>1 ..." of RFC 5424, also with the length in front (RFC 6587). */
+/* "<34>1 ..." of RFC 5424, with or without a length in front (RFC 6587). */
 static bool is_syslog(struct span line)
 {
 	size_t at = digits(line);
@@ -52,7 +54,7 @@ static bool is_http(struct span line)
 		return true;
 	for (size_t i = 0; i + 6 <= line.len; i++) {
 		if (memcmp(line.data + i, " HTTP/", 6) == 0)
-			return !starts(line, "CONNECT "); /* a tunnel: what comes in it counts */
+			return !starts(line, "CONNECT "); /* what follows in the tunnel counts */
 	}
 	return false;
 }
@@ -65,9 +67,9 @@ static bool is_redis(struct span line)
 }
 
 /*
- * The first word of NNTP (RFC 3977) and of Redis' inline form, which carry texts. Those of POP3 and
- * FTP are not looked for: what their clients say never quotes a session, so where one follows, it
- * is one.
+ * The first words of NNTP (RFC 3977) and of Redis' inline form, which carry texts. POP3 and FTP are
+ * not looked for: their clients never quote a session, so a session that follows their commands is
+ * one.
  */
 static bool is_other_command(struct span line)
 {
@@ -82,7 +84,7 @@ static bool is_other_command(struct span line)
 	return false;
 }
 
-/* "a1 LOGIN ...": a tag, and a command of IMAP (RFC 9051). */
+/* "a1 LOGIN ...": a tag and a command of IMAP (RFC 9051). */
 static bool is_imap(struct span line)
 {
 	static const char *const words[] = {"LOGIN",	"CAPABILITY", "AUTHENTICATE",
@@ -115,7 +117,7 @@ enum side side_of_client(struct span line)
 	case SMTP_VERB_RCPT: return SIDE_SMTP;
 	default: break;
 	}
-	/* A request to a SOCKS proxy (its version, 4 or 5, is its first byte) or to an HTTP one. */
+	/* A request to a SOCKS proxy (the first byte is the version, 4 or 5), or to an HTTP one. */
 	if ((line.len && (line.data[0] == 4 || line.data[0] == 5)) || starts(line, "CONNECT "))
 		return SIDE_SMTP;
 	if (is_syslog(line) || is_http(line) || is_redis(line) || is_other_command(line) ||
@@ -130,8 +132,8 @@ enum side side_of_server(struct span line)
 	    (line.len > 3 && line.data[3] != ' ' && line.data[3] != '-'))
 		return SIDE_OTHER;
 	/*
-	 * NNTP answers 200 and 201 to the connection, 240, 335 and 340 to a post; SMTP has none of
-	 * them.
+	 * NNTP greets with 200 or 201 and answers a post with 240, 335 or 340. SMTP uses none of
+	 * these.
 	 */
 	if (line.data[0] < '2' || line.data[0] > '5' || memcmp(line.data, "200", 3) == 0 ||
 	    memcmp(line.data, "201", 3) == 0 || memcmp(line.data, "240", 3) == 0 ||
@@ -152,7 +154,7 @@ bool side_tunnel_line(struct smtp_session *session, struct span line)
 	return true;
 }
 
-#define TUNNEL_REPLIES 3U /* that fit what they answer, behind a 220 */
+#define TUNNEL_REPLIES 3U /* matching replies needed after a 220 */
 
 void side_tunnel_reply(struct smtp_session *session, enum owed_kind kind, uint16_t code)
 {

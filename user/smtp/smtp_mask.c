@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: the bytes are walked as the session would take them, on a copy of the little
- * that decides what a line is (the mode, the beginning of the line, whether an AUTH is open). Where
- * it is not certain that a line is a command, an AUTH being open, it is taken for a secret: a
- * command too many that is hidden costs a replay something, a secret that is kept cannot be taken
- * back. Of a response that is seen whole, in its place, the user's name is left, for a replay to
- * find.
+ * Theory of operation: the bytes are walked as the session would parse them, on a copy of the few
+ * fields that decide what a line is (the mode, the line in progress, whether an AUTH is open).
+ * While an AUTH is open, a line that is not certainly a command is masked as a secret: a masked
+ * command impairs a replay, but a recorded secret cannot be taken back. In a response that
+ * is seen whole and in its place, the user's name stays, so that a replay finds it.
  */
 #include "smtp/smtp.h"
 
@@ -28,27 +27,25 @@ static void mask(char *data, size_t from, size_t to)
 	}
 }
 
-/* Where masking is: what the session would be in, had it taken the bytes before. */
+/* The state of masking: that of the session, had it parsed the bytes before. */
 struct masking {
 	enum mode mode;
 	struct message_place place;
 	uint64_t chunk_left;
-	const char *head; /* the beginning of a line, seen earlier */
+	const char *head; /* the line in progress, seen earlier */
 	size_t head_len;
 	const struct smtp_session *session;
-	/* the next line is, from its first byte, the answer that the session waits for */
-	bool exact;
+	bool exact; /* the next line is exactly the answer that the session waits for */
 	bool in_order;
-	bool confirmed; /* the server took the DATA: what follows is a message */
-	/* the DATA is not answered: what follows may be commands, and is masked as such */
-	bool waits;
-	bool recipients; /* there are some: a BDAT is most likely taken */
-	bool secret;	 /* an AUTH is open: what is no command may be an answer */
-	bool answer;	 /* the next line is one, or the end of a line that nobody saw begin */
-	bool doubtful;	 /* the next line may be the end of one that nobody saw begin */
+	bool confirmed;	 /* the server accepted the DATA: what follows is a message */
+	bool waits;	 /* the DATA is unanswered: what follows is masked as commands */
+	bool recipients; /* there are recipients: a BDAT is most likely accepted */
+	bool secret;	 /* an AUTH is open: a line that is not a command may be an answer */
+	bool answer;   /* the next line is an answer, or the rest of a line with an unseen start */
+	bool doubtful; /* the next line may be the rest of a line with an unseen start */
 };
 
-/* Behind a DATA or BDAT that is not answered. */
+/* What follows an unanswered DATA or BDAT. */
 static void masking_behind(struct masking *masking)
 {
 	const struct smtp_session *session = masking->session;
@@ -56,7 +53,7 @@ static void masking_behind(struct masking *masking)
 	struct span line = behind_line(session);
 
 	masking->waits = session->mode == MODE_MESSAGE;
-	/* Octets that are likely not to be taken: a line may begin wherever they end. */
+	/* The server will probably not accept the octets: a line may begin after any of them. */
 	if (session->mode == MODE_CHUNK && !chunk)
 		masking->secret = true;
 	masking->mode = MODE_COMMAND;
@@ -108,7 +105,7 @@ static struct masking masking_begin(const struct smtp_session *session, bool in_
 	return masking;
 }
 
-/* A whole line that is no secret: where it leads to. */
+/* The effect of a whole line that is not a secret. */
 static void mask_command(struct masking *masking, const struct smtp_command *command, bool certain)
 {
 	if (certain && command->verb != SMTP_VERB_QUIT && command->verb != SMTP_VERB_RSET)
@@ -130,7 +127,7 @@ static void mask_command(struct masking *masking, const struct smtp_command *com
 	}
 }
 
-/* Whether a line that opens no AUTH is, or may be, an answer to a 334. */
+/* True if a line that is not an AUTH may be an answer to a 334. */
 static bool may_be_answer(const struct masking *masking, bool doubtful,
 			  const struct smtp_command *command, bool certain, struct span text)
 {
@@ -139,7 +136,10 @@ static bool may_be_answer(const struct masking *masking, bool doubtful,
 	return (masking->secret && !certain) || (doubtful && command->verb == SMTP_VERB_NONE);
 }
 
-/* One line or a piece of one: `len` bytes, with its LF if that is there. */
+/*
+ * Masks a response. `data`: a line or a part of it, `len` bytes with the LF if it is there; the
+ * response begins at `from`.
+ */
 static void mask_response(const struct masking *masking, struct span mechanism, uint32_t step,
 			  char *data, size_t from, size_t len)
 {
@@ -197,9 +197,9 @@ static void mask_line(struct masking *masking, char *data, size_t len)
 }
 
 /*
- * What follows a DATA is a message, and none of it is secret. As long as the server has not taken
- * that DATA it may refuse it, and read commands: then what looks like an AUTH is masked, at no
- * cost.
+ * A message follows a DATA, and nothing in a message is secret. But until the server accepts the
+ * DATA, it may refuse it and read commands. So anything in it that looks like an AUTH is masked;
+ * this costs nothing.
  */
 static size_t mask_message(struct masking *masking, char *data, size_t len)
 {
@@ -244,7 +244,7 @@ void smtp_mask_secrets(const struct smtp_session *session, char *data, size_t le
 
 	if (is_opaque(session))
 		return;
-	while (len && in_order && ended) { /* requests to proxies: behind each, a line begins */
+	while (len && in_order && ended) { /* requests to proxies: a line begins after each */
 		size_t taken = preamble_client(&preamble, (struct span){data, len}, data, &ended);
 
 		mask_lines(&masking, data, taken);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a message ends with CRLF.CRLF (RFC 5321, 4.1.1.4). Servers that take a bare
- * CR or LF for the end of a line see an end where others see text, and the commands behind it: a
- * second mail in the first one's name. What LF and a dot make is an end for this parser as well
- * (smtp.c), so the second mail is told. An end made with a bare CR is not, for hardly any server
- * takes it; but a MAIL command behind one, in the message's text, stands there for one purpose.
+ * Theory of operation: a message ends with CRLF.CRLF (RFC 5321, 4.1.1.4). A server that accepts a
+ * bare CR or LF as a line end sees an end of data where others see text, and executes the commands
+ * after it: a second mail under the name of the first. This parser accepts LF, dot, LF as an end of
+ * data too (smtp.c), so the second mail is reported. It does not accept an end made with a bare CR,
+ * because hardly any server does. But a MAIL command after such an end, in the text of a message,
+ * has only one purpose, and is reported as smuggling.
  */
 #include <ctype.h>
 
@@ -31,7 +32,7 @@ static bool next_byte(struct message_place *place, char c)
 		 toupper((unsigned char)c) == mail_command[place->mail_len])
 		place->mail_len++;
 	else
-		place->mail_len = sizeof(mail_command); /* not in this line */
+		place->mail_len = sizeof(mail_command); /* this line is not a MAIL command */
 	return place->mail_len == sizeof(mail_command) - 1;
 }
 
@@ -41,8 +42,8 @@ bool smuggling_in_message(struct message_place *place, struct span piece)
 	size_t looked_at = piece.len;
 
 	/*
-	 * The LF of a piece is its last byte: without a bare CR in it, only its beginning can end
-	 * anything.
+	 * The only LF of a piece is its last byte. Without a bare CR in the piece, only its first
+	 * bytes can complete an end of data.
 	 */
 	if (!place->odd_end && piece.len > 4 && !memchr(piece.data, '\r', piece.len - 2))
 		looked_at = 2;

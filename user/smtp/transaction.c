@@ -49,8 +49,8 @@ struct smtp_transaction *smtp_transaction_copy(const struct smtp_transaction *tr
 }
 
 /*
- * Makes room for `count` more elements of `size` in an array of *have, doubling it. False: no
- * memory.
+ * Makes room for `count` more elements of `size` bytes in an array of *have, of which `used` are
+ * used. The array grows by doubling, from `first`. False: no memory.
  */
 static bool grow(void **array, uint32_t *have, uint32_t used, uint32_t count, size_t size,
 		 uint32_t first)
@@ -70,7 +70,7 @@ static bool grow(void **array, uint32_t *have, uint32_t used, uint32_t count, si
 	return true;
 }
 
-/* Keeps text in the envelope; its offset, or -1 if there is no room for it. */
+/* Keeps a text in the envelope. Returns its offset; -1: it does not fit, or no memory. */
 static int64_t keep(struct smtp_transaction *transaction, struct span text)
 {
 	uint32_t offset = transaction->envelope_len;
@@ -85,7 +85,7 @@ static int64_t keep(struct smtp_transaction *transaction, struct span text)
 	return offset;
 }
 
-/* Likewise the address of a command. */
+/* Keeps the address of a command in the envelope, likewise. `*len`: its length. */
 static int64_t keep_address(struct smtp_transaction *transaction,
 			    const struct smtp_command *command, uint32_t *len)
 {

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The making of a transaction; for the session alone. */
+/* Building a transaction; for the session only. */
 #ifndef SMTPSNOOP_SMTP_TRANSACTION_H
 #define SMTPSNOOP_SMTP_TRANSACTION_H
 
 #include "smtp/smtp.h"
 #include "smtp/command.h"
 
-/* NULL if there is no memory. */
+/* NULL: no memory. */
 struct smtp_transaction *smtp_transaction_new(uint32_t number, uint64_t start_pos,
 					      uint64_t time_ns);
 
-/* The same without the mail. NULL if there is no memory. */
+/* A copy without the mail. NULL: no memory. */
 struct smtp_transaction *smtp_transaction_copy(const struct smtp_transaction *transaction);
 
-/* Each once, in this order: first the reverse-path, then the recipients. False: it did not fit. */
+/*
+ * Set the reverse-path, once and first; then add each recipient. False: it does not fit, or no
+ * memory. A recipient that does not fit is counted (recipients_dropped).
+ */
 bool smtp_transaction_set_from(struct smtp_transaction *transaction,
 			       const struct smtp_command *command);
 bool smtp_transaction_add(struct smtp_transaction *transaction, const struct smtp_command *command);

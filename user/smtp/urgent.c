@@ -2,35 +2,36 @@
 /*
  * Urgent data (RFC 9293, 3.8.5; RFC 6093): what is sent with MSG_OOB.
  *
- * Theory of operation. One byte at a time is urgent, and an ordinary server does not read it: Linux
- * takes it out of the stream. "MA", "X" urgent, "IL FROM:<a>" is read as a MAIL command, and on the
- * wire stands MAXIL. But where a second urgent byte comes in before the server has read as far as
- * the first, that one stays in the stream. So of several, any may be there or not, and the sender
- * decides by his timing. No honest client of SMTP sends urgent data.
+ * Theory of operation. One byte at a time is urgent, and Linux takes it out of the stream that an
+ * ordinary server reads. With an urgent X, "MA" "X" "IL FROM:<a>" is MAXIL on the wire, but the
+ * server reads MAIL. If a second urgent byte arrives before the server has read up to the first
+ * one, the first one stays in the stream. So of several urgent bytes the server may read any, and
+ * the sender decides by timing. No honest SMTP client sends urgent data.
  *
- * A command line that holds urgent bytes is therefore read in several ways, with and without them,
- * and the way counts that says most: a MAIL that the server did not take costs an alert, one that
- * it took must not be missed. In a message only its end matters: it is taken as soon as one way of
- * reading has it. The octets of a BDAT chunk are counted without. All that such a session says is
- * told with a reason, urgent_data, and nothing of it is excluded.
+ * A command line with urgent bytes is therefore read in several ways, with and without each of
+ * them. The way that yields the most important commands counts: a MAIL that the server did not
+ * accept costs a false alert, but one that it accepted must not be missed. In a message only the
+ * end matters: it is accepted as soon as one way of reading it yields an end. In BDAT chunks,
+ * urgent bytes do not count as octets. Everything in such a session is reported with the reason
+ * urgent_data, and no exclusion applies to it.
  */
 #include "smtp/session.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Urgent bytes of a line of which every combination is tried: the first ones, where the verb is */
+/* urgent bytes of a line whose combinations are all tried; the verb is among the first bytes */
 #define WAYS_BYTES 6U
 
-/* How the urgent bytes behind these are read. */
+/* How the urgent bytes after those are read. */
 enum rest {
 	REST_GONE,
-	REST_LAST_GONE, /* as when all came in before the first was read */
+	REST_LAST_GONE, /* as when all arrive before the server reads the first */
 	REST_THERE,
 	REST_WAYS,
 };
 
-/* What a command costs to miss. */
+/* What it costs to miss a command. */
 static unsigned weight(enum smtp_verb verb)
 {
 	switch (verb) {
@@ -43,7 +44,7 @@ static unsigned weight(enum smtp_verb verb)
 	}
 }
 
-/* Whether this reading has the urgent byte number `index` of `count`. */
+/* True if this way of reading includes urgent byte number `index` of `count`. */
 static bool way_has(unsigned way, uint32_t index, uint32_t count)
 {
 	enum rest rest = way & 3;
@@ -53,7 +54,7 @@ static bool way_has(unsigned way, uint32_t index, uint32_t count)
 	return rest == REST_THERE || (rest == REST_LAST_GONE && index + 1 < count);
 }
 
-/* One reading of the line; its length. */
+/* Reads the line in one way. Returns the length. */
 static size_t read_way(const struct smtp_session *session, struct span line, unsigned way,
 		       char *out)
 {
@@ -69,7 +70,7 @@ static size_t read_way(const struct smtp_session *session, struct span line, uns
 	return len;
 }
 
-/* An urgent line feed ends a line, where it is there. */
+/* Takes a line off the text: an urgent line feed, if read, ends a line. */
 static struct span next_line(struct span *text)
 {
 	const char *end = memchr(text->data, '\n', text->len);

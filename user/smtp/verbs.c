@@ -304,8 +304,7 @@ static bool is_bare(struct span line)
 	return words == 1;
 }
 
-/* A line that is not a command. Among the octets of a refused chunk, it is probably not answered.
- */
+/* A line that is not a command. Among the octets of a refused chunk, servers rarely answer it. */
 static void on_unknown(struct smtp_session *session, struct span line)
 {
 	uint64_t size;
