@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every mechanism has one function that looks at a decoded response and says where the user's name
- * is, how it is written there, and which bytes are needed to find it again. Everything else may be
- * secret and is overwritten: what is not known to be harmless is not kept. A name counts only if
- * what ends it is there: of a malformed response, it might else be the password that is taken for
- * the name.
+ * Each mechanism has one function that examines a decoded response: where the user's name is, how
+ * it is written there, and which bytes are needed to find it again. Everything else may be secret
+ * and is overwritten: only what is known to be harmless is kept. A name counts only if what ends it
+ * is there, because in a malformed response the password might otherwise be taken for the name.
  */
 #include "smtp/auth.h"
 
@@ -12,26 +11,26 @@
 #include <string.h>
 #include <strings.h>
 
-#define RESPONSE_MAX 12288U		    /* octets of a line: RFC 4954, section 4 */
-#define DECODED_MAX  (RESPONSE_MAX / 4 * 3) /* octets that they stand for */
+#define RESPONSE_MAX 12288U		    /* octets of a line (RFC 4954, section 4) */
+#define DECODED_MAX  (RESPONSE_MAX / 4 * 3) /* octets after decoding */
 #define SEPARATOR    '\x01'		    /* between the fields of the OAuth mechanisms */
 #define MASK	     '*'
 
 static const char base64_digits[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* What a response stands for. It holds a secret: whoever has one wipes it. */
+/* A decoded response. It contains a secret: its owner wipes it. */
 struct decoded {
 	char bytes[DECODED_MAX];
 	size_t len;
-	size_t digits; /* of the line, before its padding */
+	size_t digits; /* of the line, without its padding */
 };
 
 /* How a name is written. */
 enum form {
 	FORM_BYTES,
-	FORM_SASLNAME, /* "=2C" and "=3D" for a comma and an equals sign: RFC 5802, section 5.1 */
-	FORM_QUOTED,   /* a backslash before what it quotes: RFC 2831, section 7.2 */
+	FORM_SASLNAME, /* "=2C" and "=3D" for a comma and an equals sign (RFC 5802, section 5.1) */
+	FORM_QUOTED,   /* a backslash before a quoted character (RFC 2831, section 7.2) */
 	FORM_UTF16,    /* little-endian */
 };
 
@@ -43,15 +42,14 @@ struct range {
 struct found {
 	struct range name;
 	enum form form;
-	struct range
-		keep[2]; /* what smtp_auth_user() needs to find the name; the second may be empty */
+	struct range keep[2]; /* needed to find the name; the second may be empty */
 };
 
 /* ---- base64 (RFC 4648) ----------------------------------------------------------------------- */
 
 /*
- * Padding may be missing, in part or whole, where a line was cut; a digit that makes no octet is
- * dropped.
+ * Padding may be missing, in part or as a whole, where a line was cut. A digit that completes no
+ * octet is dropped.
  */
 static bool base64_decode(struct span line, struct decoded *decoded)
 {
@@ -84,8 +82,8 @@ static uint32_t byte_at(struct span text, size_t at)
 }
 
 /*
- * Over the digits it was decoded from. Bits beyond the last whole octet, a secret's perhaps, become
- * 0.
+ * Overwrites the digits that it was decoded from. The bits after the last whole octet, perhaps
+ * secret, become 0.
  */
 static void base64_encode(const struct decoded *decoded, char *line)
 {
@@ -169,7 +167,7 @@ static size_t next_saslname(struct span name, size_t *at, char part[4])
 	return part[0] == ',' || strncasecmp(rest.data, "=3D", 3) == 0;
 }
 
-/* Takes the next character of a name, as the bytes it has as UTF-8. 0: the name is malformed. */
+/* Takes the next character of a name, as UTF-8. Returns its bytes; 0: the name is malformed. */
 static size_t next_part(struct span name, enum form form, size_t *at, char part[4])
 {
 	if (form == FORM_UTF16)
@@ -186,9 +184,9 @@ static size_t next_part(struct span name, enum form form, size_t *at, char part[
 }
 
 /*
- * Writes what fits into `max` bytes of a name. False if it is no name: empty, malformed, or with a
- * NUL or an OAuth separator, which no mechanism allows: PLAIN's response sent to LOGIN has a NUL,
- * and the password behind it.
+ * Writes as much of a name as fits into `max` bytes. False if it is not a name: empty, malformed,
+ * or with a NUL or an OAuth separator, which no mechanism allows. (PLAIN's response sent to LOGIN
+ * has a NUL, followed by the password.)
  */
 static bool read_name(struct span name, enum form form, char *user, size_t max, size_t *len)
 {
@@ -203,7 +201,7 @@ static bool read_name(struct span name, enum form form, char *user, size_t max, 
 			return false;
 		full = full || part_len > max - *len;
 		if (full)
-			continue; /* the rest is to be well-formed all the same */
+			continue; /* the rest must be well-formed too */
 		memcpy(user + *len, part, part_len);
 		*len += part_len;
 	}
@@ -212,7 +210,7 @@ static bool read_name(struct span name, enum form form, char *user, size_t max, 
 
 /* ---- Mechanisms ------------------------------------------------------------------------------ */
 
-/* The first such byte at or behind `from`; the text's length if there is none. */
+/* The first such byte at or after `from`; the text's length if there is none. */
 static size_t find_byte(struct span text, size_t from, char byte)
 {
 	const char *at = from < text.len ? memchr(text.data + from, byte, text.len - from) : NULL;
@@ -220,7 +218,7 @@ static size_t find_byte(struct span text, size_t from, char byte)
 	return at ? (size_t)(at - text.data) : text.len;
 }
 
-/* In any case. */
+/* Ignores case. */
 static bool begins(struct span text, size_t at, const char *with)
 {
 	size_t len = strlen(with);
@@ -229,7 +227,7 @@ static bool begins(struct span text, size_t at, const char *with)
 	       strncasecmp(text.data + at, with, len) == 0;
 }
 
-/* LOGIN: the first response is the name and nothing else; EXTERNAL: RFC 4422, appendix A. */
+/* LOGIN: the first response is the name and nothing else. EXTERNAL: RFC 4422, appendix A. */
 static bool find_whole(struct span text, struct found *found)
 {
 	found->name = found->keep[0] = (struct range){0, text.len};
@@ -249,8 +247,8 @@ static bool find_plain(struct span text, struct found *found)
 }
 
 /*
- * RFC 2195: name SP digest. A name may have blanks; a digest that is not whole could be a part of
- * it.
+ * RFC 2195: name SP digest. A name may contain blanks; an incomplete digest might be a part of the
+ * name.
  */
 static bool find_cram_md5(struct span text, struct found *found)
 {
@@ -269,7 +267,7 @@ static bool find_cram_md5(struct span text, struct found *found)
 	return text.data[end] == ' ';
 }
 
-/* Google's and Microsoft's: "user=" name SEPARATOR "auth=Bearer " token SEPARATOR SEPARATOR */
+/* Google and Microsoft: "user=" name SEPARATOR "auth=Bearer " token SEPARATOR SEPARATOR */
 static bool find_xoauth2(struct span text, struct found *found)
 {
 	static const char key[] = "user=",
@@ -291,8 +289,8 @@ static bool find_xoauth2(struct span text, struct found *found)
 }
 
 /*
- * The header of RFC 5801, section 4: "n," or "y," or "p=binding,", then [ "a=" authzid ] ",". Up to
- * its end.
+ * The header of RFC 5801, section 4: "n," or "y," or "p=binding,", then [ "a=" authzid ] ",".
+ * `*end`: where it ends.
  */
 static bool find_gs2_header(struct span text, struct range *authzid, size_t *end)
 {
@@ -335,8 +333,8 @@ static bool find_scram(struct span text, struct found *found)
 }
 
 /*
- * The first such byte at or behind `from` that is not quoted (RFC 2831, section 7.2), or the text's
- * length.
+ * The first such byte at or after `from` that is not quoted (RFC 2831, section 7.2); the text's
+ * length if there is none.
  */
 static size_t find_unquoted(struct span text, size_t from, char byte)
 {
@@ -362,7 +360,7 @@ static size_t skip_space(struct span text, size_t from)
 	return from;
 }
 
-/* The quote that closes what was opened before `from`, or the text's length. */
+/* The quote that closes the one before `from`; the text's length if there is none. */
 static size_t find_closing_quote(struct span text, size_t from)
 {
 	for (size_t i = from; i < text.len; i++) {
@@ -374,7 +372,7 @@ static size_t find_closing_quote(struct span text, size_t from)
 	return text.len;
 }
 
-/* RFC 2831, section 2.1.2: a list of directives; among them username="name". */
+/* RFC 2831, section 2.1.2: a list of directives, among them username="name". */
 static bool find_digest_md5(struct span text, struct found *found)
 {
 	static const char key[] = "username=\"";
@@ -397,8 +395,9 @@ static bool find_digest_md5(struct span text, struct found *found)
 }
 
 /*
- * The AUTHENTICATE_MESSAGE of MS-NLMP, section 2.2.1.3: a signature, a type, six fields (a length,
- * its maximum, an offset), flags, and behind them, in no fixed order, what the fields point to.
+ * The AUTHENTICATE_MESSAGE of MS-NLMP, section 2.2.1.3: a signature, a type, six fields (each a
+ * length, a maximum length, an offset) and flags. After them, in no fixed order, is what the fields
+ * point to.
  */
 enum {
 	NTLM_TYPE = 8,
@@ -410,8 +409,7 @@ enum {
 	NTLM_FLAGS = 60,
 	NTLM_HEADER_LEN = 64,
 	NTLM_FIELD_LEN = 8,
-	NTLM_UNICODE =
-		1, /* NTLMSSP_NEGOTIATE_UNICODE; else the name is in the client's code page */
+	NTLM_UNICODE = 1, /* NTLMSSP_NEGOTIATE_UNICODE; else the client's code page */
 };
 
 static struct range ntlm_field(struct span text, size_t at)
@@ -421,7 +419,7 @@ static struct range ntlm_field(struct span text, size_t at)
 	return (struct range){begin, begin + le16(text, at)};
 }
 
-/* Whether the message has no field within its header: those before NTLM 2 have, and no flags. */
+/* True if no field points into the header. Messages before NTLM 2 do that, and have no flags. */
 static bool ntlm_fields_fit(struct span text)
 {
 	for (size_t at = NTLM_LM_RESPONSE; at < NTLM_FLAGS; at += NTLM_FIELD_LEN) {
@@ -462,8 +460,8 @@ static bool find_ntlm(struct span text, struct found *found)
 static const struct mechanism {
 	const char *name;
 	bool (*find)(struct span text, struct found *found);
-	bool family;	 /* the name begins so */
-	bool later_step; /* the name comes in any step, and the response says which it is */
+	bool family;	 /* a prefix of the mechanism's name */
+	bool later_step; /* the name may come in any step; the response says if it is there */
 } mechanisms[] = {
 	{.name = "PLAIN", .find = find_plain},
 	{.name = "LOGIN", .find = find_whole},
@@ -494,7 +492,7 @@ static struct span name_of(const struct decoded *decoded, const struct found *fo
 			     found->name.end - found->name.begin};
 }
 
-/* Whether a response names a user, and where. */
+/* True if a response names a user; `found` says where. */
 static bool find_user(struct span name, uint32_t step, struct span response,
 		      struct decoded *decoded, struct found *found)
 {

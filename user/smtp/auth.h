@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which user an AUTH exchange names (RFC 4954), and the exchange without its secret. Pure. */
+/* The user that an AUTH exchange names (RFC 4954), and the exchange without its secret. Pure. */
 #ifndef SMTPSNOOP_SMTP_AUTH_H
 #define SMTPSNOOP_SMTP_AUTH_H
 
@@ -9,23 +9,24 @@
 #include "base/span.h"
 
 /*
- * The user that a response names: the one whose secret proves it, not the one acted for, where a
- * mechanism has both. `mechanism` as issued, in any case. `step`: 0 for the client's first response
- * (the initial response of the AUTH line, or the first answer to a 334), 1, 2, ... for the next
- * ones. `response`: the line as sent, in base64, without its line end. It may be cut off: a name is
- * then given if what ends it is still there. Nothing ends the name of LOGIN and EXTERNAL but the
- * line: there, it may be cut off too.
+ * Finds the user that a response names: the one whose secret is checked, not the one acted for, if
+ * a mechanism has both.
  *
- * Writes at most `max` bytes of the name, not terminated, and any bytes but NUL: they are the
- * client's. Returns how many; 0, and nothing written: this response names none.
+ * `mechanism`: as sent, in any case. `step`: 0 for the client's first response (the initial
+ * response of the AUTH line, or the first answer to a 334), then 1, 2, ... `response`: the line as
+ * sent, in base64, without its line end. It may be truncated; the name is found if what ends it is
+ * still there. In LOGIN and EXTERNAL only the line ends the name, so the name may be truncated too.
+ *
+ * Writes at most `max` bytes of the name, without a terminator. The client chooses them: any bytes
+ * but NUL. Returns how many; 0, with nothing written, if the response names no user.
  */
 size_t smtp_auth_user(struct span mechanism, uint32_t step, struct span response, char *user,
 		      size_t max);
 
 /*
- * Overwrites in place what is or may be secret in a response. It stays as long as it was, and
- * base64, and smtp_auth_user() finds the same user in what is left. Where it finds none, every byte
- * becomes '*': an unknown mechanism, no base64, a step that names no user, a line longer than RFC
+ * Overwrites in place what is or may be secret in a response. The length stays the same, the result
+ * is still base64, and smtp_auth_user() finds the same user in it. If no user is found, every byte
+ * becomes '*': an unknown mechanism, not base64, a step that names no user, a line longer than RFC
  * 4954 allows. An empty initial response "=" and a cancelling "*" stay as they are.
  */
 void smtp_auth_redact(struct span mechanism, uint32_t step, char *response, size_t len);

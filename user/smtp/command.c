@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a path is read as RFC 5321 has it, and where it is not of that form, as
- * those servers do that take it for a mailbox of a header field (RFC 5322, 3.4): Exim and Postfix
- * leave comments and a display name out, and take what stands in the innermost brackets. Servers
- * differ in what they make of such a form; so it is marked, and what is told of it is the likeliest
- * reading. What is read as one is a unit: a quoted string, a comment, a quoted pair, or a byte.
+ * Theory of operation: a path is parsed as in RFC 5321. A path of another form is parsed like a
+ * mailbox of a header field (RFC 5322, 3.4), because some servers accept that: Exim and Postfix
+ * leave out comments and a display name, and use what is in the innermost brackets. Servers differ
+ * in how they read such a path, so it is marked (odd_address), and the most likely reading is
+ * reported. A unit is what is read as one: a quoted string, a comment, a quoted pair, or a byte.
  */
 #include "smtp/command.h"
 
@@ -13,7 +13,7 @@
 
 #define CHUNK_MAX (1ULL << 62) /* a larger BDAT is malformed: no message is that long */
 
-/* What isspace() has without LF: Postfix takes all of it between words, Exim behind the colon. */
+/* isspace() without LF. Postfix accepts all of these between words, Exim after the colon. */
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
@@ -36,7 +36,7 @@ static struct span trim(struct span text)
 	return text;
 }
 
-/* Takes a word off the front: up to a blank. */
+/* Takes a word off the front, up to a blank. */
 static struct span next_word(struct span *text)
 {
 	struct span word = skip_blanks(*text);
@@ -56,7 +56,7 @@ static bool is_word(struct span word, const char *wanted)
 	return word.len == strlen(wanted) && strncasecmp(word.data, wanted, word.len) == 0;
 }
 
-/* Takes "FROM:" or "TO:" off the front; false if it is not there. */
+/* Takes "FROM:" or "TO:" off the front. False if it is not there. */
 static bool take_keyword(struct span *text, const char *keyword)
 {
 	size_t len = strlen(keyword);
@@ -71,7 +71,10 @@ static bool take_keyword(struct span *text, const char *keyword)
 
 /* ---- Paths ----------------------------------------------------------------------------------- */
 
-/* The length of the quoted string at the front; 1 if it is never closed: then it quotes nothing. */
+/*
+ * The length of the quoted string at the front; 1 if the quote is never closed and so quotes
+ * nothing.
+ */
 static size_t quoted_len(struct span text)
 {
 	for (size_t i = 1; i < text.len; i++) {
@@ -84,8 +87,8 @@ static size_t quoted_len(struct span text)
 }
 
 /*
- * The length of the comment at the front (RFC 5322, 3.2.2): they nest, and one that is never closed
- * goes to the end.
+ * The length of the comment at the front (RFC 5322, 3.2.2). Comments nest; one that is never closed
+ * extends to the end.
  */
 static size_t comment_len(struct span text)
 {
@@ -127,15 +130,15 @@ static struct span skip_comments(struct span text)
 	return text;
 }
 
-/* What joins two words of an address, with or without blanks beside it. */
+/* True for what joins two words of an address, with or without blanks around it. */
 static bool is_joint(char c)
 {
 	return c == '@' || c == '.';
 }
 
 /*
- * Where the brackets of a path begin, behind a display name if there is one; text.len: it has none.
- * Those of a MAIL's AUTH=<> are none.
+ * Where the brackets of a path begin, after an optional display name; text.len if there are none.
+ * The brackets of MAIL's AUTH=<> do not count.
  */
 static size_t bracket_at(struct span text, enum smtp_verb verb)
 {
@@ -152,8 +155,8 @@ static size_t bracket_at(struct span text, enum smtp_verb verb)
 }
 
 /*
- * Takes "<path>" off the front; where one stands in another, the innermost counts. False: it is not
- * closed, or not alone.
+ * Takes "<path>" off the front; of nested ones, the innermost counts. False: it is not closed, or
+ * nested.
  */
 static bool take_bracketed(struct span *text, struct span *path)
 {
@@ -194,7 +197,7 @@ static bool is_all(struct span text, bool (*is_of)(char c))
 	return true;
 }
 
-/* RFC 5321, 4.1.2: Mail-parameters, of any value. */
+/* RFC 5321, 4.1.2: Mail-parameters, with any value. */
 static bool are_plain_parameters(struct span parameters)
 {
 	for (;;) {
@@ -213,9 +216,9 @@ static bool are_plain_parameters(struct span parameters)
 }
 
 /*
- * Takes a path without brackets off the front: up to a blank that is not beside a joint, or a
- * comment. A name without a domain, and no parameters behind it: Exim joins them ("RCPT TO:v w@y"
- * is v=w@y).
+ * Takes a path without brackets off the front: up to a blank that is next to neither a joint nor a
+ * comment. If a name has no domain and no parameters follow, Exim joins the words ("RCPT TO:v w@y"
+ * is v=w@y), and so does this function.
  */
 static struct span take_bare(struct span *text)
 {
@@ -246,7 +249,7 @@ static bool is_domain_byte(char c)
 	       (unsigned char)c >= 0x80;
 }
 
-/* Of a dot-string, RFC 6531 included. */
+/* A byte of a dot-string, including RFC 6531. */
 static bool is_local_byte(char c)
 {
 	return isalnum((unsigned char)c) || (unsigned char)c >= 0x80 ||
@@ -258,7 +261,7 @@ static bool is_literal_byte(char c)
 	return c > ' ' && !strchr("[]()<>\\\"", c) && c != 0x7f;
 }
 
-/* A name, or an address literal "[192.0.2.1]". */
+/* A domain name, or an address literal "[192.0.2.1]". */
 static bool is_plain_domain(struct span domain)
 {
 	if (domain.len > 2 && domain.data[0] == '[' && domain.data[domain.len - 1] == ']')
@@ -267,8 +270,8 @@ static bool is_plain_domain(struct span domain)
 }
 
 /*
- * RFC 5321, 4.1.2: Mailbox, or a dot-string alone; or the null path. A quoted string alone is none:
- * Postfix looks for an address in it.
+ * RFC 5321, 4.1.2: Mailbox; or a dot-string alone, or the null path. A quoted string alone does not
+ * count: Postfix looks for an address in it.
  */
 static bool is_plain_mailbox(struct span mailbox)
 {
@@ -294,7 +297,7 @@ static bool is_route_byte(char c)
 	return is_domain_byte(c) || c == '@' || c == ',';
 }
 
-/* Where the first colon stands; text.len: there is none. */
+/* Where the first colon is; text.len if there is none. */
 static size_t colon_at(struct span text)
 {
 	size_t at = 0;
@@ -305,8 +308,8 @@ static size_t colon_at(struct span text)
 }
 
 /*
- * Drops a source route "@a,@b:" (RFC 5321, appendix C). False: it is none of that form, or not the
- * only one.
+ * Drops a source route "@a,@b:" (RFC 5321, appendix C). False: it is malformed, or not the only
+ * one.
  */
 static bool drop_route(struct span *path)
 {
@@ -325,7 +328,7 @@ static bool drop_route(struct span *path)
 	return plain && (path->len || !dropped);
 }
 
-/* Of a group "name:address;" (RFC 5322, 3.4) leaves the address. It is not plain in any case. */
+/* Reduces a group "name:address;" (RFC 5322, 3.4) to the address. */
 static void drop_group(struct span *path)
 {
 	size_t colon = colon_at(*path);
@@ -337,8 +340,8 @@ static void drop_group(struct span *path)
 }
 
 /*
- * A path "<@a,@b:user@host>", "<>", or bare: the address without its route. The rest is the
- * parameters.
+ * Parses a path "<@a,@b:user@host>", "<>", or one without brackets: its address without the route.
+ * The rest is the parameters.
  */
 static void parse_path(struct span text, struct smtp_command *command, enum smtp_verb verb)
 {
@@ -453,7 +456,8 @@ struct smtp_command smtp_command_parse(struct span line)
 		break;
 	case SMTP_VERB_DATA:
 	case SMTP_VERB_STARTTLS:
-		if (skip_blanks(line).len) /* with an argument it is refused, and nothing follows */
+		/* With an argument it is refused, and no message or TLS follows. */
+		if (skip_blanks(line).len)
 			return command;
 		break;
 	default: break;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: two machines that take a byte at a time, one for each direction. Every
- * request says itself where it ends, so SMTP may follow in the same send, before the proxy
- * answered. Behind one request another may stand: to the next proxy, through the first, or again
- * after a refusal (407).
+ * Theory of operation: two state machines, one per direction, that consume a byte at a time. A
+ * request shows where it ends, so SMTP may follow in the same send, before the proxy answers.
+ * Another request may follow too: to the next proxy through the first, or again after a refusal
+ * (407).
  *
- * Whether there is a proxy at all, the client alone cannot show: bytes that look like a request,
- * sent to a mail server, are lines that it does not understand, with commands among them. So what
- * this says of the client's bytes takes nothing away from them (client.c reads them as lines all
- * the same); only the response of a proxy, which no mail server gives, makes it count.
+ * The client's bytes alone do not show whether there is a proxy. A mail server reads bytes that
+ * look like a request as lines that it does not understand, and there may be commands among them.
+ * So client.c parses these bytes as lines in any case; only the response of a proxy, which no mail
+ * server gives, makes the request count.
  */
 #include "smtp/preamble.h"
 
@@ -22,24 +22,24 @@ enum client_state {
 	CLIENT_START,
 	CLIENT_HTTP_METHOD,
 	CLIENT_HTTP_TARGET,
-	CLIENT_HTTP_NAME, /* at the start of a header line, or within its name */
+	CLIENT_HTTP_NAME, /* at the start of a header line, or in its name */
 	CLIENT_HTTP_REST, /* of the line, up to its LF */
 	CLIENT_SOCKS4_HEAD,
 	CLIENT_SOCKS4_USER,
 	CLIENT_SOCKS4_NAME,
 	CLIENT_SOCKS5_COUNT,
 	CLIENT_SOCKS5_METHODS,
-	CLIENT_SOCKS5_NEXT, /* a password's sub-negotiation, or the request */
+	CLIENT_SOCKS5_NEXT, /* the sub-negotiation of a password, or the request */
 	CLIENT_SOCKS5_USER_LEN,
 	CLIENT_SOCKS5_USER,
 	CLIENT_SOCKS5_PASSWORD_LEN,
 	CLIENT_SOCKS5_PASSWORD,
 	CLIENT_SOCKS5_REQUEST, /* command, reserved, address type */
 	CLIENT_SOCKS5_NAME_LEN,
-	CLIENT_SOCKS5_ADDRESS, /* or name */
+	CLIENT_SOCKS5_ADDRESS, /* an address or a name */
 	CLIENT_SOCKS5_PORT,
 	CLIENT_END,
-	CLIENT_NONE, /* this is no request */
+	CLIENT_NONE, /* not a request */
 };
 
 enum server_state {
@@ -52,9 +52,9 @@ enum server_state {
 	SERVER_SOCKS5_PASSWORD,
 	SERVER_SOCKS5_REPLY, /* code, reserved, address type */
 	SERVER_SOCKS5_NAME_LEN,
-	SERVER_SOCKS5_ADDRESS, /* and port */
+	SERVER_SOCKS5_ADDRESS, /* an address or a name, and the port */
 	SERVER_END,
-	SERVER_NONE, /* this is no response */
+	SERVER_NONE, /* not a response */
 };
 
 enum { SOCKS5_IPV4 = 1, SOCKS5_NAME = 3, SOCKS5_IPV6 = 4 };
@@ -70,7 +70,8 @@ static bool target_add(struct preamble *preamble, uint8_t c)
 	return true;
 }
 
-/* Of a SOCKS request: the address, if it has no name (family 0), and the port. */
+/* Adds the target of a SOCKS request: the address, unless it has a name (family 0), and the port.
+ */
 static void target_add_address(struct preamble *preamble, int family)
 {
 	char host[INET6_ADDRSTRLEN] = "", text[INET6_ADDRSTRLEN + sizeof("[]:65535")];
@@ -95,12 +96,12 @@ static bool is_credentials(struct span name)
 	return false;
 }
 
-/* At the start of a header line, or within its name. */
+/* At the start of a header line, or in its name. */
 static uint8_t http_name(struct preamble *preamble, uint8_t c)
 {
 	uint16_t *place = &preamble->client.place;
 
-	if (c == '\n' && *place) { /* no header, but some proxies overlook that */
+	if (c == '\n' && *place) { /* not a header field, but some proxies ignore that */
 		*place = 0;
 		return CLIENT_HTTP_NAME;
 	}
@@ -109,7 +110,7 @@ static uint8_t http_name(struct preamble *preamble, uint8_t c)
 	if (c == '\r' && !*place)
 		return CLIENT_HTTP_NAME;
 	if ((c == ' ' || c == '\t') && !*place)
-		/* the line before goes on (RFC 9112, 5.2), and is as secret */
+		/* the previous line continues (RFC 9112, 5.2); it is just as secret */
 		return CLIENT_HTTP_REST;
 	preamble->client.secret = false;
 	if (c == ':') {
@@ -148,7 +149,7 @@ static uint8_t http_client(struct preamble *preamble, uint8_t c)
 	}
 }
 
-/* "HTTP/1.1 200 Connection established": what is looked at is the code. */
+/* "HTTP/1.1 200 Connection established": only the code matters. */
 static uint8_t http_status(struct preamble *preamble, uint8_t c)
 {
 	static const char pattern[] = "HTTP/1.* ***";
@@ -178,7 +179,7 @@ static uint8_t http_server(struct preamble *preamble, uint8_t c)
 
 /* ---- SOCKS 4 --------------------------------------------------------------------------------- */
 
-/* Behind the version: command, port, address. */
+/* After the version: command, port, address. */
 static uint8_t socks4_head(struct preamble *preamble, uint8_t c)
 {
 	const uint8_t *address = preamble->client.address;
@@ -217,7 +218,7 @@ static uint8_t socks4_client(struct preamble *preamble, uint8_t c)
 	return CLIENT_END;
 }
 
-/* A zero, the code, port and address. */
+/* A zero, the code, the port and the address. */
 static uint8_t socks4_server(struct preamble *preamble, uint8_t c)
 {
 	if (++preamble->server.place == 2)
@@ -227,7 +228,7 @@ static uint8_t socks4_server(struct preamble *preamble, uint8_t c)
 
 /* ---- SOCKS 5 --------------------------------------------------------------------------------- */
 
-/* Begins a field of `len` bytes; without any, what stands behind it. */
+/* Begins a field of `len` bytes. An empty one is skipped: the state is `behind`. */
 static uint8_t field_begin(struct preamble *preamble, uint8_t len, uint8_t field, uint8_t behind)
 {
 	preamble->client.left = len;
@@ -240,7 +241,7 @@ static uint8_t field_next(struct preamble *preamble, uint8_t behind)
 	return --preamble->client.left ? preamble->client.state : behind;
 }
 
-/* Behind the version. */
+/* After the version: command, reserved, address type. */
 static uint8_t socks5_request(struct preamble *preamble, uint8_t c)
 {
 	switch (preamble->client.place++) {
@@ -257,7 +258,7 @@ static uint8_t socks5_request(struct preamble *preamble, uint8_t c)
 	}
 }
 
-/* The name or address, and the port. */
+/* The address or name, and the port. */
 static uint8_t socks5_address(struct preamble *preamble, uint8_t c)
 {
 	uint8_t type = preamble->client.address_type;
@@ -304,7 +305,7 @@ static uint8_t socks5_client(struct preamble *preamble, uint8_t c)
 	}
 }
 
-/* Behind the version: code, reserved, address type. */
+/* After the version: code, reserved, address type. */
 static uint8_t socks5_reply(struct preamble *preamble, uint8_t c)
 {
 	switch (preamble->server.place++) {
@@ -370,7 +371,7 @@ static uint8_t client_next(struct preamble *preamble, uint8_t c)
 	}
 }
 
-/* A line end is kept: it is little of a secret, and without it a replay sees other lines. */
+/* Line ends are kept: they reveal little, and without them a replay would see other lines. */
 static bool is_secret(const struct preamble *preamble, uint8_t c)
 {
 	return c != '\r' && c != '\n' &&
@@ -452,7 +453,7 @@ size_t preamble_server(struct preamble *preamble, struct span data, bool *answer
 		if (!waits && preamble->refused)
 			return data.len; /* the text of the refusal */
 		if (!waits) {
-			preamble->client.off = true; /* the server speaks: requests are over */
+			preamble->client.off = true; /* the server speaks: no more requests */
 			return i;
 		}
 		preamble->server.state = server_next(preamble, (uint8_t)data.data[i]);
