@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Collects the content of a message, within its own limit and the budget of all messages. */
 #include "mail/content.h"
 
 #include "mail/word.h"
 
+/* Adds what fits into the limit. What exceeds the budget is not added at all. */
 static void add(struct mail_content *content, struct span bytes)
 {
 	size_t room = content->limit - content->text.len;
@@ -64,7 +66,7 @@ static void take_base64(struct mail_content *content, char c)
 {
 	int value = base64_value(c);
 
-	if (c == '=') /* what follows is another run of four */
+	if (c == '=') /* what follows starts a new run of four */
 		content->bits = content->bit_count = 0;
 	if (value < 0)
 		return;
@@ -76,6 +78,7 @@ static void take_base64(struct mail_content *content, char c)
 	add_byte(content, (char)(content->bits >> content->bit_count));
 }
 
+/* Adds a '=' that begins no encoded byte, and what follows it, as it is. */
 static void quoted_give_up(struct mail_content *content)
 {
 	add(content, (struct span){content->quoted, content->quoted_len});
@@ -152,7 +155,7 @@ void mail_content_end_part(struct mail_content *content, struct span charset)
 	}
 	text_free(&utf8);
 	if (!content->cut && content->text.len)
-		add(content, (struct span){"\n", 1}); /* so that parts do not run into each other */
+		add(content, (struct span){"\n", 1}); /* keeps the parts apart */
 	content->part_start = content->text.len;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The parsers of header fields. They accept what mail programs accept, not only what is valid. */
 #include "mail/field.h"
 
 #include <ctype.h>
@@ -28,7 +29,10 @@ static struct span trim(struct span text)
 	return text;
 }
 
-/* The end of a comment that begins at `at`; comments nest. One that never ends goes to the end. */
+/*
+ * The end of the comment that begins at `at`. Comments nest; one that is never closed extends to
+ * the end.
+ */
 static size_t comment_end(struct span body, size_t at)
 {
 	size_t depth = 0;
@@ -44,7 +48,7 @@ static size_t comment_end(struct span body, size_t at)
 	return body.len;
 }
 
-/* The end of a quoted string that begins at `at`. */
+/* The end of the quoted string that begins at `at`. */
 static size_t quote_end(struct span body, size_t at)
 {
 	for (at++; at < body.len; at++) {
@@ -61,10 +65,10 @@ static size_t quote_end(struct span body, size_t at)
 struct mailbox {
 	char text[MAIL_ADDRESS_MAX];
 	size_t len;
-	size_t words;	 /* outside of brackets, parted by blanks */
-	bool blank;	 /* the last thing was a blank */
+	size_t words;	 /* outside of brackets, separated by blanks */
+	bool blank;	 /* the last byte was a blank */
 	bool in_angle;	 /* between < and > */
-	bool from_angle; /* the address stood between brackets: what else there is is a name */
+	bool from_angle; /* the address was in brackets: anything else is a name */
 };
 
 static void mailbox_add(struct mailbox *mailbox, struct span part)
@@ -120,7 +124,7 @@ void mail_field_addresses(struct span body, mail_address_fn tell, void *context)
 			mailbox.in_angle = false;
 		} else if (!mailbox.in_angle && (c == ',' || c == ';')) {
 			mailbox_tell(&mailbox, tell, context);
-		} else if (!mailbox.in_angle && c == ':') { /* what was before is a group's name */
+		} else if (!mailbox.in_angle && c == ':') { /* after the name of a group */
 			mailbox = (struct mailbox){.len = 0};
 		} else {
 			mailbox_add(&mailbox, (struct span){body.data + at, 1});
@@ -144,13 +148,13 @@ struct span mail_field_value(struct span body)
 	return trim(body);
 }
 
-/* One parameter as it stands: name, and value with its quotes. */
+/* A parameter as it is written: a name, and a value with its quotes. */
 struct parameter {
 	struct span name;
 	struct span value;
 };
 
-/* Takes the next parameter off; false: there is no more. */
+/* Takes the next parameter off the front. False: there is none. */
 static bool next_parameter(struct span *rest, struct parameter *parameter)
 {
 	size_t at = 0, end, equals = 0;
@@ -180,7 +184,7 @@ static bool next_parameter(struct span *rest, struct parameter *parameter)
 	return true;
 }
 
-/* A token or a quoted string, the quotes undone. */
+/* Adds a token, or a quoted string without its quotes. */
 static void add_plain(struct text *out, struct span value)
 {
 	if (!value.len || value.data[0] != '"') {
@@ -226,7 +230,7 @@ static struct span take_charset(struct span *value)
 	return charset;
 }
 
-/* The pieces of one parameter, by their number; [0] is also "name*". */
+/* The pieces of one parameter by number; [0] is also "name*". */
 struct pieces {
 	struct parameter piece[CONTINUATIONS_MAX];
 	struct span plain;
@@ -238,7 +242,7 @@ static bool is_extended(const struct parameter *piece)
 	return piece->name.len && piece->name.data[piece->name.len - 1] == '*';
 }
 
-/* Puts a parameter of this name into its place. */
+/* Puts a parameter of that name in its place. */
 static void pieces_put(struct pieces *pieces, const struct parameter *parameter, size_t name_len)
 {
 	unsigned int number = 0;
@@ -311,7 +315,7 @@ bool mail_field_parameter(struct text *out, struct span body, const char *name)
 
 /* ---- Dates ----------------------------------------------------------------------------------- */
 
-/* "+0130" or a name (RFC 5322, 4.3): minutes east of Greenwich. What is not known is UTC. */
+/* "+0130" or a name (RFC 5322, 4.3), as minutes east of UTC. An unknown zone counts as UTC. */
 static int zone_minutes(const char *zone)
 {
 	static const struct {
@@ -371,7 +375,7 @@ bool mail_field_date(struct span body, int64_t *unix_s)
 	    tm.tm_min < 0 || tm.tm_sec < 0)
 		return false;
 	when = timegm(&tm);
-	if (tm.tm_mday != check.tm_mday && check.tm_sec != 60) /* no such day in this month */
+	if (tm.tm_mday != check.tm_mday && check.tm_sec != 60) /* this month has no such day */
 		return false;
 	*unix_s = (int64_t)when - (int64_t)zone_minutes(zone) * 60;
 	return true;

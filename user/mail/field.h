@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Bodies of structured header fields (RFC 5322, 2045, 2231), unfolded. Pure; time is linear in
- * their length.
+ * Parses the bodies of structured header fields (RFC 5322, 2045, 2231), unfolded. Pure. The time is
+ * linear in the length.
  */
 #ifndef SMTPSNOOP_MAIL_FIELD_H
 #define SMTPSNOOP_MAIL_FIELD_H
@@ -14,30 +14,33 @@
 
 #define MAIL_ADDRESS_MAX 1024U /* bytes of one address; a longer one is cut */
 
-/* The span dies with the call. */
+/* The span is valid during the call only. */
 typedef void (*mail_address_fn)(void *context, struct span address);
 
 /*
- * Tells each address of a list (RFC 5322, 3.4 and 4.4): without display names, comments, blanks
- * outside of quotes, group names and source routes. A word without a domain is told if it is a
- * whole mailbox.
+ * Calls `tell` for each address of a list (RFC 5322, 3.4 and 4.4), without display names, comments,
+ * blanks outside of quotes, group names and source routes. A word without a domain counts if it is
+ * a whole mailbox.
  */
 void mail_field_addresses(struct span body, mail_address_fn tell, void *context);
 
-/* What stands before the parameters, "multipart/mixed": the span is the body's. */
+/* What precedes the parameters, for example "multipart/mixed". The span points into the body. */
 struct span mail_field_value(struct span body);
 
 /*
- * Adds the value of a parameter, decoded: quoted, in pieces and with a charset (RFC 2231, which
- * goes first), or with encoded words in it, as many write it. False: there is none. `name` in lower
- * case.
+ * Adds the decoded value of a parameter: quoted, in pieces and with a charset (RFC 2231,
+ * preferred), or with encoded words in it, as many senders write it. False: there is no such
+ * parameter. `name` is in lower case.
  */
 bool mail_field_parameter(struct text *out, struct span body, const char *name);
 
-/* Seconds since 1970; false, and *unix_s untouched: it is no date (RFC 5322, 3.3 and 4.3). */
+/*
+ * Parses a date (RFC 5322, 3.3 and 4.3) to seconds since 1970. False, with *unix_s untouched: not a
+ * date.
+ */
 bool mail_field_date(struct span body, int64_t *unix_s);
 
-/* A message identifier without its brackets: the span is the body's. */
+/* A message identifier without its brackets. The span points into the body. */
 struct span mail_field_id(struct span body);
 
 #endif

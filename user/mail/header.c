@@ -139,7 +139,7 @@ static void take_address(void *context, struct span address)
 	mail_add_address(taking->mail, taking->kind, address);
 }
 
-/* The first one counts, of those that may stand once. */
+/* Decodes a text and keeps it, unless the field was there before: the first one counts. */
 static void keep_decoded(struct mail_parser *parser, struct mail_string *string, struct span body)
 {
 	if (string->len)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is kept of a message. */
+/* The result of parsing a message: adding to it, within its bounds, and freeing it. */
 #include <stdlib.h>
 
 #include "mail/parser.h"
@@ -28,7 +28,7 @@ struct mail_string mail_keep(struct mail *mail, struct span text)
 	return string;
 }
 
-/* Makes room for one more element; the arrays grow by doubling. */
+/* Makes room for one more element. The array grows by doubling. NULL: no memory. */
 static void *room(void *array, uint32_t count, size_t size)
 {
 	if (count && (count & (count - 1)))

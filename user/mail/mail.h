@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a message says of itself: header fields and the parts of its MIME structure (RFC 5322, 2045,
- * 2183). A push parser: it takes the message as the server would keep it (dot-stuffing undone). Of
- * the body nothing is kept but what mail_parser_keep() asks for.
+ * The header fields of a message and the parts of its MIME structure (RFC 5322, 2045, 2183). A push
+ * parser: it is fed the message as the server stores it, with dot-stuffing undone. Of the body it
+ * keeps only what mail_parser_keep() asks for.
  */
 #ifndef SMTPSNOOP_MAIL_H
 #define SMTPSNOOP_MAIL_H
@@ -15,17 +15,17 @@
 #include "base/span.h"
 #include "base/text.h"
 
-/* Bounds. What exceeds one is dropped, and `truncated` says so. */
-#define MAIL_FIELD_MAX	     16384U /* bytes of one header field, unfolded */
-#define MAIL_TEXT_MAX	     65536U /* bytes kept of one message, all fields together */
-#define MAIL_ADDRESSES_MAX   1000U  /* addresses kept of one message */
+/* Bounds. What exceeds a bound is dropped, and mail->truncated is set. */
+#define MAIL_FIELD_MAX	     16384U /* bytes of a header field, unfolded */
+#define MAIL_TEXT_MAX	     65536U /* bytes kept of a message, all fields together */
+#define MAIL_ADDRESSES_MAX   1000U  /* addresses kept of a message */
 #define MAIL_ATTACHMENTS_MAX 100U
-#define MAIL_DEPTH_MAX	     8U	 /* multiparts within each other */
+#define MAIL_DEPTH_MAX	     8U	 /* nested multiparts */
 #define MAIL_BOUNDARY_MAX    70U /* RFC 2046, 5.1.1 */
 
 enum mail_address_kind { MAIL_FROM, MAIL_TO, MAIL_CC, MAIL_REPLY_TO };
 
-/* Bytes of the mail's text. */
+/* A part of mail->text. */
 struct mail_string {
 	uint32_t offset;
 	uint32_t len;
@@ -37,12 +37,15 @@ struct mail_address {
 };
 
 struct mail_attachment {
-	struct mail_string name; /* decoded; empty: it has none */
-	struct mail_string type; /* "application/pdf", in lower case */
+	struct mail_string name; /* decoded; empty if it has no name */
+	struct mail_string type; /* in lower case: "application/pdf" */
 	uint64_t size;		 /* bytes, with the transfer encoding undone */
 };
 
-/* Text is UTF-8 where it could be decoded, else as it was sent. Owned by the transaction. */
+/*
+ * A parsed message. Text is UTF-8 if it could be decoded, else as it was sent. Owned by whoever
+ * gets it from mail_parser_finish().
+ */
 struct mail {
 	struct text text;
 	struct mail_address *addresses;
@@ -52,15 +55,16 @@ struct mail {
 	struct mail_string subject;
 	struct mail_string message_id;
 	struct mail_string x_mailer;
-	struct mail_string received; /* the first Received field: the one written last */
+	struct mail_string received; /* the first Received field, which was added last */
 	int64_t date_s;		     /* seconds since 1970; valid if has_date */
 	bool has_date;
-	bool headers_end; /* the empty line behind the header was seen */
-	bool repeated;	  /* a field stands twice that may stand once: From, Subject, Date, ... */
-	bool truncated;	  /* something exceeded a bound */
+	bool headers_end; /* the empty line after the header was seen */
+	bool repeated;	  /* a field that may occur once occurs twice: From, Subject, Date, ... */
+	bool truncated;	  /* a bound was exceeded, or bytes are missing */
 	struct mail_content content;
 };
 
+/* A string of the mail as a span, which is valid as long as the mail. */
 static inline struct span mail_span(const struct mail *mail, struct mail_string string)
 {
 	return string.len ? (struct span){mail->text.data + string.offset, string.len}
@@ -69,26 +73,23 @@ static inline struct span mail_span(const struct mail *mail, struct mail_string 
 
 struct mail_parser;
 
-/* NULL if there is no memory. */
+/* NULL: no memory. The caller frees the parser with mail_parser_free(). */
 struct mail_parser *mail_parser_new(void);
 void mail_parser_free(struct mail_parser *parser); /* NULL is allowed */
 
 /*
- * Keeps the content, `limit` bytes at most. To be called before any data; `budget` outlives the
- * mail.
+ * Keeps the content of the message, at most `limit` bytes. Call it before feeding any data.
+ * `budget` must outlive the mail.
  */
 void mail_parser_keep(struct mail_parser *parser, struct mail_budget *budget, size_t limit);
 
-/* The next bytes of the message, in pieces of any size. */
+/* Feeds the next bytes of the message, in pieces of any size. */
 void mail_parser_data(struct mail_parser *parser, struct span data);
 
-/* `len` bytes are missing here (0: an unknown number). */
+/* Says that `len` bytes are missing here (0: an unknown number). */
 void mail_parser_gap(struct mail_parser *parser, uint64_t len);
 
-/*
- * The message has ended, as far as it was seen. The caller owns the result: mail_free(). NULL: no
- * memory.
- */
+/* Ends the message, complete or not. Returns what it says; the caller frees it with mail_free(). */
 struct mail *mail_parser_finish(struct mail_parser *parser);
 void mail_free(struct mail *mail); /* NULL is allowed */
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation. A message is a header, an empty line and a body; a body of type multipart is
- *cut by boundary lines into parts, each with a header and a body of its own (RFC 2046, 5.1). So the
- * parser is in one of two states, header or body, and keeps a stack of the boundaries it waits for.
+ * Theory of operation. A message is a header, an empty line and a body. Boundary lines divide the
+ * body of a multipart into parts, each with a header and a body of its own (RFC 2046, 5.1). So the
+ * parser is in one of two states, header or body, and keeps a stack of the boundaries that may
+ * follow.
  *
- *   header	lines are gathered into one field until a line that does not go on with a blank; the
- *		field is then taken apart (field.c) and what is wanted of it kept
- *   body	the beginning of each line is compared with the boundaries, if there are any; the
- *rest is counted, with its transfer encoding undone, and forgotten
+ * header  Lines are joined to one field until a line does not begin with a blank. Then the field is
+ *         parsed (header.c, field.c), and what is needed of it is kept.
+ * body    The start of each line is compared with the boundaries, if there are any. The rest is
+ *         counted, with its transfer encoding undone, and dropped.
  *
- * Memory: the field under way, and what is kept, both bounded. A message without multipart costs
- * nothing behind its header.
+ * Memory: the field in progress and what is kept; both are bounded. A message that is not a
+ * multipart costs nothing after its header.
  */
 #include "mail/parser.h"
 
@@ -53,7 +54,7 @@ void mail_parser_keep(struct mail_parser *parser, struct mail_budget *budget, si
 
 /* ---- Headers --------------------------------------------------------------------------------- */
 
-/* The field under way is whole. */
+/* The field in progress is complete. */
 static void end_field(struct mail_parser *parser)
 {
 	struct span line = {parser->field, parser->field_len};
@@ -66,7 +67,7 @@ static void end_field(struct mail_parser *parser)
 	mail_parser_field(parser, line);
 }
 
-/* The empty line behind a header. */
+/* The empty line after a header. */
 static void end_header(struct mail_parser *parser)
 {
 	struct part *part = &parser->part;
@@ -83,10 +84,10 @@ static void end_header(struct mail_parser *parser)
 		return;
 	}
 	parser->stack[parser->depth++] = part->boundary;
-	parser->in_part = false; /* the preamble */
+	parser->in_part = false; /* a preamble follows */
 }
 
-/* Adds to the field under way; line ends within it become nothing (RFC 5322, 2.2.3). */
+/* Adds to the field in progress. Line ends within it are left out (RFC 5322, 2.2.3). */
 static void field_add(struct mail_parser *parser, struct span part)
 {
 	size_t left = MAIL_FIELD_MAX - parser->field_len;
@@ -99,7 +100,7 @@ static void field_add(struct mail_parser *parser, struct span part)
 	parser->field_len += (uint32_t)part.len;
 }
 
-/* A piece of one line of a header, with its LF if that is there. */
+/* A piece of one header line, with its LF if that is there. */
 static void take_header(struct mail_parser *parser, struct span piece)
 {
 	bool whole = piece.data[piece.len - 1] == '\n', start = parser->line_start;
@@ -124,8 +125,8 @@ static void take_header(struct mail_parser *parser, struct span piece)
 /* ---- Parts ----------------------------------------------------------------------------------- */
 
 /*
- * One byte of a body that is not base64. The line end before a boundary is the boundary's (RFC
- * 2046, 5.1.1).
+ * Counts a byte of a body that is not base64. The line end before a boundary belongs to the
+ * boundary (RFC 2046, 5.1.1).
  */
 static void count_byte(struct part *part, char c)
 {
@@ -155,7 +156,7 @@ static void count_byte(struct part *part, char c)
 		part->size++;
 }
 
-/* Bytes of a part's body: their number, with the encoding undone. */
+/* Counts bytes of a part's body, with the encoding undone. */
 static void count_body(struct mail_parser *parser, struct span piece)
 {
 	struct part *part = &parser->part;
@@ -189,7 +190,7 @@ static void end_part(struct mail_parser *parser)
 
 /* ---- Boundaries ------------------------------------------------------------------------------ */
 
-/* Whether a line opens with "--boundary"; *closing: "--" stands behind it. */
+/* True if a line begins with "--boundary"; *closing: followed by "--". */
 static bool is_boundary(const struct boundary *boundary, struct span line, bool *closing)
 {
 	if (line.len < boundary->len + 2 || memcmp(line.data, "--", 2) != 0 ||
@@ -201,7 +202,7 @@ static bool is_boundary(const struct boundary *boundary, struct span line, bool 
 	return *closing || !line.len || isspace((unsigned char)line.data[0]);
 }
 
-/* A line of a body is whole as far as boundaries go. True: it was one. */
+/* Enough of a body line is there to compare it with the boundaries. True: it is one. */
 static bool take_boundary_line(struct mail_parser *parser, struct span line)
 {
 	bool closing = false;
@@ -214,7 +215,7 @@ static bool take_boundary_line(struct mail_parser *parser, struct span line)
 	if (!at)
 		return false;
 	end_part(parser);
-	parser->depth = closing ? at - 1 : at; /* those within it ended without saying so */
+	parser->depth = closing ? at - 1 : at; /* unclosed multiparts inside it end too */
 	parser->body = closing;
 	parser->in_part = !closing;
 	parser->line_start = true;
@@ -222,7 +223,7 @@ static bool take_boundary_line(struct mail_parser *parser, struct span line)
 	return true;
 }
 
-/* A piece of one line of a body; only where boundaries are waited for, or the part is counted. */
+/* A piece of one body line, where boundaries may follow or the part is counted. */
 static void take_body(struct mail_parser *parser, struct span piece)
 {
 	bool whole = piece.data[piece.len - 1] == '\n', start = parser->line_start;
@@ -231,7 +232,7 @@ static void take_body(struct mail_parser *parser, struct span piece)
 	parser->line_start = whole;
 	if (start)
 		parser->head_len = 0;
-	else if (!parser->head_len) /* the line is no boundary: that was seen before */
+	else if (!parser->head_len) /* already known not to be a boundary */
 		take = 0;
 	if (take > piece.len)
 		take = piece.len;
@@ -243,7 +244,7 @@ static void take_body(struct mail_parser *parser, struct span piece)
 		struct span head = {parser->head, parser->head_len};
 
 		if (take_boundary_line(parser, head)) {
-			parser->skip_line = !whole; /* what follows on this line belongs to it */
+			parser->skip_line = !whole; /* the rest of this line */
 			parser->head_len = 0;
 			return;
 		}
@@ -290,8 +291,9 @@ void mail_parser_gap(struct mail_parser *parser, uint64_t len)
 		parser->line_start = false;
 		return;
 	}
-	parser->field_len =
-		0; /* half a field is none, and what comes next may be the other half of one */
+	/* Drops the half field. What follows may be the rest of another: with "?" it has no name.
+	 */
+	parser->field_len = 0;
 	field_add(parser, (struct span){"?", 1});
 	parser->line_start = parser->pending_line_end = false;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: the body is walked word by word. Encoded words that only blanks part are one
- * run; a run's decoded bytes are gathered as long as the charset stays the same, then converted at
- * once. If anything of a run is not valid, the run's text is added as it stood.
+ * Theory of operation: the body is read word by word. Encoded words with only blanks between them
+ * form a run. The decoded bytes of a run are collected while the charset stays the same, then
+ * converted at once. If any word of a run is not valid, the text of the run is added as it is.
  *
- * Charsets are converted by iconv(3), by names of our own table: a name from the mail would choose
- * which of libc's converters is loaded into a process that runs as root, and some have had holes.
+ * iconv(3) converts the charsets, but under names of our own table. With a name taken from the
+ * mail, the sender would choose which of libc's converters is loaded into a process that runs as
+ * root, and some of them have had vulnerabilities.
  */
 #include "mail/word.h"
 
@@ -75,7 +76,7 @@ static const char *charset_of(struct span name)
 	return NULL;
 }
 
-/* UTF-8 goes through it as well: that is the check. */
+/* UTF-8 is converted too, which validates it. */
 bool mail_charset_decode(struct text *out, struct span charset, struct span bytes)
 {
 	const char *name = charset_of(charset);
@@ -105,10 +106,10 @@ struct word {
 	struct span charset;
 	char encoding; /* 'B' or 'Q' */
 	struct span text;
-	size_t len; /* of all of it */
+	size_t len; /* of the whole word */
 };
 
-/* "=?charset*language?B?text?=" at the beginning. */
+/* Parses "=?charset*language?B?text?=" at the beginning. */
 static bool parse_word(struct span body, struct word *word)
 {
 	const char *end = body.data + body.len, *at = body.data + 2, *star, *close;
@@ -195,7 +196,10 @@ static bool same_charset(struct span a, struct span b)
 	return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
 }
 
-/* Takes a run of words of one charset off the front: its length, and whether it was decoded. */
+/*
+ * Takes a run of words of one charset off the front, and adds it decoded, or as it is. Returns its
+ * length.
+ */
 static size_t decode_run(struct text *out, struct span body, const struct word *first)
 {
 	struct text bytes = {0};

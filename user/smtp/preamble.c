@@ -70,8 +70,7 @@ static bool target_add(struct preamble *preamble, uint8_t c)
 	return true;
 }
 
-/* Adds the target of a SOCKS request: the address, unless it has a name (family 0), and the port.
- */
+/* Adds the target of a SOCKS request: the address (not if family is 0), and the port. */
 static void target_add_address(struct preamble *preamble, int family)
 {
 	char host[INET6_ADDRSTRLEN] = "", text[INET6_ADDRSTRLEN + sizeof("[]:65535")];
