@@ -1,44 +1,44 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel side delivers to user space: the records of the ring buffer, and nothing else.
+ * The records that the kernel side passes to user space through the ring buffer, and nothing else.
  *
- * One ring buffer carries every record, so that their order is the order in which they were
- * reserved, on all CPUs. A recording is a file of the same records. User space makes some of its
- * own (RECORD_USER_FIRST and up): what it learnt of /proc at start, names, hashes. They enter the
- * pipeline the same way, and so a replay needs nothing of the host it was recorded on.
+ * One ring buffer carries all records of all CPUs, in the order in which they were reserved. A
+ * recording is a file of the same records. User space makes some records of its own
+ * (RECORD_USER_FIRST and up): what it read from /proc at the start, names, hashes. They enter the
+ * pipeline in the same way, so a replay needs nothing from the host that was recorded.
  *
- * Every record starts with struct record; `len` is the number of bytes that carry something. The
- * slot in the ring may be longer: what lies behind `len` was never written and is never read.
- * No struct has holes: sizeof is where its data begins. Integers are in host order, times are
- * CLOCK_BOOTTIME in ns. Paths come as the kernel walks them: components from the leaf to the root,
- * each ended by a NUL ("msmtp\0bin\0usr\0").
+ * Every record starts with struct record. Its `len` is the number of bytes in use; the slot in the
+ * ring may be longer, but the bytes after `len` are never written and never read. No struct has
+ * holes, so its data begins at sizeof. Integers are in host order. Times are CLOCK_BOOTTIME in ns.
+ * Paths are as the kernel walks them: components from the leaf to the root, each ended by a NUL
+ * ("msmtp\0bin\0usr\0").
  */
 #ifndef SMTPSNOOP_RECORD_H
 #define SMTPSNOOP_RECORD_H
 
-/* The including side provides __u8 to __u64: <linux/types.h>, or the kernel side's own header. */
+/* The including file provides __u8 to __u64: <linux/types.h>, or the kernel side's own header. */
 
 #define RECORD_VERSION 2U
 
 enum record_type {
-	RECORD_EXEC = 1, /* struct exec_record: a process took on an executable */
-	RECORD_FORK,	 /* struct fork_record: a process was made */
-	RECORD_EXIT,	 /* struct exit_record: its last thread is gone */
-	RECORD_SENDER,	 /* struct sender_record: who sends on a socket, in full */
+	RECORD_EXEC = 1, /* struct exec_record: a process executed a file */
+	RECORD_FORK,	 /* struct fork_record: a process was created */
+	RECORD_EXIT,	 /* struct exit_record: the last thread of a process ended */
+	RECORD_SENDER,	 /* struct sender_record: who sends on a socket, in detail */
 	RECORD_SEND,	 /* struct send_record: a task sends these bytes */
-	RECORD_SEGMENT,	 /* struct segment_record: bytes on the wire, either way */
-	RECORD_CLOSE,	 /* struct close_record: the socket left its last state */
-	RECORD_URGENT,	 /* struct urgent_record: a byte of what is sent is urgent data */
+	RECORD_SEGMENT,	 /* struct segment_record: bytes on the wire, in either direction */
+	RECORD_CLOSE,	 /* struct close_record: the socket is closed */
+	RECORD_URGENT,	 /* struct urgent_record: a byte that is sent is urgent data */
 
 	RECORD_USER_FIRST = 64,
-	RECORD_HOST = RECORD_USER_FIRST, /* struct host_record: the first one of every watch */
+	RECORD_HOST = RECORD_USER_FIRST, /* struct host_record: the first record of every watch */
 	RECORD_CLOCK,			 /* struct clock_record */
-	RECORD_LOSS,	   /* struct loss_record: counters of the kernel side, when they changed */
-	RECORD_NAME,	   /* struct name_record: a name for a number */
+	RECORD_LOSS,	   /* struct loss_record: the kernel side's counters changed */
+	RECORD_NAME,	   /* struct name_record: the name of a user or group id */
 	RECORD_HASH,	   /* struct hash_record: the SHA-256 of an executable */
 	RECORD_CGROUP,	   /* struct cgroup_record: the cgroup path of a process */
-	RECORD_RELAY,	   /* struct relay_record: the addresses of a name */
-	RECORD_ACTIVATION, /* struct activation_record: what started a unit's processes */
+	RECORD_RELAY,	   /* struct relay_record: the addresses of a host name */
+	RECORD_ACTIVATION, /* struct activation_record: what started the processes of a unit */
 };
 
 struct record {
@@ -52,8 +52,8 @@ struct record {
 #define COMM_LEN 16U
 
 /*
- * A task at one moment. A process is named by (pid, start_ns): the pid alone is reused. Ids are
- * those of the initial namespaces; which user namespace the task lives in is told by ns_user.
+ * A task at one moment. A process is identified by (pid, start_ns), because pids are reused. The
+ * ids are those of the initial namespaces; ns_user is the user namespace of the task.
  */
 struct task_id {
 	__u64 start_ns; /* start of the process (thread group leader), CLOCK_BOOTTIME */
@@ -71,32 +71,31 @@ struct task_id {
 #define LOGINUID_NONE 0xffffffffU
 
 enum exec_flag {
-	EXEC_MEMFD = 1 << 0,   /* the executable has no name in any file system */
-	EXEC_DELETED = 1 << 1, /* its last link was gone when it was executed */
-	EXEC_SNAPSHOT =
-		1 << 2, /* from /proc at start: the link may have been changed since the exec */
+	EXEC_MEMFD = 1 << 0,	      /* the executable has no name in any file system */
+	EXEC_DELETED = 1 << 1,	      /* its last link was removed before it was executed */
+	EXEC_SNAPSHOT = 1 << 2,	      /* from /proc at the start: the link may have changed since */
 	EXEC_ARGS_TRUNCATED = 1 << 3, /* more arguments than EXEC_ARGS_MAX bytes */
 	EXEC_PATH_TRUNCATED =
-		1 << 4, /* the part nearest the root is missing, or another mount namespace's */
+		1 << 4, /* the part next to the root is missing, or in another mount namespace */
 	EXEC_ARGS_UNREAD = 1 << 5, /* the arguments could not be read */
-	EXEC_SECURE = 1 << 6, /* the exec raised privilege (setuid, setgid, file capabilities) */
+	EXEC_SECURE = 1 << 6, /* the exec raised privileges (setuid, setgid, file capabilities) */
 };
 
 #define EXEC_ARGS_MAX	   4096U
 #define EXEC_DATA_MAX	   12288U
 #define PATH_DEPTH_MAX	   32U
-#define PATH_COMPONENT_MAX 256U /* NAME_MAX and its NUL */
+#define PATH_COMPONENT_MAX 256U /* NAME_MAX and a NUL */
 
 /*
- * The data holds, one behind the other: the executable's path, the file name that was asked for
- * (the script, where an interpreter was run for it; as it was passed, so perhaps relative), the
- * interpreter that the kernel took in its place, the working directory's path, the arguments.
- * A snapshot's paths are written in the same form.
+ * The data, one after the other: the path of the executable; the file name passed to the exec (of
+ * the script, if an interpreter was run for it; possibly relative); the interpreter that the kernel
+ * ran instead; the path of the working directory; the arguments. The paths of a snapshot have the
+ * same form.
  */
 struct exec_record {
 	struct record h;
 	__u64 start_ns;
-	__u64 exec_ns; /* of a snapshot: the start of the process */
+	__u64 exec_ns; /* of a snapshot: when the process started */
 	__u32 pid;
 	__u32 flags; /* enum exec_flag */
 	__u64 inode;
@@ -135,29 +134,29 @@ struct exit_record {
 struct ancestor_id {
 	__u64 start_ns;
 	__u32 pid;
-	__u32 uid; /* real, at the send */
+	__u32 uid; /* real uid at the send */
 };
 
 enum sender_flag {
-	SENDER_OPENER = 1 << 0,	 /* who connected: the task of the socket's first state change */
+	SENDER_OPENER = 1 << 0,	 /* the task that connected (first state change of the socket) */
 	SENDER_KTHREAD = 1 << 1, /* a kernel thread */
 	SENDER_CGROUP_TRUNCATED = 1 << 2,
-	SENDER_EXE_DELETED = 1 << 3, /* the file that its exe link names has no link left */
+	SENDER_EXE_DELETED = 1 << 3, /* the file behind the exe link has no link left */
 };
 
-/* Who sends on a socket: once for each new (task, credentials) on it. */
+/* Who sends on a socket. One record per new combination of task and credentials on it. */
 struct sender_record {
 	struct record h;
 	__u64 flow; /* flow_id.cookie */
 	struct task_id task;
 	__u64 cgroup_id;
-	__u64 exe_inode; /* of the file that its exe link names now: not always what it executed */
+	__u64 exe_inode; /* of the file behind the exe link now, not always the executed one */
 	__u32 exe_dev;	 /* kernel encoding */
 	__u32 sessionid;
 	__u32 ns_pid;
 	__u32 ns_mnt;
 	__u32 ns_net;
-	__u32 tty_major; /* 0 and 0: no controlling terminal */
+	__u32 tty_major; /* both 0: no controlling terminal */
 	__u32 tty_minor;
 	__u32 flags; /* enum sender_flag */
 	__u32 ancestor_count;
@@ -172,20 +171,18 @@ struct sender_record {
 
 enum flow_flag {
 	FLOW_FROM_START = 1 << 0, /* the socket was seen before it was connected */
-	FLOW_SKIPPED =
-		1 << 1, /* bytes of this flow were let pass uncopied, before it looked like SMTP */
-	FLOW_ACCEPTED = 1 << 2, /* a passive open: the connection was accepted here */
-	FLOW_MPTCP = 1 << 3,	/* a subflow of Multipath TCP */
-	FLOW_FASTOPEN = 1 << 4, /* data went out in the SYN */
-	FLOW_TLS = 1 << 5,	/* the client's side went over to TLS: copying has stopped */
-	/* what it sends does not pass the wire hook as TCP (IPsec, segment routing) */
-	FLOW_UNWIRED = 1 << 6,
+	FLOW_SKIPPED = 1 << 1,	  /* bytes were not copied before the flow looked like SMTP */
+	FLOW_ACCEPTED = 1 << 2,	  /* a passive open: this host accepted the connection */
+	FLOW_MPTCP = 1 << 3,	  /* a subflow of Multipath TCP */
+	FLOW_FASTOPEN = 1 << 4,	  /* data was sent in the SYN */
+	FLOW_TLS = 1 << 5,	  /* the client switched to TLS: copying has stopped */
+	FLOW_UNWIRED = 1 << 6,	  /* does not pass the wire hook as TCP (IPsec, segment routing) */
 };
 
 /*
- * What a process hands to TLS in the kernel (kTLS) is a flow of its own, beside that of what leaves
- * the socket: its key is the socket's with bit 62 turned round. (A cookie has neither of the upper
- * two bits, a socket's address has both.)
+ * What a process passes to TLS in the kernel (kTLS) is a flow of its own, next to the flow of what
+ * leaves the socket. Its key is the key of the socket with bit 62 inverted. (In a cookie the upper
+ * two bits are 0, in the address of a socket they are 1.)
  */
 #define FLOW_KEY_PLAINTEXT (1ULL << 62)
 
@@ -194,9 +191,9 @@ static inline int flow_key_is_plaintext(__u64 key)
 	return (int)((key >> 62 ^ key >> 63) & 1);
 }
 
-/* A TCP socket of this host, as seen from its own side. IPv4 addresses are v4-mapped. */
+/* A TCP socket of this host, seen from its own side. IPv4 addresses are v4-mapped. */
 struct flow_id {
-	__u64 cookie; /* its key: the socket's cookie, or where it has none its address; never 0 */
+	__u64 cookie; /* the key: the socket's cookie, or without one its address; never 0 */
 	__u8 local_addr[16];
 	__u8 remote_addr[16];
 	__u16 local_port;
@@ -207,19 +204,20 @@ struct flow_id {
 };
 
 enum send_flag {
-	SEND_ENTRY = 1 << 0,	   /* made as the call began: `len` is what was asked for */
-	SEND_EXIT = 1 << 1,	   /* made as it ended: `len` is what was accepted */
-	SEND_SEQ_UNKNOWN = 1 << 2, /* the stream position could not be told (MPTCP) */
+	SEND_ENTRY = 1 << 0,	   /* at the start of the call: `len` is the requested length */
+	SEND_EXIT = 1 << 1,	   /* at the end of the call: `len` is the accepted length */
+	SEND_SEQ_UNKNOWN = 1 << 2, /* the position in the stream is unknown (MPTCP) */
 	SEND_UNREADABLE = 1 << 3,  /* the bytes could not be read (cold page, kernel pages) */
-	SEND_PARTIAL = 1 << 4,	   /* `data` is only the first part of `len` */
+	SEND_PARTIAL = 1 << 4,	   /* `data` is only the first part of the `len` bytes */
 };
 
 #define SEND_PREFIX_MAX 256U  /* bytes of a send that are compared with the wire */
-#define SEND_PIECE_MAX	4096U /* bytes of a piece, where there is no wire hook */
+#define SEND_PIECE_MAX	4096U /* bytes of a piece, without a wire hook */
 
 /*
- * A task sends: bytes [seq, seq + len) of the flow are its. With the wire hook, `data` is a prefix
- * to compare with what left; without it, the pieces of a send follow each other, whole.
+ * A task sends the bytes [seq, seq + len) of the flow. With the wire hook, `data` is a prefix to
+ * compare with what leaves the host. Without it, the send is split into pieces, and `data` is all
+ * of a piece.
  */
 struct send_record {
 	struct record h;
@@ -233,25 +231,25 @@ struct send_record {
 };
 
 enum segment_flag {
-	SEGMENT_OUTBOUND = 1 << 0, /* left this socket; else it arrived for it */
+	SEGMENT_OUTBOUND = 1 << 0, /* it left this socket; otherwise it arrived */
 };
 
 #define SEGMENT_DATA_MAX 16384U
 
-/* Payload of a TCP segment on the wire: bytes [seq, seq + len) of its direction. */
+/* The payload of a TCP segment on the wire: bytes [seq, seq + len) of its direction. */
 struct segment_record {
 	struct record h;
 	struct flow_id flow;
 	__u32 seq;
-	__u32 len; /* payload bytes that this record stands for; at least data_len */
+	__u32 len; /* payload bytes that this record represents; at least data_len */
 	__u32 data_len;
 	__u32 flags; /* enum segment_flag */
 	char data[];
 };
 
 /*
- * The byte at `seq` of what leaves is urgent data (MSG_OOB): the peer's application may read the
- * stream without it. It comes before the record that has the byte, and may be told more than once.
+ * The byte at `seq` of the sent stream is urgent data (MSG_OOB): the peer's application may read
+ * the stream without it. This record precedes the one with the byte, and may be repeated.
  */
 struct urgent_record {
 	struct record h;
@@ -267,36 +265,36 @@ struct close_record {
 
 /* ---- Losses ---------------------------------------------------------------------------------- */
 
-/* Counters of the kernel side, one slot each a CPU. Names for people: loss_name() in user space. */
+/* Counters of the kernel side, one slot per CPU. counter_name() gives the name shown to users. */
 enum counter {
-	COUNTER_PROCESS_LOST,	   /* exec, fork and exit records for which the ring had no room */
+	COUNTER_PROCESS_LOST,	   /* exec, fork and exit records that did not fit into the ring */
 	COUNTER_SENDER_LOST,	   /* sender and send records, likewise */
 	COUNTER_SEGMENT_LOST,	   /* segment records, likewise */
-	COUNTER_SEGMENT_BYTES,	   /* payload bytes of them */
-	COUNTER_PRESSURE_BYTES,	   /* payload bytes left out because the ring was half full */
+	COUNTER_SEGMENT_BYTES,	   /* payload bytes in those segment records */
+	COUNTER_PRESSURE_BYTES,	   /* payload bytes left out while the ring was half full */
 	COUNTER_CLOSE_LOST,	   /* close records, likewise */
-	COUNTER_STATE_FAILED,	   /* sockets for which no state could be kept */
+	COUNTER_STATE_FAILED,	   /* sockets whose state could not be kept */
 	COUNTER_SEND_UNREADABLE,   /* sends whose bytes could not be read */
-	COUNTER_SEND_PENDING_FULL, /* sends under way that could not be kept until their end */
-	COUNTER_MISSED,		   /* programs that the kernel did not run (recursion) */
+	COUNTER_SEND_PENDING_FULL, /* sends in progress that could not be kept until their end */
+	COUNTER_MISSED,		   /* program runs that the kernel skipped (recursion) */
 	COUNTER_MAX,
 };
 
-/* ---- Made by user space ---------------------------------------------------------------------- */
+/* ---- Records made by user space -------------------------------------------------------------- */
 
 enum host_wire {
 	HOST_WIRE = 1 << 0,  /* the wire hook is attached */
-	HOST_PAGES = 1 << 1, /* what is sent as pages can be read at the send */
+	HOST_PAGES = 1 << 1, /* data sent as pages can be read at the send */
 };
 
 /*
- * Which host, which hooks. The namespaces are the watch's own: names are given for ids of these
- * alone.
+ * The host and its hooks. The namespaces are those of the watch: names are resolved only for ids in
+ * them.
  */
 struct host_record {
 	struct record h;
 	__u32 version; /* RECORD_VERSION */
-	__u32 hook;    /* enum capture_hook */
+	__u32 hook;    /* enum hook */
 	__u32 wire;    /* enum host_wire */
 	__u32 ns_user;
 	__u32 ns_pid;
@@ -318,7 +316,7 @@ struct loss_record {
 };
 
 enum name_kind {
-	NAME_USER = 1, /* a user id of the watch's own user namespace */
+	NAME_USER = 1, /* a user id in the user namespace of the watch */
 	NAME_GROUP,
 };
 
@@ -326,7 +324,7 @@ struct name_record {
 	struct record h;
 	__u32 kind; /* enum name_kind */
 	__u32 id;
-	__u32 name_len; /* 0: there is none */
+	__u32 name_len; /* 0: it has no name */
 	__u32 pad;
 	char name[];
 };
@@ -337,11 +335,11 @@ struct hash_record {
 	__u64 ctime_ns;
 	__u64 size;
 	__u32 dev;   /* kernel encoding */
-	__u32 valid; /* 0: no hash can be given; it may be another file's */
+	__u32 valid; /* 0: no hash can be given, because the file may be another one */
 	__u8 sha256[32];
 };
 
-/* The path in the host's systemd hierarchy, where that is not the cgroup v2 one. */
+/* The path in systemd's own hierarchy, on a host where that is not the cgroup v2 hierarchy. */
 struct cgroup_record {
 	struct record h;
 	__u64 start_ns;
@@ -350,24 +348,24 @@ struct cgroup_record {
 	char path[]; /* "/system.slice/cron.service" */
 };
 
-/* What a forward lookup of a relay's name gave. */
+/* The result of looking up the name of a relay. */
 struct relay_record {
 	struct record h;
 	__u32 name_len;
-	__u32 count; /* addresses of 16 bytes, v4-mapped ones of IPv4; 0: the lookup failed */
+	__u32 count; /* addresses, 16 bytes each, IPv4 ones v4-mapped; 0: the lookup failed */
 	__u8 data[]; /* the addresses, then the name */
 };
 
 enum activation {
-	ACTIVATION_UNKNOWN, /* systemd is not the manager here, did not answer, or has forgotten */
+	ACTIVATION_UNKNOWN, /* systemd is not in charge, did not answer, or no longer knows */
 	ACTIVATION_OTHER,
-	ACTIVATION_TIMER, /* a timer of the unit elapsed, and so it was started */
+	ACTIVATION_TIMER, /* a timer started the unit */
 };
 
 /* What made systemd start a system unit. */
 struct activation_record {
 	struct record h;
-	__u64 start_ns; /* of the process that was asked for */
+	__u64 start_ns; /* of the process in question */
 	__u32 pid;
 	__u32 by; /* enum activation */
 };

@@ -291,8 +291,7 @@ void mail_parser_gap(struct mail_parser *parser, uint64_t len)
 		parser->line_start = false;
 		return;
 	}
-	/* Drops the half field. What follows may be the rest of another: with "?" it has no name.
-	 */
+	/* Drops the half field. What follows may be half a field too: with "?" it has no name. */
 	parser->field_len = 0;
 	field_add(parser, (struct span){"?", 1});
 	parser->line_start = parser->pending_line_end = false;
