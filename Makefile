@@ -7,8 +7,10 @@ VERSION := 0.1.0
 
 PACKAGES_BUILD := gcc libc6-dev make pkgconf clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
 	libssl-dev libyaml-dev libpcre2-dev libjansson-dev libsystemd-dev libyara-dev libmicrohttpd-dev
-PACKAGES_TEST  := libcmocka-dev python3 python3-jsonschema curl swaks msmtp s-nail postfix procps util-linux \
-	tinyproxy-bin microsocks rsyslog rsyslog-gnutls logrotate prometheus cron at nagios4-core bacula-common python3-croniter systemd iproute2 tmux mandoc openssl libasan8 libubsan1 liblognorm-utils qemu-system-x86 busybox-static cpio kmod libclang-rt-dev
+PACKAGES_QUICK := libcmocka-dev python3 python3-jsonschema python3-croniter systemd liblognorm-utils mandoc
+PACKAGES_TEST  := curl swaks msmtp s-nail postfix procps util-linux tinyproxy-bin microsocks rsyslog rsyslog-gnutls \
+	logrotate prometheus cron at nagios4-core bacula-common iproute2 tmux openssl libasan8 libubsan1 libclang-rt-dev
+PACKAGES_VM    := qemu-system-x86 busybox-static cpio kmod
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
 # Node.js of another source will do as well.
 PACKAGES_NODE  := $(if $(and $(shell command -v node 2>/dev/null),$(shell command -v npm 2>/dev/null)),,nodejs npm)
@@ -125,64 +127,73 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
 
 # ---- Two commands: from a bare system to a running watch, or to the last test -----------------
 
-# Installs what is missing of a list of packages; at once if nothing is.
-define install_packages
-	@missing=$$(for package in $(1); do \
-		dpkg-query -W -f='$${db:Status-Status}' $$package 2>/dev/null | grep -q '^installed$$' || echo $$package; done); \
-	if [ -n "$$missing" ]; then \
-		echo "  INSTALL" $$missing; \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing; } \
-			>$(BUILD).packages.log 2>&1 || { tail -n 20 $(BUILD).packages.log; \
-			echo "make: could not install:" $$missing "(as root? apt-get works?)" >&2; exit 1; }; \
-		rm -f $(BUILD).packages.log; \
-	fi
-endef
-
-.PHONY: deps deps-test run test check format
+.PHONY: deps deps-quick deps-test deps-vm run quick test test-all check format
 deps: ## install what building needs
-	$(call install_packages,$(PACKAGES_BUILD))
+	@tests/packages.sh $(PACKAGES_BUILD)
+
+deps-quick:
+	@tests/packages.sh $(PACKAGES_BUILD) $(PACKAGES_QUICK)
 
 deps-test: ## install what the tests and the checks need
-	$(call install_packages,$(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_CHECK) $(PACKAGES_NODE))
+	@tests/packages.sh $(PACKAGES_BUILD) $(PACKAGES_QUICK) $(PACKAGES_TEST) $(PACKAGES_CHECK) $(PACKAGES_NODE)
 
-# A second make, for the tools that the first one has just installed.
+deps-vm: deps-test ## install what the virtual machines need
+	@tests/packages.sh $(PACKAGES_VM)
+
+# Each of these starts a second make, which sees the tools that the first one has just installed.
+BUILD_AND_RUN = @$(MAKE) --no-print-directory -j$$(nproc) all unit-build && MAKEFLAGS= $(PYTHON) tests/run.py --build $(BUILD)
+
 run: deps ## install what is missing, build, and watch this host (ARGS="-o wide")
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@exec $(PROGRAM) watch $(ARGS)
 
-test: deps-test ## install what is missing, and run every test
-	@$(MAKE) --no-print-directory -j$$(nproc) tests
+quick: deps-quick ## the tests that need neither root nor a kernel: half a minute
+	$(BUILD_AND_RUN) unit replay events formats docs
 
-.PHONY: test-kernels test-compilers test-arm64
+test: deps-test ## install what is missing, and run every test of this host (TESTS="unit live": some groups)
+	$(BUILD_AND_RUN) --fuzz-seconds $(FUZZ_SECONDS) $(TESTS)
+
+test-all: deps-vm ## the same with long load and fuzzing, then every kernel in virtual machines
+	$(BUILD_AND_RUN) --fuzz-seconds 60 --long
+	@$(MAKE) --no-print-directory test-compilers
+
+.PHONY: unit unit-build live
+unit: ## run the unit tests (TEST=test_smtp: one of them)
+	@$(MAKE) --no-print-directory -j$$(nproc) $(if $(TEST),$(addprefix $(BUILD)/tests/unit/,$(TEST)),unit-build)
+	@$(PYTHON) tests/run.py --build $(BUILD) $(addprefix --test ,$(TEST)) unit
+
+unit-build: $(UNIT_TESTS) ## build the unit tests
+
+live: ## run the live tests, as root (TEST=test_sends.Forms: a module, class or test)
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@SMTPSNOOP=$(abspath $(PROGRAM)) $(PYTHON) tests/live/run.py $(TEST)
+
+.PHONY: test-kernels test-kernels-short test-compilers test-arm64
 PACKAGES_ARM64	  := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
 PACKAGES_COMPILERS := clang-14 clang-16 clang-19
 COMPILERS	  := $(PACKAGES_COMPILERS)
 
-test-kernels: deps-test ## the tests of sends on Debian's kernels from 5.10 to 7.2, in virtual machines
-	@$(MAKE) --no-print-directory all
-	@$(PYTHON) tests/vm/test_kernels.py $(BUILD)
+test-kernels: deps-vm ## the tests of sends on Debian's kernels from 5.10 to 7.2, and systemd, in virtual machines
+	$(BUILD_AND_RUN) vm
 
-test-compilers: deps-test ## every program on every kernel, as each clang builds it
-	$(call install_packages,$(PACKAGES_COMPILERS))
-	@for clang in $(COMPILERS); do $(MAKE) --no-print-directory CLANG=$$clang BUILD=build-$$clang all || exit 1; done
+test-kernels-short: deps-vm ## the essential ones of these, on the same kernels
+	$(BUILD_AND_RUN) --essential vm
+
+test-compilers: deps-vm ## the program on every kernel, as each of several clangs builds it
+	@tests/packages.sh $(PACKAGES_COMPILERS)
+	@for clang in $(COMPILERS); do \
+		$(MAKE) --no-print-directory -j$$(nproc) CLANG=$$clang BUILD=build-$$clang all || exit 1; done
 	@$(PYTHON) tests/vm/test_compilers.py $(COMPILERS)
 
-test-arm64: deps-test ## the tests of sends on an arm64 kernel, cross-built, in a virtual machine
-	$(call install_packages,$(PACKAGES_ARM64))
+test-arm64: deps-vm ## the tests of sends on an arm64 kernel, cross-built, in a virtual machine
+	@tests/packages.sh $(PACKAGES_ARM64)
 	@sysroot=$$($(PYTHON) tests/vm/test_kernels.py --sysroot arm64 | tail -n 1) && \
 	$(MAKE) --no-print-directory CROSS_COMPILE=aarch64-linux-gnu- SYSROOT=$$sysroot BUILD=build-arm64 all
 	@$(PYTHON) tests/vm/test_kernels.py build-arm64 6.1-arm64
 
-.PHONY: tests unit
-tests: all unit fuzz-build
-	@$(MAKE) --no-print-directory SANITIZE=1 all unit
-	@MAKEFLAGS= $(PYTHON) tests/run.py --build $(BUILD) --sanitized build-sanitize $(TESTS)
-
-unit: $(UNIT_TESTS)
-
 # ---- Fuzzing: libFuzzer, under ASan and UBSan ---------------------------------------------------
 
-FUZZ_SECONDS ?= 10
+FUZZ_SECONDS ?= 5
 FUZZ_BUILD   := build-fuzz
 FUZZ_FLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -288,8 +299,8 @@ uninstall: ## remove what install put there
 	rm -rf $(DESTDIR)$(PREFIX)/share/smtpsnoop
 
 clean: ## remove what was built
-	rm -rf build build-sanitize build-fuzz
+	rm -rf build build-*
 
-help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sort | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+help: ## show this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sort | awk -F ':.*## ' '{ printf "  make %-18s  %s\n", $$1, $$2 }'
 	@echo '  SANITIZE=1 builds with ASan and UBSan in build-sanitize; V=1 shows the commands'

@@ -1,12 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Runs every test, a line each, and ends with `N passed, N failed, N skipped`.
+"""Runs the tests: one line per test, then the failures, the time of each group, the ten slowest tests and,
+as the very last line, `N passed, N failed, N skipped`.
 
-    run.py --build DIR [--sanitized DIR] [GROUP]…
+    run.py [--build DIR] [--sanitized DIR] [--long] [--test NAME]... [GROUP]...
 
-Groups, in this order: check (layout, clang's warnings, clang-tidy, cppcheck), unit (cmocka), events (what
-the unit tests wrote, against the schema), formats (as other programs read them), sanitized (unit and replay tests under ASan and UBSan), fuzz (ten
-seconds a target), replay, docs, sentinel (deploy/sentinel by the service's own query parser),
-vm (Debian's kernels, and systemd, in QEMU), live (real clients, servers and kernel). All of them where none is named. The live tests need root.
+Groups: unit (cmocka), replay (recordings without a kernel), events (output of the unit tests against the schema),
+formats (the same output, read by other programs), docs (manual pages and examples), live (real clients, servers
+and kernel; needs root), check (format, compiler and static analysis), sanitized (unit, replay and some live tests
+under ASan and UBSan), fuzz (each target for FUZZ_SECONDS), sentinel (deploy/sentinel, by the service's own query
+parser), vm (Debian's kernels and systemd in QEMU). Without a group, every group runs except vm, which --long adds.
+
+Groups run in two lanes side by side. The front lane runs what measures time or watches the whole host. The back
+lane runs what only needs the processor, at a low priority, so that it uses what the front lane leaves idle.
+
+--long sets SMTPSNOOP_LONG=1, the full sizes of the live tests (harness.sized).
+--test runs only the named unit tests (`--test test_smtp unit`).
+
+A line is: state, seconds since the start, tests so far, group, name.
 """
 
 import argparse
@@ -18,213 +28,311 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PYTHON = "/usr/bin/python3"
 UNIT_TIMEOUT_S = 300
-GROUPS = ("check", "unit", "events", "formats", "sanitized", "fuzz", "replay", "docs", "sentinel", "vm", "live")
+UNIT_WORKERS = 4  # more than cores: the longest unit tests wait for timers
+NICE = ("nice", "-n", "10")
+SUMMARY = re.compile(r"\d+ passed, \d+ failed, \d+ skipped")
+SLOWEST = 10
+
+# These unit tests take longest. They start first, so that none of them is left alone at the end.
+LONGEST = ("metrics", "outputs", "schedule", "smtp_auth", "snapshot", "privacy")
 
 
-class Count:
+class Report:
+    """Counts results, and prints each as it comes. Every method may be called from any thread."""
+
     def __init__(self):
+        self.lock = threading.Lock()
+        self.began = time.monotonic()
         self.passed = self.failed = self.skipped = 0
+        self.failures, self.times, self.groups = [], [], []
+        self.processes = set()
 
-    def tell(self, state, name, seconds=None, detail=""):
-        took = f" ({seconds:.1f} s)" if seconds is not None else ""
-        print(f"{state} {name}{took}", flush=True)
-        if state == "FAIL" and detail:
-            print("    " + detail.strip()[-6000:].replace("\n", "\n    "), flush=True)
-        if state == "ok":
-            self.passed += 1
-        elif state == "skip":
-            self.skipped += 1
-        else:
-            self.failed += 1
+    def add(self, state, group, name, seconds=None, detail="", tests=1):
+        """One line. `state` is ok, FAIL or skip; `tests` is how many tests it stands for."""
+        with self.lock:
+            self.passed += tests * (state == "ok")
+            self.failed += tests * (state == "FAIL")
+            self.skipped += tests * (state == "skip")
+            if state == "FAIL":
+                self.failures.append(f"{group} {name}")
+            if seconds is not None:
+                self.times.append((seconds, f"{group} {name}"))
+            took = f" ({seconds:.1f} s)" if seconds is not None else ""
+            done = self.passed + self.failed + self.skipped
+            print(f"{state:<4} {clock(time.monotonic() - self.began)} {done:4} {group:<9} {name}{took}", flush=True)
+            if state == "FAIL" and detail.strip():
+                print("    " + detail.strip()[-6000:].replace("\n", "\n    "), flush=True)
 
-    def command(self, name, *command, env=None, timeout=1800):
-        """A command that passes by its exit status."""
-        start = time.monotonic()
-        try:
-            done = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  stdin=subprocess.DEVNULL, timeout=timeout, check=False)
-            detail, good = done.stdout.decode(errors="replace"), done.returncode == 0
-        except subprocess.TimeoutExpired as expired:
-            detail, good = (expired.stdout or b"").decode(errors="replace") + "\ntimed out", False
-        self.tell("ok" if good else "FAIL", name, time.monotonic() - start, detail)
-        return good
+    def say(self, text):
+        with self.lock:
+            print(text, flush=True)
 
-    def lines(self, prefix, *command, timeout):
-        """A runner that prints `ok NAME`, `FAIL NAME` and `skip NAME: why` itself."""
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   stdin=subprocess.DEVNULL, text=True, errors="replace")
-        last, deadline, failed_before = "", time.monotonic() + timeout, self.failed
-        for line in process.stdout:
-            last = line.rstrip("\n") or last
-            if re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped", last):
-                continue
-            print(line, end="", flush=True)
-            state = line.split(" ", 1)[0]
-            self.passed += state == "ok"
-            self.failed += state == "FAIL"
-            self.skipped += state == "skip"
-            if time.monotonic() > deadline:
-                process.kill()
-        status = process.wait()
-        if not re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped", last):
-            self.tell("FAIL", f"{prefix}: it ended early, with status {status}", detail=last)
-        elif status and self.failed == failed_before:
-            self.tell("FAIL", f"{prefix}: no test failed, and its status is {status}", detail=last)
+    def start(self, command, **keywords):
+        """A process in a session of its own: it can be ended with all that it has started."""
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, start_new_session=True, **keywords)
+        with self.lock:
+            self.processes.add(process)
+        return process
 
-
-def check(count, _):
-    for target in ("check-format", "check-clang", "check-cppcheck", "check-tidy"):
-        count.command(target, "make", "--no-print-directory", target)
-
-
-def run_alone(program, env):
-    """Its exit status (None: it took too long), output and errors. A child that it leaves behind holds nothing up."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = subprocess.Popen([program], cwd=ROOT, env=env, stdout=out, stderr=err, stdin=subprocess.DEVNULL,
-                                   start_new_session=True)
-        try:
-            status = process.wait(timeout=UNIT_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            status = None
+    def end(self, process):
+        """Kills what is left of a process's session."""
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
         process.wait()
-        out.seek(0)
-        err.seek(0)
-        return status, out.read().decode(errors="replace"), err.read().decode(errors="replace")
+        with self.lock:
+            self.processes.discard(process)
+
+    def end_all(self):
+        for process in list(self.processes):
+            self.end(process)
+
+    def close(self):
+        print(f"\n{clock(time.monotonic() - self.began)} in all, by group (the lanes overlap): "
+              + ", ".join(f"{name} {clock(seconds).strip()}" for name, seconds in self.groups))
+        print(f"the {SLOWEST} slowest:")
+        for seconds, name in sorted(self.times, reverse=True)[:SLOWEST]:
+            print(f"  {seconds:6.1f} s  {name}")
+        if self.failures:
+            print("failed:")
+            for name in self.failures:
+                print(f"  {name}")
+        print(f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped", flush=True)
 
 
-def cmocka(count, build, label):
-    """Each cmocka test is counted, by the TAP lines that the library prints."""
-    programs = sorted(glob.glob(os.path.join(build, "tests/unit/test_*[a-z]")))
-    if not programs:
-        count.tell("FAIL", f"{label}: there are no unit tests in {build}")
-    for program in programs:
-        if program.endswith((".o", ".d")):
-            continue
-        name = f"{label} {os.path.basename(program)[len('test_'):]}"
-        env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP")
+def clock(seconds):
+    return f"{int(seconds) // 60:3}:{int(seconds) % 60:02}"
+
+
+class Group:
+    """Where the results of one group go."""
+
+    def __init__(self, report, name, options):
+        self.report, self.name, self.options = report, name, options
+
+    def add(self, state, name, seconds=None, detail="", tests=1):
+        self.report.add(state, self.name, name, seconds, detail, tests)
+
+    def run(self, command, env=None, timeout=None):
+        """The exit status (None: timed out), standard output and standard error of a command. A child that the
+        command leaves behind cannot hold this up: output goes to files, and the session is killed."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            process = self.report.start(command, env=env, stdout=out, stderr=err)
+            try:
+                status = process.wait(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                status = None
+            self.report.end(process)
+            out.seek(0)
+            err.seek(0)
+            return status, out.read().decode(errors="replace"), err.read().decode(errors="replace")
+
+    def command(self, name, *command, env=None, timeout=1800):
+        """One test: a command that passes if its exit status is 0."""
         start = time.monotonic()
-        status, out, err = run_alone(program, env)
-        if status is None:
-            count.tell("FAIL", f"{name}: timed out", detail=out + err)
-            continue
-        good = re.findall(r"^ok \d+ - (\S+)(?! # SKIP)\s*$", out, re.M)
-        skipped = re.findall(r"^(?:not )?ok \d+ # SKIP (\S+)", out, re.M)
-        bad = re.findall(r"^not ok \d+ - (\S+)(?! # SKIP)\s*$", out, re.M)
-        count.passed += len(good)
-        for test in skipped:
-            count.tell("skip", f"{name}.{test}: {(err or out).strip().splitlines()[0] if (err or out).strip() else ''}")
-        for test in bad:
-            count.tell("FAIL", f"{name}.{test}", detail=out + err)
-        if status and not bad:
-            count.tell("FAIL", f"{name}: status {status}", detail=out + err)
-        elif not bad:
-            print(f"ok {name}: {len(good)} tests ({time.monotonic() - start:.1f} s)", flush=True)
+        status, out, err = self.run(command, env, timeout)
+        detail = out + err + ("" if status is not None else f"\ntimed out after {timeout} s")
+        self.add("FAIL" if status != 0 else "ok", name, time.monotonic() - start, detail)
+        return status == 0
+
+    def lines(self, name, *command, env=None, timeout):
+        """A runner that prints `ok NAME (N s)`, `FAIL NAME`, `skip NAME: why`, and a summary at the end."""
+        process = self.report.start(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                    errors="replace")
+        expired = threading.Event()
+        timer = threading.Timer(timeout, lambda: (expired.set(), self.report.end(process)))
+        timer.start()
+        last, failed, pending, summary = "", 0, None, ""
+        for line in process.stdout:
+            line = line.rstrip("\n")
+            if SUMMARY.fullmatch(line):
+                summary = line
+                continue
+            last = line or last
+            state, _, rest = line.partition(" ")
+            if pending and line.startswith("    "):
+                pending[1].append(line[4:])
+                continue
+            if pending:
+                self.add("FAIL", pending[0], detail="\n".join(pending[1]))
+                pending = None
+            if state == "FAIL":
+                pending, failed = (rest, []), failed + 1
+            elif state in ("ok", "skip"):
+                found = re.fullmatch(r"(.*) \(([\d.]+) s\)", rest) if state == "ok" else None
+                self.add(state, found[1] if found else rest, float(found[2]) if found else None)
+            elif line:
+                self.report.say(line)
+        if pending:
+            self.add("FAIL", pending[0], detail="\n".join(pending[1]))
+        timer.cancel()
+        status = process.wait()
+        self.report.end(process)
+        if expired.is_set():
+            self.add("FAIL", f"{name}: timed out after {timeout} s", detail=last)
+        elif not summary:
+            self.add("FAIL", f"{name}: ended without a summary, status {status}", detail=last)
+        elif status and not failed:
+            self.add("FAIL", f"{name}: no test failed, but its exit status is {status}", detail=last)
+
+    def make(self, name, *arguments):
+        """Builds, as one test, on every core at a low priority."""
+        return self.command(name, *NICE, "make", "--no-print-directory", f"-j{os.cpu_count()}", *arguments)
 
 
-def unit(count, options):
-    cmocka(count, options.build, "unit")
+# ---- The groups -----------------------------------------------------------------------------------
 
 
-def events(count, options):
+def check(group):
+    for target in ("check-format", "check-clang", "check-cppcheck", "check-tidy"):
+        group.command(target, *NICE, "make", "--no-print-directory", target)
+
+
+def cmocka(group, build, names=()):
+    """Every cmocka test is counted, by the TAP lines that the library prints; the time is that of the program."""
+    programs = {os.path.basename(path)[len("test_"):]: path
+                for path in glob.glob(os.path.join(build, "tests/unit/test_*[a-z]")) if not path.endswith((".o", ".d"))}
+    for name in names:
+        if name not in programs:
+            group.add("FAIL", f"{name}: there is no {build}/tests/unit/test_{name}")
+    if not programs:
+        group.add("FAIL", f"no unit tests in {build}: make unit-build builds them")
+    chosen = sorted((name for name in programs if not names or name in names),
+                    key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
+    with ThreadPoolExecutor(UNIT_WORKERS) as pool:
+        list(pool.map(lambda name: cmocka_program(group, name, programs[name]), chosen))
+
+
+def cmocka_program(group, name, program):
+    start = time.monotonic()
+    status, out, err = group.run([program], dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP"), UNIT_TIMEOUT_S)
+    seconds = time.monotonic() - start
+    good = re.findall(r"^ok \d+ - (\S+)(?! # SKIP)\s*$", out, re.M)
+    skipped = re.findall(r"^(?:not )?ok \d+ # SKIP (\S+)", out, re.M)
+    bad = re.findall(r"^not ok \d+ - (\S+)(?! # SKIP)\s*$", out, re.M)
+    said = ((err or out).strip().splitlines() or ["the test gives no reason"])[0]
+    for test in skipped:
+        group.add("skip", f"{name}.{test}: {said}")
+    for test in bad:
+        group.add("FAIL", f"{name}.{test}", detail=out + err)
+    if status is None:
+        group.add("FAIL", f"{name}: timed out after {UNIT_TIMEOUT_S} s", seconds, out + err)
+    elif status and not bad:
+        group.add("FAIL", f"{name}: exit status {status}", seconds, out + err)
+    if good:
+        group.add("ok", f"{name}: {len(good)} tests", seconds, tests=len(good))
+
+
+def unit(group):
+    cmocka(group, group.options.build, [name.removeprefix("test_") for name in group.options.test])
+
+
+def events(group):
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "events.json")
         env = dict(os.environ, SMTPSNOOP_EVENTS_OUT=out)
         for name in ("event", "json_shrink"):
-            if not count.command(f"events: written by {name}", os.path.join(options.build, f"tests/unit/test_{name}"),
+            if not group.command(f"written by test_{name}", os.path.join(group.options.build, f"tests/unit/test_{name}"),
                                  env=env):
                 return
-        count.command("events: valid by the schema", "/bin/sh", "-c",
+        group.command("valid by docs/event.schema.json", "/bin/sh", "-c",
                       f"exec {PYTHON} tests/validate_events.py <'{out}'")
 
 
-def formats(count, options):
-    """What the unit tests wrote, as programs that are not ours read it."""
-    env = dict(os.environ, BUILD=os.path.abspath(options.build))
+def formats(group):
+    env = dict(os.environ, BUILD=os.path.abspath(group.options.build))
     for path in sorted(glob.glob(os.path.join(ROOT, "tests/formats/test_*.py"))):
         name = os.path.basename(path)[len("test_"):-len(".py")]
         if name == "journal" and os.geteuid() != 0:
-            count.tell("skip", "formats journal: needs root")
+            group.add("skip", "journal: needs root")
         else:
-            count.command(f"formats {name}", PYTHON, path, env=env)
+            group.command(name, PYTHON, path, env=env)
 
 
-def sanitized(count, options):
-    if not options.sanitized:
-        count.tell("skip", "sanitized: no --sanitized folder was named")
-        return
-    cmocka(count, options.sanitized, "sanitized")
-    program = os.path.join(options.sanitized, "smtpsnoop")
-    env = dict(os.environ, SMTPSNOOP=program)
-    count.command("sanitized replay", PYTHON, "tests/replay/test_replay.py", env=env)
-    if os.geteuid() == 0:
-        count.command("sanitized doctor", program, "doctor", env=env, timeout=60)
-        count.command("sanitized live", PYTHON, "tests/live/run.py", "test_hostile", "test_sends.Forms", env=env,
-                      timeout=600)
+def replay(group):
+    env = dict(os.environ, SMTPSNOOP=os.path.join(group.options.build, "smtpsnoop"))
+    group.command("recordings", PYTHON, "tests/replay/test_replay.py", env=env)
 
 
-def fuzz(count, options):
-    """Ten seconds for each target."""
-    targets = [path for path in sorted(glob.glob(os.path.join(ROOT, "build-fuzz/fuzz_*"))) if "." not in os.path.basename(path)]
-    wanted = glob.glob(os.path.join(ROOT, "tests/fuzz/fuzz_*.c"))
-    if len(targets) != len(wanted):
-        count.tell("FAIL", f"fuzz: {len(targets)} of {len(wanted)} targets were built")
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        list(pool.map(lambda target: count.command(f"fuzz {os.path.basename(target)}", PYTHON, "tests/fuzz/fuzz.py", target,
-                                                   "10", timeout=120), targets))
-
-
-def replay(count, options):
-    env = dict(os.environ, SMTPSNOOP=os.path.join(options.build, "smtpsnoop"))
-    count.command("replay", PYTHON, "tests/replay/test_replay.py", env=env)
-
-
-def docs(count, options):
-    """The manual page has no mistakes, and names every option that --help names."""
+def docs(group):
+    """The manual pages have no mistakes and name every option that --help names; the examples are valid."""
+    program = os.path.join(group.options.build, "smtpsnoop")
     for page in ("smtpsnoop.8", "smtpsnoop.yaml.5"):
-        count.command(f"docs: manual page {page}", "mandoc", "-T", "lint", "-W", "warning", f"docs/{page}")
+        group.command(f"manual page {page}", "mandoc", "-T", "lint", "-W", "warning", f"docs/{page}")
     for path in sorted(glob.glob(os.path.join(ROOT, "deploy/examples/*.yaml"))):
-        count.command(f"docs: {os.path.basename(path)}", os.path.join(options.build, "smtpsnoop"), "check", "-c", path)
-    shown = subprocess.run([os.path.join(options.build, "smtpsnoop"), "--help"], stdout=subprocess.PIPE, text=True,
-                           check=False).stdout
+        group.command(os.path.basename(path), program, "check", "-c", path)
+    _, shown, _ = group.run([program, "--help"])
     with open(os.path.join(ROOT, "docs/smtpsnoop.8"), encoding="utf-8") as file:
         manual = file.read().replace("\\-", "-")
     missing = [name for name in re.findall(r"--([a-z-]+)", shown) if f"-{name}" not in manual]
-    count.tell("FAIL" if missing else "ok", "docs: the manual has every option", detail=" ".join(missing))
+    group.add("ok" if shown and not missing else "FAIL", "the manual has every option",
+              detail="missing: " + " ".join(missing))
 
 
-def sentinel(count, options):
-    """Queries, rules, parsers and templates of deploy/sentinel. The packages come from npm once; then nothing is fetched."""
-    folder = os.path.join(options.build, "sentinel-node")
+def sanitized_build(group):
+    return group.make("build", "SANITIZE=1", f"BUILD={group.options.sanitized}", "all", "unit-build")
+
+
+def sanitized(group):
+    """Not niced: the unit tests measure time."""
+    build = group.options.sanitized
+    cmocka(group, build)
+    group.command("replay", PYTHON, "tests/replay/test_replay.py",
+                  env=dict(os.environ, SMTPSNOOP=os.path.join(build, "smtpsnoop")))
+
+
+def sanitized_live(group):
+    if os.geteuid() != 0:
+        group.add("skip", "doctor: needs root")
+        group.add("skip", "live: needs root")
+        return
+    program = os.path.abspath(os.path.join(group.options.sanitized, "smtpsnoop"))
+    env = dict(os.environ, SMTPSNOOP=program)
+    group.command("doctor", program, "doctor", env=env, timeout=60)
+    group.lines("live", PYTHON, "tests/live/run.py", "test_hostile", "test_sends.Forms", env=env, timeout=600)
+
+
+def fuzz(group):
+    if not group.make("build", "fuzz-build"):
+        return
+    names = [os.path.basename(path)[:-len(".c")] for path in sorted(glob.glob(os.path.join(ROOT, "tests/fuzz/fuzz_*.c")))]
+    seconds = group.options.fuzz_seconds
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda name: group.command(f"{name}, {seconds} s", *NICE, PYTHON, "tests/fuzz/fuzz.py",
+                                                 f"build-fuzz/{name}", str(seconds), timeout=seconds + 120), names))
+
+
+def sentinel(group):
+    """Queries, rules, parsers and templates of deploy/sentinel. npm fetches the packages once."""
+    folder = os.path.join(group.options.build, "sentinel-node")
     for tool in ("node", "npm"):
         if not shutil.which(tool):
-            count.tell("FAIL", f"sentinel: no {tool} on the PATH: make deps-test installs it")
+            group.add("FAIL", f"no {tool} on the PATH: make deps-test installs it")
             return
     os.makedirs(folder, exist_ok=True)
     names = ("package.json", "package-lock.json")
-    wanted, had = ([read(os.path.join(path, name)) for name in names]
-                   for path in (os.path.join(ROOT, "tests/sentinel"), folder))
-    if had != wanted or not os.path.exists(os.path.join(folder, "node_modules/.package-lock.json")):
-        for name, text in zip(names, wanted):
+    expected, found = ([read(os.path.join(path, name)) for name in names]
+                       for path in (os.path.join(ROOT, "tests/sentinel"), folder))
+    if found != expected or not os.path.exists(os.path.join(folder, "node_modules/.package-lock.json")):
+        for name, text in zip(names, expected):
             with open(os.path.join(folder, name), "wb") as file:
                 file.write(text)
-        if not count.command("sentinel: npm fetches what the checks need", "npm", "ci", "--prefix", folder,
-                             "--ignore-scripts", "--no-audit", "--no-fund", timeout=300):
+        if not group.command("npm fetches the packages", "npm", "ci", "--prefix", folder, "--ignore-scripts",
+                             "--no-audit", "--no-fund", timeout=300):
             return
-    count.lines("sentinel", "node", "tests/sentinel/check.js", folder, timeout=300)
+    group.lines("check.js", *NICE, "node", "tests/sentinel/check.js", folder, timeout=300)
 
 
 def read(path):
-    """The bytes of a file; None: there is none."""
+    """The bytes of a file, or None if it does not exist."""
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -232,38 +340,109 @@ def read(path):
         return None
 
 
-def vm(count, options):
-    """Debian's kernels from 5.10 to 7.2, and systemd as PID 1, in virtual machines of x86-64."""
+def vm(group):
     if os.uname().machine != "x86_64":
-        count.tell("skip", f"vm: no virtual machine is made on {os.uname().machine} yet")
+        group.add("skip", f"virtual machines run on x86_64 only; this host is {os.uname().machine}")
         return
-    count.lines("vm", PYTHON, "tests/vm/test_kernels.py", options.build, timeout=2700)
-    count.lines("vm", PYTHON, "tests/vm/test_systemd.py", options.build, timeout=1200)
+    group.lines("kernels", PYTHON, "tests/vm/test_kernels.py", group.options.build, timeout=3600)
+    group.lines("systemd", PYTHON, "tests/vm/test_systemd.py", group.options.build, timeout=1200)
 
 
-def live(count, options):
+def live(group):
     if os.geteuid() != 0:
-        count.tell("skip", "live: needs root")
+        group.add("skip", "needs root")
         return
-    os.environ["SMTPSNOOP"] = os.path.abspath(os.path.join(options.build, "smtpsnoop"))
-    count.lines("live", PYTHON, "tests/live/run.py", timeout=2700)
+    env = dict(os.environ, SMTPSNOOP=os.path.abspath(os.path.join(group.options.build, "smtpsnoop")))
+    group.lines("live", PYTHON, "tests/live/run.py", env=env, timeout=5400 if group.options.long else 2700)
+
+
+# ---- The lanes ------------------------------------------------------------------------------------
+
+GROUPS = ("unit", "replay", "events", "formats", "docs", "live", "check", "sanitized", "fuzz", "sentinel", "vm")
+
+
+class Run:
+    def __init__(self, options):
+        self.options, self.report = options, Report()
+        self.chosen = options.groups or [name for name in GROUPS if name != "vm" or options.long]
+        self.built = threading.Event()  # with sanitizers, or failed to
+        self.built_well = False
+
+    def group(self, name, run=None, part=""):
+        """Runs one group, or a part of it, if it was chosen."""
+        if name not in self.chosen:
+            return
+        began = time.monotonic()
+        try:
+            (run or globals()[name])(Group(self.report, name, self.options))
+        except Exception as error:  # a group that breaks must not pass unseen
+            self.report.add("FAIL", name, f"the runner failed: {error!r}")
+        with self.report.lock:
+            self.report.groups.append((f"{name} {part}".strip(), time.monotonic() - began))
+
+    def build_sanitized(self, group):
+        try:
+            self.built_well = sanitized_build(group)
+        finally:
+            self.built.set()
+
+    def front(self):
+        quick = [threading.Thread(target=self.group, args=("unit",)), threading.Thread(target=self.small)]
+        for thread in quick:
+            thread.start()
+        for thread in quick:
+            thread.join()
+        self.group("live")
+        if "sanitized" in self.chosen:
+            self.built.wait()
+            if self.built_well:
+                self.group("sanitized", sanitized_live, "live")
+
+    def small(self):
+        for name in ("replay", "events", "formats", "docs"):
+            self.group(name)
+
+    def back(self):
+        self.group("sanitized", self.build_sanitized, "build")
+        if self.built_well:
+            self.group("sanitized")
+        for name in ("fuzz", "sentinel", "check"):
+            self.group(name)
+
+    def all(self):
+        lanes = [threading.Thread(target=lane) for lane in (self.front, self.back)]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+        self.group("vm")
+        self.report.close()
+        return 1 if self.report.failed or not self.report.passed else 0
 
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--build", default="build")
-    parser.add_argument("--sanitized")
+    parser.add_argument("--sanitized", default="build-sanitize")
+    parser.add_argument("--fuzz-seconds", type=int, default=5)
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--test", action="append", default=[])
     parser.add_argument("groups", nargs="*")
     options = parser.parse_args()
-    for group in options.groups:
-        if group not in GROUPS:
-            sys.exit(f"run.py: no such group: {group}: {', '.join(GROUPS)}")
-    count = Count()
-    for group in GROUPS:
-        if not options.groups or group in options.groups:
-            globals()[group](count, options)
-    print(f"{count.passed} passed, {count.failed} failed, {count.skipped} skipped")
-    return 1 if count.failed or not count.passed else 0
+    for name in options.groups:
+        if name not in GROUPS:
+            sys.exit(f"run.py: no group {name}; there are: {', '.join(GROUPS)}")
+    if options.long:
+        os.environ["SMTPSNOOP_LONG"] = "1"
+    run = Run(options)
+
+    def stop(number, _):
+        run.report.end_all()
+        os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    return run.all()
 
 
 if __name__ == "__main__":

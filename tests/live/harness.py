@@ -34,7 +34,13 @@ SLOW = int(os.environ.get("SMTPSNOOP_SLOW", "1"))  # how many times slower than 
 START_S = 20 * SLOW  # until `started` has been written
 STOP_S = 20 * SLOW  # until the program has ended after a signal
 EVENT_S = 8 * SLOW  # until an event has been written (the contract says 1 s; test_sends measures that)
+LONG = os.environ.get("SMTPSNOOP_LONG") == "1"  # make test-all: full sizes
 VALIDATED_MAX = 4000  # events validated a run: beyond that, evenly chosen ones
+
+
+def sized(short_run, long_run):
+    """A number of mails, connections, rounds or seconds: the first for `make test`, the second for `make test-all`."""
+    return long_run if LONG else short_run
 
 
 # ---- Waiting and small things ---------------------------------------------------------------------

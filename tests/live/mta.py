@@ -9,6 +9,8 @@ refuse by the same addresses, and relay what they take to a port of the loopback
   recipient  greylist@y.test        refused at RCPT, 450
 """
 
+import atexit
+import functools
 import os
 import subprocess
 import tempfile
@@ -34,11 +36,11 @@ pivot_root . mnt
 umount -l /mnt
 if [ -n "$3" ]; then
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get install -y --no-install-recommends "$3" >&2 ||
-		{ apt-get update && apt-get install -y --no-install-recommends "$3"; } >&2
+	install="apt-get install -y --no-install-recommends $3"
+	{ $install || { apt-get update && $install; }; } >&2 </dev/null
 fi
 echo ready
-exec sleep 1000
+exec cat  # until the other end of standard input is closed
 """
 
 
@@ -51,7 +53,7 @@ class Root:
         log = tempfile.TemporaryFile()
         case.addClassCleanup(log.close)
         self.process = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", SETUP, "sh", base,
-                                         ROOT, package], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+                                         ROOT, package], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         case.addClassCleanup(end_process, self.process)
         if self.process.stdout.readline() != b"ready\n":
             log.seek(0)
@@ -71,6 +73,18 @@ class Root:
         case.addClassCleanup(end_process, process)
         wait_for(lambda: is_listening(port), 30, f"{command[0]} to listen")
         return process
+
+
+class AtExit:
+    """Stands for a test class whose end is that of the whole run."""
+
+    addClassCleanup = staticmethod(atexit.register)
+
+
+@functools.lru_cache(maxsize=None)
+def shared_root(package):
+    """A Root for every test of this run: installing takes longer than most tests."""
+    return Root(AtExit, package)
 
 
 class Exim:

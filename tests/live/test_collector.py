@@ -15,10 +15,10 @@ import unittest
 
 import mta
 from daemon import Bench, Daemon, clean_up
-from harness import ROOT, SLOW, Sink, end_process, free_port, is_listening, wait_for
+from harness import ROOT, SLOW, Sink, end_process, free_port, is_listening, sized, wait_for
 
 SOURCE = shutil.which("smtp-source") or "/usr/sbin/smtp-source"
-MAILS = 300
+MAILS = sized(100, 300)
 
 
 def openssl(*arguments, folder):
@@ -120,7 +120,7 @@ class Tls(Bench):
         return {"type": "syslog", "format": "cef", "facility": "local4", "address": f"{folder}/log"}
 
     def syslog_ng(self, collector):
-        root = mta.Root(type(self), "syslog-ng-core")
+        root = mta.shared_root("syslog-ng-core")
         folder, port = tempfile.mkdtemp(dir=self.work), free_port()
         ours = self.deployed("syslog-ng/smtpsnoop.conf", ("port(5514)", f"port({port})"), ('"collector.example"', '"127.0.0.1"'),
                              ("port(6514)", f"port({collector.port})"), ("/etc/ssl/certs", f"{self.folder}/good/certs"))

@@ -11,10 +11,10 @@ import threading
 import time
 import unittest
 
-from harness import LiveCase, PYTHON_EXECUTABLE, SLOW, Server, Watch, action, get, short, unique
+from harness import LiveCase, PYTHON_EXECUTABLE, SLOW, Server, Watch, action, get, short, sized, unique
 
 # Sends whose bytes other threads rewrite.
-REWRITTEN = int(os.environ.get("SMTPSNOOP_REWRITTEN", "20000" if SLOW == 1 else "400"))
+REWRITTEN = int(os.environ.get("SMTPSNOOP_REWRITTEN", sized(3000, 20000) if SLOW == 1 else 400))
 
 # One way of sending a function; each must bring all of `data` to the peer.
 WAYS = r"""
