@@ -2,7 +2,7 @@
 """Runs the tests: one line per test, then the failures, the time of each group, the ten slowest tests and,
 as the very last line, `N passed, N failed, N skipped`.
 
-    run.py [--build DIR] [--sanitized DIR] [--long] [--test NAME]... [GROUP]...
+    run.py [--build DIR] [--sanitized DIR] [--long] [--essential] [--test NAME]... [GROUP]...
 
 Groups: unit (cmocka), replay (recordings without a kernel), events (output of the unit tests against the schema),
 formats (the same output, read by other programs), docs (manual pages and examples), live (real clients, servers
@@ -14,6 +14,7 @@ Groups run in two lanes side by side. The front lane runs what measures time or 
 lane runs what only needs the processor, at a low priority, so that it uses what the front lane leaves idle.
 
 --long sets SMTPSNOOP_LONG=1, the full sizes of the live tests (harness.sized).
+--essential runs only a part of the tests on each kernel of the group vm.
 --test runs only the named unit tests (`--test test_smtp unit`).
 
 A line is: state, seconds since the start, tests so far, group, name.
@@ -344,7 +345,8 @@ def vm(group):
     if os.uname().machine != "x86_64":
         group.add("skip", f"virtual machines run on x86_64 only; this host is {os.uname().machine}")
         return
-    group.lines("kernels", PYTHON, "tests/vm/test_kernels.py", group.options.build, timeout=3600)
+    essential = ["--essential"] if group.options.essential else []
+    group.lines("kernels", PYTHON, "tests/vm/test_kernels.py", *essential, group.options.build, timeout=3600)
     group.lines("systemd", PYTHON, "tests/vm/test_systemd.py", group.options.build, timeout=1200)
 
 
@@ -425,6 +427,7 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--sanitized", default="build-sanitize")
     parser.add_argument("--fuzz-seconds", type=int, default=5)
+    parser.add_argument("--essential", action="store_true")
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--test", action="append", default=[])
     parser.add_argument("groups", nargs="*")

@@ -508,7 +508,7 @@ static void test_file_changes(void **state)
 
 	(void)state;
 	metrics_publish(metrics, PAGE_SPAN);
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 150; i++) {
 		snprintf(path, sizeof(path), "%s/%d-%0*d.prom", folder, i, i % 80 + 1, 0);
 		assert_int_equal(metrics_configure(metrics, &config, why), 0);
 		metrics_publish(metrics, PAGE_SPAN);

@@ -573,6 +573,15 @@ static void test_all(void **state)
 	end(churn);
 }
 
+/* Processor time: other tests run at the same time. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
 /* A thousand processes; the time is printed, and bounded where no sanitizer slows it down. */
 static void test_speed(void **state)
 {
@@ -592,9 +601,9 @@ static void test_speed(void **state)
 		assert_true(pids[i] > 0);
 	}
 	for (int i = 0; i < 5; i++) {
-		started = now_ns();
+		started = cpu_ns();
 		assert_true(snapshot_processes(on_record, &taken) >= COUNT);
-		started = now_ns() - started;
+		started = cpu_ns() - started;
 		best = started < best ? started : best;
 	}
 	for (int i = 0; i < COUNT; i++)

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The live tests of what is sent and who sends it, on Debian's kernels, with each family of hooks that a kernel has:
-each kernel is booted by QEMU (software emulation, whatever runs on the host) to an initramfs of the host's Python, the
-tests and the program.
+"""Runs live tests on several Debian kernels, once for each family of hooks that the kernel has. QEMU boots each kernel
+(by software emulation, so that it works on every host) with an initramfs of the host's Python, the tests and the
+program.
 
-    test_kernels.py BUILD [KERNEL]…        those of x86-64, where none is named
-    test_kernels.py --sysroot ARCH          the folder to build against for another architecture
+    test_kernels.py [--essential] BUILD [KERNEL]...   all kernels of x86-64, if no kernel is named
+    test_kernels.py --sysroot ARCH                    prints the folder to build against for another architecture
 
-Ends with a table of kernel, family of hooks and cases passed, and `N passed, N failed, N skipped`.
+--essential runs a part of the tests (.ci/run). The environment variable SMTPSNOOP_VM_TESTS names others.
+Ends with a table of kernels, families and passed tests, and `N passed, N failed, N skipped`.
 """
 
 import glob
@@ -28,7 +29,7 @@ TOOLS = ("sh", "mount", "ifconfig", "echo", "uname", "poweroff", "insmod", "cat"
          "test", "head", "grep", "kill", "ps", "env", "timeout", "tee", "sysctl")
 PROGRAMS = ("/usr/bin/unshare", "/usr/bin/setpriv", "/usr/sbin/bpftool", "/usr/sbin/ip")
 BOOT_S = 1500
-SLOW = 8  # limits on waiting are this many times those of a host
+SLOW = 8  # time limits are this many times those on a host
 
 INIT = """#!/bin/sh
 export PATH=/bin:/usr/bin:/usr/sbin HOME=/root LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
@@ -50,7 +51,7 @@ poweroff -f
 
 FAMILIES = ("fentry", "kprobe", "tracepoint")
 
-# Which families each kernel has: fentry needs what arm64 got after 6.1, the tracepoint came with 6.16.
+# The families that each kernel has. fentry needs support that arm64 got after 6.1; the tracepoint came with 6.16.
 HAS = {
     "5.10": ("fentry", "kprobe"),
     "6.1": ("fentry", "kprobe"),
@@ -58,14 +59,21 @@ HAS = {
     "7.2": ("fentry", "kprobe", "tracepoint"),
     "6.1-arm64": ("kprobe",),
 }
-# The forms that a session may have (test_sends.Forms) are the parser's affair, the same on every kernel.
-TESTS = os.environ.get("SMTPSNOOP_VM_TESTS", "test_sends.Calls test_sends.Transports test_sends.Urgent test_sends.Rewritten "
-                       "test_sends.WithoutWire test_identity.OlderThanTheWatch.test_busy_connection_older_than_the_watch "
-                       "test_attack test_churn")
+
+# test_sends.Forms is missing: the forms of a session only concern the parser, which is the same on every kernel.
+OLDER = "test_identity.OlderThanTheWatch.test_busy_connection_older_than_the_watch"
+ALL = ("test_sends.Calls", "test_sends.Transports", "test_sends.Urgent", "test_sends.Rewritten", "test_sends.WithoutWire",
+       OLDER, "test_attack", "test_churn")
+
+# Each way into the kernel's send path once, with and without the wire hook.
+ESSENTIAL = (*(f"test_sends.Calls.test_{name}" for name in ("send", "sendmsg", "sendmmsg", "writev", "sendfile",
+                                                            "splice_from_pipe", "zerocopy", "untouched_mmap")),
+             "test_sends.Transports", *(f"test_sends.WithoutWire.test_{name}" for name in ("send", "sendmmsg")),
+             OLDER, "test_attack.Attacks")
 
 
 def host_files(tree, build):
-    """What is run, from the host's own packages."""
+    """The programs that run in the machine, from the host's own packages."""
     for path in ("bin", "sbin", "lib", "lib64"):
         os.makedirs(f"{tree}/usr/{path}")
         os.symlink(f"usr/{path}", f"{tree}/{path}")
@@ -82,7 +90,7 @@ def host_files(tree, build):
 
 
 def foreign_files(tree, build, arch):
-    """The same from another architecture's packages, which were unpacked to build against."""
+    """The same, from the packages of another architecture that the build used (machine.sysroot)."""
     unwanted = ("include", "doc", "man", "locale", "pkgconfig", "*.a", "zoneinfo", "perl*", "gconv", "__pycache__")
     shutil.copytree(machine.sysroot(arch, SYSROOT_PACKAGES), tree, symlinks=True, dirs_exist_ok=True,
                     ignore=shutil.ignore_patterns(*unwanted))
@@ -90,8 +98,8 @@ def foreign_files(tree, build, arch):
     shutil.copy(f"{build}/smtpsnoop", f"{tree}/usr/bin/smtpsnoop")
 
 
-def tree_of(build, name):
-    """The initramfs of one kernel."""
+def tree_of(build, name, tests):
+    """The kernel's image, and the initramfs that runs these tests."""
     arch = machine.KERNELS[name][1]
     folder = f"{build}/vm"
     tree, image = f"{folder}/tree-{name}", f"{folder}/{name}.cpio"
@@ -112,7 +120,7 @@ def tree_of(build, name):
     machine.modules(root, tree)
     script = ["smtpsnoop doctor"]
     for hook in HAS[name]:
-        script.append(f'echo "case: {hook}"\nSMTPSNOOP_HOOK={hook} python3 /tests/live/run.py {TESTS} 2>&1')
+        script.append(f'echo "case: {hook}"\nSMTPSNOOP_HOOK={hook} python3 /tests/live/run.py {tests} 2>&1')
     with open(f"{tree}/init", "w", encoding="ascii") as file:
         file.write(INIT % (SLOW, "\n".join(script)))
     os.chmod(f"{tree}/init", 0o755)
@@ -122,7 +130,7 @@ def tree_of(build, name):
 
 
 class Result:
-    """One kernel's run, told line by line with its kernel and family."""
+    """One kernel's run: prints each result as it comes, with the kernel and the family."""
 
     def __init__(self, name):
         self.name, self.family = name, None
@@ -144,27 +152,27 @@ class Result:
             state, _, rest = line.partition(" ")
             if state in ("ok", "FAIL", "skip"):
                 self.counts[self.family][state] += 1
-                print(f"{state} vm {self.name} {self.family} {rest}", flush=True)
+                print(f"{state} {self.name} {self.family} {rest}", flush=True)
             elif line.startswith("    "):
                 print(line, flush=True)
 
     def close(self, families):
-        """What is said of the run as a whole: each family that the kernel must have, and each case's end."""
+        """Fails for a family that the kernel lacks, that did not run to its end, or that no test covers."""
         for family in families:
             good = family in self.families and family in self.ended
             counts = self.counts.setdefault(family, {"ok": 0, "FAIL": 0, "skip": 0})
             counts["ok" if good else "FAIL"] += 1
-            print(f"{'ok' if good else 'FAIL'} vm {self.name} {family}: the family is there, and its tests ended")
+            print(f"{'ok' if good else 'FAIL'} {self.name} {family}: the kernel has it, and its tests ran to the end")
             if not good:
                 print("    " + "\n    ".join(self.lines[-30:]))
         for family in self.families - set(families):
             self.counts[family] = {"ok": 0, "FAIL": 1, "skip": 0}
-            print(f"FAIL vm {self.name} {family}: the family is there, and is not tested")
+            print(f"FAIL {self.name} {family}: the kernel has it, and no test covers it")
 
 
-def test(build, name):
+def test(build, name, tests):
     result = Result(name)
-    kernel, image = tree_of(build, name)
+    kernel, image = tree_of(build, name, tests)
     machine.boot(name, kernel, image, BOOT_S, memory=2048, on_line=result.tell)
     os.remove(image)
     result.close(HAS[name])
@@ -175,13 +183,15 @@ def main():
     if sys.argv[1] == "--sysroot":
         print(machine.sysroot(sys.argv[2], SYSROOT_PACKAGES))
         return 0
-    build = os.path.abspath(sys.argv[1])
-    names = sys.argv[2:] or [name for name in HAS if machine.KERNELS[name][1] == "amd64"]
+    arguments = [one for one in sys.argv[1:] if one != "--essential"]
+    tests = os.environ.get("SMTPSNOOP_VM_TESTS") or " ".join(ESSENTIAL if "--essential" in sys.argv else ALL)
+    build = os.path.abspath(arguments[0])
+    names = arguments[1:] or [name for name in HAS if machine.KERNELS[name][1] == "amd64"]
     os.makedirs(f"{build}/vm", exist_ok=True)
     for name in names:
-        machine.kernel(name)  # one after the other: apt-get locks its folders
+        machine.kernel(name)  # one at a time: apt-get locks its folders
     with ThreadPoolExecutor(max_workers=2) as pool:
-        results = list(pool.map(lambda name: test(build, name), names))
+        results = list(pool.map(lambda name: test(build, name, tests), names))
     print(f"{'kernel':<12}" + "".join(f"{family:<20}" for family in FAMILIES))
     for result in results:
         cells = []

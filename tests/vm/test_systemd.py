@@ -158,7 +158,7 @@ def look_at_daemon(count, shown):
 
 
 def told(count, name, good, detail):
-    print(f"ok vm systemd: {name}" if good else f"FAIL vm systemd: {name}\n    {detail}")
+    print(f"ok systemd: {name}" if good else f"FAIL systemd: {name}\n    {detail}")
     count[not good] += 1
 
 
