@@ -10,6 +10,14 @@ installed() {
 	dpkg-query -W -f='${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p' | sort -u
 }
 
+disable() {
+	if command -v systemctl >/dev/null; then
+		systemctl --quiet disable "$2"
+	else # without systemd, what the maintainer scripts use; it asks for the name of the package
+		DPKG_MAINTSCRIPT_PACKAGE=$1 deb-systemd-helper disable "$2"
+	fi >/dev/null 2>&1 || true
+}
+
 before=$(installed)
 missing=$(printf '%s\n' "$@" | grep -vxF -e "$before" || true)
 [ -n "$missing" ] || exit 0
@@ -55,7 +63,7 @@ for package in $(installed | grep -vxF -e "$before"); do
 		case $path in
 		*/systemd/system/*@.*) ;;
 		*/systemd/system/*.service | */systemd/system/*.socket | */systemd/system/*.timer | */systemd/system/*.path)
-			deb-systemd-helper disable "$name" >/dev/null 2>&1 || true ;;
+			disable "$package" "$name" ;;
 		/etc/init.d/*)
 			update-rc.d "$name" disable >/dev/null 2>&1 || true ;;
 		esac

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Writes the seeds of the fuzz targets below a folder: seeds.py FOLDER"""
+"""Writes the seeds of each fuzz target to FOLDER/TARGET: seeds.py FOLDER"""
 
 import os
 import struct

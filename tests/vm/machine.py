@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Virtual machines for the tests: Debian's kernels of several releases, fetched as ordinary packages and kept in a
-cache; an initramfs made from the host's own packages; QEMU with software emulation.
+"""Virtual machines for the tests: kernels of several Debian releases, an initramfs made from the host's own packages,
+and QEMU with software emulation.
 
-Nothing of the host is changed: the packages are downloaded and unpacked, not installed.
+The kernels are ordinary packages. They are downloaded and unpacked into a cache, not installed: the host stays as it
+is.
 """
 
 import functools
@@ -24,7 +25,7 @@ KERNELS = {
     "6.1-arm64": ("bookworm", "arm64", "linux-image-cloud-arm64"),
 }
 
-# What the tests use of kernel modules, where a kernel has them.
+# The modules that the tests use, where a kernel has them.
 MODULES = ("ctr", "gcm", "ghash-generic", "tls", "smc", "veth")
 
 QEMU = {
@@ -52,7 +53,7 @@ def host_suite():
 
 
 def apt_options(folder, suite, arch):
-    """Options that let apt see another release beside the host's: its sources, with the suite's name replaced."""
+    """Options that make apt use another release: the host's sources with the name of the suite replaced."""
     parts = f"{folder}/sources"
     os.makedirs(f"{folder}/lists/partial", exist_ok=True)
     os.makedirs(f"{folder}/cache/archives/partial", exist_ok=True)
@@ -64,7 +65,7 @@ def apt_options(folder, suite, arch):
         with open(path, encoding="utf-8") as file:
             text = file.read()
         if re.search(rf"^(Suites:.*|deb .*)\b{host_suite()}\b", text, re.M) and "main" in text:
-            # only the archive itself: other vendors' have no such suite
+            # only Debian's archive: other vendors have no such suite
             text = re.sub(rf"\b{host_suite()}\b", suite, text)
             name = os.path.basename(path)
             if name == "sources.list":
@@ -78,7 +79,7 @@ def apt_options(folder, suite, arch):
 
 
 def download(folder, options, package):
-    """The path of a downloaded package, by the version that the release has now."""
+    """Downloads the release's current version of a package; returns its path."""
     for path in glob.glob(f"{folder}/{package}_*.deb"):
         os.remove(path)
     run("apt-get", *options, "download", package, cwd=folder)
@@ -90,7 +91,7 @@ def images(folder):
 
 
 def kernel(name):
-    """The folder of an unpacked kernel and the path of its image: fetched once, then from the cache."""
+    """The folder of an unpacked kernel and the path of its image. Downloads it if the cache lacks it."""
     suite, arch, meta = KERNELS[name]
     folder = f"{CACHE}/{name}"
     found = images(folder)
@@ -101,7 +102,7 @@ def kernel(name):
         subprocess.run(["apt-get", *options, "update"], check=False, stdin=subprocess.DEVNULL)
         depends = output("apt-cache", *options, "depends", meta)
         package = re.search(r"Depends: (linux-image-\S+)", depends).group(1)
-        # from 7.2 on, image and modules are packages of their own
+        # from 7.2 on, image and modules are separate packages
         parts = re.findall(r"Depends: (linux-(?:binary|modules)-\S+)", output("apt-cache", *options, "depends", package))
         for one in [package, *parts]:
             deb = download(folder, options, one)
@@ -113,7 +114,7 @@ def kernel(name):
 
 
 def sysroot(arch, packages):
-    """The folder of another architecture's packages and all that they need, unpacked: to build against, and to run."""
+    """The folder where another architecture's packages and their dependencies are unpacked, to build and to run."""
     folder = f"{CACHE}/sysroot-{arch}"
     if not os.path.exists(f"{folder}/done"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -131,7 +132,7 @@ def sysroot(arch, packages):
 
 
 def modules(root, tree):
-    """Copies MODULES and what they depend on, uncompressed, into the tree as /modules/NN-NAME.ko, in the order to load."""
+    """Copies MODULES and their dependencies, uncompressed, to /modules/NN-NAME.ko in the tree, in loading order."""
     os.makedirs(f"{tree}/modules", exist_ok=True)
     base = f"{root}/usr" if os.path.isdir(f"{root}/usr/lib/modules") else root
     version = os.listdir(f"{base}/lib/modules")[0]
@@ -163,7 +164,7 @@ def copy(tree, path, target=None):
 
 
 def with_libraries(tree, program, target=None):
-    """A program or library of the host, and all that it is linked to."""
+    """Copies a program or library of the host and every library that it is linked to."""
     copy(tree, program, target)
     shown = subprocess.run(["ldd", program], check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                            text=True).stdout
@@ -181,7 +182,7 @@ def busybox(tree, names, program="/bin/busybox"):
 
 
 def package_files(tree, *packages):
-    """The files of installed packages, without their documentation, and what their programs are linked to."""
+    """Copies the files of installed packages, without documentation, and the libraries of their programs."""
     for package in packages:
         for path in output("dpkg", "-L", package).splitlines():
             if path.startswith(("/usr/share/doc", "/usr/share/man", "/usr/share/lintian", "/usr/share/locale")):
@@ -210,7 +211,7 @@ def command(name, image, initrd, memory=1024, more=()):
 
 
 def boot(name, image, initrd, timeout_s, on_line=None, **keywords):
-    """Boots to the end; what it printed. `on_line` is told each line as it comes."""
+    """Runs the machine until it powers off; returns its output. `on_line` gets each line as it comes."""
     process = subprocess.Popen(["timeout", str(timeout_s), *command(name, image, initrd, **keywords)],
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     lines = []

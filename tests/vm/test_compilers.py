@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Every program on every kernel, as each clang builds it: the verifier is the judge, and a mail over loopback is caught.
+"""Runs doctor on every kernel with the program that each clang builds: the kernel's verifier must accept it, and it must
+see a mail over loopback.
 
-    test_compilers.py CLANG…        each with its build in build-CLANG
+    test_compilers.py CLANG...      each with its build in build-CLANG
 """
 
 import os
@@ -45,7 +46,7 @@ def tree_of(name, compilers):
 
 
 def test(name, compilers):
-    """{(compiler, hook): cases that passed}, and the number that failed."""
+    """Returns {(compiler, hook): number of passed cases} and the number of failed ones."""
     kernel, image = tree_of(name, compilers)
     shown = machine.boot(name, kernel, image, BOOT_S)
     os.remove(image)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A timer's service under systemd as PID 1, in a virtual machine: the host's own systemd and Debian 12's own kernel,
-in an initramfs. The same service is started by its timer, then by hand with systemctl; only the first is what
-`scheduled_by: systemd-timer` lets pass, and so is a job that has ended before anyone can ask. Then the daemon, by the unit of
-deploy/systemd: it is ready when it watches, reloads, is started again when its loop hangs, and ends in order. The kernel has TLS and SMC
-too, so all that `doctor --attack` tries is possible here at once.
+"""Tests with systemd as PID 1, in a virtual machine with the host's systemd and Debian 12's kernel.
 
     test_systemd.py BUILD
+
+- A service is started by its timer, then by hand with systemctl. `scheduled_by: systemd-timer` must exclude the first
+  mail only. It must also exclude the mail of a timer's job that ends before the program can look at it.
+- The daemon, by the unit of deploy/systemd: it becomes ready once it watches, reloads, is restarted when its loop
+  hangs, and stops in order.
+- `doctor --attack`: this kernel has TLS and SMC, so every technique can be tried.
 """
 
 import json
@@ -147,17 +149,17 @@ def events_of(shown):
 
 def look_at_daemon(count, shown):
     actions = [event["event"]["action"] for event in events_of(shown)]
-    told(count, "daemon: started, and ready", "started: 0 active\n" in shown, shown[-2500:])
-    told(count, "daemon: its status line", re.search(r"^StatusText=1 messages, 1 alerts, 0 events lost; 0 of 1 outputs fail", shown,
+    result(count, "daemon: started, and ready", "started: 0 active\n" in shown, shown[-2500:])
+    result(count, "daemon: its status line", re.search(r"^StatusText=1 messages, 1 alerts, 0 events lost; 0 of 1 outputs fail", shown,
                                                    re.M), shown[-2500:])
-    told(count, "daemon: reloaded", "reloaded: 0 active\n" in shown, shown[-2500:])
-    told(count, "daemon: started again once its loop hung", "NRestarts=1\n" in shown, shown[-2500:])
-    told(count, "daemon: stopped in order", "stopped: 0 Result=success\n" in shown, shown[-2500:])
-    told(count, "daemon: its events", [one for one in actions if one != "capture-loss"]
+    result(count, "daemon: reloaded", "reloaded: 0 active\n" in shown, shown[-2500:])
+    result(count, "daemon: started again once its loop hung", "NRestarts=1\n" in shown, shown[-2500:])
+    result(count, "daemon: stopped in order", "stopped: 0 Result=success\n" in shown, shown[-2500:])
+    result(count, "daemon: its events", [one for one in actions if one != "capture-loss"]
          == ["started", "smtp-message", "smtp-session", "status", "started", "stopped"], actions)
 
 
-def told(count, name, good, detail):
+def result(count, name, good, detail):
     print(f"ok systemd: {name}" if good else f"FAIL systemd: {name}\n    {detail}")
     count[not good] += 1
 
@@ -178,21 +180,21 @@ def main():
     shown, _, daemon = shown.partition("DAEMON\n")
     events = events_of(shown)
     count = [0, 0]
-    told(count, "PID 1", "pid 1: systemd" in shown, shown[-1500:].replace("\n", "\n    "))
+    result(count, "PID 1", "pid 1: systemd" in shown, shown[-1500:].replace("\n", "\n    "))
     attacks = shown.split("ATTACKS\n", 1)[-1].split("pid 1:", 1)[0]
     for name in ("ktls", "ktls-sendfile", "smc", "mptcp"):
-        told(count, f"doctor --attack: {name} is caught", re.search(rf"^{name} .* caught", attacks, re.M), attacks[-2500:])
-    told(count, "doctor --attack: all as expected", re.search(r"^(\d+) of \1 as docs/coverage.md has it", attacks, re.M),
+        result(count, f"doctor --attack: {name} is caught", re.search(rf"^{name} .* caught", attacks, re.M), attacks[-2500:])
+    result(count, "doctor --attack: all as expected", re.search(r"^(\d+) of \1 as docs/coverage.md has it", attacks, re.M),
          attacks[-4500:])
-    told(count, "three messages", len(events) == 3, shown[-2500:].replace("\n", "\n    "))
+    result(count, "three messages", len(events) == 3, shown[-2500:].replace("\n", "\n    "))
     if len(events) == 3:
         own = [event["smtpsnoop"] for event in events]
-        told(count, "by its timer: excluded",
+        result(count, "by its timer: excluded",
              own[0]["process"].get("scheduled_by") == "systemd-timer" and own[0].get("exclusion") == "timer-report", own[0])
-        told(count, "by hand: an alert, and why",
+        result(count, "by hand: an alert, and why",
              own[1]["process"].get("scheduled_by") == "none" and own[1]["verdict"] == "alert"
              and own[1]["nearest"]["failed"] == ["process.scheduled_by"], own[1])
-        told(count, "by its timer, and gone at once: excluded",
+        result(count, "by its timer, and gone at once: excluded",
              own[2]["process"].get("scheduled_by") == "systemd-timer" and own[2].get("exclusion") == "timer-report", own[2])
     look_at_daemon(count, daemon)
     print(f"{count[0]} passed, {count[1]} failed, 0 skipped")
