@@ -317,7 +317,7 @@ def sentinel(group):
     folder = os.path.join(group.options.build, "sentinel-node")
     for tool in ("node", "npm"):
         if not shutil.which(tool):
-            group.add("FAIL", f"no {tool} on the PATH: make deps-test installs it")
+            group.add("FAIL", f"{tool} is missing: sudo make deps-test installs it")
             return
     os.makedirs(folder, exist_ok=True)
     names = ("package.json", "package-lock.json")

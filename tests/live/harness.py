@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What the live tests share: the program under test, servers, clients, and waiting with a limit.
+"""What the live tests share: the program under test, servers, clients, and waiting with a time limit.
 
-It proves, for every run of the program that a test stops in order (Watch.stop): exit status 0, `started`
-first and `stopped` last, every line one JSON object that passes docs/event.schema.json, no event twice,
-nothing on standard error, and no capture-loss where the test does not expect one.
+Watch.stop ends a run of the program and checks what must hold for every run: exit status 0, `started` is the first
+event and `stopped` the last, every line is one JSON object that is valid by docs/event.schema.json, no event comes
+twice, standard error is empty, and there is no capture-loss unless the test expects it.
 
-Whatever is started here is ended here, by its process id. Traffic goes to loopback only.
+Every process that is started here is ended here, by its process id. Traffic stays on the loopback interface.
 """
 
 import ctypes
@@ -25,17 +25,17 @@ import uuid
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.path.abspath(os.environ.get("SMTPSNOOP", os.path.join(ROOT, "build", "smtpsnoop")))
-HOOK = os.environ.get("SMTPSNOOP_HOOK", "")  # the family of hooks that every watch is to take
+HOOK = os.environ.get("SMTPSNOOP_HOOK", "")  # the family of hooks for every watch
 SCHEMA = os.path.join(ROOT, "docs", "event.schema.json")
 PYTHON = sys.executable
 PYTHON_EXECUTABLE = os.path.realpath(PYTHON)
 
-SLOW = int(os.environ.get("SMTPSNOOP_SLOW", "1"))  # how many times slower than a host this machine may be
+SLOW = int(os.environ.get("SMTPSNOOP_SLOW", "1"))  # how many times slower than a host this machine is
 START_S = 20 * SLOW  # until `started` has been written
 STOP_S = 20 * SLOW  # until the program has ended after a signal
-EVENT_S = 8 * SLOW  # until an event has been written (the contract says 1 s; test_sends measures that)
+EVENT_S = 8 * SLOW  # until an event has been written (1 s is promised; test_sends measures it)
 LONG = os.environ.get("SMTPSNOOP_LONG") == "1"  # make test-all: full sizes
-VALIDATED_MAX = 4000  # events validated a run: beyond that, evenly chosen ones
+VALIDATED_MAX = 4000  # events validated per run; of more, every n-th
 
 
 def sized(short_run, long_run):
@@ -47,8 +47,8 @@ def sized(short_run, long_run):
 
 
 def wait_for(condition, timeout_s, what, pause_s=0.02):
-    """What `condition` returns as soon as that is true; AssertionError if it does not become so in time.
-    `what` is said then, or is a function that says it."""
+    """Calls `condition` until it returns something true, and returns that. AssertionError after `timeout_s`;
+    `what` says what was missing, and may be a function."""
     end = time.monotonic() + timeout_s
     while True:
         value = condition()
@@ -80,7 +80,7 @@ def strict_json(line):
     def no_pairs_twice(pairs):
         names = [name for name, _ in pairs]
         if len(names) != len(set(names)):
-            raise ValueError(f"a name stands twice in one object: {names}")
+            raise ValueError(f"duplicate name in an object: {names}")
         return dict(pairs)
 
     def no_constant(text):
@@ -105,7 +105,7 @@ def validate(events):
     for event in events[::step]:
         for error in check.iter_errors(event):
             where = ".".join(str(part) for part in error.absolute_path)
-            raise AssertionError(f"the schema refuses {where or 'the event'}: {error.message[:300]}\n{short(event)}")
+            raise AssertionError(f"not valid by the schema: {where or 'the event'}: {error.message[:300]}\n{short(event)}")
 
 
 def short(event):
@@ -120,7 +120,7 @@ def free_port(host="127.0.0.1"):
 
 
 def is_listening(port):
-    """Looked up, not tried: a connection would be one more flow for the program to see."""
+    """Looks the port up; to connect would make one more flow for the program to see."""
     wanted = f"{port:04X}"
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
         with open(name, encoding="ascii") as table:
@@ -132,7 +132,7 @@ def is_listening(port):
 
 
 def end_process(process, timeout_s=5):
-    """Ends a Popen by its pid, whatever state it is in, and closes its pipes."""
+    """Ends a Popen object's process, in whatever state it is, and closes its pipes."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -157,10 +157,10 @@ def unshare_works(*flags):
 
 
 class Watch:
-    """One run of the program with -o json (or what `output` says), its events kept as they come.
+    """One run of the program with -o json (or another `output`). Its events are kept as they arrive.
 
-    With `spool`, the path of a file, the output goes there and is read after the end: a test of the load
-    must not measure how fast its own reader is.
+    With `spool`, the path of a file, the output goes there and is read after the end, so that a load test does not
+    depend on the speed of its own reader.
     """
 
     def __init__(self, case, *options, command=("watch",), output="json", prefix=(), ready=True, env=None,
@@ -215,7 +215,7 @@ class Watch:
             return [event for event in self.events if where(event)]
 
     def wait(self, where, count=1, timeout_s=EVENT_S, what="events"):
-        """The events that meet `where`, once there are `count` of them."""
+        """Waits for `count` events for which `where` is true; returns them."""
         end = time.monotonic() + timeout_s
         seen, found = 0, []
         with self.arrived:
@@ -243,22 +243,22 @@ class Watch:
                          and where(event), count, timeout_s, what)
 
     def message(self, recipient, timeout_s=EVENT_S):
-        """The one message with this recipient. That there is no second one, stop() checks."""
+        """Waits for the message to this recipient. stop() checks that there is no second one."""
         return self.wait_messages(lambda event: recipient in get(event, "smtp.rcpt_to", []), 1, timeout_s,
                                   f"messages to {recipient}")[0]
 
     def stop(self, signal_number=signal.SIGINT, losses=False, warnings=0):
-        """Ends the run in order, checks what holds for every run, and returns its `stopped` event.
-        `warnings`: lines that may stand on standard error."""
+        """Ends the run, checks what must hold for every run, and returns its `stopped` event.
+        `losses`: capture-loss is allowed. `warnings`: the number of lines allowed on standard error."""
         self.process.send_signal(signal_number)
         return self.finished(losses, warnings)
 
     def finished(self, losses=False, warnings=0):
-        """The same checks for a run that ends by itself."""
+        """The same for a run that ends by itself."""
         try:
             self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"still running {STOP_S} s after it was to end") from None
+            raise AssertionError(f"still running {STOP_S} s after the signal") from None
         for reader in self.readers:
             reader.join(10)
         if self.spool:
@@ -279,7 +279,7 @@ class Watch:
         self.check_once()
         validate(self.events)
         lost = self.select(lambda event: action(event) == "capture-loss")
-        if SLOW > 1:  # a run left out (docs/coverage.md) is rare on a host, and is not in an emulated machine
+        if SLOW > 1:  # missed runs (docs/coverage.md) are rare on a host, but not in an emulated machine
             lost = [event for event in lost if any(number for name, number in get(event, "smtpsnoop.stats.lost").items()
                                                    if name != "missed_runs")]
         if lost and not losses:
@@ -301,11 +301,11 @@ class Watch:
         for event in self.messages():
             one = get(event, "event.id")
             if one is None or one in ids:
-                raise AssertionError(f"event.id missing or twice: {short(event)}")
+                raise AssertionError(f"event.id missing or duplicate: {short(event)}")
             ids.add(one)
             pair = (get(event, "smtp.session_id"), get(event, "smtp.transaction"))
             if None in pair or pair in transactions:
-                raise AssertionError(f"session and transaction missing or twice: {short(event)}")
+                raise AssertionError(f"session and transaction missing or duplicate: {short(event)}")
             transactions.add(pair)
 
 
@@ -313,7 +313,7 @@ class Watch:
 
 
 class Sink:
-    """postfix's smtp-sink: takes everything, keeps nothing."""
+    """postfix's smtp-sink: accepts every mail and drops it."""
 
     def __init__(self, case, host="127.0.0.1", options=()):
         self.host = host
@@ -333,7 +333,7 @@ class Sink:
 
 
 class Server:
-    """server.py in a process of its own; what it received is kept as it reports it."""
+    """server.py in its own process. Its reports of what it received are kept."""
 
     def __init__(self, case, *options, host="127.0.0.1", prefix=()):
         self.host, self.reports = host, []
@@ -376,7 +376,7 @@ class Overtime(Exception):
 
 
 class LiveCase(unittest.TestCase):
-    """A test with a time limit of its own, a directory that every user can read, and clients in it."""
+    """A test with its own time limit and a directory that every user can read, with client.py in it."""
 
     limit_s = 120
     maxDiff = 4000
@@ -418,7 +418,7 @@ class LiveCase(unittest.TestCase):
         return path
 
     def spawn(self, argv, **keywords):
-        """A process that this test ends. Its output is kept in memory by `finish`."""
+        """Starts a process that the end of the test kills. `finish` reads its output."""
         keywords.setdefault("stdin", subprocess.DEVNULL)
         keywords.setdefault("stdout", subprocess.PIPE)
         keywords.setdefault("stderr", subprocess.PIPE)
@@ -427,7 +427,7 @@ class LiveCase(unittest.TestCase):
         return process
 
     def finish(self, process, status=0, timeout_s=60):
-        """Waits for a spawned process; its standard output. `status` None: any."""
+        """Waits for a spawned process; returns its standard output. `status` None: any status is fine."""
         try:
             output, errors = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
@@ -437,18 +437,18 @@ class LiveCase(unittest.TestCase):
         return output
 
     def program(self, name, text, *arguments, **keywords):
-        """Spawns a Python client program, written into the work directory, with client.py beside it."""
+        """Writes a Python program into the work directory, beside client.py, and starts it."""
         self.write(name, text)
         return self.spawn([PYTHON, self.path(name), *(str(one) for one in arguments)], cwd=self.work, **keywords)
 
     def run_program(self, name, text, *arguments, status=0, **keywords):
-        """The same, and waits for it: its pid and its standard output."""
+        """The same, and waits for its end; returns its pid and its standard output."""
         process = self.program(name, text, *arguments, **keywords)
         output = self.finish(process, status)
         return process.pid, output
 
     def run_snoop(self, *arguments, status=None, timeout_s=40, prefix=(), **keywords):
-        """A short run of the program itself: the completed process, its status checked."""
+        """Runs the program to its end and checks its status; returns the completed process."""
         keywords.setdefault("stdin", subprocess.DEVNULL)
         keywords.setdefault("stdout", subprocess.PIPE)
         done = subprocess.run([*prefix, PROGRAM, *arguments], stderr=subprocess.PIPE, timeout=timeout_s, **keywords)
@@ -457,7 +457,7 @@ class LiveCase(unittest.TestCase):
         return done
 
     def assert_one_line(self, stderr, *words):
-        """Standard error is one line `smtpsnoop: what: why`, and names these words."""
+        """Standard error is one line, `smtpsnoop: what: why`, and contains these words."""
         text = stderr.decode("utf-8", "replace")
         self.assertTrue(text.startswith("smtpsnoop: "), f"not `smtpsnoop: what: why`: {text!r}")
         self.assertEqual(text.count("\n"), 1, f"not one line: {text!r}")
@@ -468,7 +468,7 @@ class LiveCase(unittest.TestCase):
 
     def assert_mail(self, event, pid=None, sender=None, recipients=None, port=None, outcome="success",
                     executable=None, complete=True, uid=None):
-        """What every mail of an ordinary client must say. None: not checked."""
+        """Checks what the event of every ordinary client's mail must say. None: not checked."""
         expected, actual = {}, {}
 
         def expect(path, value):
@@ -496,14 +496,14 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Recorder(Watch):
-    """`record FILE -o json`: it shows what it records as watch does, so a watch is what it is tested as."""
+    """`record FILE -o json`: prints the events that watch would print, so the same checks apply."""
 
     def __init__(self, case, path, *options):
         super().__init__(case, *options, command=("record", path))
 
 
 def replay(path, *options):
-    """The events of `replay PATH -o json`, each checked against the schema."""
+    """Runs `replay PATH -o json`; returns its events, validated against the schema."""
     done = subprocess.run([PROGRAM, "replay", path, "-o", "json", *options], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
     if done.returncode != 0 or done.stderr:

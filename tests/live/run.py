@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Runs the live tests: one line a test, and at the end `N passed, N failed, N skipped`. Root, on a Linux host.
+"""Runs the live tests, as root: one line per test, and `N passed, N failed, N skipped` at the end.
 
-    run.py [-f] [module|module.Class|module.Class.test]…    every test_*.py beside it, where none is named
+    run.py [-f] [MODULE | MODULE.Class | MODULE.Class.test]...     without a name: every test_*.py in this folder
 
-A module that cannot be loaded, or has no test, counts as failed. -f stops at the first failure. Environment:
-SMTPSNOOP (the program), SMTPSNOOP_MAILS (mails a client, 500), SMTPSNOOP_LOAD (mails of the load test, 20000).
-Exit status: 0 all passed or skipped, 1 some failed.
+-f stops at the first failure. A module that cannot be loaded or has no test counts as failed.
+
+Environment: SMTPSNOOP is the program to test. SMTPSNOOP_LONG=1 runs the long form of load, churn and waits.
+SMTPSNOOP_MAILS (mails per client), SMTPSNOOP_LOAD (mails of the load test), SMTPSNOOP_CONNECTIONS (of the churn test)
+and SMTPSNOOP_REWRITTEN (mails sent from a buffer that changes) set one size each.
+
+Exit status: 0 if no test failed, else 1.
 """
 
 import glob
@@ -18,19 +22,19 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# What the others build on comes first; what loads the host, or tells of it as a whole, last. The rest by name between.
+# First what all other tests rely on; last what loads the host or looks at it as a whole; the rest by name.
 FIRST = ("test_clients", "test_identity", "test_sends", "test_failure", "test_hostile", "test_record_replay")
 LAST = ("test_churn", "test_load", "test_doctor")
 
 
 def modules():
-    """Every module of tests in this folder. One that is named above and is not there fails as it is loaded."""
+    """Every test module in this folder. A missing one of FIRST and LAST fails when it is loaded."""
     found = [os.path.basename(path).removesuffix(".py") for path in glob.glob(os.path.join(HERE, "test_*.py"))]
     return [*FIRST, *sorted(set(found) - {*FIRST, *LAST}), *LAST]
 
 
 class Lines(unittest.TestResult):
-    """One line a test; subtests that fail are told with their test."""
+    """Prints one line per test. Failed subtests are shown with their test."""
 
     def __init__(self, failfast):
         super().__init__()
@@ -54,12 +58,12 @@ class Lines(unittest.TestResult):
         text = self._exc_info_to_string(error, test).rstrip()
         if self.faults is None:
             self.failed += 1
-            self.tell_fault(self.name(test), [text])
+            self.print_faults(self.name(test), [text])
         else:
             self.faults.append(text)
 
     @staticmethod
-    def tell_fault(name, faults):
+    def print_faults(name, faults):
         print(f"FAIL {name}")
         for fault in faults:
             print("    " + fault.replace("\n", "\n    "))
@@ -67,7 +71,7 @@ class Lines(unittest.TestResult):
 
     def add_broken(self, module, why):
         self.failed += 1
-        self.tell_fault(module, [why])
+        self.print_faults(module, [why])
         if self.failfast:
             self.stop()
 
@@ -75,14 +79,14 @@ class Lines(unittest.TestResult):
         super().stopTest(test)
         if self.faults:
             self.failed += 1
-            self.tell_fault(self.name(test), self.faults)
+            self.print_faults(self.name(test), self.faults)
             if self.failfast:
                 self.stop()
         elif self.faults is not None and not getattr(self, "skipped_now", False):
             self.passed += 1
             print(f"ok {self.name(test)} ({time.monotonic() - self.began:.1f} s)", flush=True)
         self.skipped_now = False
-        self.faults = None  # until the next test starts, a fault is a class's own
+        self.faults = None  # until the next test starts, a fault belongs to the class
 
     def addError(self, test, err):
         self.fault(test, err)
@@ -102,11 +106,11 @@ class Lines(unittest.TestResult):
             self.skipped_now = False
 
     def addUnexpectedSuccess(self, test):
-        self.faults.append("it was expected to fail and did not")
+        self.faults.append("expected to fail, but passed")
 
 
 def run(name, result):
-    """A module, or the class or test of one that is named. What keeps it from being loaded is told as a failure."""
+    """Runs a module, class or test. If it cannot be loaded, that is a failure."""
     try:
         importlib.import_module(name.split(".", 1)[0])
         tests = unittest.defaultTestLoader.loadTestsFromName(name)
@@ -114,7 +118,7 @@ def run(name, result):
         result.add_broken(name, traceback.format_exc().rstrip())
         return
     if not tests.countTestCases():
-        result.add_broken(name, "there is no test in it")
+        result.add_broken(name, "contains no test")
     tests.run(result)
 
 
