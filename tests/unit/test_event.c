@@ -243,6 +243,30 @@ static void test_failing_output(void **state)
 	fclose(out);
 }
 
+/* Each format has a writer, except those of the terminal; names are found where they fit. */
+static void test_formats(void **state)
+{
+	enum output_format format;
+	char list[100];
+
+	(void)state;
+	for (int i = 0; i < FORMAT_COUNT; i++) {
+		format = (enum output_format)i;
+		assert_int_equal(format_writer(format) == NULL,
+				 !format_fits(format, ~0U ^ FORMAT_ON_TERMINAL));
+	}
+	assert_true(format_find("wide", FORMAT_ON_TERMINAL, &format));
+	assert_int_equal(format, FORMAT_WIDE);
+	assert_false(format_find("wide", FORMAT_IN_FILES | FORMAT_BY_SYSLOG, &format));
+	assert_false(format_find("", ~0U, &format));
+	format_list(list, sizeof(list), FORMAT_ON_TERMINAL);
+	assert_string_equal(list, "json, cef, sentinel, table or wide");
+	format_list(list, sizeof(list), FORMAT_BY_SYSLOG);
+	assert_string_equal(list, "json or cef");
+	format_list(list, 8, FORMAT_ON_TERMINAL);
+	assert_string_equal(list, "json, c");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,7 +274,7 @@ int main(void)
 		cmocka_unit_test(test_json_values),    cmocka_unit_test(test_json_long),
 		cmocka_unit_test(test_table_hostile),  cmocka_unit_test(test_table_width),
 		cmocka_unit_test(test_table_colour),   cmocka_unit_test(test_table_summary),
-		cmocka_unit_test(test_failing_output),
+		cmocka_unit_test(test_failing_output), cmocka_unit_test(test_formats),
 	};
 
 	setlocale(LC_ALL, "C.UTF-8");

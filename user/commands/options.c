@@ -114,17 +114,14 @@ static int parse_number(const char *option, const char *text, uint64_t min, uint
 	return 0;
 }
 
-static int parse_output(const char *text, enum output_kind *output)
+static int parse_output(const char *text, enum output_format *output)
 {
-	static const char *const names[] = {"table", "wide", "json", "cef", "sentinel"};
+	char names[100];
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(text, names[i]) == 0) {
-			*output = (enum output_kind)i;
-			return 0;
-		}
-	}
-	report("-o", "'%.64s' is not a format: table, wide, json, cef or sentinel", text);
+	if (format_find(text, FORMAT_ON_TERMINAL, output))
+		return 0;
+	format_list(names, sizeof(names), FORMAT_ON_TERMINAL);
+	report("-o", "'%.64s' is not a format: %s", text, names);
 	return -EINVAL;
 }
 
@@ -228,7 +225,7 @@ static int parse_words(struct options *options, int argc, char **argv, bool comm
 		return -EINVAL;
 	}
 	if (options->command == COMMAND_RUN && options->output_given &&
-	    options->output <= OUTPUT_WIDE) {
+	    !format_fits(options->output, FORMAT_IN_FILES)) {
 		report("-o", "run writes for machines: json, cef or sentinel; smtpsnoop watch has "
 			     "the table");
 		return -EINVAL;
@@ -251,7 +248,7 @@ int options_parse(struct options *options, int argc, char **argv)
 	bool command_seen = argc > 1 && argv[1][0] != '-';
 	int code;
 
-	*options = (struct options){.command = COMMAND_WATCH, .wire = true};
+	*options = (struct options){.command = COMMAND_WATCH, .output = FORMAT_TABLE, .wire = true};
 	if (command_seen) {
 		if (parse_command(options, argv[1]))
 			return -EINVAL;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/hook.h"
+#include "event/formats.h"
 #include "watch/pipeline.h"
 
 enum command {
@@ -22,11 +23,9 @@ enum command {
 	COMMAND_HELP
 };
 
-enum output_kind { OUTPUT_TABLE, OUTPUT_WIDE, OUTPUT_JSON, OUTPUT_CEF, OUTPUT_SENTINEL };
-
 struct options {
 	enum command command;
-	enum output_kind output;
+	enum output_format output; /* one that fits FORMAT_ON_TERMINAL */
 	bool output_given;
 	enum hook hook;
 	bool wire;

@@ -31,19 +31,14 @@ struct sink *command_sink(const struct options *options)
 {
 	const char *no_color = getenv("NO_COLOR");
 	struct table_options table = {
-		.wide = options->output == OUTPUT_WIDE,
+		.wide = options->output == FORMAT_WIDE,
 		.color = isatty(STDOUT_FILENO) && !(no_color && no_color[0]),
 		.width = terminal_width(),
 		.all = options->filter.all,
 	};
+	format_fn writer = format_writer(options->output);
 
-	if (options->output == OUTPUT_JSON)
-		return sink_lines_new(stdout, event_json);
-	if (options->output == OUTPUT_CEF)
-		return sink_lines_new(stdout, event_cef);
-	if (options->output == OUTPUT_SENTINEL)
-		return sink_lines_new(stdout, event_sentinel);
-	return sink_table_new(stdout, &table);
+	return writer ? sink_lines_new(stdout, writer) : sink_table_new(stdout, &table);
 }
 
 int command_output_failed(int error)

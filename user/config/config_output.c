@@ -35,10 +35,20 @@ static const struct word types[] = {{"json", OUTPUT_FILE},
 				    {"journald", OUTPUT_JOURNALD},
 				    {NULL, 0}};
 
-static const struct word formats[] = {{"json", FORMAT_JSON},
-				      {"cef", FORMAT_CEF},
-				      {"sentinel", FORMAT_SENTINEL},
-				      {NULL, 0}};
+static bool read_format(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			void *target)
+{
+	struct word words[FORMAT_COUNT + 1] = {0};
+	struct key by_name = *key;
+	size_t count = 0;
+
+	for (int i = 0; i < FORMAT_COUNT; i++) {
+		if (format_fits((enum output_format)i, FORMAT_IN_FILES | FORMAT_BY_SYSLOG))
+			words[count++] = (struct word){format_name((enum output_format)i), i};
+	}
+	by_name.words = words;
+	return reader_word(reader, node, &by_name, target);
+}
 
 static const struct word facilities[] = {{"kern", LOG_FAC(LOG_KERN)},
 					 {"user", LOG_FAC(LOG_USER)},
@@ -185,9 +195,10 @@ static bool complete(struct reader *reader, const yaml_node_t *node, struct give
 		return reader_fail(reader, node,
 				   "an output needs a type: json, stdout, syslog or journald");
 	key = out_of_place(given);
-	if (given->format == FORMAT_SENTINEL && given->type == OUTPUT_SYSLOG)
-		return reader_fail(reader, node,
-				   "sentinel: not a format for syslog; use json or cef");
+	if (given->format >= 0 && given->type == OUTPUT_SYSLOG &&
+	    !format_fits((enum output_format)given->format, FORMAT_BY_SYSLOG))
+		return reader_fail(reader, node, "%s: not a format for syslog; use json or cef",
+				   format_name((enum output_format)given->format));
 	if (key)
 		return reader_fail(reader, node, "%s: not used by an output of type %s", key,
 				   type_name((enum output_type)given->type));
@@ -289,10 +300,7 @@ static bool add_output(struct reader *reader, const yaml_node_t *node, const str
 		 .words = types},
 		{.name = "name", .read = read_name, .offset = offsetof(struct given, output.name)},
 		{.name = "path", .read = read_path, .offset = offsetof(struct given, file)},
-		{.name = "format",
-		 .read = reader_word,
-		 .offset = offsetof(struct given, format),
-		 .words = formats},
+		{.name = "format", .read = read_format, .offset = offsetof(struct given, format)},
 		{.name = "address", .read = read_address},
 		{.name = "facility",
 		 .read = reader_word,

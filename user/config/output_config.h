@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "event/formats.h"
+
 #define OUTPUTS_MAX 16U
 /* Bytes that wait for one output, where nothing else is said */
 #define OUTPUT_QUEUE	   (64ULL << 20)
@@ -18,14 +20,6 @@ enum output_type {
 	OUTPUT_STDOUT,
 	OUTPUT_SYSLOG,
 	OUTPUT_JOURNALD,
-};
-
-enum output_format {
-	FORMAT_JSON,
-	FORMAT_CEF,
-	FORMAT_SENTINEL,
-	FORMAT_JOURNAL, /* of journald alone */
-	FORMAT_COUNT,
 };
 
 enum syslog_transport {

@@ -67,11 +67,8 @@ static bool has_name(const struct config *config, const char *name)
 /* Standard output, if the command line asks for it, or the configuration for nothing at all. */
 static bool add_stdout(struct config *config, const struct options *options)
 {
-	static const enum output_format formats[] = {[OUTPUT_JSON] = FORMAT_JSON,
-						     [OUTPUT_CEF] = FORMAT_CEF,
-						     [OUTPUT_SENTINEL] = FORMAT_SENTINEL};
 	struct output_config output = {.type = OUTPUT_STDOUT,
-				       .format = options->output_given ? formats[options->output]
+				       .format = options->output_given ? options->output
 								       : FORMAT_JSON,
 				       .queue_bytes = OUTPUT_QUEUE};
 	struct output_config *grown;

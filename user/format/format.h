@@ -10,10 +10,14 @@
 #include <stdio.h>
 
 #include "event/event.h"
+#include "event/formats.h"
 #include "base/text.h"
 
 /* If there was no memory, out->failed says so, and the record is not whole. */
 typedef void (*format_fn)(struct text *out, const struct event *event);
+
+/* The writer of a format; NULL for those of the terminal (sink_table_new()). */
+format_fn format_writer(enum output_format format);
 
 /* One JSON object (CONTRACT of the project, ECS 9 names; docs/event.schema.json). */
 void event_json(struct text *out, const struct event *event);

@@ -42,13 +42,6 @@ struct outputs {
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-static const format_fn formats[FORMAT_COUNT] = {
-	[FORMAT_JSON] = event_json,
-	[FORMAT_CEF] = event_cef,
-	[FORMAT_SENTINEL] = event_sentinel,
-	[FORMAT_JOURNAL] = event_journal,
-};
-
 /* The event in this format; empty if there was no memory. */
 static struct span record_of(struct outputs *outputs, enum output_format format,
 			     const struct event *event)
@@ -56,7 +49,7 @@ static struct span record_of(struct outputs *outputs, enum output_format format,
 	struct text *record = &outputs->records[format];
 
 	if (!record->len)
-		formats[format](record, event);
+		format_writer(format)(record, event);
 	if (record->failed)
 		text_clear(record);
 	record->failed = false;

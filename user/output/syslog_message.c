@@ -71,7 +71,7 @@ static bool fit(struct text *message, const struct output_config *output, struct
 	struct text shorter = {0};
 	bool good = record.len <= room;
 
-	if (good || output->format == FORMAT_CEF) {
+	if (good || output->format != FORMAT_JSON) {
 		text_add(message, record);
 		return good;
 	}
