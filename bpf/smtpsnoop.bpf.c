@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The kernel side. Who sends (send.bpf.h), what left and what came back (wire.bpf.h), the life of
- * sockets (flow.bpf.h) and of processes (process.bpf.h), and the verdict that keeps all of it away
- * from traffic that is not mail (look.bpf.h). User space loads one family of send hooks.
+ * The kernel side: who sends (send.bpf.h, outer.bpf.h; attached by attach.bpf.h), what left and
+ * what came back (wire.bpf.h), the life of sockets (flow.bpf.h) and of processes (process.bpf.h),
+ * and the verdict that spares traffic that is not mail (look.bpf.h). User space loads one family of
+ * send hooks.
  */
 #include "process.bpf.h"
 #include "flow.bpf.h"
-#include "send.bpf.h"
+#include "attach.bpf.h"
 #include "wire.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
