@@ -225,12 +225,16 @@ C_FILES := $(wildcard user/*.c user/*/*.[ch] include/*.h bpf/*.[ch] tests/unit/*
 format: ## lay out the code
 	$(Q)clang-format -i $(C_FILES)
 
-check: $(SKELETON) ## layout, clang's warnings, clang-tidy, cppcheck
+check: all ## format, layout, clang's warnings, clang-tidy, cppcheck
 	@MAKEFLAGS= $(PYTHON) tests/run.py --build $(BUILD) check
 
-.PHONY: check-format check-clang check-tidy check-cppcheck
+.PHONY: check-format check-layout check-clang check-tidy check-cppcheck
 check-format:
 	$(Q)clang-format --dry-run --Werror $(C_FILES)
+
+check-layout: all
+	$(Q)$(PYTHON) tests/check_layout.py $(BUILD)
+	$(Q)$(PYTHON) tests/test_check_layout.py
 
 check-clang: $(SKELETON)
 	$(Q)for f in $(SOURCES) user/main.c $(UNIT_SOURCES); do \

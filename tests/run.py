@@ -194,7 +194,7 @@ class Group:
 
 
 def check(group):
-    for target in ("check-format", "check-clang", "check-cppcheck", "check-tidy"):
+    for target in ("check-format", "check-layout", "check-clang", "check-cppcheck", "check-tidy"):
         group.command(target, *NICE, "make", "--no-print-directory", target)
 
 
