@@ -75,9 +75,8 @@ enum exec_flag {
 	EXEC_DELETED = 1 << 1,	      /* its last link was removed before it was executed */
 	EXEC_SNAPSHOT = 1 << 2,	      /* from /proc at the start: the link may have changed since */
 	EXEC_ARGS_TRUNCATED = 1 << 3, /* more arguments than EXEC_ARGS_MAX bytes */
-	EXEC_PATH_TRUNCATED =
-		1 << 4, /* the part next to the root is missing, or in another mount namespace */
-	EXEC_ARGS_UNREAD = 1 << 5, /* the arguments could not be read */
+	EXEC_PATH_TRUNCATED = 1 << 4, /* the part nearest the root is missing or hidden */
+	EXEC_ARGS_UNREAD = 1 << 5,    /* the arguments could not be read */
 	EXEC_SECURE = 1 << 6, /* the exec raised privileges (setuid, setgid, file capabilities) */
 };
 

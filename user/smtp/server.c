@@ -382,7 +382,7 @@ static void on_reply_line(struct smtp_session *session, struct span line, uint64
 	session->reply_text_len = 0;
 }
 
-/* A proxy answered: what was said to it were not SMTP commands, so no reply is owed for it. */
+/* A proxy answered: what was said to it was not SMTP, so no reply is owed for it. */
 static void on_request_answered(struct smtp_session *session, uint64_t time_ns)
 {
 	uint32_t *lines = &session->request_lines[session->facts.proxy.answers - 1];

@@ -101,7 +101,7 @@ void smtp_session_close(struct smtp_session *session, uint64_t time_ns)
 	if (session->current)
 		open_end(session, session->current, SMTP_END_CLOSE, session->position, time_ns);
 	/*
-	 * No reply told whether a transaction ended before the next one began: what followed may
+	 * No reply showed whether a transaction ended before the next one began: what followed may
 	 * belong to either.
 	 */
 	for (struct open *open = session->first; open; open = open->next) {

@@ -81,7 +81,7 @@ struct smtp_transaction {
 	uint64_t bytes;		/* of the message as sent, without the end-of-data line */
 	uint64_t missing_bytes; /* of the client's stream within the transaction, not captured */
 	bool replies_missing; /* replies are lost or do not match: codes and outcome may be wrong */
-	bool data_started;    /* DATA or BDAT was issued */
+	bool data_started;    /* DATA or BDAT was sent */
 	bool odd_address;     /* an address in a form that servers may read as another address */
 	bool smuggling;	      /* a MAIL after an end of data that only some servers accept */
 

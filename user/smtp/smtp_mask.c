@@ -3,8 +3,8 @@
  * Theory of operation: the bytes are walked as the session would parse them, on a copy of the few
  * fields that decide what a line is (the mode, the line in progress, whether an AUTH is open).
  * While an AUTH is open, a line that is not certainly a command is masked as a secret: a masked
- * command impairs a replay, but a recorded secret cannot be taken back. In a response that
- * is seen whole and in its place, the user's name stays, so that a replay finds it.
+ * command impairs a replay, but a recorded secret cannot be taken back. A response that
+ * is seen whole, where it is expected, keeps the user's name, so that a replay finds it.
  */
 #include "smtp/smtp.h"
 

@@ -107,7 +107,7 @@ static bool is_waited_for(const struct smtp_session *session)
 
 /*
  * Without replies: the server refuses data for no recipient, so commands follow. The exception is a
- * stream with gaps, where the recipients may have been missed.
+ * stream with gaps, or without its beginning: there the recipients may have been missed.
  */
 static bool is_bound_to_fail(struct smtp_session *session, struct open *open)
 {
