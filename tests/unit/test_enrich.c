@@ -25,6 +25,7 @@
 #include <cmocka.h>
 
 #include "capture/enrich.h"
+#include "capture/hash.h"
 #include "capture/records.h"
 
 static char work[] = "/tmp/smtpsnoop-enrich.XXXXXX";
@@ -346,7 +347,7 @@ static void test_hash_too_large(void **state)
 	struct image image;
 
 	(void)state;
-	assert_int_equal(ftruncate(fd, (off_t)ENRICH_FILE_MAX + 1), 0);
+	assert_int_equal(ftruncate(fd, (off_t)HASH_FILE_MAX + 1), 0);
 	image = image_of(path);
 	assert_string_equal(hash(&image, 0), "");
 	close(fd);
@@ -536,7 +537,7 @@ static void test_end(void **state)
 	uint64_t started;
 
 	(void)state;
-	assert_int_equal(ftruncate(fd, (off_t)ENRICH_FILE_MAX), 0);
+	assert_int_equal(ftruncate(fd, (off_t)HASH_FILE_MAX), 0);
 	image = image_of(path);
 	for (int i = 0; i < 100; i++) {
 		assert_int_equal(enricher_request_hash(enricher, &image, 0), 0);

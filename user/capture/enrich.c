@@ -7,60 +7,35 @@
  * the main thread. It also carries its result from the beginning, the one that says that nothing
  * was found, and so has one even if memory runs out.
  *
- * A hash is given only if it cannot be another file's. The file's device, inode, ctime and size are
- * those of the exec, before and after it is read. Who writes to a file sets its ctime; but the
- * clock of ctime stands still for a tick, so a file that was made within one tick of its exec could
- * be written again without a trace once the process has ended (while it runs, the kernel lets
- * nobody write). Such a file is hashed only if the process still runs it when it has been read. A
- * file system in user space can serve every reader something else: nothing on it is hashed. On
- * overlayfs and btrfs stat(2) reports another device than the superblock's, which is the one that
- * is seen at an exec: no hash there.
- *
  * The threads can hang in the kernel or in a name service. The end waits for them, but not for
  * long; what is shared is freed by the last one to leave.
  */
 #include "capture/enrich.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
-#include <linux/magic.h>
 
-#include <openssl/evp.h>
-
-#include "capture/activation.h"
 #include "base/clock.h"
+#include "capture/account.h"
+#include "capture/activation.h"
+#include "capture/hash.h"
 #include "capture/procfs.h"
 #include "capture/records.h"
 #include "capture/resolve.h"
 
-#define READ_SIZE	65536U
-#define NAME_BUFFER	1024U	 /* to begin with */
-#define NAME_BUFFER_MAX 1048576U /* a group may have many members */
-#define PATH_SIZE	8192U
-#define NS_PER_S	1000000000ULL
-#define COARSE_NS	2000000000ULL /* of file systems whose times have no fraction of a second */
-#define END_WAIT_S	2	      /* for a thread that hangs */
+#define END_WAIT_S 2 /* for a thread that hangs */
 
-enum want { WANT_USER, WANT_GROUP, WANT_HASH, WANT_CGROUP, WANT_RELAY, WANT_ACTIVATION };
 enum lane { LANE_NAMES, LANE_HASHES, LANE_CGROUPS, LANE_RELAYS, LANE_UNITS, LANE_COUNT };
 
 /* What is sought, then what was found. */
 struct request {
 	struct request *next;
-	enum want want;
 	enum lane lane;
 	uint32_t pid;	       /* of a hash or a cgroup */
 	uint64_t exec_ns;      /* of a hash */
@@ -85,8 +60,8 @@ struct enricher {
 	struct queue results;
 	/* requests and results: a lane that hangs leaves the others their room */
 	size_t outstanding[LANE_COUNT];
-	unsigned int users; /* threads that have not left, the main one included */
-	bool ending;
+	unsigned int users;  /* threads that have not left, the main one included */
+	_Atomic bool ending; /* set under the lock; hashing reads it without */
 	int fd;
 };
 
@@ -121,42 +96,9 @@ static void queue_drop(struct queue *queue)
 	}
 }
 
-static bool is_ending(struct enricher *enricher)
-{
-	bool ending;
+/* ---- Finding --------------------------------------------------------------------------------- */
 
-	pthread_mutex_lock(&enricher->lock);
-	ending = enricher->ending;
-	pthread_mutex_unlock(&enricher->lock);
-	return ending;
-}
-
-/* ---- Names ----------------------------------------------------------------------------------- */
-
-/*
- * One attempt with a buffer of this size: 0 and the name in it, -ERANGE if it is too small, or
- * -ENOENT.
- */
-static int look_up(enum want want, uint32_t id, char *buffer, size_t size, const char **name)
-{
-	struct passwd user, *found_user = NULL;
-	struct group group, *found_group = NULL;
-	int error;
-
-	if (want == WANT_USER)
-		error = getpwuid_r(id, &user, buffer, size, &found_user);
-	else
-		error = getgrgid_r(id, &group, buffer, size, &found_group);
-	if (error)
-		return error == ERANGE ? -ERANGE : -ENOENT;
-	if (found_user)
-		*name = found_user->pw_name;
-	if (found_group)
-		*name = found_group->gr_name;
-	return *name && strlen(*name) <= RECORD_NAME_MAX ? 0 : -ENOENT;
-}
-
-/* Makes the record longer by the bytes of `data`. False if there is no memory; it is as it was. */
+/* Appends `data` to the record. False if there is no memory; the record is unchanged then. */
 static bool extend(struct request *request, const char *data, size_t offset, size_t len)
 {
 	struct record *record = realloc(request->record, request->record->len + len);
@@ -172,197 +114,24 @@ static bool extend(struct request *request, const char *data, size_t offset, siz
 
 static void find_name(struct request *request)
 {
-	const uint32_t id = ((struct name_record *)request->record)->id;
-	const char *name = NULL;
-	char *buffer = NULL;
-	int error = -ERANGE;
+	const struct name_record *sought = (struct name_record *)request->record;
+	char *name = account_name(sought->kind, sought->id);
 
-	for (size_t size = NAME_BUFFER; error == -ERANGE && size <= NAME_BUFFER_MAX; size *= 4) {
-		free(buffer);
-		buffer = malloc(size);
-		error = buffer ? look_up(request->want, id, buffer, size, &name) : -ENOMEM;
-	}
-	if (!error && extend(request, name, offsetof(struct name_record, name), strlen(name)))
+	if (name && extend(request, name, offsetof(struct name_record, name), strlen(name)))
 		((struct name_record *)request->record)->name_len = (uint32_t)strlen(name);
-	free(buffer);
-}
-
-/* ---- Hashes ---------------------------------------------------------------------------------- */
-
-static bool same_file(int fd, const struct hash_record *sought)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == sought->inode &&
-	       (major(st.st_dev) << 20 | minor(st.st_dev)) == sought->dev &&
-	       (uint64_t)st.st_size == sought->size &&
-	       (uint64_t)st.st_ctim.tv_sec * NS_PER_S + (uint64_t)st.st_ctim.tv_nsec ==
-		       sought->ctime_ns;
-}
-
-/*
- * An O_PATH descriptor of the file that is sought, if this is its path; else -1. What it is gets
- * looked at before it is opened: to open a pipe or a device may block, or do something.
- */
-static int find_place(const char *path, const struct hash_record *sought)
-{
-	int place = open(path, O_PATH | O_CLOEXEC);
-
-	if (place >= 0 && !same_file(place, sought)) {
-		close(place);
-		place = -1;
-	}
-	return place;
-}
-
-/* Opens the file at the place for reading, its atime untouched and waiting for nobody's lease. */
-static int open_place(int place)
-{
-	const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	struct statfs fs;
-	char path[32];
-	int fd;
-
-	if (fstatfs(place, &fs) || fs.f_type == FUSE_SUPER_MAGIC)
-		return -1;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", place);
-	fd = open(path, flags | O_NOATIME);
-	return fd < 0 && errno == EPERM ? open(path, flags) : fd;
-}
-
-static int open_executable(const struct request *request, const struct hash_record *sought)
-{
-	const bool absolute = request->text[0] == '/';
-	char path[PATH_SIZE];
-	int place, fd;
-
-	snprintf(path, sizeof(path), "/proc/%u/exe", request->pid);
-	place = find_place(path, sought);
-	if (place < 0 && absolute &&
-	    snprintf(path, sizeof(path), "/proc/%u/root%s", request->pid, request->text) <
-		    (int)sizeof(path))
-		place = find_place(path, sought);
-	if (place < 0 && absolute)
-		place = find_place(request->text, sought);
-	if (place < 0)
-		return -1;
-	fd = open_place(place);
-	close(place);
-	return fd;
-}
-
-static bool hash_file(struct enricher *enricher, int fd, unsigned char *sha256)
-{
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	unsigned char *buffer = malloc(READ_SIZE);
-	bool good = context && buffer && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
-	ssize_t n = 0;
-
-	posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	while (good && (n = read(fd, buffer, READ_SIZE)) > 0)
-		good = EVP_DigestUpdate(context, buffer, (size_t)n) == 1 && !is_ending(enricher);
-	good = good && n == 0 && EVP_DigestFinal_ex(context, sha256, NULL) == 1;
-	free(buffer);
-	EVP_MD_CTX_free(context);
-	return good;
-}
-
-/*
- * Whether the file could have been written after the exec and have kept the ctime from before it.
- */
-static bool is_racy(uint64_t exec_ns, uint64_t ctime_ns)
-{
-	const uint64_t exec_real_ns =
-		exec_ns + (clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME));
-	struct timespec tick = {0, 0};
-	uint64_t window_ns = COARSE_NS;
-
-	clock_getres(CLOCK_REALTIME_COARSE, &tick);
-	if (ctime_ns % NS_PER_S) /* and a millisecond, for the two clocks were not read at once */
-		window_ns =
-			(uint64_t)tick.tv_sec * NS_PER_S + (uint64_t)tick.tv_nsec + NS_PER_S / 1000;
-	return exec_real_ns < ctime_ns + window_ns;
-}
-
-static bool still_runs(uint32_t pid, const struct hash_record *sought)
-{
-	char path[32];
-	int place;
-
-	snprintf(path, sizeof(path), "/proc/%u/exe", pid);
-	place = find_place(path, sought);
-	if (place >= 0)
-		close(place);
-	return place >= 0;
+	free(name);
 }
 
 static void find_hash(struct enricher *enricher, struct request *request)
 {
-	struct hash_record *record = (struct hash_record *)request->record;
-	int fd = record->size <= ENRICH_FILE_MAX ? open_executable(request, record) : -1;
+	const struct hash_source source = {.pid = request->pid,
+					   .exec_ns = request->exec_ns,
+					   .path = request->text};
 
-	if (fd < 0)
-		return;
-	record->valid =
-		same_file(fd, record) && hash_file(enricher, fd, record->sha256) &&
-		same_file(fd, record) &&
-		(!is_racy(request->exec_ns, record->ctime_ns) || still_runs(request->pid, record));
-	if (!record->valid)
-		memset(record->sha256, 0, sizeof(record->sha256));
-	close(fd);
+	hash_executable((struct hash_record *)request->record, &source, &enricher->ending);
 }
 
-/* ---- Cgroups --------------------------------------------------------------------------------- */
-
-/*
- * The path in a line "ID:CONTROLLERS:PATH\n" (cgroups(7)) of these controllers; NULL if it is of
- * others.
- */
-static char *cgroup_path(char *line, const char *controllers)
-{
-	const size_t len = strlen(controllers);
-	char *colon = strchr(line, ':');
-
-	if (!colon || strncmp(colon + 1, controllers, len) != 0 || colon[1 + len] != ':')
-		return NULL;
-	colon += len + 2;
-	colon[strcspn(colon, "\n")] = '\0';
-	return colon;
-}
-
-/*
- * The v2 path, or that of systemd's named hierarchy where the v2 one says nothing. Owned by the
- * caller.
- */
-static char *read_cgroup(int dir)
-{
-	int fd = openat(dir, "cgroup", O_RDONLY | O_CLOEXEC);
-	FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
-	char *line = NULL, *v2 = NULL, *named = NULL;
-	size_t size = 0;
-
-	if (fd >= 0 && !file)
-		close(fd);
-	while (file && getline(&line, &size, file) > 0) {
-		const char *path;
-
-		if (!v2 && (path = cgroup_path(line, "")))
-			v2 = strdup(path);
-		else if (!named && (path = cgroup_path(line, "name=systemd")))
-			named = strdup(path);
-	}
-	if (file)
-		fclose(file);
-	free(line);
-	if (named && (!v2 || strcmp(v2, "/") == 0)) {
-		free(v2);
-		return named;
-	}
-	free(named);
-	return v2;
-}
-
-/* One that has ended is in the root cgroup of v1, wherever it was: that says nothing. */
+/* A process that has ended shows the v1 root cgroup, wherever it was: "/" says nothing then. */
 static void find_cgroup(struct request *request)
 {
 	const struct cgroup_record *sought = (struct cgroup_record *)request->record;
@@ -375,7 +144,7 @@ static void find_cgroup(struct request *request)
 		return;
 	if (procfs_stat(dir, &before) == 0 &&
 	    before.start_ns / procfs_tick_ns() == sought->start_ns / procfs_tick_ns())
-		path = read_cgroup(dir);
+		path = procfs_cgroup(dir);
 	if (path && (procfs_stat(dir, &after) || strchr("ZXx", after.state)) &&
 	    strcmp(path, "/") == 0)
 		path[0] = '\0';
@@ -386,8 +155,6 @@ static void find_cgroup(struct request *request)
 	free(path);
 	close(dir);
 }
-
-/* ---- Relays and units ------------------------------------------------------------------------ */
 
 /* Without memory for them there are no addresses. */
 static void find_relay(struct request *request)
@@ -463,13 +230,13 @@ static void *work(void *context)
 	struct request *request;
 
 	while ((request = wait_request(worker))) {
-		switch (request->want) {
-		case WANT_USER:
-		case WANT_GROUP: find_name(request); break;
-		case WANT_HASH: find_hash(enricher, request); break;
-		case WANT_CGROUP: find_cgroup(request); break;
-		case WANT_RELAY: find_relay(request); break;
-		case WANT_ACTIVATION: find_activation(request); break;
+		switch (request->lane) {
+		case LANE_NAMES: find_name(request); break;
+		case LANE_HASHES: find_hash(enricher, request); break;
+		case LANE_CGROUPS: find_cgroup(request); break;
+		case LANE_RELAYS: find_relay(request); break;
+		case LANE_UNITS: find_activation(request); break;
+		case LANE_COUNT: break;
 		}
 		put_result(enricher, request);
 	}
@@ -557,7 +324,7 @@ int enricher_fd(const struct enricher *enricher)
  * A request with its empty result; `len`: of the result, `extra`: behind the request. NULL: no
  * memory.
  */
-static struct request *request_new(enum want want, uint32_t type, size_t len, size_t extra)
+static struct request *request_new(enum lane lane, uint32_t type, size_t len, size_t extra)
 {
 	struct request *request = calloc(1, sizeof(*request) + extra);
 	struct record *record = calloc(1, len);
@@ -569,21 +336,20 @@ static struct request *request_new(enum want want, uint32_t type, size_t len, si
 	}
 	record->type = type;
 	record->len = (uint32_t)len;
-	request->want = want;
+	request->lane = lane;
 	request->record = record;
 	return request;
 }
 
-static int put_request(struct enricher *enricher, enum lane lane, struct request *request)
+static int put_request(struct enricher *enricher, struct request *request)
 {
-	struct worker *worker = &enricher->workers[lane];
+	struct worker *worker = &enricher->workers[request->lane];
 	bool full;
 
 	pthread_mutex_lock(&enricher->lock);
-	request->lane = lane;
-	full = enricher->outstanding[lane] >= ENRICH_QUEUE_MAX;
+	full = enricher->outstanding[request->lane] >= ENRICH_QUEUE_MAX;
 	if (!full) {
-		enricher->outstanding[lane]++;
+		enricher->outstanding[request->lane]++;
 		queue_put(&worker->requests, request);
 		pthread_cond_signal(&worker->wanted);
 	}
@@ -595,9 +361,10 @@ static int put_request(struct enricher *enricher, enum lane lane, struct request
 	return full ? -EAGAIN : 0;
 }
 
-static int request_name(struct enricher *enricher, enum want want, uint32_t kind, uint32_t id)
+static int request_name(struct enricher *enricher, enum name_kind kind, uint32_t id)
 {
-	struct request *request = request_new(want, RECORD_NAME, sizeof(struct name_record), 0);
+	struct request *request =
+		request_new(LANE_NAMES, RECORD_NAME, sizeof(struct name_record), 0);
 	struct name_record *record;
 
 	if (!request)
@@ -605,24 +372,24 @@ static int request_name(struct enricher *enricher, enum want want, uint32_t kind
 	record = (struct name_record *)request->record;
 	record->kind = kind;
 	record->id = id;
-	return put_request(enricher, LANE_NAMES, request);
+	return put_request(enricher, request);
 }
 
 int enricher_request_user(struct enricher *enricher, uint32_t uid)
 {
-	return request_name(enricher, WANT_USER, NAME_USER, uid);
+	return request_name(enricher, NAME_USER, uid);
 }
 
 int enricher_request_group(struct enricher *enricher, uint32_t gid)
 {
-	return request_name(enricher, WANT_GROUP, NAME_GROUP, gid);
+	return request_name(enricher, NAME_GROUP, gid);
 }
 
 int enricher_request_hash(struct enricher *enricher, struct image *image, uint32_t pid)
 {
 	const size_t size = strlen(image->executable) + 1;
 	struct request *request =
-		request_new(WANT_HASH, RECORD_HASH, sizeof(struct hash_record), size);
+		request_new(LANE_HASHES, RECORD_HASH, sizeof(struct hash_record), size);
 	struct hash_record *record;
 
 	if (!request)
@@ -635,13 +402,13 @@ int enricher_request_hash(struct enricher *enricher, struct image *image, uint32
 	request->pid = pid;
 	request->exec_ns = image->exec_ns;
 	memcpy(request->text, image->executable, size);
-	return put_request(enricher, LANE_HASHES, request);
+	return put_request(enricher, request);
 }
 
 int enricher_request_cgroup(struct enricher *enricher, uint32_t pid, uint64_t start_ns)
 {
 	struct request *request =
-		request_new(WANT_CGROUP, RECORD_CGROUP, sizeof(struct cgroup_record), 0);
+		request_new(LANE_CGROUPS, RECORD_CGROUP, sizeof(struct cgroup_record), 0);
 	struct cgroup_record *record;
 
 	if (!request)
@@ -649,14 +416,14 @@ int enricher_request_cgroup(struct enricher *enricher, uint32_t pid, uint64_t st
 	record = (struct cgroup_record *)request->record;
 	record->pid = pid;
 	record->start_ns = start_ns;
-	return put_request(enricher, LANE_CGROUPS, request);
+	return put_request(enricher, request);
 }
 
 int enricher_request_relay(struct enricher *enricher, const char *name)
 {
 	const size_t len = strlen(name);
 	struct request *request =
-		request_new(WANT_RELAY, RECORD_RELAY, sizeof(struct relay_record) + len, len + 1);
+		request_new(LANE_RELAYS, RECORD_RELAY, sizeof(struct relay_record) + len, len + 1);
 	struct relay_record *record;
 
 	if (!request)
@@ -665,15 +432,15 @@ int enricher_request_relay(struct enricher *enricher, const char *name)
 	record->name_len = (uint32_t)len;
 	memcpy(record->data, name, len);
 	memcpy(request->text, name, len + 1);
-	return put_request(enricher, LANE_RELAYS, request);
+	return put_request(enricher, request);
 }
 
 int enricher_request_activation(struct enricher *enricher, uint32_t pid, uint64_t start_ns,
 				const char *unit)
 {
 	const size_t size = strlen(unit) + 1;
-	struct request *request = request_new(WANT_ACTIVATION, RECORD_ACTIVATION,
-					      sizeof(struct activation_record), size);
+	struct request *request =
+		request_new(LANE_UNITS, RECORD_ACTIVATION, sizeof(struct activation_record), size);
 	struct activation_record *record;
 
 	if (!request)
@@ -682,7 +449,7 @@ int enricher_request_activation(struct enricher *enricher, uint32_t pid, uint64_
 	record->pid = pid;
 	record->start_ns = start_ns;
 	memcpy(request->text, unit, size);
-	return put_request(enricher, LANE_UNITS, request);
+	return put_request(enricher, request);
 }
 
 struct record *enricher_next(struct enricher *enricher)

@@ -10,7 +10,6 @@
 #include "process/identity.h"
 
 #define ENRICH_QUEUE_MAX 1024U /* requests of a kind that wait; beyond, they are refused */
-#define ENRICH_FILE_MAX	 (512ULL * 1024 * 1024) /* a larger executable is not hashed */
 
 struct enricher;
 

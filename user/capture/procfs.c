@@ -79,3 +79,44 @@ int procfs_stat(int dir, struct procfs_stat *stat)
 	stat->start_ns = ticks * procfs_tick_ns();
 	return 0;
 }
+
+/* The path in a line "ID:CONTROLLERS:PATH\n" (cgroups(7)); NULL if the controllers are others. */
+static char *cgroup_path(char *line, const char *controllers)
+{
+	const size_t len = strlen(controllers);
+	char *colon = strchr(line, ':');
+
+	if (!colon || strncmp(colon + 1, controllers, len) != 0 || colon[1 + len] != ':')
+		return NULL;
+	colon += len + 2;
+	colon[strcspn(colon, "\n")] = '\0';
+	return colon;
+}
+
+char *procfs_cgroup(int dir)
+{
+	int fd = openat(dir, "cgroup", O_RDONLY | O_CLOEXEC);
+	FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+	char *line = NULL, *v2 = NULL, *named = NULL;
+	size_t size = 0;
+
+	if (fd >= 0 && !file)
+		close(fd);
+	while (file && getline(&line, &size, file) > 0) {
+		const char *path;
+
+		if (!v2 && (path = cgroup_path(line, "")))
+			v2 = strdup(path);
+		else if (!named && (path = cgroup_path(line, "name=systemd")))
+			named = strdup(path);
+	}
+	if (file)
+		fclose(file);
+	free(line);
+	if (named && (!v2 || strcmp(v2, "/") == 0)) {
+		free(v2);
+		return named;
+	}
+	free(named);
+	return v2;
+}

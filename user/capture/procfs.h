@@ -31,4 +31,10 @@ ssize_t procfs_read(int dir, const char *name, char *out, size_t size);
 /* 0 or a negative errno. */
 int procfs_stat(int dir, struct procfs_stat *stat);
 
+/*
+ * The path of the process's cgroup: in the v2 hierarchy, or in systemd's named v1 hierarchy if the
+ * v2 path is missing or "/". The caller frees it with free(). NULL if neither can be read.
+ */
+char *procfs_cgroup(int dir);
+
 #endif
