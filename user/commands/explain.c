@@ -9,15 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/report.h"
+#include "base/text.h"
+#include "capture/recording.h"
+#include "capture/resolve.h"
 #include "commands/commands.h"
 #include "commands/event_lines.h"
 #include "policy/facts_json.h"
-#include "capture/recording.h"
 #include "policy/relay_names.h"
-#include "base/report.h"
-#include "capture/resolve.h"
-#include "base/text.h"
 #include "policy/verdict.h"
+#include "watch/pipeline.h"
 
 #define STEPS_MAX 10000000U
 

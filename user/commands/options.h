@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "base/hook.h"
+#include "event/filter.h"
 #include "event/formats.h"
-#include "watch/pipeline.h"
 
 enum command {
 	COMMAND_WATCH,

@@ -4,10 +4,11 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/report.h"
+#include "capture/recording.h"
 #include "commands/commands.h"
 #include "policy/decision.h"
-#include "capture/recording.h"
-#include "base/report.h"
+#include "watch/pipeline.h"
 
 struct replay {
 	const struct options *options;

@@ -4,7 +4,7 @@
 #define SMTPSNOOP_LIVE_H
 
 #include "capture/capture.h"
-#include "commands/options.h"
+#include "event/filter.h"
 #include "watch/pipeline.h"
 
 struct recording;
