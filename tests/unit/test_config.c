@@ -197,9 +197,9 @@ static const char *const mistakes[][2] = {
 	{EXCLUSION("process: { executable: msmtp }"),
 	 "4:26: msmtp: not an absolute path; it must begin with '/'"},
 	{EXCLUSION("process: { executable: ['/usr/bin/[a'] }"),
-	 "4:27: /usr/bin/[a: not a pattern: a set without its ']', at character 10"},
+	 "4:27: /usr/bin/[a: not a pattern: the set has no closing ']', at character 10"},
 	{EXCLUSION("process: { executable: '/usr/bin/[z-a]' }"),
-	 "4:26: /usr/bin/[z-a]: not a pattern: a range that ends before it begins, at character "
+	 "4:26: /usr/bin/[z-a]: not a pattern: the range ends before it begins, at character "
 	 "10"},
 	{EXCLUSION("process: { sha256: abc }"),
 	 "4:22: expected a SHA-256: 64 hexadecimal digits in lower case"},

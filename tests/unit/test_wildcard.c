@@ -97,16 +97,16 @@ static void test_errors(void **state)
 	char longest[WILDCARD_TOKENS_MAX + 2];
 
 	(void)state;
-	expect_error("ab[c", "a set without its ']'", 2);
-	expect_error("a[]", "a set without its ']'", 1);
-	expect_error("[", "a set without its ']'", 0);
-	expect_error("[a-", "a set without its ']'", 0);
-	expect_error("[a\\", "a set without its ']'", 0);
-	expect_error("x[z-a]", "a range that ends before it begins", 1);
-	expect_error("ab\\", "a backslash with nothing behind it", 2);
+	expect_error("ab[c", "the set has no closing ']'", 2);
+	expect_error("a[]", "the set has no closing ']'", 1);
+	expect_error("[", "the set has no closing ']'", 0);
+	expect_error("[a-", "the set has no closing ']'", 0);
+	expect_error("[a\\", "the set has no closing ']'", 0);
+	expect_error("x[z-a]", "the range ends before it begins", 1);
+	expect_error("ab\\", "nothing follows the backslash", 2);
 	memset(longest, 'x', sizeof(longest));
 	longest[WILDCARD_TOKENS_MAX + 1] = '\0';
-	expect_error(longest, "a pattern of more than 512 characters", WILDCARD_TOKENS_MAX);
+	expect_error(longest, "it has more than 512 characters", WILDCARD_TOKENS_MAX);
 	longest[WILDCARD_TOKENS_MAX] = '\0';
 	assert_true(match(longest, WILDCARD_TEXT, longest));
 }

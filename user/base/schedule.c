@@ -116,7 +116,7 @@ static bool parse_number(struct parse *parse, const struct field *field, unsigne
 
 static bool parse_step(struct parse *parse, unsigned int *step)
 {
-	static const struct field steps = {1, 9999, NULL, 0, "a step is a number from 1 on"};
+	static const struct field steps = {1, 9999, NULL, 0, "a step is a number from 1 to 9999"};
 
 	*step = 1;
 	return !take(parse, "/") || parse_number(parse, &steps, step);
@@ -143,10 +143,10 @@ static bool parse_item(struct parse *parse, const struct field *field, const cha
 		if (!single && !parse_number(parse, field, &to))
 			return false;
 		if (to < from)
-			return fail(parse, "a range that ends before it begins");
+			return fail(parse, "the range ends before it begins");
 	}
 	if (single && !open && peek(parse) == '/')
-		return fail(parse, "a step needs a range or '*' in front of it");
+		return fail(parse, "a step needs a range or '*' before it");
 	if (single && peek(parse) == '/')
 		to = field->max;
 	if (!parse_step(parse, &step))
@@ -174,9 +174,9 @@ static const struct field year_field = {YEAR_FIRST, YEAR_FIRST + YEARS - 1, NULL
 					"a year is a number from 1970 to 2225"};
 static const struct field month_field = {1, 12, NULL, 0, "a month is a number from 1 to 12"};
 static const struct field cron_month_field = {
-	1, 12, month_names, 12, "a month is a number from 1 to 12 or a name as \"jan\""};
+	1, 12, month_names, 12, "a month is a number from 1 to 12 or a name like \"jan\""};
 static const struct field cron_weekday_field = {
-	0, 7, weekday_names, 7, "a day of the week is a number from 0 to 7 or a name as \"mon\""};
+	0, 7, weekday_names, 7, "a day of the week is a number from 0 to 7 or a name like \"mon\""};
 
 /* ---- cron ------------------------------------------------------------------------------------ */
 
@@ -224,8 +224,8 @@ static bool parse_cron(struct parse *parse, struct schedule *schedule)
 			return parse_cron_fields(&fields, schedule);
 	}
 	if (peek(parse) == '@')
-		return fail(parse, "known are @hourly, @daily, @midnight, @weekly, @monthly, "
-				   "@yearly and @annually");
+		return fail(parse, "expected @hourly, @daily, @midnight, @weekly, @monthly, "
+				   "@yearly or @annually");
 	return parse_cron_fields(parse, schedule);
 }
 
@@ -236,7 +236,7 @@ static bool parse_weekdays(struct parse *parse, struct schedule *schedule)
 	/* From Monday to Sunday: that is how ranges go. */
 	static const char *const names[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
 	static const struct field field = {1, 7, names, 7,
-					   "a day of the week is a name as \"Mon\""};
+					   "a day of the week is a name like \"Mon\""};
 	uint64_t bits = 0;
 
 	do {
@@ -248,7 +248,7 @@ static bool parse_weekdays(struct parse *parse, struct schedule *schedule)
 		if ((take(parse, "..") || take(parse, "-")) && !parse_number(parse, &field, &to))
 			return false;
 		if (to < from)
-			return fail(parse, "a range that ends before it begins");
+			return fail(parse, "the range ends before it begins");
 		add(&bits, from, to, 1);
 	} while (take(parse, ","));
 	schedule->weekdays = (bits & 0x7e) | bits >> 7;
@@ -347,7 +347,7 @@ static bool parse_calendar(struct parse *parse, struct schedule *schedule)
 	}
 	if (parse->at < parse->text.len)
 		return parse_time(parse, schedule);
-	return any || fail(parse, "nothing is there");
+	return any || fail(parse, "it is empty");
 }
 
 static size_t words_of(struct span text)
@@ -366,7 +366,7 @@ struct schedule *schedule_new(struct span text, struct zone *zone, const char **
 	struct parse parse = {.text = text};
 	bool good;
 
-	*error = "no memory";
+	*error = "out of memory";
 	*at = 0;
 	if (!schedule)
 		return NULL;
@@ -376,8 +376,9 @@ struct schedule *schedule_new(struct span text, struct zone *zone, const char **
 	else
 		good = parse_calendar(&parse, schedule);
 	if (good && parse.at < parse.text.len)
-		good = fail(&parse, "this is too much: a schedule is five fields of cron, or an "
-				    "OnCalendar of systemd");
+		good = fail(&parse,
+			    "unexpected text; a schedule has the five fields of cron, or is "
+			    "an OnCalendar expression of systemd");
 	if (good)
 		return schedule;
 	*error = parse.error;

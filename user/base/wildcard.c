@@ -105,12 +105,12 @@ static bool parse_set(struct parse *parse, const struct set *bounds, struct set 
 				break;
 		}
 		if (last < first) {
-			parse->error = "a range that ends before it begins";
+			parse->error = "the range ends before it begins";
 			return false;
 		}
 		add_range(set, first, last, parse->fold);
 	}
-	parse->error = "a set without its ']'";
+	parse->error = "the set has no closing ']'";
 	return false;
 }
 
@@ -132,7 +132,7 @@ static bool parse_token(struct parse *parse, struct wildcard *wildcard, struct t
 			realloc(wildcard->sets, (wildcard->set_count + 1) * sizeof(*sets));
 
 		if (!sets) {
-			parse->error = "no memory";
+			parse->error = "out of memory";
 			return false;
 		}
 		wildcard->sets = sets;
@@ -142,7 +142,7 @@ static bool parse_token(struct parse *parse, struct wildcard *wildcard, struct t
 		return parse_set(parse, &wildcard->bounds, &sets[token->set]);
 	} else if (c == '\\') {
 		if (parse->at == parse->pattern.len) {
-			parse->error = "a backslash with nothing behind it";
+			parse->error = "nothing follows the backslash";
 			return false;
 		}
 		token->byte = (unsigned char)parse->pattern.data[parse->at++];
@@ -180,7 +180,7 @@ struct wildcard *wildcard_new(struct span pattern, enum wildcard_kind kind, cons
 		calloc(1, sizeof(*wildcard) + WILDCARD_TOKENS_MAX * sizeof(struct token));
 
 	*at = 0;
-	*error = "no memory";
+	*error = "out of memory";
 	if (!wildcard)
 		return NULL;
 	wildcard->fold = parse.fold;
@@ -189,7 +189,7 @@ struct wildcard *wildcard_new(struct span pattern, enum wildcard_kind kind, cons
 	while (parse.at < pattern.len) {
 		*at = parse.at;
 		if (wildcard->count == WILDCARD_TOKENS_MAX)
-			parse.error = "a pattern of more than 512 characters";
+			parse.error = "it has more than 512 characters";
 		if (parse.error ||
 		    !parse_token(&parse, wildcard, &wildcard->tokens[wildcard->count++])) {
 			*error = parse.error;

@@ -61,16 +61,13 @@ static void forgeable(struct adviser *adviser, const struct exclusion *exclusion
 	const char *shared = exclusion->process.user.count ? NULL : shared_unit(exclusion);
 
 	if (shared)
-		advise(adviser, exclusion,
-		       "%.100s runs what every user tells it: ask for process.user as well",
+		advise(adviser, exclusion, "%.100s runs jobs of every user; add process.user",
 		       shared);
 	if (exclusion->process.user.count || exclusion->process.unit.count)
 		return;
 	advise(adviser, exclusion,
-	       "it trusts only what a sender can forge: whoever can run a program on this host "
-	       "passes, for "
-	       "neither "
-	       "process.user nor process.unit is asked for");
+	       "trusts only what a sender can forge: anyone who can run a program on this host "
+	       "passes; add process.user or process.unit");
 }
 
 /* ---- What can never be met ------------------------------------------------------------------- */
@@ -113,31 +110,32 @@ static const char *why_never(const struct adviser *adviser, const struct exclusi
 
 	for (int i = 0; i < 3; i++) {
 		if (limits[i]->window_s && !limits[i]->amount)
-			return "a limit of 0 lets nothing pass";
+			return "a limit is 0, which lets no message pass";
 	}
 	if (exclusion->schedule.at &&
 	    schedule_next(exclusion->schedule.at, adviser->now_s) == SCHEDULE_NEVER)
 		return "its schedule is never due again";
 	if (exclusion->tls == DEMAND_REQUIRED && !exclusion->encrypted)
-		return "tls: required is never met by a message whose plaintext was seen: "
-		       "encrypted: allow "
-		       "is needed";
+		return "tls: required needs encrypted: allow, because the plaintext of a TLS "
+		       "session is "
+		       "not seen";
 	if (exclusion->tls == DEMAND_NONE && exclusion->encrypted)
-		return "encrypted: allow is for sessions under TLS, and tls: none for those "
-		       "without";
+		return "encrypted: allow applies to TLS sessions, and tls: none excludes them";
 	if (executables_are(exclusion, true) && !exclusion->origin.user.count)
-		return "the executable is an MTA, which sends what others hand to it: origin is "
-		       "needed";
+		return "the executable is an MTA, which sends mail of others; add origin";
 	if (executables_are(exclusion, false) && exclusion->origin.user.count)
-		return "origin is known of mail that an MTA sends, and the executable is none";
+		return "origin is known only for mail that an MTA sends, and the executable is not "
+		       "an "
+		       "MTA";
 	if (by == SCHEDULED_SYSTEMD_TIMER && !units_are_services(exclusion))
-		return "a timer starts services, and process.unit names none";
+		return "a timer starts services, and process.unit names no service";
 	if ((by == SCHEDULED_CRON || by == SCHEDULED_AT) && only_none(&exclusion->process.login))
-		return "a job of cron or at has its owner's login uid, and process.login asks for "
+		return "a cron or at job has the login uid of its owner, and process.login "
+		       "requires "
 		       "none";
 	if ((exclusion->mail.contains.count || exclusion->mail.matches.count) &&
 	    !adviser->config->policy.body_bytes)
-		return "capture.body_bytes is 0, so mail.contains and mail.matches are never met";
+		return "mail.contains and mail.matches need the body, and capture.body_bytes is 0";
 	return NULL;
 }
 
@@ -146,20 +144,20 @@ static void never(struct adviser *adviser, const struct exclusion *exclusion)
 	const char *why = why_never(adviser, exclusion);
 
 	if (exclusion->expires.set && exclusion->expires.time_s <= adviser->now_s)
-		advise(adviser, exclusion, "it has expired: remove it, or give it another day");
+		advise(adviser, exclusion, "has expired; remove it or set a later date");
 	if (why)
-		advise(adviser, exclusion, "it can never be met: %s", why);
+		advise(adviser, exclusion, "can never be met: %s", why);
 	if (exclusion->encrypted &&
 	    (exclusion->limits.recipients.window_s || exclusion->limits.bytes.window_s))
 		advise(adviser, exclusion,
-		       "of an encrypted session neither recipients nor bytes are known: with these "
-		       "limits it "
-		       "passes none");
+		       "lets no encrypted session pass: limits.recipients and limits.bytes cannot "
+		       "be "
+		       "checked there");
 	for (size_t i = 0; adviser->user_exists && i < exclusion->process.user.count; i++) {
 		const char *user = exclusion->process.user.items[i];
 
 		if (!isdigit((unsigned char)user[0]) && !adviser->user_exists(user))
-			advise(adviser, exclusion, "process.user: no user '%.64s' on this host",
+			advise(adviser, exclusion, "process.user: this host has no user '%.64s'",
 			       user);
 	}
 }
@@ -301,8 +299,8 @@ static void shadowed(struct adviser *adviser, size_t index)
 		if (!covers(wide, narrow))
 			continue;
 		advise(adviser, narrow,
-		       "it is never reached: all of it passes by %.100s (%.200s:%u) before",
-		       wide->name, wide->file, wide->line);
+		       "is never reached: %.100s (%.200s:%u) comes first and covers it", wide->name,
+		       wide->file, wide->line);
 		return;
 	}
 }

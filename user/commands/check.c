@@ -35,8 +35,9 @@ static size_t advise_whole(const struct config *config, const char *path)
 	struct stat info;
 
 	if (config->tls) {
-		printf("%s: warning: capture.tls: this version does not read what TLS libraries "
-		       "encrypt\n",
+		printf("%s: warning: capture.tls: this version cannot read what TLS libraries "
+		       "encrypt; "
+		       "the setting has no effect\n",
 		       path);
 		warnings++;
 	}
@@ -46,16 +47,16 @@ static size_t advise_whole(const struct config *config, const char *path)
 		char *folder = slash ? strndup(output->path, (size_t)(slash - output->path)) : NULL;
 
 		if (folder && access(folder[0] ? folder : "/", F_OK)) {
-			printf("%s: warning: output %s: there is no folder %s on this host\n", path,
-			       output->name, folder);
+			printf("%s: warning: output %s: the folder %s does not exist on this host; "
+			       "create it\n",
+			       path, output->name, folder);
 			warnings++;
 		}
 		if (folder && stat(folder[0] ? folder : "/", &info) == 0 &&
 		    (info.st_uid != 0 || info.st_mode & (S_IWGRP | S_IWOTH))) {
-			printf("%s: warning: output %s: others than root can write to the folder "
-			       "%s: they "
-			       "can put another "
-			       "file in the place of this one\n",
+			printf("%s: warning: output %s: users other than root can write to the "
+			       "folder %s "
+			       "and replace the file; make root its owner and the only writer\n",
 			       path, output->name, folder);
 			warnings++;
 		}
@@ -76,7 +77,7 @@ int command_check(const struct options *options)
 	}
 	warnings = config_advise(config, time(NULL), user_exists, on_advice, NULL);
 	warnings += advise_whole(config, options->config);
-	printf("%s: good: %zu file%s, %zu exclusion%s, %zu output%s, %zu warning%s\n",
+	printf("%s: valid: %zu file%s, %zu exclusion%s, %zu output%s, %zu warning%s\n",
 	       options->config, config->files.count, config->files.count == 1 ? "" : "s",
 	       config->policy.exclusion_count, config->policy.exclusion_count == 1 ? "" : "s",
 	       config->output_count, config->output_count == 1 ? "" : "s", warnings,

@@ -169,7 +169,7 @@ static int self_test(const struct options *options)
 	int error = listen_on_loopback(&test);
 
 	if (error) {
-		printf("self-test   not done: loopback: %s\n", strerror(-error));
+		printf("self-test   not run: cannot listen on loopback: %s\n", strerror(-error));
 		return STATUS_FAILED;
 	}
 	snprintf(test.sender, sizeof(test.sender), "self-test-%d@localhost", getpid());
@@ -181,7 +181,7 @@ static int self_test(const struct options *options)
 	printf("self-test   a mail over loopback: %s\n",
 	       !test.caught ? "MISSED"
 	       : test.right ? "caught, with the right process and outcome"
-			    : "caught, but NOT with the right process or outcome");
+			    : "caught, but with the WRONG process or outcome");
 	return test.caught && test.right ? STATUS_DONE : STATUS_FAILED;
 }
 
@@ -249,8 +249,7 @@ int command_doctor(const struct options *options)
 	int status;
 
 	if (geteuid() != 0) {
-		report("cannot examine this kernel",
-		       "needs root to load BPF programs: run it with sudo");
+		report("doctor", "must load BPF programs, which needs root; run it with sudo");
 		return STATUS_FAILED;
 	}
 	print_kernel();
@@ -264,10 +263,13 @@ int command_doctor(const struct options *options)
 		}
 	}
 	if (chosen == HOOK_COUNT) {
-		report("cannot watch", "no family of hooks works here: each one's reason is above");
+		report("doctor",
+		       "no family of hooks works on this kernel; the reasons are listed above");
 		return STATUS_FAILED;
 	}
-	printf("wire hook   %s\n", wire ? "yes" : options->wire ? wire_why : "not asked for");
+	printf("wire hook   %s\n", wire		   ? "yes"
+				   : options->wire ? wire_why
+						   : "turned off by --no-wire");
 	blind = hook_blind(chosen, wire, pages);
 	for (int i = 0; blind[i]; i++)
 		printf("%-12s%s\n", i ? "" : "cannot see", blind[i]);

@@ -155,13 +155,13 @@ static enum seen trial_seen(const struct trial *trial, const char **why)
 	if (!trial->messages)
 		return MISSED;
 	if (trial->messages > 1)
-		*why = "told more than once";
+		*why = "reported more than once";
 	else if (!trial->whole)
-		*why = "its envelope is not whole";
+		*why = "its envelope is incomplete";
 	else if (!trial->by_right_process)
-		*why = "another process, or none, is named";
+		*why = "the wrong process, or no process, is named";
 	else if (!trial->complete)
-		*why = "bytes of it were not seen, and the event says so";
+		*why = "some bytes were not seen, as the event says";
 	return **why ? PARTLY : SEEN;
 }
 
@@ -236,7 +236,7 @@ static void trial_print(const struct attack *attack, const struct trial *trial,
 	seen = trial_seen(trial, &why);
 	if (!trial_could_be_tried(trial))
 		printf("not possible here: %.128s",
-		       trial->made ? trial->shared.why : "the test ended before it");
+		       trial->made ? trial->shared.why : "the test ended before it was tried");
 	else if (trial->status == ATTACK_FAILED && seen == MISSED)
 		printf("FAILED: %.128s", trial->shared.why);
 	else
@@ -244,7 +244,7 @@ static void trial_print(const struct attack *attack, const struct trial *trial,
 		       seen != SEEN && seen <= trial_expected(attack->name, run)
 			       ? " (expected: docs/coverage.md)"
 			       : "");
-	printf("%s\n", trial->again ? ", at the second try" : "");
+	printf("%s\n", trial->again ? ", at the second attempt" : "");
 }
 
 /*
@@ -267,7 +267,8 @@ static int attacks_round(struct attacks_run *run, const struct options *options)
 	run->conductor = 0;
 	error = attack_serve(&run->server);
 	if (error) {
-		report("cannot try the attacks", "a server on loopback: %s", strerror(-error));
+		report("doctor --attack", "cannot start a server on loopback: %s",
+		       strerror(-error));
 		return error;
 	}
 	run->older_fd = attack_connect_greeted(&run->server);
@@ -311,7 +312,7 @@ int doctor_attack(const struct options *options, enum hook hook, bool wire, bool
 
 	run.trials = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (run.trials == MAP_FAILED || attack_count > ATTACKS_MAX) {
-		report("cannot try the attacks", "%s", strerror(ENOMEM));
+		report("doctor --attack", "cannot start: %s", strerror(ENOMEM));
 		return STATUS_FAILED;
 	}
 	error = attacks_round(&run, options);
@@ -321,7 +322,7 @@ int doctor_attack(const struct options *options, enum hook hook, bool wire, bool
 		trial_print(&attacks[i], &run.trials[i], &run);
 		good += trial_good(&attacks[i], &run.trials[i], &run);
 	}
-	printf("%zu of %zu as docs/coverage.md has it\n", good, attack_count);
+	printf("%zu of %zu as docs/coverage.md lists them\n", good, attack_count);
 	munmap(run.trials, size);
 	return !error && good == attack_count ? STATUS_DONE : STATUS_FAILED;
 }

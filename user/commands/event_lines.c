@@ -27,14 +27,15 @@ bool event_lines_read(FILE *file, const char *name, event_line_fn on_event, void
 			on_event(context, event);
 		} else {
 			fprintf(stderr,
-				"smtpsnoop: %s:%lu:%d: no event: %s; a line of -o json is wanted\n",
+				"smtpsnoop: %s:%lu:%d: not an event: %s; expected a line of "
+				"smtpsnoop -o json\n",
 				name, number, error.column, error.text);
 			good = false;
 		}
 		json_decref(event);
 	}
 	if (ferror(file)) {
-		report(name, "%s", strerror(errno));
+		report(name, "cannot read: %s", strerror(errno));
 		good = false;
 	}
 	free(line);

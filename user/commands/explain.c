@@ -59,7 +59,7 @@ static void explain_exclusion(struct explanation *explanation, const struct excl
 	text_add_string(&explanation->line, "  ");
 	text_add_visible(&explanation->line, span_of(exclusion->name));
 	text_add_format(&explanation->line, ": %s, %u of %u met",
-			met == asked ? "excludes it" : "does not", met, asked);
+			met == asked ? "excludes it" : "does not exclude it", met, asked);
 	put(explanation);
 	for (int i = 0; i < CRITERION_COUNT; i++) {
 		if (states[i] == STATE_NOT_ASKED)
@@ -188,7 +188,7 @@ static int explain_recording(struct explanation *explanation, const char *path,
 	explanation->sink.write = explain_event;
 	explanation->pipeline = pipeline_new(&explanation->sink, &everything, &hooks);
 	if (!explanation->pipeline) {
-		report(path, "%s", strerror(ENOMEM));
+		report(path, "cannot explain: %s", strerror(ENOMEM));
 		return STATUS_FAILED;
 	}
 	pipeline_exclude(explanation->pipeline, decider);

@@ -10,56 +10,70 @@
 #include "base/report.h"
 
 static const char help[] =
-	"smtpsnoop: which process sends mail from this host\n"
+	"usage: smtpsnoop [COMMAND] [OPTION...] [FILE...]\n"
 	"\n"
-	"usage: smtpsnoop [COMMAND] [OPTIONS]\n"
+	"Show which process sends mail from this host.\n"
 	"\n"
-	"  watch          watch this host live, one line a message (the default; needs root)\n"
-	"  run            the daemon: the outputs and exclusions of a configuration (-c), read "
-	"again at "
-	"SIGHUP\n"
-	"                 (needs root)\n"
-	"  record FILE    keep what the kernel side saw, to replay; shows it as watch does (needs "
-	"root)\n"
-	"  replay FILE    give the events of a recording again\n"
-	"  check          read a configuration (-c), and warn of what is hardly meant\n"
-	"  explain [FILE] of each event on standard input, or in a recording: every exclusion (-c) "
-	"with each "
-	"of\n"
-	"                 its criteria, met, failed or unknown\n"
-	"  suggest [FILE...]  draft exclusions from events (-o json), for review\n"
-	"  doctor         what this kernel allows, what is chosen, what cannot be seen, and a\n"
-	"                 self-test over loopback (needs root)\n"
-	"  version        print the version\n"
+	"Commands:\n"
+	"  watch              Watch this host live, one line a message. The default.\n"
+	"                     Needs root.\n"
+	"  run                The daemon: write events to the outputs of a configuration,\n"
+	"                     and read it again at SIGHUP. Without -c, it reads\n"
+	"                     /etc/smtpsnoop/smtpsnoop.yaml if that exists. Needs root.\n"
+	"  record FILE        Watch, and record what the kernel side saw. FILE must not\n"
+	"                     exist yet. Needs root.\n"
+	"  replay FILE        Show the events of a recording.\n"
+	"  check              Validate a configuration (-c) and warn about probable\n"
+	"                     mistakes.\n"
+	"  explain [FILE]     For each message of a recording, or of events (-o json) on\n"
+	"                     standard input, show every exclusion of a configuration\n"
+	"                     (-c) with each of its criteria: met, failed or unknown.\n"
+	"  suggest [FILE...]  Draft exclusions for review from events (-o json) in files\n"
+	"                     or on standard input.\n"
+	"  doctor             Show which hooks this kernel allows, which are chosen and\n"
+	"                     what cannot be seen; then test the capture with one mail\n"
+	"                     over loopback. Needs root.\n"
+	"  version            Print the version.\n"
 	"\n"
-	"  -o FORMAT          table (for people, the default), wide (every column), json (a line "
-	"an event),\n"
-	"                     cef (ArcSight Common Event Format, a line an event), sentinel (a "
-	"flat line an "
-	"event, for\n"
-	"                     Microsoft Sentinel)\n"
-	"  -c FILE            configuration: exclusions, in this file and in conf.d/*.yaml beside "
-	"it\n"
-	"      --all          also excluded messages, and SMTP sessions without a mail "
-	"transaction\n"
-	"      --pid PID      only messages of this process or its descendants\n"
-	"      --user USER    only of this effective user, by name or number\n"
-	"      --unit UNIT    only of this systemd unit\n"
-	"      --container ID only of this container (the beginning of its id will do)\n"
-	"      --port PORT    only to this destination port\n"
-	"      --count N      end after N messages\n"
-	"      --duration S   end after S seconds\n"
-	"      --hook HOOK    auto (the default), fentry, kprobe or tracepoint\n"
-	"      --no-wire      send hooks alone: no replies, so no outcomes\n"
-	"      --attack       doctor: try every known way round the watch, harmlessly, over "
-	"loopback\n"
-	"  -h, --help         this text\n"
+	"Options of watch, run, record and replay:\n"
+	"  -c FILE            Configuration; conf.d/*.yaml beside it is read too. Also\n"
+	"                     for check and explain.\n"
+	"  -o FORMAT          Format of standard output:\n"
+	"                       table     one aligned line a message (the default)\n"
+	"                       wide      every field, as name=value\n"
+	"                       json      one event a line, Elastic Common Schema\n"
+	"                       cef       one event a line, ArcSight Common Event Format\n"
+	"                       sentinel  one event a line, for Microsoft Sentinel\n"
+	"                     run accepts only json, cef and sentinel. Without -o it\n"
+	"                     uses the configured outputs, or json if there are none.\n"
+	"  --all              Also show excluded messages, and SMTP sessions without a\n"
+	"                     mail transaction.\n"
+	"  --pid PID          Only messages of this process and its descendants.\n"
+	"  --user USER        Only messages of this effective user, by name or number.\n"
+	"  --unit UNIT        Only messages of this systemd unit.\n"
+	"  --container ID     Only messages of this container; the beginning of its ID\n"
+	"                     is enough.\n"
+	"  --port PORT        Only messages to this destination port.\n"
+	"  --count N          End after N messages.\n"
 	"\n"
-	"Exit status: 0 done; 1 it failed at run time; 2 the command line or the\n"
-	"configuration is wrong.\n"
-	"SIGINT and SIGTERM end it in order. Colour is used on a terminal only, and not if "
-	"NO_COLOR is "
-	"set.\n";
+	"Options of watch, run, record and doctor:\n"
+	"  --duration S       End after S seconds (not doctor).\n"
+	"  --hook HOOK        Send hooks: auto (the default: the first that works),\n"
+	"                     fentry, kprobe or tracepoint.\n"
+	"  --no-wire          Use the send hooks alone. Replies are not seen, so outcomes\n"
+	"                     are unknown.\n"
+	"  --attack           doctor only: also try every known way to evade the capture,\n"
+	"                     harmlessly, over loopback.\n"
+	"\n"
+	"Other options:\n"
+	"  -h, --help         Print this text.\n"
+	"  -V, --version      Print the version.\n"
+	"\n"
+	"SIGINT and SIGTERM end a watch in order: what was captured is written first.\n"
+	"Colour is used only on a terminal, and not if NO_COLOR is set.\n"
+	"\n"
+	"Exit status: 0 success; 1 failure at run time; 2 wrong command line or\n"
+	"configuration. An error is one line on standard error.\n";
 
 void options_help(void)
 {
@@ -106,8 +120,8 @@ static int parse_number(const char *option, const char *text, uint64_t min, uint
 	errno = 0;
 	value = strtoull(text, &end, 10);
 	if (errno || text[0] < '0' || text[0] > '9' || *end || value < min || value > max) {
-		report(option, "'%.64s' is not a whole number from %llu to %llu", text,
-		       (unsigned long long)min, (unsigned long long)max);
+		report(option, "'%.64s' is out of range or not a number; expected %llu to %llu",
+		       text, (unsigned long long)min, (unsigned long long)max);
 		return -EINVAL;
 	}
 	*number = value;
@@ -121,7 +135,7 @@ static int parse_output(const char *text, enum output_format *output)
 	if (format_find(text, FORMAT_ON_TERMINAL, output))
 		return 0;
 	format_list(names, sizeof(names), FORMAT_ON_TERMINAL);
-	report("-o", "'%.64s' is not a format: %s", text, names);
+	report("-o", "'%.64s' is not a format; expected %s", text, names);
 	return -EINVAL;
 }
 
@@ -129,7 +143,8 @@ static int parse_hook(const char *text, enum hook *hook)
 {
 	if (hook_parse(text, hook))
 		return 0;
-	report("--hook", "'%.64s' is not a hook: auto, fentry, kprobe or tracepoint", text);
+	report("--hook", "'%.64s' is not a hook; expected auto, fentry, kprobe or tracepoint",
+	       text);
 	return -EINVAL;
 }
 
@@ -167,15 +182,15 @@ static int parse_option(struct options *options, int code)
 	}
 }
 
-/* A mistake that getopt found: optopt is the option's character, or 0 for an unknown long one. */
+/* Reports a mistake that getopt_long() found. `code`: ':' a value is missing, '?' unknown. */
 static int option_mistake(int code, char **argv)
 {
 	const char *word = argv[optind - 1];
 
 	if (code == ':')
-		report(word, "needs a value: smtpsnoop --help lists the options");
+		report(word, "needs a value; smtpsnoop --help lists the options");
 	else
-		report(word, "no such option: smtpsnoop --help lists them");
+		report(word, "unknown option; smtpsnoop --help lists the options");
 	return -EINVAL;
 }
 
@@ -198,11 +213,11 @@ static int parse_command(struct options *options, const char *word)
 			return 0;
 		}
 	}
-	report(word, "no such command: smtpsnoop --help lists them");
+	report(word, "unknown command; smtpsnoop --help lists the commands");
 	return -EINVAL;
 }
 
-/* The words that are no options: the command, if argv does not begin with it, and a file. */
+/* The arguments that are not options: the command, if it was not the first one, and files. */
 static int parse_words(struct options *options, int argc, char **argv, bool command_seen)
 {
 	bool takes_file;
@@ -221,23 +236,22 @@ static int parse_words(struct options *options, int argc, char **argv, bool comm
 	if ((options->command == COMMAND_CHECK || options->command == COMMAND_EXPLAIN) &&
 	    !options->config) {
 		report(options->command == COMMAND_CHECK ? "check" : "explain",
-		       "needs a configuration: -c FILE");
+		       "needs a configuration; name it with -c FILE");
 		return -EINVAL;
 	}
 	if (options->command == COMMAND_RUN && options->output_given &&
 	    !format_fits(options->output, FORMAT_IN_FILES)) {
-		report("-o", "run writes for machines: json, cef or sentinel; smtpsnoop watch has "
-			     "the table");
+		report("-o", "run accepts json, cef or sentinel; smtpsnoop watch shows the table");
 		return -EINVAL;
 	}
 	if (takes_file && !options->file) {
 		report(options->command == COMMAND_RECORD ? "record" : "replay",
-		       "needs a file: smtpsnoop %s FILE",
+		       "needs a file; use smtpsnoop %s FILE",
 		       options->command == COMMAND_RECORD ? "record" : "replay");
 		return -EINVAL;
 	}
 	if (optind < argc && options->command != COMMAND_HELP) {
-		report(argv[optind], "one word too many: smtpsnoop --help shows what is taken");
+		report(argv[optind], "unexpected argument; smtpsnoop --help shows the usage");
 		return -EINVAL;
 	}
 	return 0;

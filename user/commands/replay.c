@@ -69,7 +69,7 @@ int command_replay(const struct options *options)
 	if (replay.pipeline)
 		status = replay_file(&replay, sink);
 	else
-		report("cannot replay", "%s", strerror(ENOMEM));
+		report(options->file, "cannot replay: %s", strerror(ENOMEM));
 	pipeline_free(replay.pipeline);
 	decider_free(decider);
 	if (sink)

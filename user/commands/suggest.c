@@ -396,7 +396,7 @@ static void write_comment(struct text *out, const struct group *group)
 			group->message_count, group->encrypted ? "encrypted session" : "message",
 			group->message_count == 1 ? "" : "s", days_of(group),
 			days_of(group) == 1 ? "" : "s", first, last,
-			group->too_many ? "; more were seen than are counted here" : "");
+			group->too_many ? "; there were more, which are not counted" : "");
 }
 
 static void write_group(struct text *out, const struct group *group, size_t number)
@@ -439,8 +439,7 @@ static void write_group(struct text *out, const struct group *group, size_t numb
 	write_schedule(out, group);
 	write_limits(out, group);
 	if (group->encrypted)
-		text_add_string(out,
-				"    encrypted: allow   # nothing of the mail itself was seen\n");
+		text_add_string(out, "    encrypted: allow   # the mail itself was not seen\n");
 	text_add_string(out, "\n");
 }
 
@@ -450,15 +449,17 @@ static void write_all(struct suggestion *suggestion)
 
 	text_add_format(
 		&out,
-		"# Drafted by smtpsnoop suggest from %lu event%s: read each of them before it is "
-		"used.\n"
-		"# Who can run a program as the user that is named passes, within the limits.\n",
+		"# Drafted by smtpsnoop suggest from %lu event%s. Review each exclusion before you "
+		"use "
+		"it:\n"
+		"# whoever can run a program as the named user passes, within the limits.\n",
 		suggestion->events, suggestion->events == 1 ? "" : "s");
 	if (suggestion->left_out)
-		text_add_format(&out,
-				"# %lu left out: no exclusion would let them pass, or there are "
-				"too many kinds.\n",
-				suggestion->left_out);
+		text_add_format(
+			&out,
+			"# %lu event%s left out: no exclusion could let them pass, or there "
+			"are more than %u kinds.\n",
+			suggestion->left_out, suggestion->left_out == 1 ? "" : "s", GROUPS_MAX);
 	text_add_string(&out, suggestion->group_count ? "exclusions:\n" : "exclusions: []\n");
 	for (size_t i = 0; i < suggestion->group_count; i++) {
 		struct group *group = &suggestion->groups[i];
@@ -500,7 +501,7 @@ int command_suggest(const struct options *options)
 		FILE *file = fopen(*path, "re");
 
 		if (!file) {
-			report(*path, "%s", strerror(errno));
+			report(*path, "cannot open: %s", strerror(errno));
 			status = STATUS_FAILED;
 			continue;
 		}
@@ -511,7 +512,7 @@ int command_suggest(const struct options *options)
 	if (!suggestion.failed)
 		write_all(&suggestion);
 	if (suggestion.failed) {
-		report("suggest", "%s", strerror(ENOMEM));
+		report("suggest", "nothing was drafted: %s", strerror(ENOMEM));
 		status = STATUS_FAILED;
 	}
 	suggestion_free(&suggestion);

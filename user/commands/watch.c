@@ -44,18 +44,18 @@ struct sink *command_sink(const struct options *options)
 int command_output_failed(int error)
 {
 	if (error == -EPIPE)
-		report("standard output", "closed by whoever read it: the watch has ended");
+		report("standard output", "the reader closed it; the watch has ended");
 	else if (error == -ENOSPC)
-		report("standard output", "%s: make room, then start the watch again",
+		report("standard output", "%s; free some space, then start the watch again",
 		       strerror(ENOSPC));
 	else
-		report("standard output", "%s", strerror(-error));
+		report("standard output", "cannot write: %s", strerror(-error));
 	return STATUS_FAILED;
 }
 
 static int recording_failed(const char *path, int error)
 {
-	report(path, "%s: the recording ends here", strerror(-error));
+	report(path, "cannot write: %s; the recording ends here", strerror(-error));
 	return STATUS_FAILED;
 }
 
@@ -76,7 +76,7 @@ bool command_decider(const struct options *options, struct decider **decider)
 	if (*decider)
 		return true;
 	config_free(config);
-	report(options->config, "%s", strerror(ENOMEM));
+	report(options->config, "cannot use the configuration: %s", strerror(ENOMEM));
 	return false;
 }
 
@@ -95,13 +95,14 @@ static bool on_reload(void *context, struct pipeline *pipeline)
 
 	(void)pipeline;
 	if (!config) {
-		report(NULL, "%s; the configuration stays as it was", error);
+		report(NULL, "%s; the old configuration stays in force", error);
 		return false;
 	}
 	decider = config_decider(config);
 	if (!decider) {
 		config_free(config);
-		report(reloading->path, "%s; the configuration stays as it was", strerror(ENOMEM));
+		report(reloading->path, "%s; the old configuration stays in force",
+		       strerror(ENOMEM));
 		return false;
 	}
 	decider_replace(reloading->decider, decider);
@@ -151,7 +152,8 @@ int command_watch(const struct options *options)
 	int status;
 
 	if (!user_exists(options->filter.user)) {
-		report("--user", "no user '%.64s' on this host", options->filter.user);
+		report("--user", "this host has no user '%.64s'; name one that exists, or a number",
+		       options->filter.user);
 		return STATUS_USAGE;
 	}
 	if (!command_decider(options, &decider))
@@ -166,7 +168,7 @@ int command_watch(const struct options *options)
 	if (!sink) {
 		recording_close(recording);
 		decider_free(decider);
-		report("cannot watch", "%s", strerror(ENOMEM));
+		report("watch", "cannot start: %s", strerror(ENOMEM));
 		return STATUS_FAILED;
 	}
 	status = watch(options, sink, recording, decider);
