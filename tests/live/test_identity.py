@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Over 600 lines: every way to hide who sends is one small test, and they share their helpers.
 """Proves that a mail is laid at the right door whatever the sender does to hide: killed at once, renamed,
 another uid, executable deleted or swapped, a script, an exec between two mails, a daemon, a socket handed
 to a child, threads, other namespaces; and that nothing is claimed that is not known to be right.

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Over 600 lines: every output and its failures, against receivers that are defined here.
 """Proves that every event reaches every output of the daemon, with the programs that users have behind it: rsyslogd,
 syslog-ng, journald, logrotate; while they are stopped, killed and started again, files are rotated, disks are full and
 the configuration is read again. Then: metrics, the service manager, start and end, and mail that is hostile.

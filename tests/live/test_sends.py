@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Over 600 lines: every way to send is one small test, and they share their helpers.
 """Proves that there is no way for bytes to reach the peer unseen: every system call and trick that puts
 bytes on a TCP or MPTCP connection, and every form a session can take, gives the right process and the whole
 envelope with nothing missing. The server's own report of what arrived is what the events are held against.

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Over 600 lines: the cases of one thread and its requests, which share a fixture. */
 /*
  * The enricher: real files and processes, known digests, files that are swapped, pipes, a full
  * queue.

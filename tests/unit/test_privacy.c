@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Over 600 lines: the cases of one module: each is a text and what may be left of it. */
 /*
  * What `privacy` leaves of an event: an address alone and in text, every field of an event as the
  * formats write it, what others share with it, and the key's file.

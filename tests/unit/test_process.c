@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Over 600 lines: the cases of one table, which share its builders of records. */
 /*
  * The process table, and the images it makes, fed with records as the kernel side and /proc tell
  * them.

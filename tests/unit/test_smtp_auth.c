@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Over 600 lines: one case for each mechanism of AUTH, with its messages. */
 /* Which user an AUTH exchange names, and that nothing of its secret is left in what is redacted. */
 #include "unit.h"
 

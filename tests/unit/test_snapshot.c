@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Over 600 lines: the cases of one reader of /proc, which share a process tree. */
 /* snapshot.c, against real processes: names, deleted and foreign executables, arguments, ends. */
 #include <errno.h>
 #include <fcntl.h>
