@@ -116,23 +116,19 @@ static const char *why_never(const struct adviser *adviser, const struct exclusi
 	    schedule_next(exclusion->schedule.at, adviser->now_s) == SCHEDULE_NEVER)
 		return "its schedule is never due again";
 	if (exclusion->tls == DEMAND_REQUIRED && !exclusion->encrypted)
-		return "tls: required needs encrypted: allow, because the plaintext of a TLS "
-		       "session is "
-		       "not seen";
+		return "tls: required needs encrypted: allow, because TLS sessions are not "
+		       "decrypted";
 	if (exclusion->tls == DEMAND_NONE && exclusion->encrypted)
 		return "encrypted: allow applies to TLS sessions, and tls: none excludes them";
 	if (executables_are(exclusion, true) && !exclusion->origin.user.count)
 		return "the executable is an MTA, which sends mail of others; add origin";
 	if (executables_are(exclusion, false) && exclusion->origin.user.count)
-		return "origin is known only for mail that an MTA sends, and the executable is not "
-		       "an "
-		       "MTA";
+		return "the executable is not an MTA, and origin is known only for mail of an MTA";
 	if (by == SCHEDULED_SYSTEMD_TIMER && !units_are_services(exclusion))
 		return "a timer starts services, and process.unit names no service";
 	if ((by == SCHEDULED_CRON || by == SCHEDULED_AT) && only_none(&exclusion->process.login))
-		return "a cron or at job has the login uid of its owner, and process.login "
-		       "requires "
-		       "none";
+		return "jobs of cron and at have the login uid of their owner, and process.login "
+		       "requires none";
 	if ((exclusion->mail.contains.count || exclusion->mail.matches.count) &&
 	    !adviser->config->policy.body_bytes)
 		return "mail.contains and mail.matches need the body, and capture.body_bytes is 0";

@@ -241,7 +241,10 @@ static int parse_words(struct options *options, int argc, char **argv, bool comm
 	}
 	if (options->command == COMMAND_RUN && options->output_given &&
 	    !format_fits(options->output, FORMAT_IN_FILES)) {
-		report("-o", "run accepts json, cef or sentinel; smtpsnoop watch shows the table");
+		char names[100];
+
+		format_list(names, sizeof(names), FORMAT_IN_FILES);
+		report("-o", "run accepts %s; smtpsnoop watch shows the table", names);
 		return -EINVAL;
 	}
 	if (takes_file && !options->file) {
