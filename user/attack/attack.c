@@ -83,9 +83,9 @@ const struct attack attacks[] = {
 	{"sendmmsg", "sendmmsg() of many small messages", once_sendmmsg},
 	{"writev-tiny", "writev() of up to 1,000 tiny and empty pieces", once_writev_tiny},
 	{"writev-empty", "writev() of 899 empty pieces before the text", dialogue_writev_empty},
-	{"bytes", "a byte a send", once_bytes},
-	{"split", "three bytes a send: no verb in one piece", once_split},
-	{"partial", "non-blocking sends that are taken in part", once_partial},
+	{"bytes", "one byte per send", once_bytes},
+	{"split", "three bytes per send: no verb in one piece", once_split},
+	{"partial", "non-blocking sends that are accepted in part", once_partial},
 	{"more", "MSG_MORE", once_more},
 	{"cork", "TCP_CORK", once_cork},
 	{"zerocopy", "MSG_ZEROCOPY", dialogue_zerocopy},
@@ -111,31 +111,31 @@ const struct attack attacks[] = {
 	{"ipv6", "IPv6", run_inet6},
 	{"scoped", "IPv6, a link-local address", run_scoped},
 	{"ipv4-mapped", "IPv4 over an IPv6 socket", run_mapped},
-	{"encapsulated", "in packets that the route wraps up (SRv6)", run_encapsulated},
+	{"encapsulated", "in packets that the route encapsulates (SRv6)", run_encapsulated},
 	{"netns", "in a network namespace of its own", run_netns},
 	{"container", "in user, pid, mount and network namespaces", run_container},
-	{"inherited", "inherited: a child sends, and ends at once", run_inherited},
+	{"inherited", "inherited: a child sends, then ends at once", run_inherited},
 	{"exec", "inherited over exec: another program sends", run_exec},
 	{"setuid", "the user changes between connect and send", run_setuid},
-	{"passed", "passed to another process; who connected is gone", run_passed},
-	{"fetched", "fetched from the one that connected (pidfd_getfd)", run_fetched},
+	{"passed", "passed on; the process that connected has ended", run_passed},
+	{"fetched", "fetched from the connecting process (pidfd_getfd)", run_fetched},
 	{"turns", "two processes take turns on one connection", run_turns},
 	{"thread", "a thread with another name sends", run_thread},
 	{"older", "on a connection older than the watch", run_older},
 	{"accepted", "a client on a connection that was accepted", run_accepted},
 	{"junk", "junk in front of the verb in every send", run_junk},
-	{"pieces", "junk by the byte, then none begins with a verb", run_pieces},
-	{"fake-tls", "a line like TLS, then none begins with a verb", run_fake_tls},
+	{"pieces", "junk byte by byte, then no send begins with a verb", run_pieces},
+	{"fake-tls", "a line like TLS, then no send begins with a verb", run_fake_tls},
 	{"urgent", "a byte of urgent data in each verb", run_urgent},
-	{"cold", "from file pages that nobody has touched", once_cold},
-	{"hole", "from behind a hole in a file, across a page's end", once_hole},
+	{"cold", "from file pages that nobody has touched yet", once_cold},
+	{"hole", "from behind a hole in a file, across a page boundary", once_hole},
 	{"huge", "from a huge page", once_huge},
 	{"device", "from memory that a driver maps (io_uring's)", dialogue_device},
-	{"rewritten", "another thread rewrites the bytes all the while", run_rewritten},
+	{"rewritten", "another thread keeps rewriting the bytes", run_rewritten},
 	{"unmapped", "another thread unmaps them during the call", run_unmapped},
-	{"userfault", "from a page that user space makes at the read", run_userfault},
-	{"changed-later", "a page changes when it has left (vmsplice)", run_changed_later},
-	{"blocked", "while sends by the dozen block", run_blocked},
+	{"userfault", "from a page that user space supplies (userfaultfd)", run_userfault},
+	{"changed-later", "a page changes after it was sent (vmsplice)", run_changed_later},
+	{"blocked", "while dozens of other sends block", run_blocked},
 	{"raw-socket", "TCP in user space over a raw socket", run_raw_socket},
 	{"packet-socket", "TCP in user space over a packet socket", run_packet_socket},
 };
@@ -157,7 +157,7 @@ enum attack_status attack_run(const struct attack *attack, const struct attack_t
 		_exit((int)attack->run(target));
 	}
 	if (child < 0)
-		return attack_failed(target, "fork");
+		return attack_failed(target, "cannot fork");
 	setpgid(child, child);
 	while (waitpid(child, &state, WNOHANG) == 0 && left_ms > 0) {
 		poll(NULL, 0, STEP_MS);
@@ -168,7 +168,7 @@ enum attack_status attack_run(const struct attack *attack, const struct attack_t
 	errno = 0;
 	if (left_ms <= 0) {
 		waitpid(child, &state, 0);
-		return attack_failed(target, "it took too long");
+		return attack_failed(target, "it took longer than 10 s");
 	}
 	if (!WIFEXITED(state))
 		return attack_failed(target, "it crashed");

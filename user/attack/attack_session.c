@@ -130,7 +130,7 @@ enum attack_status attack_taken(const struct attack_target *target, int fd)
 		if (code != codes[i]) {
 			errno = 0;
 			return attack_failed(target, code < 0 ? "the connection ended early"
-							      : "the server refused it");
+							      : "the server refused a command");
 		}
 	}
 	return ATTACK_DONE;
@@ -144,12 +144,12 @@ enum attack_status attack_at_once(const struct attack_target *target, int fd, at
 
 	if (fd < 0 || !text) {
 		free(text);
-		return attack_refused(target, "connect");
+		return attack_refused(target, "cannot connect");
 	}
 	if (attack_reply(fd) != 220)
-		status = attack_failed(target, "no greeting");
+		status = attack_failed(target, "the server sent no greeting");
 	else if (way(fd, text, strlen(text)))
-		status = attack_refused(target, "send");
+		status = attack_refused(target, "cannot send");
 	else
 		status = attack_taken(target, fd);
 	free(text);
@@ -163,7 +163,7 @@ enum attack_status attack_dialogue(const struct attack_target *target, int fd, a
 	char lines[6][256];
 
 	if (fd < 0)
-		return attack_refused(target, "connect");
+		return attack_refused(target, "cannot connect");
 	snprintf(lines[0], sizeof(lines[0]), "EHLO attack\r\n");
 	snprintf(lines[1], sizeof(lines[1]), "MAIL FROM:<%s>\r\n", target->sender);
 	snprintf(lines[2], sizeof(lines[2]), "RCPT TO:<%s>\r\n", target->recipient);
@@ -171,13 +171,13 @@ enum attack_status attack_dialogue(const struct attack_target *target, int fd, a
 	snprintf(lines[4], sizeof(lines[4]), "Subject: a test\r\n\r\nhello\r\n.\r\n");
 	snprintf(lines[5], sizeof(lines[5]), "QUIT\r\n");
 	if (attack_reply(fd) != 220)
-		return attack_failed(target, "no greeting");
+		return attack_failed(target, "the server sent no greeting");
 	for (size_t i = 0; i < 6; i++) {
 		if (way(fd, lines[i], strlen(lines[i])))
-			return attack_refused(target, "send");
+			return attack_refused(target, "cannot send");
 		if (attack_reply(fd) != codes[i]) {
 			errno = 0;
-			return attack_failed(target, "the server refused it");
+			return attack_failed(target, "the server refused a command");
 		}
 	}
 	close(fd);

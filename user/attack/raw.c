@@ -131,7 +131,7 @@ static enum attack_status converse(const struct attack_target *target, struct st
 	bool sent = false;
 
 	if (!text || put_segment(stack, true, "", 0))
-		return attack_failed(target, "send");
+		return attack_failed(target, "cannot send");
 	while (take_segment(stack, data, sizeof(data)) >= 0) {
 		if (strstr(data, "2.0.0 taken")) {
 			free(text);
@@ -143,7 +143,8 @@ static enum attack_status converse(const struct attack_target *target, struct st
 		}
 	}
 	free(text);
-	return attack_failed(target, sent ? "no reply to the session" : "no greeting");
+	return attack_failed(target, sent ? "the server did not answer the session"
+					  : "the server sent no greeting");
 }
 
 /* A setting of this network namespace. */
@@ -183,14 +184,14 @@ static enum attack_status in_user_space(const struct attack_target *target, bool
 	struct stack stack = {.packet = packet, .seq = 1000};
 
 	if (unshare(CLONE_NEWNET))
-		return attack_unavailable(target, "a network namespace");
+		return attack_unavailable(target, "cannot make a network namespace");
 	if (!routed() || attack_serve(&inside.server))
-		return attack_failed(target, "a server in it");
+		return attack_failed(target, "cannot start a server in the namespace");
 	stack.in = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, htons(ETH_P_IP));
 	stack.out = packet ? socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0)
 			   : socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	if (stack.in < 0 || stack.out < 0)
-		return attack_unavailable(target, "a raw socket");
+		return attack_unavailable(target, "cannot make a raw socket");
 	setsockopt(stack.in, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	stack.port = inside.server.port;
 	return converse(&inside, &stack);

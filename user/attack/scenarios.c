@@ -62,7 +62,7 @@ enum attack_status run_inet6(const struct attack_target *target)
 
 	errno = EAFNOSUPPORT;
 	if (!target->server.ipv6_port)
-		return attack_unavailable(target, "::1");
+		return attack_unavailable(target, "cannot listen on ::1");
 	return attack_at_once(target, connect_of(AF_INET6, 0, &addr, sizeof(addr)), attack_send, 0);
 }
 
@@ -74,7 +74,7 @@ enum attack_status run_mapped(const struct attack_target *target)
 
 	inet_pton(AF_INET6, "::ffff:127.0.0.1", &addr.sin6_addr);
 	fd = connect_of(AF_INET6, 0, &addr, sizeof(addr));
-	return fd < 0 ? attack_unavailable(target, "an IPv6 socket")
+	return fd < 0 ? attack_unavailable(target, "cannot connect an IPv6 socket")
 		      : attack_at_once(target, fd, attack_send, 0);
 }
 
@@ -84,7 +84,7 @@ enum attack_status run_mptcp(const struct attack_target *target)
 
 	errno = EPROTONOSUPPORT;
 	if (!target->server.mptcp_port)
-		return attack_unavailable(target, "Multipath TCP");
+		return attack_unavailable(target, "no Multipath TCP sockets");
 	return attack_at_once(target,
 			      connect_of(AF_INET, ATTACK_IPPROTO_MPTCP, &addr, sizeof(addr)),
 			      attack_send, 0);
@@ -97,7 +97,7 @@ enum attack_status run_smc(const struct attack_target *target)
 
 	errno = EAFNOSUPPORT;
 	if (!target->server.smc_port)
-		return attack_unavailable(target, "AF_SMC");
+		return attack_unavailable(target, "no SMC sockets");
 	return attack_at_once(target, connect_of(ATTACK_AF_SMC, 0, &addr, sizeof(addr)),
 			      attack_send, 0);
 }
@@ -107,9 +107,9 @@ enum attack_status run_ktls(const struct attack_target *target)
 	int fd = attack_connect(target->server.ktls_port);
 
 	if (fd < 0)
-		return attack_failed(target, "connect");
+		return attack_failed(target, "cannot connect");
 	if (attack_ktls(fd, ATTACK_TLS_TX))
-		return attack_unavailable(target, "TLS in the kernel");
+		return attack_unavailable(target, "no TLS in the kernel");
 	return attack_dialogue(target, fd, attack_send);
 }
 
@@ -119,9 +119,9 @@ enum attack_status run_ktls_sendfile(const struct attack_target *target)
 	int fd = attack_connect(target->server.ktls_port);
 
 	if (fd < 0)
-		return attack_failed(target, "connect");
+		return attack_failed(target, "cannot connect");
 	if (attack_ktls(fd, ATTACK_TLS_TX))
-		return attack_unavailable(target, "TLS in the kernel");
+		return attack_unavailable(target, "no TLS in the kernel");
 	return attack_dialogue(target, fd, way_sendfile);
 }
 
@@ -138,9 +138,9 @@ enum attack_status run_fastopen(const struct attack_target *target)
 
 		if (sendto(fd, data, strlen(data), MSG_FASTOPEN, (struct sockaddr *)&addr,
 			   sizeof(addr)) < 0)
-			return attack_unavailable(target, "MSG_FASTOPEN");
+			return attack_unavailable(target, "no MSG_FASTOPEN");
 		if (attack_reply(fd) != 220)
-			return attack_failed(target, "no greeting");
+			return attack_failed(target, "the server sent no greeting");
 		status = i ? attack_taken(target, fd) : ATTACK_DONE;
 		close(fd);
 	}
@@ -156,10 +156,10 @@ enum attack_status run_fastopen_connect(const struct attack_target *target)
 	enum attack_status status;
 
 	if (setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &yes, sizeof(yes)))
-		return attack_unavailable(target, "TCP_FASTOPEN_CONNECT");
+		return attack_unavailable(target, "no TCP_FASTOPEN_CONNECT");
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    attack_send(fd, text, strlen(text)) || attack_reply(fd) != 220)
-		return attack_failed(target, "connect and send");
+		return attack_failed(target, "cannot connect and send");
 	status = attack_taken(target, fd);
 	free(text);
 	return status;
@@ -182,9 +182,9 @@ enum attack_status run_netns(const struct attack_target *target)
 	struct attack_target inside = *target;
 
 	if (unshare(CLONE_NEWNET))
-		return attack_unavailable(target, "a network namespace");
+		return attack_unavailable(target, "cannot make a network namespace");
 	if (!loopback_up() || attack_serve(&inside.server))
-		return attack_failed(target, "a server in it");
+		return attack_failed(target, "cannot start a server in the namespace");
 	return attack_at_once(&inside, attack_connect(inside.server.port), attack_send, 0);
 }
 
@@ -199,13 +199,13 @@ enum attack_status run_container(const struct attack_target *target)
 	pid_t child;
 
 	if (unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET))
-		return attack_unavailable(target, "namespaces");
+		return attack_unavailable(target, "cannot make namespaces");
 	child = fork();
 	if (child == 0) {
 		struct attack_target inside = *target;
 
 		status = !loopback_up() || attack_serve(&inside.server)
-				 ? attack_failed(target, "a server in it")
+				 ? attack_failed(target, "cannot start a server in the namespace")
 				 : attack_at_once(&inside, attack_connect(inside.server.port),
 						  attack_send, 0);
 		_exit((int)status);
@@ -245,7 +245,7 @@ static enum attack_status by_child(const struct attack_target *target, int fd,
 	pid_t child;
 
 	if (fd < 0)
-		return attack_failed(target, "connect");
+		return attack_failed(target, "cannot connect");
 	child = fork();
 	if (child == 0) {
 		target->shared->sender_pid = getpid();
@@ -333,14 +333,14 @@ enum attack_status run_passed(const struct attack_target *target)
 	pid_t connector;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-		return attack_failed(target, "socketpair");
+		return attack_failed(target, "cannot make a socket pair");
 	connector = fork();
 	if (connector == 0)
 		_exit(pass_socket(pair[1], greeted(target)) ? 1 : 0);
 	waitpid(connector, NULL, 0);
 	fd = take_socket(pair[0]);
 	if (fd < 0 || !send_text(target, fd))
-		return attack_failed(target, "the socket that was passed");
+		return attack_failed(target, "cannot use the passed socket");
 	return attack_taken(target, fd);
 }
 
@@ -351,7 +351,7 @@ enum attack_status run_fetched(const struct attack_target *target)
 	pid_t connector;
 
 	if (pipe2(pipe_fds, O_CLOEXEC))
-		return attack_failed(target, "pipe");
+		return attack_failed(target, "cannot make a pipe");
 	connector = fork();
 	if (connector == 0) {
 		theirs = greeted(target);
@@ -361,13 +361,13 @@ enum attack_status run_fetched(const struct attack_target *target)
 		_exit(0);
 	}
 	if (read(pipe_fds[0], &theirs, sizeof(theirs)) != sizeof(theirs) || theirs < 0)
-		return attack_failed(target, "connect");
+		return attack_failed(target, "cannot connect");
 	pidfd = (int)syscall(SYS_pidfd_open, connector, 0);
 	fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, theirs, 0);
 	if (fd < 0)
-		return attack_unavailable(target, "pidfd_getfd");
+		return attack_unavailable(target, "cannot use pidfd_getfd");
 	if (!send_text(target, fd))
-		return attack_failed(target, "send");
+		return attack_failed(target, "cannot send");
 	return attack_taken(target, fd);
 }
 
@@ -380,12 +380,12 @@ enum attack_status run_turns(const struct attack_target *target)
 	pid_t first;
 
 	if (fd < 0 || !rest)
-		return attack_failed(target, "connect");
+		return attack_failed(target, "cannot connect");
 	first = fork();
 	if (first == 0)
 		_exit(attack_send(fd, text, (size_t)(rest - text)) ? 1 : 0);
 	waitpid(first, &state, 0);
-	status = attack_send(fd, rest, strlen(rest)) ? attack_failed(target, "send")
+	status = attack_send(fd, rest, strlen(rest)) ? attack_failed(target, "cannot send")
 						     : attack_taken(target, fd);
 	free(text);
 	return status;
@@ -412,18 +412,19 @@ enum attack_status run_thread(const struct attack_target *target)
 	pthread_t thread;
 
 	if (threaded.fd < 0 || pthread_create(&thread, NULL, thread_sends, &threaded))
-		return attack_failed(target, "connect");
+		return attack_failed(target, "cannot connect");
 	pthread_join(thread, NULL);
-	return threaded.sent ? attack_taken(target, threaded.fd) : attack_failed(target, "send");
+	return threaded.sent ? attack_taken(target, threaded.fd)
+			     : attack_failed(target, "cannot send");
 }
 
 /* The connection was made, and the greeting read, before the watch began. */
 enum attack_status run_older(const struct attack_target *target)
 {
 	if (target->older_fd < 0)
-		return attack_failed(target, "connect");
+		return attack_failed(target, "cannot connect");
 	return send_text(target, target->older_fd) ? attack_taken(target, target->older_fd)
-						   : attack_failed(target, "send");
+						   : attack_failed(target, "cannot send");
 }
 
 /*
@@ -438,11 +439,11 @@ enum attack_status run_accepted(const struct attack_target *target)
 
 	if (bind(listener, (struct sockaddr *)&addr, len) || listen(listener, 1) ||
 	    getsockname(listener, (struct sockaddr *)&addr, &len))
-		return attack_failed(target, "listen");
+		return attack_failed(target, "cannot listen");
 	call = attack_connect(target->server.call_port);
 	snprintf(port, sizeof(port), "%u\n", ntohs(addr.sin_port));
 	if (call < 0 || attack_send(call, port, strlen(port)))
-		return attack_failed(target, "connect");
+		return attack_failed(target, "cannot connect");
 	return attack_dialogue(target, accept(listener, NULL, NULL), attack_send);
 }
 
@@ -460,11 +461,12 @@ enum attack_status run_junk(const struct attack_target *target)
 			 *words[i] ? ">" : "");
 		if (attack_send(fd, text, strlen(text)) || attack_reply(fd) != 500 ||
 		    attack_reply(fd) != codes[i])
-			return attack_failed(target, "a junk line");
+			return attack_failed(target,
+					     "the server did not answer a junk line as expected");
 	}
 	if (fd < 0 || attack_send(fd, "Subject: x\r\n\r\nhello\r\n.\r\n", 25) ||
 	    attack_reply(fd) != 250)
-		return attack_failed(target, "the message");
+		return attack_failed(target, "the server did not accept the message");
 	close(fd);
 	return ATTACK_DONE;
 }
@@ -498,8 +500,8 @@ enum attack_status run_rewritten(const struct attack_target *target)
 	int fd = greeted(target);
 
 	if (fd < 0 || !meddler.area || pthread_create(&thread, NULL, rewrites, &meddler))
-		return attack_failed(target, "connect");
-	status = attack_send(fd, text, strlen(text)) ? attack_failed(target, "send")
+		return attack_failed(target, "cannot connect");
+	status = attack_send(fd, text, strlen(text)) ? attack_failed(target, "cannot send")
 						     : attack_taken(target, fd);
 	meddler.stop = true;
 	pthread_join(thread, NULL);
@@ -530,13 +532,13 @@ enum attack_status run_unmapped(const struct attack_target *target)
 
 	area = mmap(NULL, 2U << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (fd < 0 || !text || area == MAP_FAILED)
-		return attack_failed(target, "connect");
+		return attack_failed(target, "cannot connect");
 	snprintf(area, 2U << 20, "%s", text);
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	meddler.area = area;
 	if (pthread_create(&thread, NULL, unmaps, &meddler))
-		return attack_failed(target, "a thread");
-	status = attack_send(fd, area, strlen(text)) ? attack_failed(target, "send")
+		return attack_failed(target, "cannot start a thread");
+	status = attack_send(fd, area, strlen(text)) ? attack_failed(target, "cannot send")
 						     : attack_taken(target, fd);
 	pthread_join(thread, NULL);
 	free(text);
@@ -568,18 +570,18 @@ enum attack_status run_userfault(const struct attack_target *target)
 	int fd = greeted(target);
 
 	if (meddler.fd < 0)
-		return attack_unavailable(target, "userfaultfd");
+		return attack_unavailable(target, "cannot use userfaultfd");
 	meddler.area = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	range.range.start = (unsigned long)meddler.area;
 	range.range.len = PAGE;
 	if (ioctl(meddler.fd, UFFDIO_API, &api) || ioctl(meddler.fd, UFFDIO_REGISTER, &range))
-		return attack_unavailable(target, "userfaultfd");
+		return attack_unavailable(target, "cannot use userfaultfd");
 	if (fd < 0 || !text || !page)
-		return attack_failed(target, "connect");
+		return attack_failed(target, "cannot connect");
 	snprintf(page, PAGE, "%s", text);
 	if (pthread_create(&thread, NULL, resolves, &meddler))
-		return attack_failed(target, "a thread");
-	status = attack_send(fd, meddler.area, strlen(text)) ? attack_failed(target, "send")
+		return attack_failed(target, "cannot start a thread");
+	status = attack_send(fd, meddler.area, strlen(text)) ? attack_failed(target, "cannot send")
 							     : attack_taken(target, fd);
 	pthread_join(thread, NULL);
 	return status;

@@ -63,16 +63,18 @@ static enum attack_status lines_by(const struct attack_target *target, int fd, s
 	for (int number = 0; number < LINES; number++) {
 		session_line(target, number, line);
 		if (send(fd, number, line))
-			return attack_refused(target, "send");
+			return attack_refused(target, "cannot send");
 		for (int i = 0; i < refused; i++) {
 			if (attack_reply(fd) != 500)
-				return attack_failed(target, "a junk line");
+				return attack_failed(
+					target,
+					"the server did not answer a junk line as expected");
 		}
 		if (attack_reply(fd) != line_codes[number])
-			return attack_failed(target, "the server refused it");
+			return attack_failed(target, "the server refused a command");
 	}
 	if (attack_send(fd, message, strlen(message)) || attack_reply(fd) != 250)
-		return attack_failed(target, "the message");
+		return attack_failed(target, "the server did not accept the message");
 	close(fd);
 	return ATTACK_DONE;
 }
@@ -105,7 +107,8 @@ enum attack_status run_urgent(const struct attack_target *target)
 {
 	int fd = greeted(target);
 
-	return fd < 0 ? attack_failed(target, "connect") : lines_by(target, fd, line_urgent, 0);
+	return fd < 0 ? attack_failed(target, "cannot connect")
+		      : lines_by(target, fd, line_urgent, 0);
 }
 
 static int line_after_junk(int fd, int number, const char *line)
@@ -123,10 +126,10 @@ enum attack_status run_pieces(const struct attack_target *target)
 
 	for (int i = 0; fd >= 0 && i < JUNK_PIECES; i++) {
 		if (attack_send(fd, "X", 1))
-			return attack_failed(target, "send");
+			return attack_failed(target, "cannot send");
 	}
 	if (fd < 0 || attack_send(fd, "\r\n", 2) || attack_reply(fd) != 500)
-		return attack_failed(target, "a junk line");
+		return attack_failed(target, "the server did not answer a junk line as expected");
 	return lines_by(target, fd, line_after_junk, 1);
 }
 
@@ -142,7 +145,8 @@ enum attack_status run_fake_tls(const struct attack_target *target)
 	if (fd < 0 || attack_send(fd, hello, sizeof(hello) - 1) || attack_reply(fd) != 220 ||
 	    attack_reply(fd) != 500 || attack_send(fd, hello, sizeof(hello) - 1) ||
 	    attack_reply(fd) != 500)
-		return attack_failed(target, "a line like TLS");
+		return attack_failed(target,
+				     "the server did not answer the line like TLS as expected");
 	return lines_by(target, fd, line_after_junk, 1);
 }
 
@@ -181,22 +185,22 @@ enum attack_status run_changed_later(const struct attack_target *target)
 	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (!text || len >= sizeof(read_back) || page == MAP_FAILED ||
 	    !own_connection(&client, &server) || pipe2(pipe_fds, O_CLOEXEC))
-		return attack_failed(target, "connect");
+		return attack_failed(target, "cannot connect");
 	if (attack_send(server, greeting, strlen(greeting)) || attack_reply(client) != 220)
-		return attack_failed(target, "no greeting");
+		return attack_failed(target, "the server sent no greeting");
 	for (size_t i = 0; i < len; i++)
 		page[i] = "NOOP\r\n"[i % 6];
 	piece = (struct iovec){page, len};
 	if (vmsplice(pipe_fds[1], &piece, 1, 0) != (ssize_t)len ||
 	    splice(pipe_fds[0], NULL, client, NULL, len, 0) != (ssize_t)len)
-		return attack_refused(target, "splice");
+		return attack_refused(target, "cannot splice");
 	poll(NULL, 0, 100);
 	snprintf(page, PAGE, "%s", text);
 	if (recv(server, read_back, sizeof(read_back) - 1, MSG_WAITALL | MSG_DONTWAIT) !=
 		    (ssize_t)len ||
 	    strcmp(read_back, text) != 0) {
 		errno = ENOTSUP;
-		return attack_unavailable(target, "the pages are copied");
+		return attack_unavailable(target, "this kernel copies the pages");
 	}
 	attack_send(server, replies, strlen(replies));
 	poll(NULL, 0, 100);
@@ -241,7 +245,7 @@ enum attack_status run_blocked(const struct attack_target *target)
 	pthread_attr_setstacksize(&attributes, STACK_SIZE);
 	for (size_t i = 0; i < wanted; i++) {
 		if (pthread_create(&thread, &attributes, blocks, NULL))
-			return attack_unavailable(target, "threads");
+			return attack_unavailable(target, "cannot start enough threads");
 	}
 	poll(NULL, 0, 500);
 	return attack_dialogue(target, attack_connect(target->server.port), attack_send);
@@ -283,7 +287,7 @@ static enum attack_status at_once_to(const struct attack_target *inside, const c
 
 	inet_pton(AF_INET6, address, &addr.sin6_addr);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
-		return attack_failed(inside, "connect");
+		return attack_failed(inside, "cannot connect");
 	return attack_at_once(inside, fd, attack_send, 0);
 }
 
@@ -294,9 +298,9 @@ enum attack_status run_scoped(const struct attack_target *target)
 
 	if (unshare(CLONE_NEWNET) ||
 	    !shell("$ip link set lo up; $ip addr add fe80::7/64 dev lo nodad"))
-		return attack_unavailable(target, "a network namespace, or ip(8)");
+		return attack_unavailable(target, "cannot make a network namespace, or no ip(8)");
 	if (attack_serve_anywhere(&inside.server) || !inside.server.ipv6_port)
-		return attack_unavailable(target, "a server in it");
+		return attack_unavailable(target, "cannot start a server in the namespace");
 	return at_once_to(&inside, "fe80::7", 1);
 }
 
@@ -326,7 +330,7 @@ enum attack_status run_encapsulated(const struct attack_target *target)
 	pid_t other;
 
 	if (pipe2(up, O_CLOEXEC) || pipe2(down, O_CLOEXEC) || unshare(CLONE_NEWNET))
-		return attack_unavailable(target, "a network namespace");
+		return attack_unavailable(target, "cannot make a network namespace");
 	other = fork();
 	if (other ==
 	    0) { /* the server's side: ready, then told that the link is there, then serving */
@@ -345,6 +349,6 @@ enum attack_status run_encapsulated(const struct attack_target *target)
 	if (read(up[0], line + sizeof(line) - 1, 1) != 1 || !shell(line) ||
 	    write(down[1], "", 1) != 1 ||
 	    read(up[0], &inside.server, sizeof(inside.server)) != sizeof(inside.server))
-		return attack_unavailable(target, "segment routing, or ip(8)");
+		return attack_unavailable(target, "no segment routing, or no ip(8)");
 	return at_once_to(&inside, "fd99::1", 0);
 }

@@ -217,10 +217,30 @@ static int parse_command(struct options *options, const char *word)
 	return -EINVAL;
 }
 
+/* -EINVAL (reported) if an option does not fit the command, or one that it needs is missing. */
+static int check_options(const struct options *options)
+{
+	enum command command = options->command;
+	char names[100];
+
+	if ((command == COMMAND_CHECK || command == COMMAND_EXPLAIN) && !options->config) {
+		report(command == COMMAND_CHECK ? "check" : "explain",
+		       "needs a configuration; name it with -c FILE");
+		return -EINVAL;
+	}
+	if (command == COMMAND_RUN && options->output_given &&
+	    !format_fits(options->output, FORMAT_IN_FILES)) {
+		format_list(names, sizeof(names), FORMAT_IN_FILES);
+		report("-o", "run accepts %s; smtpsnoop watch shows the table", names);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* The arguments that are not options: the command, if it was not the first one, and files. */
 static int parse_words(struct options *options, int argc, char **argv, bool command_seen)
 {
-	bool takes_file;
+	bool needs_file;
 
 	if (!command_seen && optind < argc && options->command == COMMAND_WATCH) {
 		if (parse_command(options, argv[optind++]))
@@ -230,24 +250,12 @@ static int parse_words(struct options *options, int argc, char **argv, bool comm
 		options->files = argv + optind;
 		return 0;
 	}
-	takes_file = options->command == COMMAND_RECORD || options->command == COMMAND_REPLAY;
-	if ((takes_file || options->command == COMMAND_EXPLAIN) && optind < argc)
+	needs_file = options->command == COMMAND_RECORD || options->command == COMMAND_REPLAY;
+	if ((needs_file || options->command == COMMAND_EXPLAIN) && optind < argc)
 		options->file = argv[optind++];
-	if ((options->command == COMMAND_CHECK || options->command == COMMAND_EXPLAIN) &&
-	    !options->config) {
-		report(options->command == COMMAND_CHECK ? "check" : "explain",
-		       "needs a configuration; name it with -c FILE");
+	if (check_options(options))
 		return -EINVAL;
-	}
-	if (options->command == COMMAND_RUN && options->output_given &&
-	    !format_fits(options->output, FORMAT_IN_FILES)) {
-		char names[100];
-
-		format_list(names, sizeof(names), FORMAT_IN_FILES);
-		report("-o", "run accepts %s; smtpsnoop watch shows the table", names);
-		return -EINVAL;
-	}
-	if (takes_file && !options->file) {
+	if (needs_file && !options->file) {
 		report(options->command == COMMAND_RECORD ? "record" : "replay",
 		       "needs a file; use smtpsnoop %s FILE",
 		       options->command == COMMAND_RECORD ? "record" : "replay");
