@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where the daemon writes to, as the configuration says. */
+/* Where the daemon writes: the outputs of the configuration. */
 #ifndef SMTPSNOOP_OUTPUT_CONFIG_H
 #define SMTPSNOOP_OUTPUT_CONFIG_H
 
@@ -10,7 +10,7 @@
 #include "event/formats.h"
 
 #define OUTPUTS_MAX 16U
-/* Bytes that wait for one output, where nothing else is said */
+/* Default size of one output's queue, in bytes. */
 #define OUTPUT_QUEUE	   (64ULL << 20)
 #define OUTPUT_QUEUE_LEAST (1ULL << 20)
 #define OUTPUT_QUEUE_MOST  (4ULL << 30)
@@ -29,7 +29,7 @@ enum syslog_transport {
 };
 
 enum syslog_protocol {
-	SYSLOG_PROTOCOL_DEFAULT, /* LOCAL over a socket of this host, else RFC 5424 */
+	SYSLOG_PROTOCOL_DEFAULT, /* LOCAL over a socket of this host, otherwise RFC 5424 */
 	SYSLOG_RFC5424,
 	SYSLOG_RFC3164,
 	SYSLOG_LOCAL, /* as syslog(3) writes it: RFC 3164 without a host name */
@@ -41,7 +41,7 @@ enum syslog_framing {
 };
 
 struct output_config {
-	char *name; /* unique; in metrics and messages */
+	char *name; /* unique; appears in metrics and messages */
 	enum output_type type;
 	enum output_format format;
 	char *path;    /* of a file; of the socket, for SYSLOG_SOCKET and journald */
@@ -51,11 +51,11 @@ struct output_config {
 	enum syslog_protocol protocol;
 	enum syslog_framing framing;
 	int facility;	      /* RFC 5424, table 1 */
-	bool alerts_only;     /* not the excluded and observed ones */
-	uint64_t queue_bytes; /* at most, that wait in memory */
+	bool alerts_only;     /* without the excluded and observed ones */
+	uint64_t queue_bytes; /* size of the queue in memory */
 };
 
-/* Whether both have the same name, and write to the same place in the same framing. */
+/* Whether both have the same name and write to the same place in the same framing. */
 bool output_config_same_place(const struct output_config *a, const struct output_config *b);
 
 /* A copy that the caller owns; false if there is no memory. */

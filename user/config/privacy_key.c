@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The key of hashed addresses: whoever has it can try which address a hash is of, so nobody else
- * may read it.
+ * The key of hashed addresses. With the key, addresses can be guessed from their hashes, so nobody
+ * else may read it.
  */
 #include "policy/privacy.h"
 
@@ -14,7 +14,7 @@
 
 #include <openssl/evp.h>
 
-#define PATH_SHOWN_MAX 100U /* bytes of a path in an advice; a longer one is left to the reader */
+#define PATH_SHOWN_MAX 100U /* bytes of a path in a message; a longer one is left out */
 
 static const char *shown(const char *path)
 {
@@ -53,7 +53,9 @@ static int check(const struct stat *file, const char *path, char why[PRIVACY_WHY
 	return 0;
 }
 
-/* All of it, and a byte more if there is one. Its length, or a negative errno. */
+/*
+ * Reads the whole file, and one byte more if there is one. Returns the length, or a negative errno.
+ */
 static ssize_t read_all(int fd, unsigned char bytes[PRIVACY_KEY_MAX + 1])
 {
 	size_t len = 0;
@@ -104,7 +106,7 @@ static int take(struct privacy *privacy, const unsigned char *bytes, ssize_t len
 	return 0;
 }
 
-/* Without waiting: a FIFO nobody writes to is open at once, and then refused. */
+/* Opens without blocking: a FIFO without a writer opens at once, and is then refused. */
 int privacy_read_key(struct privacy *privacy, const char *path, char why[PRIVACY_WHY_MAX])
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error;

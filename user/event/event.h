@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What smtpsnoop tells its user: one struct for every event, filled by the pipeline, written in one
- * of several formats (format.h, event_table.c). The field names on paper are in
- * docs/event.schema.json.
+ * What smtpsnoop reports: one struct for every event, filled by the pipeline and written in one of
+ * several formats (format/). The names of the fields are in docs/event.schema.json.
  */
 #ifndef SMTPSNOOP_EVENT_H
 #define SMTPSNOOP_EVENT_H
@@ -27,7 +26,7 @@ enum event_action {
 };
 
 enum event_verdict {
-	/* nothing was decided: the totals of a session with transactions, which have their own */
+	/* not decided: the totals of a session, whose transactions have verdicts of their own */
 	VERDICT_NONE,
 	VERDICT_ALERT,
 	VERDICT_EXCLUDED,
@@ -48,7 +47,7 @@ struct event_capture {
 	const char *hook; /* "fentry", "kprobe", "tracepoint", "none"; static */
 	enum witness witness;
 	bool wire; /* the wire hook was attached */
-	bool ktls; /* it was read before TLS in the kernel had it */
+	bool ktls; /* read before TLS in the kernel encrypted it */
 	bool complete;
 	bool mid_stream;
 	uint64_t missing_bytes;
@@ -63,13 +62,13 @@ struct event_stats {
 	uint64_t bytes;
 	uint64_t sessions;
 	uint64_t encrypted;
-	uint64_t records;	    /* read from the kernel side */
-	uint64_t records_malformed; /* of them; left out */
-	uint64_t flows_dropped;	    /* flows beyond the table */
-	uint64_t events_lost;	    /* events that a sink could not write */
-	uint64_t content_refused;   /* messages whose content found no room */
-	uint64_t quoted;	    /* transactions that were text in a flow of another protocol */
-	uint64_t unattributed;	    /* messages whose sender is not known */
+	uint64_t records;		/* read from the kernel side */
+	uint64_t records_malformed;	/* malformed ones, which were ignored */
+	uint64_t flows_dropped;		/* flows evicted from the full table */
+	uint64_t events_lost;		/* events that a sink could not write */
+	uint64_t content_refused;	/* messages whose content was not kept, for lack of room */
+	uint64_t quoted;		/* transactions quoted in a flow of another protocol */
+	uint64_t unattributed;		/* messages whose sender is not known */
 	uint64_t counters[COUNTER_MAX]; /* the kernel side's, enum counter */
 };
 
@@ -85,7 +84,7 @@ struct let_pass {
 	struct passed passed;
 };
 
-/* What became of the events at one output of the daemon. */
+/* The events of one output of the daemon: written, lost, waiting. */
 struct event_output {
 	char *name;
 	uint64_t written, lost, waiting;
@@ -94,7 +93,7 @@ struct event_output {
 
 /* A YARA rule that matched. */
 struct rule {
-	char *name, *author, *description, *version; /* "": not said */
+	char *name, *author, *description, *version; /* "": missing in the rule */
 };
 
 struct event {
@@ -107,27 +106,27 @@ struct event {
 	int64_t boot_to_real_ns;
 	const char *host; /* borrowed from the pipeline; NULL: not known */
 	char *exclusion;  /* owned; its name, if it is excluded */
-	char *nearest;	  /* owned; the exclusion that came closest, NULL: there is none */
+	char *nearest;	  /* owned; the nearest exclusion; NULL: there is none */
 	/* criteria of the nearest one that are not met, a bit each (enum criterion) */
 	uint32_t failed;
-	uint32_t unknown;	   /* of them: those that could not be told */
-	char id[EVENT_ID_LEN + 1]; /* same input, same id */
+	uint32_t unknown;	   /* those of them that are unknown */
+	char id[EVENT_ID_LEN + 1]; /* the same input gives the same id */
 	bool provisional;	   /* its transaction is still open */
 
 	/* message, encrypted, session */
 	bool has_flow;
 	bool mptcp;
 	bool tls;		 /* encrypted: TLS was established on the flow */
-	bool senders_incomplete; /* others may have sent bytes of it as well */
+	bool senders_incomplete; /* other processes may have sent bytes of it as well */
 	struct endpoint source;
 	struct endpoint destination;
 	char session_id[EVENT_ID_LEN + 1];
 	uint64_t flow;				   /* flow_id.cookie */
 	struct smtp_facts *session;		   /* owned; NULL: none */
-	struct smtp_transaction *transaction;	   /* owned; NULL but for a message */
+	struct smtp_transaction *transaction;	   /* owned; NULL except for a message */
 	struct sender *senders[EVENT_SENDERS_MAX]; /* references; the first one is `process` */
-	struct origin *origin; /* owned; of a message that an MTA sends on; NULL: not known */
-	struct rule *rules;    /* owned, with the strings; that matched, NULL: none */
+	struct origin *origin; /* owned; who submitted it to the MTA; NULL: not known */
+	struct rule *rules;    /* owned, with the strings; the rules that matched; NULL: none */
 	size_t rule_count;
 	char *server_name;			/* owned; TLS SNI, NULL: none seen */
 	const char *reasons[EVENT_REASONS_MAX]; /* static; from the documented list */
@@ -155,7 +154,7 @@ struct event {
 struct event *event_new(enum event_action action);
 void event_free(struct event *event);
 
-/* Adds one of the documented list (docs/smtpsnoop.8, REASONS), once; a static string. */
+/* Adds a reason from the documented list (docs/smtpsnoop.8, REASONS), once; a static string. */
 void event_reason(struct event *event, const char *reason);
 
 const char *event_action_name(enum event_action action);
@@ -166,39 +165,37 @@ const char *event_witness_name(enum witness witness);
 const char *event_kind(const struct event *event);
 
 /*
- * Severity and risk of an alert, from 0 to 100: 21 is low, 47 medium, 73 high; 0 of what is none.
+ * Severity and risk of an alert, from 0 to 100: 21 is low, 47 medium, 73 high. 0 if it is not an
+ * alert.
  */
 unsigned int event_risk(const struct event *event);
 
-/* The name of the rule that was hit; NULL: none was. */
+/* The name of the rule that matched; NULL: none. */
 const char *event_rule(const struct event *event);
 
-/* MITRE ATT&CK techniques of an alert: static strings; how many. */
+/* Writes the MITRE ATT&CK techniques of an alert (static strings); returns how many. */
 #define EVENT_TECHNIQUES_MAX 2U
 size_t event_techniques(const struct event *event, const char *techniques[EVENT_TECHNIQUES_MAX]);
 
-/* A process's id over all events: its pid and its start. */
+/* The id of a process over all events: from its pid and its start. */
 #define EVENT_ENTITY_LEN 26U
 void event_entity_id(char entity[EVENT_ENTITY_LEN], uint32_t pid, uint64_t start_ns);
 
-/* Community ID version 1 of its flow, with seed 0. False if there is no memory. */
+/* The flow's Community ID, version 1 with seed 0. False if there is no memory. */
 #define EVENT_COMMUNITY_LEN 48U
 bool event_community_id(const struct event *event, char community[EVENT_COMMUNITY_LEN]);
 
-/* Of a string of an event: NULL and "" are not known. */
+/* Whether a string of an event is known: neither NULL nor "". */
 static inline bool is_known(const char *string)
 {
 	return string && string[0];
 }
 
-/*
- * The proxy that a session goes through, the last one: "http", "socks4", "socks5". What AUTH came
- * to, as an outcome.
- */
+/* The last proxy of a session: "http", "socks4" or "socks5". The outcome of AUTH. */
 const char *event_proxy_protocol(const struct preamble *proxy);
 const char *event_auth_outcome(const struct smtp_facts *facts);
 
-/* "success", ...; "smtp", "esmtp", "lmtp", "" if it is not known: static strings. */
+/* "success", ...; "smtp", "esmtp", "lmtp", "" if not known: static strings. */
 const char *smtp_outcome_name(enum smtp_outcome outcome);
 const char *smtp_protocol_name(enum smtp_protocol protocol);
 
@@ -206,8 +203,8 @@ const char *smtp_protocol_name(enum smtp_protocol protocol);
 const char *counter_name(enum counter counter);
 
 /*
- * Where events go. write() returns 0 or a negative errno; the caller counts a failure and goes on,
- * but for -EPIPE (nobody reads any more) and -ENOSPC, at which a watch in a terminal ends.
+ * Where events go. write() returns 0 or a negative errno. The caller counts a failure and
+ * continues, except at -EPIPE (the reader is gone) and -ENOSPC, which end a watch in a terminal.
  */
 struct sink {
 	int (*write)(struct sink *sink, const struct event *event);
@@ -218,9 +215,9 @@ struct sink {
 };
 
 struct table_options {
-	bool wide;	    /* every column, nothing elided, whatever the width */
+	bool wide;	    /* every column, nothing cut, whatever the width */
 	bool color;	    /* ANSI colours */
-	unsigned int width; /* columns of the terminal; 0: not a terminal, 120 is taken */
+	unsigned int width; /* columns of the terminal; 0: not a terminal, use 120 */
 	bool all;	    /* also sessions without a transaction */
 };
 

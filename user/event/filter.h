@@ -8,18 +8,18 @@
 
 #include "event/event.h"
 
-/* Which events the user asked for; those of the started, stopped and loss kind always pass. */
+/* Which events the user asked for. Events of the kinds started, stopped and loss always pass. */
 struct filter {
-	bool all;	       /* also sessions without a mail transaction, and excluded messages */
-	uint32_t pid;	       /* 0: any; also as an ancestor */
+	bool all;	       /* also excluded messages, and sessions without a mail transaction */
+	uint32_t pid;	       /* 0: any; also the pid of an ancestor */
 	const char *user;      /* name or number of the effective user; NULL: any */
 	const char *unit;      /* NULL: any */
 	const char *container; /* the beginning of its id; NULL: any */
 	uint16_t port;	       /* destination; 0: any */
-	uint64_t count;	       /* messages that are told at most; 0: all */
+	uint64_t count;	       /* messages shown at most; 0: all */
 };
 
-/* Whether the event is asked for; `count` is not looked at. */
+/* Whether the event passes the filter; `count` is ignored. */
 bool filter_passes(const struct filter *filter, const struct event *event);
 
 #endif

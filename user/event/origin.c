@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: an MTA writes a Received field in front of what it was given, so the first
- * one is its own. Its forms for local submission begin as no form for mail from the network does:
+ * Theory of operation: an MTA writes a Received field in front of the message that it was given, so
+ * the first field is its own. Its forms for local submission differ from every form for mail from
+ * the network:
  *
- *   Postfix     by HOST (Postfix, from userid UID) id QUEUE_ID; DATE
- *   Exim	 from USER by HOST with local (Exim VERSION) (envelope-from <ADDRESS>) id QUEUE_ID;
- * DATE sendmail    (from USER@HOST) by HOST (VERSION/Submit) id QUEUE_ID; DATE OpenSMTPD from
- * localhost (HOST [local]) by HOST (OpenSMTPD) with ESMTPA id QUEUE_ID for <ADDRESS>; DATE
+ * Postfix: by HOST (Postfix, from userid UID) id QUEUE_ID; DATE
+ * Exim: from USER by HOST with local (Exim VERSION) (envelope-from <ADDRESS>) id QUEUE_ID; DATE
+ * sendmail: (from USER@HOST) by HOST (VERSION/Submit) id QUEUE_ID; DATE
+ * OpenSMTPD: from localhost (HOST [local]) by HOST (OpenSMTPD) with ESMTPA id QUEUE_ID for
+ * <ADDRESS>; DATE
  *
- * What others chose (HELO, addresses) stands behind these words or within brackets, and cannot
- * imitate them. A queue id counts if the field has only one "id": whoever writes a second one, into
- * his HELO perhaps, gains that his mail has no origin.
+ * What others choose (HELO, addresses) comes after these words or inside brackets, and cannot
+ * imitate them. A queue id counts only if the field has a single "id". A sender who adds a second
+ * one, for example in his HELO, only achieves that his mail has no origin.
  *
- * OpenSMTPD names no user. Of a mail that came in by SMTP no MTA does; but when it takes the mail
- * it says the queue id, and whoever sent it is remembered by that.
+ * OpenSMTPD names no user. For a mail that arrived by SMTP, no MTA does. But when the MTA accepts
+ * such a mail, it replies with the queue id; the sender is remembered by that id.
  */
 #include "event/origin.h"
 
@@ -21,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECEIVED_MAX 2048U /* bytes of a Received field; a longer one is not looked at */
+#define RECEIVED_MAX 2048U /* bytes of a Received field; a longer one is ignored */
 
 /* ---- Which MTA ------------------------------------------------------------------------------- */
 
@@ -121,8 +123,8 @@ static bool take(struct span *text, const char *word)
 }
 
 /*
- * Takes what comes before a blank, without brackets, which comments and addresses have. Empty:
- * none.
+ * Removes the word before a blank. It must have no brackets, which comments and addresses have.
+ * Empty: none.
  */
 static struct span take_word(struct span *text)
 {
@@ -154,7 +156,7 @@ static bool is_queue_id(struct span word)
 	return word.len > 0 && word.len <= ORIGIN_QUEUE_ID_MAX;
 }
 
-/* What follows the field's only "id". */
+/* The word after the field's only "id". */
 static void parse_queue_id(struct span text, struct origin *origin)
 {
 	struct span found = {NULL, 0};
@@ -222,7 +224,7 @@ static bool parse_sendmail(struct span text, struct origin *origin)
 		    (struct span){user.data, (size_t)(at - user.data)});
 }
 
-/* A run of white space, which folding leaves, becomes one blank. */
+/* Replaces each run of white space, which folding leaves, by one blank. */
 static struct span without_runs(struct span text, char *out)
 {
 	struct span copy = {out, 0};
@@ -284,7 +286,7 @@ struct submission {
 };
 
 struct submissions {
-	uint32_t hashes[SUBMISSIONS_MAX]; /* of the queue ids; looked through in place of them */
+	uint32_t hashes[SUBMISSIONS_MAX]; /* of the queue ids; compared instead of them */
 	struct submission ring[SUBMISSIONS_MAX];
 	uint32_t next;
 };
@@ -309,7 +311,7 @@ static uint32_t hash_of(const char *queue_id)
 	return hash;
 }
 
-/* Its place; SUBMISSIONS_MAX: it has none. */
+/* Its index; SUBMISSIONS_MAX: not found. */
 static uint32_t find(const struct submissions *submissions, const char *queue_id)
 {
 	uint32_t hash = hash_of(queue_id);

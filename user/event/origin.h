@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who handed a mail to the local MTA that relays it: what the MTA's own Received field says (RFC
- * 5321, 4.4), and which mail seen before, on its way into the MTA, has the same queue id.
+ * Who submitted a mail to the local MTA that relays it: from the MTA's own Received field (RFC
+ * 5321, 4.4), and from an earlier mail into the MTA with the same queue id.
  */
 #ifndef SMTPSNOOP_ORIGIN_H
 #define SMTPSNOOP_ORIGIN_H
@@ -13,45 +13,43 @@
 #include "smtp/smtp.h"
 #include "base/span.h"
 
-#define ORIGIN_USER_MAX	    64U /* bytes of a login name; a longer one is not taken */
-#define ORIGIN_QUEUE_ID_MAX 40U /* of a queue id; a longer one is not taken */
-/* Mails into local MTAs that are remembered; beyond, the oldest is forgotten */
+#define ORIGIN_USER_MAX	    64U /* bytes of a login name; a longer one is ignored */
+#define ORIGIN_QUEUE_ID_MAX 40U /* bytes of a queue id; a longer one is ignored */
+/* Mails into local MTAs that are remembered; beyond that, the oldest is forgotten. */
 #define SUBMISSIONS_MAX	 4096U
 #define ORIGIN_EVENT_LEN 32U
 
 struct origin {
 	const char *mta; /* "postfix", "exim", "sendmail", "opensmtpd"; static */
 	bool has_uid;
-	bool named; /* the uid's name may be looked up: it is one of this host's users */
+	bool named; /* the uid belongs to this host, so its name may be looked up */
 	uint32_t uid;
 	char user[ORIGIN_USER_MAX + 1];		/* "": not known */
 	char queue_id[ORIGIN_QUEUE_ID_MAX + 1]; /* "": not known */
 	char submission[ORIGIN_EVENT_LEN +
-			1]; /* event.id of the mail on its way into the MTA; "": none was seen */
+			1]; /* event.id of the mail into the MTA; "": none was seen */
 };
 
 /*
- * The MTA that a sender is: a known executable under the user that it runs as. NULL: it is none. A
- * static name.
+ * The MTA that a sender is: a known executable that runs as the MTA's own user. A static name;
+ * NULL: not an MTA.
  */
 const char *origin_mta(const struct sender *sender);
 
-/*
- * Whether a program, or what runs as a user, sends mail that others have handed to it. NULL: false.
- */
+/* Whether a program, or everything that runs as a user, relays mail of others. NULL: false. */
 bool path_passes_on(const char *executable);
 bool user_passes_on(const char *user);
 
 /*
- * Reads a Received field's text (unfolded) as `mta` writes it. False if it is in none of that MTA's
- * forms. A local submission has the user or uid; another has a queue id at most.
+ * Parses the text of a Received field (unfolded) as `mta` writes it. False if it has none of that
+ * MTA's forms. A local submission has the user or the uid; any other mail has at most a queue id.
  */
 bool origin_parse(const char *mta, struct span received, struct origin *origin);
 
-/* The queue id that a server named when it took a mail; empty if it named none. */
+/* The queue id in the server's reply to a mail; empty if there is none. */
 struct span origin_queue_id(const struct smtp_transaction *transaction);
 
-/* Mails on their way into MTAs of this host, by queue id. */
+/* Mails into MTAs of this host, by queue id. */
 struct submissions;
 
 /* NULL if there is no memory. */
@@ -59,13 +57,13 @@ struct submissions *submissions_new(void);
 void submissions_free(struct submissions *submissions);
 
 /*
- * `named`: the uid is one of this host's users. A queue id that two users had within the table
- * names neither of them.
+ * `named`: the uid belongs to this host. A queue id that two users had within the table identifies
+ * neither of them.
  */
 void submissions_add(struct submissions *submissions, struct span queue_id, uint32_t uid,
 		     bool named, const char *event_id);
 
-/* Fills in who submitted the mail that has the origin's queue id. False if none is known. */
+/* Fills in who submitted the mail with the origin's queue id. False if that is not known. */
 bool submissions_find(const struct submissions *submissions, struct origin *origin);
 
 #endif

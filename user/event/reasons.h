@@ -6,7 +6,7 @@
 #include "event/event.h"
 
 /*
- * Adds the reasons that the event itself shows, from the documented list (docs/smtpsnoop.8,
+ * Adds the reasons that follow from the event itself, from the documented list (docs/smtpsnoop.8,
  * REASONS).
  */
 void event_reasons(struct event *event);

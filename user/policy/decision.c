@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: exclusions are tried in their order. The share of an exclusion's written
- * criteria that a message does not meet says how near it is; once that cannot be better than what
- * was found before, the rest of its criteria are left out. So most exclusions cost a few
- * comparisons. The content is searched at once for those that fit in all else; of the others, for
- * the NEAR_MAX nearest alone, and only while that can change which one is the nearest.
+ * Theory of operation: exclusions are tried in order. The distance of a message from an exclusion
+ * is the share of its written criteria that are not met. As soon as that distance cannot beat the
+ * best one found so far, the remaining criteria are skipped. So most exclusions cost a few
+ * comparisons. The content is searched at once for exclusions that are met in everything else. For
+ * the others it is searched only for the NEAR_MAX nearest, and only while it can change which one
+ * is the nearest.
  *
  * STEPS_MAX bounds what the author of a message can make the expressions of all exclusions cost.
  */
@@ -21,7 +22,7 @@
 struct standing {
 	uint32_t asks;
 	uint32_t written;    /* number of them that are written */
-	struct usage *usage; /* of the three limits; owned, NULL: nothing was used */
+	struct usage *usage; /* of the three limits; owned; NULL: nothing was used */
 	struct passed passed;
 };
 
@@ -133,13 +134,13 @@ const struct passed *decider_passed(const struct decider *decider, size_t index)
 
 /* ---- Deciding -------------------------------------------------------------------------------- */
 
-/* Parts in a thousand of the written criteria. */
+/* In thousandths of the written criteria. */
 static uint32_t distance(const struct standing *standing, uint32_t missed)
 {
 	return missed * 1000 / standing->written;
 }
 
-/* An exclusion, and how far the message is from it as far as that was looked at. */
+/* An exclusion, and the message's distance from it as far as it was evaluated. */
 struct candidate {
 	size_t index;
 	uint32_t missed;
@@ -151,12 +152,12 @@ struct trial {
 	struct decider *decider;
 	const struct facts *facts;
 	struct surroundings surroundings;
-	struct candidate near[NEAR_MAX]; /* content not looked at; the nearest first */
+	struct candidate near[NEAR_MAX]; /* without the content; the nearest first */
 	size_t near_count;
-	struct candidate best; /* looked at whole; its distance is NEVER while there is none */
+	struct candidate best; /* evaluated completely; its distance is NEVER while there is none */
 };
 
-/* Looks at these criteria. False if the distance comes to `limit`: then not to the end. */
+/* Evaluates these criteria. False: the distance reached `limit`, and the rest was skipped. */
 static bool look(struct trial *trial, struct candidate *candidate, uint32_t criteria,
 		 uint32_t limit)
 {
@@ -180,7 +181,7 @@ static bool look(struct trial *trial, struct candidate *candidate, uint32_t crit
 	return true;
 }
 
-/* Beyond this distance a candidate is of no use. */
+/* A candidate at this distance or beyond is of no use. */
 static uint32_t limit_of(const struct trial *trial)
 {
 	uint32_t worst = trial->near_count == NEAR_MAX ? trial->near[NEAR_MAX - 1].distance : NEVER;
@@ -197,7 +198,7 @@ static void keep_near(struct trial *trial, const struct candidate *candidate)
 	trial->near[at] = *candidate;
 }
 
-/* Looks at the content as well. True: everything is met. */
+/* Evaluates the content as well. True: everything is met. */
 static bool complete(struct trial *trial, struct candidate candidate)
 {
 	if (look(trial, &candidate, CONTENT, trial->best.distance))
@@ -206,7 +207,7 @@ static bool complete(struct trial *trial, struct candidate candidate)
 	       trial->best.distance == 0;
 }
 
-/* Whether it excludes the message. */
+/* Whether this exclusion applies to the message. */
 static bool try_one(struct trial *trial, size_t index)
 {
 	struct candidate candidate = {.index = index};
@@ -219,7 +220,7 @@ static bool try_one(struct trial *trial, size_t index)
 	return false;
 }
 
-/* False: there is no memory to count it. */
+/* Counts the message for the limits. False: there is no memory. */
 static bool use(const struct exclusion *exclusion, struct standing *standing,
 		const struct facts *facts)
 {

@@ -14,7 +14,8 @@ static struct span known_string(const char *string)
 }
 
 /*
- * What the unit or the container is, where the cgroup is known: then nothing is known to be none.
+ * The unit or the container, if the cgroup is known. If the cgroup is known and names none, the
+ * value is empty, not unknown.
  */
 static struct span from_cgroup(const struct sender *sender, const char *name)
 {
@@ -22,14 +23,14 @@ static struct span from_cgroup(const struct sender *sender, const char *name)
 }
 
 /*
- * An executable is known as it was at exec. Of a process older than the watch it is what its exe
- * link says, which anyone but root may have changed; so that counts for processes of root alone.
+ * The executable as of exec. For a process older than the watch it comes from the exe link, which
+ * anyone but root may have changed; so it is trusted only for processes of root.
  */
 static struct span executable_of(const struct image *image, bool root)
 {
 	if (!image || image->flags & EXEC_PATH_TRUNCATED || (image->flags & EXEC_SNAPSHOT && !root))
 		return unknown;
-	if (image->flags & (EXEC_MEMFD | EXEC_DELETED)) /* it has no path */
+	if (image->flags & (EXEC_MEMFD | EXEC_DELETED)) /* the file has no path */
 		return span_of("");
 	return span_of(image->executable);
 }
@@ -146,7 +147,7 @@ static void session_facts(struct facts *facts, const struct smtp_facts *session,
 	else if (from_start && !session->auth_mechanism_len)
 		facts->auth_user = span_of("");
 	if (session->auth_code && session->auth_code != 235)
-		facts->auth_user = span_of(""); /* whoever was named was not let in */
+		facts->auth_user = span_of(""); /* the login failed */
 	if (session->proxy.hops)
 		facts->proxy_target =
 			(struct span){session->proxy.target, session->proxy.target_len};

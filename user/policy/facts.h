@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What an exclusion may ask about one message: the facts of an event, whether it is one of this
- * watch or one read back from JSON. What is not known stays apart from what is not so.
+ * What an exclusion may ask about one message: the facts of an event, of this watch or read back
+ * from JSON. "Not known" is different from "no".
  */
 #ifndef SMTPSNOOP_FACTS_H
 #define SMTPSNOOP_FACTS_H
@@ -14,13 +14,13 @@
 #include "event/origin.h"
 #include "base/span.h"
 
-/* A span whose data is NULL is not known; one of no length is known to be empty. */
+/* A span whose data is NULL is not known; a span of length 0 is known to be empty. */
 struct facts_process {
-	struct span executable; /* as it was at exec */
+	struct span executable; /* as of exec */
 	struct span sha256;	/* in lower case */
 	struct span user;	/* effective */
 	struct span group;	/* effective */
-	struct span unit;	/* of the system's manager */
+	struct span unit;	/* of the system manager */
 	struct span container;
 	struct span login;    /* name of the login uid */
 	uint32_t uid, gid;    /* effective */
@@ -31,24 +31,24 @@ struct facts_process {
 	enum scheduler scheduler;
 	struct span ancestors[ANCESTORS_MAX]; /* executables at exec, the parent's first */
 	uint32_t ancestor_count;
-	enum truth mta; /* it sends what others handed to it */
+	enum truth mta; /* it relays mail that others submitted */
 };
 
 #define FACTS_PROCESSES_MAX 16U
 
 struct facts {
-	int64_t start_s, end_s; /* of the transaction; seconds since 1970 */
-	uint64_t clock_ns;	/* of its end, by a clock that does not go back */
+	int64_t start_s, end_s; /* start and end of the transaction; seconds since 1970 */
+	uint64_t clock_ns;	/* of its end, by a monotonic clock */
 
 	struct facts_process processes[FACTS_PROCESSES_MAX];
 
-	/* Where to, and as whom. */
+	/* The destination, and the AUTH user. */
 	struct span proxy_target; /* "name:port" behind CONNECT or SOCKS; empty: no proxy */
-	struct span auth_user;	  /* of a length of 0: nobody */
+	struct span auth_user;	  /* empty: no AUTH */
 	uint8_t relay[16];	  /* IPv4 is v4-mapped */
 
 	/* What the sender chose. */
-	struct span sender; /* reverse-path; "<>" is the null one */
+	struct span sender; /* reverse-path; "<>" is the null sender */
 	struct span *recipients;
 	size_t recipient_count;
 	struct span *header_from;
@@ -57,29 +57,29 @@ struct facts {
 	struct span content; /* decoded header and body, as far as captured */
 	uint64_t bytes;
 
-	struct span origin_user; /* who handed it to the MTA that sends it */
+	struct span origin_user; /* who submitted it to the MTA that relays it */
 	struct span *spans;	 /* what recipients and header_from point into; owned */
 
 	uint32_t process_count;
-	enum truth processes_complete; /* nobody else sent a byte of it */
+	enum truth processes_complete; /* no other process sent a byte of it */
 	enum truth whole;	       /* every byte and reply was seen, and they fit together */
 	enum truth tls;
 	uint32_t origin_uid; /* valid if has_origin_uid */
 	uint16_t relay_port;
-	bool encrypted; /* nothing was seen of what was said */
+	bool encrypted; /* the plaintext was not seen */
 	bool has_origin_uid;
 	bool recipients_known;
 	bool header_known;
-	bool content_complete; /* there is no more of it */
+	bool content_complete; /* the content was captured completely */
 	bool bytes_known;
 };
 
 struct event;
 
-/* The event is borrowed, and outlives the facts. False if there is no memory. */
+/* The event is borrowed and outlives the facts. False if there is no memory. */
 bool facts_of_event(struct facts *facts, const struct event *event);
 
-/* Whether the executable of a process, root's or not, is known as it was at exec. */
+/* Whether the executable of a process (of root or not) is known as of exec. */
 bool image_is_verified(const struct image *image, bool root);
 
 void facts_free(struct facts *facts);

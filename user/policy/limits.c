@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define RING (LIMIT_SLICES + 1) /* the window, and the slice that is under way */
+#define RING (LIMIT_SLICES + 1) /* the window, and the current slice */
 
 static uint64_t slice_ns(uint64_t window_s)
 {

@@ -45,7 +45,7 @@ static struct relay_name *find(const struct relay_names *names, struct span name
 	return NULL;
 }
 
-/* It is made if it is not there. NULL: there is no room. */
+/* Created if needed. NULL: there is no room. */
 static struct relay_name *get(struct relay_names *names, struct span name)
 {
 	struct relay_name *known = find(names, name), *grown;
@@ -69,7 +69,7 @@ void relay_names_record(struct relay_names *names, const struct relay_record *re
 	const char *text = (const char *)record->data + 16ULL * record->count;
 	struct relay_name *name = get(names, (struct span){text, record->name_len});
 
-	if (!name || !record->count) /* it failed: what was known is kept, until it is stale */
+	if (!name || !record->count) /* the lookup failed: keep what was known until it is stale */
 		return;
 	name->count = record->count < RELAY_ADDRESSES_MAX ? record->count : RELAY_ADDRESSES_MAX;
 	memcpy(name->addresses, record->data, 16ULL * name->count);

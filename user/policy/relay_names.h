@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * The addresses that the relays' names of a configuration stand for, by the records that told them.
- */
+/* The addresses of the relays that a configuration names, from the records that carry them. */
 #ifndef SMTPSNOOP_RELAY_NAMES_H
 #define SMTPSNOOP_RELAY_NAMES_H
 
@@ -17,8 +15,8 @@
 #define RELAY_NAMES_MAX	    1024U
 #define RELAY_ADDRESSES_MAX 64U		     /* of one name */
 #define RELAY_FRESH_NS	    300000000000ULL  /* asked for again when older than this */
-#define RELAY_RETRY_NS	    10000000000ULL   /* likewise, while nothing is known */
-#define RELAY_STALE_NS	    3600000000000ULL /* not believed any more when older than this */
+#define RELAY_RETRY_NS	    10000000000ULL   /* the same while nothing is known */
+#define RELAY_STALE_NS	    3600000000000ULL /* not used if older than this */
 
 enum relay_answer {
 	RELAY_UNKNOWN, /* the name was not resolved, or too long ago */
@@ -32,13 +30,13 @@ struct relay_names;
 struct relay_names *relay_names_new(void);
 void relay_names_free(struct relay_names *names); /* NULL is allowed */
 
-/* Takes in RECORD_RELAY. */
+/* Processes a RECORD_RELAY. */
 void relay_names_record(struct relay_names *names, const struct relay_record *record);
 
 enum relay_answer relay_names_have(const struct relay_names *names, const char *name,
 				   const uint8_t *addr, uint64_t now_ns);
 
-/* Whether it is time to ask for the name; it then counts as asked for. */
+/* Whether to ask for the name now; from then on it counts as asked for. */
 bool relay_names_due(struct relay_names *names, const char *name, uint64_t now_ns);
 
 #endif

@@ -16,7 +16,7 @@
 struct rules {
 	YR_COMPILER *compiler; /* until they are ready */
 	YR_RULES *rules;
-	char *error; /* where the file that is being read puts it */
+	char *error; /* the error of the file that is being read is written here */
 };
 
 struct scan {
@@ -35,7 +35,7 @@ static void on_mistake(int level, const char *file, int line, const YR_RULE *rul
 		snprintf(rules->error, RULES_ERROR_MAX, "line %d: %s", line, message);
 }
 
-/* Opening waits for nobody: what is no file, as a FIFO, is told then. */
+/* Opens without blocking, so that a FIFO is reported, not waited for. */
 static FILE *open_file(const char *path, char error[RULES_ERROR_MAX])
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -53,8 +53,8 @@ static FILE *open_file(const char *path, char error[RULES_ERROR_MAX])
 }
 
 /*
- * What a file includes: a path from the root, or from the folder of the file that names it. Owned
- * by YARA.
+ * The content of an included file: an absolute path, or one relative to the folder of the including
+ * file. Owned by YARA.
  */
 static const char *read_included(const char *name, const char *by, const char *space, void *data)
 {
@@ -71,7 +71,7 @@ static const char *read_included(const char *name, const char *by, const char *s
 		file = open_file(path, why);
 	if (!file)
 		return NULL;
-	len = getdelim(&text, &size, '\0', file); /* rules have no NUL */
+	len = getdelim(&text, &size, '\0', file); /* rules contain no NUL */
 	if (len < 0 && !ferror(file))
 		len = 0;
 	fclose(file);

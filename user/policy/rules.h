@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * YARA rules over what the client said in an SMTP session. Built without libyara, there are none to
- * be had.
+ * YARA rules, applied to the client's side of an SMTP session. Without libyara there are no rules.
  */
 #ifndef SMTPSNOOP_RULES_H
 #define SMTPSNOOP_RULES_H
@@ -11,30 +10,29 @@
 #include "base/span.h"
 
 #define RULES_ERROR_MAX	  256U
-#define RULES_MATCHED_MAX 32U /* rules that one scan tells */
-#define RULES_SCAN_S	  2   /* a scan that takes longer is given up */
+#define RULES_MATCHED_MAX 32U /* rules that one scan returns */
+#define RULES_SCAN_S	  2   /* a longer scan is abandoned */
 
 struct rules;
 
 /*
- * A rule that matched, with what its meta section says; "" where that is nothing. Dies with the
- * rules.
+ * A rule that matched, with its meta section; "" if a value is missing. Valid as long as the rules.
  */
 struct rule_match {
 	const char *name, *author, *description, *version;
 };
 
-/* NULL if there is no memory, or no libyara: then `error` says so. */
+/* NULL if there is no memory or no libyara; `error` says which. */
 struct rules *rules_new(char error[RULES_ERROR_MAX]);
 void rules_free(struct rules *rules); /* NULL is allowed */
 
-/* Adds the rules of a file. 0, or -1: `error` says the line, and what is wrong there. */
+/* Adds the rules of a file. Returns 0, or -1: `error` has the line, and what is wrong there. */
 int rules_add(struct rules *rules, const char *path, char error[RULES_ERROR_MAX]);
 
-/* Once all are added. 0, or -1: no memory. */
+/* Call it when all rules are added. Returns 0, or -1: no memory. */
 int rules_ready(struct rules *rules, char error[RULES_ERROR_MAX]);
 
-/* The rules that match; their number, at most `max`. */
+/* Writes the rules that match, at most `max`; returns how many. */
 size_t rules_scan(const struct rules *rules, struct span data, struct rule_match *matches,
 		  size_t max);
 
