@@ -376,9 +376,8 @@ struct schedule *schedule_new(struct span text, struct zone *zone, const char **
 	else
 		good = parse_calendar(&parse, schedule);
 	if (good && parse.at < parse.text.len)
-		good = fail(&parse,
-			    "unexpected text; a schedule has the five fields of cron, or is "
-			    "an OnCalendar expression of systemd");
+		good = fail(&parse, "unexpected text; a schedule has the five fields of cron, or "
+				    "is an OnCalendar expression of systemd");
 	if (good)
 		return schedule;
 	*error = parse.error;

@@ -147,8 +147,7 @@ static void never(struct adviser *adviser, const struct exclusion *exclusion)
 	    (exclusion->limits.recipients.window_s || exclusion->limits.bytes.window_s))
 		advise(adviser, exclusion,
 		       "lets no encrypted session pass: limits.recipients and limits.bytes cannot "
-		       "be "
-		       "checked there");
+		       "be checked there");
 	for (size_t i = 0; adviser->user_exists && i < exclusion->process.user.count; i++) {
 		const char *user = exclusion->process.user.items[i];
 

@@ -36,8 +36,7 @@ static size_t advise_whole(const struct config *config, const char *path)
 
 	if (config->tls) {
 		printf("%s: warning: capture.tls: this version cannot read what TLS libraries "
-		       "encrypt; "
-		       "the setting has no effect\n",
+		       "encrypt; the setting has no effect\n",
 		       path);
 		warnings++;
 	}
@@ -47,16 +46,15 @@ static size_t advise_whole(const struct config *config, const char *path)
 		char *folder = slash ? strndup(output->path, (size_t)(slash - output->path)) : NULL;
 
 		if (folder && access(folder[0] ? folder : "/", F_OK)) {
-			printf("%s: warning: output %s: the folder %s does not exist; create "
-			       "it\n",
+			printf("%s: warning: output %s: the folder %s does not exist; create it\n",
 			       path, output->name, folder);
 			warnings++;
 		}
 		if (folder && stat(folder[0] ? folder : "/", &info) == 0 &&
 		    (info.st_uid != 0 || info.st_mode & (S_IWGRP | S_IWOTH))) {
 			printf("%s: warning: output %s: users other than root can write to the "
-			       "folder "
-			       "%s and replace the file; make root its owner and only writer\n",
+			       "folder %s and replace the file; make root its owner and only "
+			       "writer\n",
 			       path, output->name, folder);
 			warnings++;
 		}

@@ -450,16 +450,15 @@ static void write_all(struct suggestion *suggestion)
 	text_add_format(
 		&out,
 		"# Drafted by smtpsnoop suggest from %lu event%s. Review each exclusion before you "
-		"use "
-		"it:\n"
+		"use it:\n"
 		"# whoever can run a program as the named user passes, within the limits.\n",
 		suggestion->events, suggestion->events == 1 ? "" : "s");
 	if (suggestion->left_out)
-		text_add_format(
-			&out,
-			"# %lu event%s left out: no exclusion could let them pass, or there "
-			"are more than %u kinds.\n",
-			suggestion->left_out, suggestion->left_out == 1 ? "" : "s", GROUPS_MAX);
+		text_add_format(&out,
+				"# %lu event%s left out: no exclusion could let them pass, or "
+				"there are more than %u kinds.\n",
+				suggestion->left_out, suggestion->left_out == 1 ? "" : "s",
+				GROUPS_MAX);
 	text_add_string(&out, suggestion->group_count ? "exclusions:\n" : "exclusions: []\n");
 	for (size_t i = 0; i < suggestion->group_count; i++) {
 		struct group *group = &suggestion->groups[i];

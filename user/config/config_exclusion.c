@@ -299,11 +299,10 @@ static bool check_exclusion(struct reader *reader, const yaml_node_t *node,
 			exclusion->name);
 	if (!exclusion->process.user.count && !exclusion->process.unit.count &&
 	    !exclusion->accept_forgeable)
-		return reader_fail(
-			reader, node,
-			"%s: needs process.user or process.unit, because all other criteria can "
-			"be forged; or set accept_forgeable: true",
-			exclusion->name);
+		return reader_fail(reader, node,
+				   "%s: needs process.user or process.unit, because all other "
+				   "criteria can be forged; or set accept_forgeable: true",
+				   exclusion->name);
 	return has_unique_name(reader, node, policy, exclusion);
 }
 

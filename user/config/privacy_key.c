@@ -85,8 +85,7 @@ static int take(struct privacy *privacy, const unsigned char *bytes, ssize_t len
 	if ((size_t)len < PRIVACY_KEY_MIN) {
 		snprintf(why, PRIVACY_WHY_MAX,
 			 "%zd bytes are too few for a key (at least %u); make one: head -c 32 "
-			 "/dev/urandom > "
-			 "%s",
+			 "/dev/urandom > %s",
 			 len, PRIVACY_KEY_MIN, shown(path));
 		return -EINVAL;
 	}

@@ -230,11 +230,10 @@ static void add_outputs(struct text *out, const struct outputs *outputs)
 		return;
 	output_family(out, outputs, "output_events_total", "counter",
 		      "Events that an output has written.", written);
-	output_family(
-		out, outputs, "output_lost_events_total", "counter",
-		"Events that an output lost: no room in its queue, too large, or refused by the "
-		"receiver's host.",
-		lost);
+	output_family(out, outputs, "output_lost_events_total", "counter",
+		      "Events that an output lost: no room in its queue, too large, or refused by "
+		      "the receiver's host.",
+		      lost);
 	output_family(out, outputs, "output_repeated_events_total", "counter",
 		      "Events that an output sent again, for they may not have been read.",
 		      repeated);
