@@ -208,23 +208,23 @@ static const struct word scheduled_by[] = {{"systemd-timer", SCHEDULED_SYSTEMD_T
 			 encrypted[] = {{"deny", false}, {"allow", true}, {NULL, 0}};
 
 /* How each kind is read; name and offset come from the criterion. */
-static const struct key kinds[KIND_COUNT] = {
-	[KIND_PATHS] = {.read = read_patterns, .kind = WILDCARD_PATH},
-	[KIND_NAMES] = {.read = read_patterns, .kind = WILDCARD_NAME},
-	[KIND_ADDRESSES] = {.read = read_patterns, .kind = WILDCARD_ADDRESS},
-	[KIND_TEXTS] = {.read = read_patterns, .kind = WILDCARD_TEXT},
-	[KIND_STRINGS] = {.read = reader_strings},
-	[KIND_SHA256] = {.read = read_sha256},
-	[KIND_WORDS] = {.read = read_searches, .kind = REGEX_WORDS},
-	[KIND_EXPRESSIONS] = {.read = read_searches, .kind = REGEX_EXPRESSION},
-	[KIND_RELAYS] = {.read = config_read_relays},
-	[KIND_SCHEDULED_BY] = {.read = reader_word, .words = scheduled_by},
-	[KIND_DEMAND] = {.read = reader_word, .words = demands},
-	[KIND_ENCRYPTED] = {.read = reader_flag, .words = encrypted},
-	[KIND_SCHEDULE] = {.read = read_schedule},
-	[KIND_RATE] = {.read = read_rate, .units = reader_no_units},
-	[KIND_BYTE_RATE] = {.read = read_rate, .units = reader_byte_units},
-	[KIND_EXPIRES] = {.read = read_expires},
+static const struct key kinds[VALUE_COUNT] = {
+	[VALUE_PATHS] = {.read = read_patterns, .kind = WILDCARD_PATH},
+	[VALUE_NAMES] = {.read = read_patterns, .kind = WILDCARD_NAME},
+	[VALUE_ADDRESSES] = {.read = read_patterns, .kind = WILDCARD_ADDRESS},
+	[VALUE_TEXTS] = {.read = read_patterns, .kind = WILDCARD_TEXT},
+	[VALUE_STRINGS] = {.read = reader_strings},
+	[VALUE_SHA256] = {.read = read_sha256},
+	[VALUE_WORDS] = {.read = read_searches, .kind = REGEX_WORDS},
+	[VALUE_EXPRESSIONS] = {.read = read_searches, .kind = REGEX_EXPRESSION},
+	[VALUE_RELAYS] = {.read = config_read_relays},
+	[VALUE_SCHEDULED_BY] = {.read = reader_word, .words = scheduled_by},
+	[VALUE_DEMAND] = {.read = reader_word, .words = demands},
+	[VALUE_ENCRYPTED] = {.read = reader_flag, .words = encrypted},
+	[VALUE_SCHEDULE] = {.read = read_schedule},
+	[VALUE_RATE] = {.read = read_rate, .units = reader_no_units},
+	[VALUE_BYTE_RATE] = {.read = read_rate, .units = reader_byte_units},
+	[VALUE_EXPIRES] = {.read = read_expires},
 };
 
 #define KEYS_MAX (CRITERION_COUNT + 8)
@@ -241,7 +241,7 @@ static void add_keys(struct key keys[KEYS_MAX], size_t count, const char *group)
 		const struct criterion_row *row = &criterion_rows[i];
 		const char *path = row->key ? row->key : row->name, *dot = strchr(path, '.');
 
-		if (row->kind == KIND_IMPLIED || (size_t)(dot ? dot - path : 0) != len ||
+		if (row->kind == VALUE_IMPLIED || (size_t)(dot ? dot - path : 0) != len ||
 		    strncmp(path, group, len) != 0)
 			continue;
 		keys[count] = kinds[row->kind];

@@ -45,25 +45,25 @@ enum criterion {
 };
 
 /* The type of a criterion's value in struct exclusion, and how it is written in YAML. */
-enum criterion_kind {
-	KIND_IMPLIED,	   /* not in the configuration */
-	KIND_PATHS,	   /* struct patterns: absolute paths */
-	KIND_NAMES,	   /* struct patterns */
-	KIND_ADDRESSES,	   /* struct patterns: mail addresses */
-	KIND_TEXTS,	   /* struct patterns: any text */
-	KIND_STRINGS,	   /* struct strings */
-	KIND_SHA256,	   /* struct strings: 64 hexadecimal digits */
-	KIND_WORDS,	   /* struct searches: words */
-	KIND_EXPRESSIONS,  /* struct searches: regular expressions */
-	KIND_RELAYS,	   /* struct relays */
-	KIND_SCHEDULED_BY, /* enum scheduled_by */
-	KIND_DEMAND,	   /* enum demand */
-	KIND_ENCRYPTED,	   /* bool */
-	KIND_SCHEDULE,	   /* struct due */
-	KIND_RATE,	   /* struct limit: a number in a time */
-	KIND_BYTE_RATE,	   /* struct limit: bytes in a time */
-	KIND_EXPIRES,	   /* struct expiry: a date */
-	KIND_COUNT,
+enum value_kind {
+	VALUE_IMPLIED,	    /* not in the configuration */
+	VALUE_PATHS,	    /* struct patterns: absolute paths */
+	VALUE_NAMES,	    /* struct patterns */
+	VALUE_ADDRESSES,    /* struct patterns: mail addresses */
+	VALUE_TEXTS,	    /* struct patterns: any text */
+	VALUE_STRINGS,	    /* struct strings */
+	VALUE_SHA256,	    /* struct strings: 64 hexadecimal digits */
+	VALUE_WORDS,	    /* struct searches: words */
+	VALUE_EXPRESSIONS,  /* struct searches: regular expressions */
+	VALUE_RELAYS,	    /* struct relays */
+	VALUE_SCHEDULED_BY, /* enum scheduled_by */
+	VALUE_DEMAND,	    /* enum demand */
+	VALUE_ENCRYPTED,    /* bool */
+	VALUE_SCHEDULE,	    /* struct due */
+	VALUE_RATE,	    /* struct limit: a number in a time */
+	VALUE_BYTE_RATE,    /* struct limit: bytes in a time */
+	VALUE_EXPIRES,	    /* struct expiry: a date */
+	VALUE_COUNT,
 };
 
 struct exclusion;
@@ -74,7 +74,7 @@ struct surroundings;
 struct criterion_row {
 	const char *name; /* in events; static */
 	const char *key;  /* in the configuration, if it is not the name */
-	enum criterion_kind kind;
+	enum value_kind kind;
 	size_t offset; /* of its value in struct exclusion */
 
 	/* One of these evaluates it. The first is called for each process that sent a byte. */

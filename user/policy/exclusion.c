@@ -341,57 +341,57 @@ static enum state limit_bytes(const struct exclusion *exclusion, const struct fa
 
 /* Columns: name, key (if it differs), kind, offset of the value, evaluation, flags. */
 const struct criterion_row criterion_rows[CRITERION_COUNT] = {
-	[CRITERION_EXPIRES] = {"expires", NULL, KIND_EXPIRES, AT(expires), .of_message = expires},
-	[CRITERION_CAPTURE] = {"capture", NULL, KIND_IMPLIED, 0, .of_message = capture},
-	[CRITERION_ENCRYPTED] = {"encrypted", NULL, KIND_ENCRYPTED, AT(encrypted),
+	[CRITERION_EXPIRES] = {"expires", NULL, VALUE_EXPIRES, AT(expires), .of_message = expires},
+	[CRITERION_CAPTURE] = {"capture", NULL, VALUE_IMPLIED, 0, .of_message = capture},
+	[CRITERION_ENCRYPTED] = {"encrypted", NULL, VALUE_ENCRYPTED, AT(encrypted),
 				 .of_message = encrypted},
-	[CRITERION_USER] = {"process.user", NULL, KIND_STRINGS, AT(process.user), process_user,
+	[CRITERION_USER] = {"process.user", NULL, VALUE_STRINGS, AT(process.user), process_user,
 			    .selects = true},
-	[CRITERION_REAL_USER] = {"process.real_user", NULL, KIND_IMPLIED, 0, process_real_user},
-	[CRITERION_GROUP] = {"process.group", NULL, KIND_STRINGS, AT(process.group), process_group,
+	[CRITERION_REAL_USER] = {"process.real_user", NULL, VALUE_IMPLIED, 0, process_real_user},
+	[CRITERION_GROUP] = {"process.group", NULL, VALUE_STRINGS, AT(process.group), process_group,
 			     .selects = true},
-	[CRITERION_LOGIN] = {"process.login", NULL, KIND_STRINGS, AT(process.login), process_login,
+	[CRITERION_LOGIN] = {"process.login", NULL, VALUE_STRINGS, AT(process.login), process_login,
 			     .selects = true},
-	[CRITERION_TTY] = {"process.tty", NULL, KIND_DEMAND, AT(process.tty), process_tty},
-	[CRITERION_CONTAINER] = {"process.container", NULL, KIND_NAMES, AT(process.container),
+	[CRITERION_TTY] = {"process.tty", NULL, VALUE_DEMAND, AT(process.tty), process_tty},
+	[CRITERION_CONTAINER] = {"process.container", NULL, VALUE_NAMES, AT(process.container),
 				 process_container, .selects = true},
-	[CRITERION_SCHEDULED_BY] = {"process.scheduled_by", NULL, KIND_SCHEDULED_BY,
+	[CRITERION_SCHEDULED_BY] = {"process.scheduled_by", NULL, VALUE_SCHEDULED_BY,
 				    AT(process.scheduled_by), process_scheduled_by,
 				    .selects = true},
-	[CRITERION_SHA256] = {"process.sha256", NULL, KIND_SHA256, AT(process.sha256),
+	[CRITERION_SHA256] = {"process.sha256", NULL, VALUE_SHA256, AT(process.sha256),
 			      process_sha256, .selects = true},
-	[CRITERION_UNIT] = {"process.unit", NULL, KIND_NAMES, AT(process.unit), process_unit,
+	[CRITERION_UNIT] = {"process.unit", NULL, VALUE_NAMES, AT(process.unit), process_unit,
 			    .selects = true},
-	[CRITERION_EXECUTABLE] = {"process.executable", NULL, KIND_PATHS, AT(process.executable),
+	[CRITERION_EXECUTABLE] = {"process.executable", NULL, VALUE_PATHS, AT(process.executable),
 				  process_executable, .selects = true},
-	[CRITERION_ANCESTOR] = {"process.ancestor", NULL, KIND_PATHS, AT(process.ancestor),
+	[CRITERION_ANCESTOR] = {"process.ancestor", NULL, VALUE_PATHS, AT(process.ancestor),
 				process_ancestor, .selects = true},
-	[CRITERION_RELAY] = {"relay", NULL, KIND_RELAYS, AT(relay), .of_message = relay,
+	[CRITERION_RELAY] = {"relay", NULL, VALUE_RELAYS, AT(relay), .of_message = relay,
 			     .selects = true},
-	[CRITERION_TLS] = {"tls", NULL, KIND_DEMAND, AT(tls), .of_message = tls},
-	[CRITERION_ORIGIN] = {"origin", "origin.user", KIND_STRINGS, AT(origin.user),
+	[CRITERION_TLS] = {"tls", NULL, VALUE_DEMAND, AT(tls), .of_message = tls},
+	[CRITERION_ORIGIN] = {"origin", "origin.user", VALUE_STRINGS, AT(origin.user),
 			      .of_message = origin, .selects = true},
-	[CRITERION_AUTH_USER] = {"auth_user", NULL, KIND_NAMES, AT(auth_user),
+	[CRITERION_AUTH_USER] = {"auth_user", NULL, VALUE_NAMES, AT(auth_user),
 				 .of_message = auth_user, .selects = true},
-	[CRITERION_SENDER] = {"mail.sender", NULL, KIND_ADDRESSES, AT(mail.sender),
+	[CRITERION_SENDER] = {"mail.sender", NULL, VALUE_ADDRESSES, AT(mail.sender),
 			      .of_message = sender, .selects = true, .of_mail = true},
-	[CRITERION_HEADER_FROM] = {"mail.header_from", NULL, KIND_ADDRESSES, AT(mail.header_from),
+	[CRITERION_HEADER_FROM] = {"mail.header_from", NULL, VALUE_ADDRESSES, AT(mail.header_from),
 				   .of_message = header_from, .selects = true, .of_mail = true},
-	[CRITERION_RECIPIENTS] = {"mail.recipients", NULL, KIND_ADDRESSES, AT(mail.recipients),
+	[CRITERION_RECIPIENTS] = {"mail.recipients", NULL, VALUE_ADDRESSES, AT(mail.recipients),
 				  .of_message = recipients, .selects = true, .of_mail = true},
-	[CRITERION_SUBJECT] = {"mail.subject", NULL, KIND_TEXTS, AT(mail.subject),
+	[CRITERION_SUBJECT] = {"mail.subject", NULL, VALUE_TEXTS, AT(mail.subject),
 			       .of_message = subject, .selects = true, .of_mail = true},
-	[CRITERION_SCHEDULE] = {"schedule", NULL, KIND_SCHEDULE, AT(schedule),
+	[CRITERION_SCHEDULE] = {"schedule", NULL, VALUE_SCHEDULE, AT(schedule),
 				.of_message = schedule},
-	[CRITERION_CONTAINS] = {"mail.contains", NULL, KIND_WORDS, AT(mail.contains),
+	[CRITERION_CONTAINS] = {"mail.contains", NULL, VALUE_WORDS, AT(mail.contains),
 				.of_message = contains, .selects = true, .of_mail = true},
-	[CRITERION_MATCHES] = {"mail.matches", NULL, KIND_EXPRESSIONS, AT(mail.matches),
+	[CRITERION_MATCHES] = {"mail.matches", NULL, VALUE_EXPRESSIONS, AT(mail.matches),
 			       .of_message = matches, .selects = true, .of_mail = true},
-	[CRITERION_LIMIT_MESSAGES] = {"limits.messages", NULL, KIND_RATE, AT(limits.messages),
+	[CRITERION_LIMIT_MESSAGES] = {"limits.messages", NULL, VALUE_RATE, AT(limits.messages),
 				      .of_message = limit_messages},
-	[CRITERION_LIMIT_RECIPIENTS] = {"limits.recipients", NULL, KIND_RATE, AT(limits.recipients),
-					.of_message = limit_recipients},
-	[CRITERION_LIMIT_BYTES] = {"limits.bytes", NULL, KIND_BYTE_RATE, AT(limits.bytes),
+	[CRITERION_LIMIT_RECIPIENTS] = {"limits.recipients", NULL, VALUE_RATE,
+					AT(limits.recipients), .of_message = limit_recipients},
+	[CRITERION_LIMIT_BYTES] = {"limits.bytes", NULL, VALUE_BYTE_RATE, AT(limits.bytes),
 				   .of_message = limit_bytes},
 };
 
@@ -406,41 +406,41 @@ bool exclusion_has(const struct exclusion *exclusion, enum criterion criterion)
 	const void *value = (const char *)exclusion + row->offset;
 
 	switch (row->kind) {
-	case KIND_PATHS:
-	case KIND_NAMES:
-	case KIND_ADDRESSES:
-	case KIND_TEXTS: return ((const struct patterns *)value)->count;
-	case KIND_STRINGS:
-	case KIND_SHA256: return ((const struct strings *)value)->count;
-	case KIND_WORDS:
-	case KIND_EXPRESSIONS: return ((const struct searches *)value)->count;
-	case KIND_RELAYS: return ((const struct relays *)value)->count;
-	case KIND_SCHEDULED_BY: return *(const enum scheduled_by *)value != SCHEDULED_NOT_ASKED;
-	case KIND_DEMAND: return *(const enum demand *)value != DEMAND_ANY;
-	case KIND_ENCRYPTED: return *(const bool *)value;
-	case KIND_SCHEDULE: return ((const struct due *)value)->at;
-	case KIND_RATE:
-	case KIND_BYTE_RATE: return ((const struct limit *)value)->window_s;
-	case KIND_EXPIRES: return ((const struct expiry *)value)->set;
-	case KIND_IMPLIED:
-	case KIND_COUNT: break;
+	case VALUE_PATHS:
+	case VALUE_NAMES:
+	case VALUE_ADDRESSES:
+	case VALUE_TEXTS: return ((const struct patterns *)value)->count;
+	case VALUE_STRINGS:
+	case VALUE_SHA256: return ((const struct strings *)value)->count;
+	case VALUE_WORDS:
+	case VALUE_EXPRESSIONS: return ((const struct searches *)value)->count;
+	case VALUE_RELAYS: return ((const struct relays *)value)->count;
+	case VALUE_SCHEDULED_BY: return *(const enum scheduled_by *)value != SCHEDULED_NOT_ASKED;
+	case VALUE_DEMAND: return *(const enum demand *)value != DEMAND_ANY;
+	case VALUE_ENCRYPTED: return *(const bool *)value;
+	case VALUE_SCHEDULE: return ((const struct due *)value)->at;
+	case VALUE_RATE:
+	case VALUE_BYTE_RATE: return ((const struct limit *)value)->window_s;
+	case VALUE_EXPIRES: return ((const struct expiry *)value)->set;
+	case VALUE_IMPLIED:
+	case VALUE_COUNT: break;
 	}
 	return false;
 }
 
-static void value_free(enum criterion_kind kind, void *value)
+static void value_free(enum value_kind kind, void *value)
 {
 	switch (kind) {
-	case KIND_PATHS:
-	case KIND_NAMES:
-	case KIND_ADDRESSES:
-	case KIND_TEXTS: patterns_free(value); break;
-	case KIND_STRINGS:
-	case KIND_SHA256: strings_free(value); break;
-	case KIND_WORDS:
-	case KIND_EXPRESSIONS: searches_free(value); break;
-	case KIND_RELAYS: relays_free(value); break;
-	case KIND_SCHEDULE:
+	case VALUE_PATHS:
+	case VALUE_NAMES:
+	case VALUE_ADDRESSES:
+	case VALUE_TEXTS: patterns_free(value); break;
+	case VALUE_STRINGS:
+	case VALUE_SHA256: strings_free(value); break;
+	case VALUE_WORDS:
+	case VALUE_EXPRESSIONS: searches_free(value); break;
+	case VALUE_RELAYS: relays_free(value); break;
+	case VALUE_SCHEDULE:
 		schedule_free(((struct due *)value)->at);
 		zone_free(((struct due *)value)->zone);
 		free(((struct due *)value)->text);
