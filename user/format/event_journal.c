@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Events in the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL), a datagram
- * an event. A field is NAME=value and a line end; a value that holds a line end, or any other
- * control character, is told by its length instead, so that it can end nothing. Names are ours
- * alone. Every value has a bound, recipients have one together, and the whole stays below what a
- * datagram holds: no memory file is needed.
+ * an event. A field is NAME=value and a line end. A value that holds a line end or another control
+ * character comes with its length instead, so that it cannot end the field. fields.def has the
+ * names; all are ours, so that nothing that others chose is in a name. Each value has a bound, all
+ * recipients have one together, and the whole stays below what a datagram holds: no memory file is
+ * needed.
  */
 #include "format/format.h"
 
@@ -12,17 +13,84 @@
 #include <string.h>
 
 #include "format/event_sentence.h"
-#include "policy/exclusion.h"
-#include "process/image.h"
+#include "format/fields.h"
 
-/* Bytes of a value; they add up to less than 48 KiB. */
-#define NAME_MAX_JOURNAL 512U
-#define LINE_MAX_JOURNAL 1024U /* subjects, replies' texts, addresses */
-#define PATH_MAX_JOURNAL 4096U
-#define RECIPIENTS_MAX	 12288U /* all of them */
-#define COMM_MAX	 64U
+#define ITEM_MAX 1024U /* bytes of a string in a list */
+#define ITEM_END 64U   /* of its name, and what is around it */
 
-/* ---- Fields ---------------------------------------------------------------------------------- */
+/* The fields, in the order of the datagram. */
+static const uint8_t order[] = {
+	FIELD_ACTION,
+	FIELD_EVENT_KIND,
+	FIELD_EVENT_ID,
+	FIELD_VERSION,
+	FIELD_DETAIL,
+	FIELD_CONFIG_HASH,
+	FIELD_HOST,
+
+	FIELD_VERDICT,
+	FIELD_RISK,
+	FIELD_FINAL,
+	FIELD_EXCLUSION,
+	FIELD_NEAREST,
+	FIELD_NEAREST_FAILED,
+	FIELD_REASONS,
+	FIELD_RULE_NAME,
+	FIELD_TECHNIQUES,
+
+	FIELD_SESSION_ID,
+	FIELD_SOURCE_IP,
+	FIELD_SOURCE_PORT,
+	FIELD_DESTINATION_IP,
+	FIELD_DESTINATION_PORT,
+	FIELD_SERVER_NAME,
+	FIELD_WITNESS,
+	FIELD_MISSING_BYTES,
+	FIELD_HELO,
+	FIELD_PROTOCOL,
+	FIELD_AUTH_USER,
+	FIELD_PROXY_TARGET,
+
+	FIELD_MAIL_FROM,
+	FIELD_RCPT_COUNT, /* the bound of the recipients includes it */
+	FIELD_RCPT_TO,
+	FIELD_OUTCOME,
+	FIELD_BYTES,
+	FIELD_REPLY_CODE,
+	FIELD_REPLY_TEXT,
+	FIELD_QUEUE_ID,
+	FIELD_SUBJECT,
+	FIELD_MESSAGE_ID,
+
+	FIELD_OBJECT_PID,
+	FIELD_PID,
+	FIELD_UID,
+	FIELD_USER,
+	FIELD_LOGINUID,
+	FIELD_COMM,
+	FIELD_EXECUTABLE,
+	FIELD_SCRIPT,
+	FIELD_COMMAND_LINE,
+	FIELD_SHA256,
+	FIELD_UNIT,
+	FIELD_USER_UNIT,
+	FIELD_CONTAINER,
+	FIELD_SCHEDULED_BY,
+	FIELD_ORIGIN_USER,
+	FIELD_ORIGIN_UID,
+
+	FIELD_MESSAGES,
+	FIELD_RECIPIENTS,
+	FIELD_TOTAL_BYTES,
+	FIELD_ALERTS,
+	FIELD_EXCLUDED,
+	FIELD_LOST_COUNT,
+	FIELD_LOST_BYTES,
+};
+
+_Static_assert(FIELD_COUNT <= UINT8_MAX, "order has a byte for each field");
+
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 static bool has_control(struct span value)
 {
@@ -49,14 +117,14 @@ static void add_field(struct text *out, const char *name, struct span value)
 }
 
 /* Bytes that others chose, as valid UTF-8; left out if there are none. */
-static void bytes(struct text *out, const char *name, struct span value, size_t max)
+static void write_bytes(struct text *out, const char *name, struct span value, size_t max)
 {
 	struct text clean = {0};
 	struct span whole, part;
 
 	if (!value.len)
 		return;
-	/* A byte becomes one at least: what is behind `max` of them is not seen. */
+	/* Each byte becomes one or more, so that those after `max` cannot be needed. */
 	text_add_utf8(&clean, (struct span){value.data, value.len < max + 4 ? value.len : max + 4});
 	whole = part = (struct span){clean.data, clean.len};
 	if (whole.len > max) {
@@ -71,16 +139,74 @@ static void bytes(struct text *out, const char *name, struct span value, size_t 
 	text_free(&clean);
 }
 
-/* A word of our own. */
-static void word(struct text *out, const char *name, const char *string)
+static void write_word(struct text *out, const char *name, const char *string)
 {
-	if (is_known(string))
-		text_add_format(out, "%s=%s\n", name, string);
+	if (!is_known(string))
+		return;
+	text_add_string(out, name);
+	text_add_string(out, "=");
+	text_add_string(out, string);
+	text_add_string(out, "\n");
 }
 
-static void number(struct text *out, const char *name, uint64_t count)
+static void write_number(struct text *out, const char *name, uint64_t count)
 {
 	text_add_format(out, "%s=%llu\n", name, (unsigned long long)count);
+}
+
+static void write_ip(struct text *out, const char *name, const uint8_t *ip)
+{
+	char address[ADDRESS_LEN];
+
+	text_address(address, ip);
+	write_word(out, name, address);
+}
+
+/*
+ * A field for each element. If the list has a bound (`max` is not 0), it is one for all that was
+ * added since `start`; JSON has the list in full.
+ */
+static void write_list(struct text *out, const char *name, const struct value *value, size_t start,
+		       size_t max)
+{
+	size_t limit = max ? start + max - ITEM_MAX - ITEM_END : SIZE_MAX;
+	struct text scratch = {0};
+	struct span item;
+
+	for (uint32_t at = 0; out->len < limit && value->next(value->of, &at, &item, &scratch);)
+		write_bytes(out, name, item, ITEM_MAX);
+	out->failed |= scratch.failed;
+	text_free(&scratch);
+}
+
+/* `start`: where the field before this one began. */
+static void write_value(struct text *out, const struct field_row *row, const struct value *value,
+			size_t start)
+{
+	switch (row->kind) {
+	case KIND_WORD: write_word(out, row->journal, value->word); break;
+	case KIND_BYTES: write_bytes(out, row->journal, value->bytes, row->journal_max); break;
+	case KIND_PATH:
+		write_bytes(out, row->journal, value->bytes.len ? value->bytes : span_of("<>"),
+			    row->journal_max);
+		break;
+	case KIND_INT:
+	case KIND_LONG:
+	case KIND_ID: write_number(out, row->journal, value->number); break;
+	case KIND_BOOL: write_word(out, row->journal, value->number ? "1" : "0"); break;
+	case KIND_IP: write_ip(out, row->journal, value->ip); break;
+	case KIND_WORDS:
+		for (size_t i = 0; i < value->count; i++)
+			write_word(out, row->journal, value->words[i]);
+		break;
+	case KIND_LIST: write_list(out, row->journal, value, start, row->journal_max); break;
+	case KIND_TIME: /* the journal has times of its own, and no field of these kinds */
+	case KIND_RECORDS:
+	case KIND_COUNTS:
+	case KIND_ARGS:
+	case KIND_OBJECT:
+	case KIND_CUT: break;
+	}
 }
 
 /* ---- The event ------------------------------------------------------------------------------- */
@@ -97,7 +223,7 @@ static const char *message_id(enum event_action action)
 	return ids[action];
 }
 
-/* As syslog has them: 3 error, 4 warning, 6 information. */
+/* Levels of syslog: 3 error, 4 warning, 6 information. */
 static unsigned int priority(const struct event *event)
 {
 	if (event->action == EVENT_LOSS)
@@ -107,7 +233,8 @@ static unsigned int priority(const struct event *event)
 	return event->capture.witness == WITNESS_DIFFER ? 3 : 4;
 }
 
-static void write_event(struct text *out, const struct event *event)
+/* What the journal itself asks for. */
+static void write_own(struct text *out, const struct event *event)
 {
 	struct text sentence = {0};
 
@@ -115,192 +242,25 @@ static void write_event(struct text *out, const struct event *event)
 	out->failed |= sentence.failed;
 	add_field(out, "MESSAGE", (struct span){sentence.data, sentence.len});
 	text_free(&sentence);
-	number(out, "PRIORITY", priority(event));
-	word(out, "SYSLOG_IDENTIFIER", "smtpsnoop");
-	word(out, "MESSAGE_ID", message_id(event->action));
-	word(out, "SMTPSNOOP_ACTION", event_action_name(event->action));
-	word(out, "SMTPSNOOP_KIND", event_kind(event));
-	word(out, "SMTPSNOOP_EVENT_ID", event->id);
-	word(out, "SMTPSNOOP_VERSION", VERSION);
-	word(out, "SMTPSNOOP_DETAIL", event->detail);
-	word(out, "SMTPSNOOP_CONFIG_SHA256", event->config_hash);
-	if (event->host)
-		bytes(out, "SMTPSNOOP_HOST", span_of(event->host), NAME_MAX_JOURNAL);
-}
-
-static void write_verdict(struct text *out, const struct event *event)
-{
-	const char *techniques[EVENT_TECHNIQUES_MAX];
-	size_t count = event_techniques(event, techniques);
-
-	if (event->verdict != VERDICT_NONE)
-		word(out, "SMTPSNOOP_VERDICT", event_verdict_name(event->verdict));
-	if (event_risk(event))
-		number(out, "SMTPSNOOP_RISK", event_risk(event));
-	word(out, "SMTPSNOOP_FINAL", event->provisional ? "0" : "1");
-	bytes(out, "SMTPSNOOP_EXCLUSION", span_of(event->exclusion), NAME_MAX_JOURNAL);
-	bytes(out, "SMTPSNOOP_NEAREST", span_of(event->nearest), NAME_MAX_JOURNAL);
-	for (int i = 0; event->nearest && i < CRITERION_COUNT; i++) {
-		if (event->failed & 1U << i)
-			word(out, "SMTPSNOOP_NEAREST_FAILED", criterion_name((enum criterion)i));
-	}
-	for (uint32_t i = 0; i < event->reason_count; i++)
-		word(out, "SMTPSNOOP_REASON", event->reasons[i]);
-	bytes(out, "SMTPSNOOP_RULE", span_of(event_rule(event)), NAME_MAX_JOURNAL);
-	for (size_t i = 0; i < count; i++)
-		word(out, "SMTPSNOOP_TECHNIQUE", techniques[i]);
-}
-
-/* ---- Mail ------------------------------------------------------------------------------------ */
-
-/* As many as there is room for; the list in full is for JSON. */
-static void write_recipients(struct text *out, const struct smtp_transaction *transaction)
-{
-	size_t limit = out->len + RECIPIENTS_MAX - LINE_MAX_JOURNAL - 64;
-
-	number(out, "SMTPSNOOP_RCPT_COUNT",
-	       (uint64_t)transaction->recipient_count + transaction->recipients_dropped);
-	for (uint32_t i = 0; i < transaction->recipient_count && out->len < limit; i++)
-		bytes(out, "SMTPSNOOP_RCPT_TO", smtp_transaction_recipient(transaction, i),
-		      LINE_MAX_JOURNAL);
-}
-
-static void write_transaction(struct text *out, const struct smtp_transaction *transaction)
-{
-	struct span from = smtp_transaction_from(transaction);
-	const struct mail *mail = transaction->mail;
-
-	if (!transaction->from_unknown)
-		bytes(out, "SMTPSNOOP_MAIL_FROM", from.len ? from : span_of("<>"),
-		      LINE_MAX_JOURNAL);
-	write_recipients(out, transaction);
-	word(out, "SMTPSNOOP_OUTCOME", smtp_outcome_name(transaction->outcome));
-	number(out, "SMTPSNOOP_BYTES", transaction->bytes);
-	if (transaction->reply_code) {
-		number(out, "SMTPSNOOP_REPLY_CODE", transaction->reply_code);
-		bytes(out, "SMTPSNOOP_REPLY",
-		      (struct span){transaction->reply_text, transaction->reply_len},
-		      LINE_MAX_JOURNAL);
-	}
-	bytes(out, "SMTPSNOOP_QUEUE_ID", origin_queue_id(transaction), NAME_MAX_JOURNAL);
-	if (!mail)
-		return;
-	bytes(out, "SMTPSNOOP_SUBJECT", mail_span(mail, mail->subject), LINE_MAX_JOURNAL);
-	bytes(out, "SMTPSNOOP_MESSAGE_ID", mail_span(mail, mail->message_id), LINE_MAX_JOURNAL);
-}
-
-static void write_session(struct text *out, const struct smtp_facts *facts)
-{
-	if (facts->protocol != SMTP_PROTOCOL_UNKNOWN)
-		bytes(out, "SMTPSNOOP_HELO", (struct span){facts->helo, facts->helo_len},
-		      NAME_MAX_JOURNAL);
-	word(out, "SMTPSNOOP_PROTOCOL", smtp_protocol_name(facts->protocol));
-	bytes(out, "SMTPSNOOP_AUTH_USER", (struct span){facts->auth_user, facts->auth_user_len},
-	      NAME_MAX_JOURNAL);
-	if (facts->proxy.hops)
-		bytes(out, "SMTPSNOOP_PROXY_TARGET",
-		      (struct span){facts->proxy.target, facts->proxy.target_len},
-		      NAME_MAX_JOURNAL);
-}
-
-/* ---- Network, process ------------------------------------------------------------------------ */
-
-static void write_endpoint(struct text *out, const char *name, const struct endpoint *endpoint)
-{
-	char address[ADDRESS_LEN];
-
-	text_address(address, endpoint->addr);
-	text_add_format(out, "SMTPSNOOP_%s=%s\nSMTPSNOOP_%s_PORT=%u\n", name, address, name,
-			endpoint->port);
-}
-
-static void write_network(struct text *out, const struct event *event)
-{
-	word(out, "SMTPSNOOP_SESSION_ID", event->session_id);
-	write_endpoint(out, "SOURCE", &event->source);
-	write_endpoint(out, "DESTINATION", &event->destination);
-	bytes(out, "SMTPSNOOP_SERVER_NAME", span_of(event->server_name), NAME_MAX_JOURNAL);
-	word(out, "SMTPSNOOP_WITNESS", event_witness_name(event->capture.witness));
-	number(out, "SMTPSNOOP_MISSING_BYTES", event->capture.missing_bytes);
-	if (event->session)
-		write_session(out, event->session);
-}
-
-static void write_image(struct text *out, const struct image *image)
-{
-	struct text line = {0};
-
-	bytes(out, "SMTPSNOOP_EXECUTABLE", span_of(image->executable), PATH_MAX_JOURNAL);
-	bytes(out, "SMTPSNOOP_SCRIPT", span_of(image->script), PATH_MAX_JOURNAL);
-	image_command_line(image, &line);
-	out->failed |= line.failed;
-	bytes(out, "SMTPSNOOP_COMMAND_LINE", (struct span){line.data, line.len}, PATH_MAX_JOURNAL);
-	text_free(&line);
-}
-
-/*
- * OBJECT_PID asks the journal for what it finds of a living process. What it finds may be another
- * process by then; our own fields are those of the send.
- */
-static void write_sender(struct text *out, const struct sender *sender)
-{
-	number(out, "OBJECT_PID", sender->task.pid);
-	number(out, "SMTPSNOOP_PID", sender->task.pid);
-	number(out, "SMTPSNOOP_UID", sender->task.euid);
-	bytes(out, "SMTPSNOOP_USER", span_of(sender->user), NAME_MAX_JOURNAL);
-	if (sender->task.loginuid != LOGINUID_NONE)
-		number(out, "SMTPSNOOP_LOGINUID", sender->task.loginuid);
-	bytes(out, "SMTPSNOOP_COMM", sender_comm(sender), COMM_MAX);
-	if (sender->image)
-		write_image(out, sender->image);
-	word(out, "SMTPSNOOP_SHA256", sender->sha256);
-	bytes(out, "SMTPSNOOP_UNIT", span_of(sender->unit), NAME_MAX_JOURNAL);
-	bytes(out, "SMTPSNOOP_USER_UNIT", span_of(sender->user_unit), NAME_MAX_JOURNAL);
-	bytes(out, "SMTPSNOOP_CONTAINER", span_of(sender->container), NAME_MAX_JOURNAL);
-	word(out, "SMTPSNOOP_SCHEDULED_BY", scheduler_name(sender->scheduler));
-}
-
-static void write_origin(struct text *out, const struct origin *origin)
-{
-	bytes(out, "SMTPSNOOP_ORIGIN_USER", span_of(origin->user), NAME_MAX_JOURNAL);
-	if (origin->has_uid)
-		number(out, "SMTPSNOOP_ORIGIN_UID", origin->uid);
-}
-
-/* ---- The watch itself ------------------------------------------------------------------------ */
-
-static void write_totals(struct text *out, const struct event *event)
-{
-	const struct event_stats *stats = event->stats;
-
-	if (event->action != EVENT_LOSS) {
-		number(out, "SMTPSNOOP_MESSAGES", stats->messages);
-		number(out, "SMTPSNOOP_RECIPIENTS", stats->recipients);
-		number(out, "SMTPSNOOP_BYTES", stats->bytes);
-	}
-	if (event->action == EVENT_SESSION)
-		return;
-	if (event->action != EVENT_LOSS) {
-		number(out, "SMTPSNOOP_ALERTS", stats->alerts);
-		number(out, "SMTPSNOOP_EXCLUDED", stats->excluded);
-	}
-	number(out, "SMTPSNOOP_LOST", event_lost(stats));
-	number(out, "SMTPSNOOP_LOST_BYTES", event_lost_bytes(stats));
+	write_number(out, "PRIORITY", priority(event));
+	write_word(out, "SYSLOG_IDENTIFIER", "smtpsnoop");
+	write_word(out, "MESSAGE_ID", message_id(event->action));
 }
 
 void event_journal(struct text *out, const struct event *event)
 {
-	write_event(out, event);
-	if (event->has_flow) {
-		write_verdict(out, event);
-		write_network(out, event);
-		if (event->transaction)
-			write_transaction(out, event->transaction);
-		if (event->sender_count)
-			write_sender(out, event->senders[0]);
-		if (event->origin)
-			write_origin(out, event->origin);
+	struct fields fields;
+	size_t start = 0, before;
+
+	write_own(out, event);
+	fields_of_event(&fields, event, FIELDS_JOURNAL);
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		if (!field_is_known(&fields, (enum field)order[i]))
+			continue;
+		before = out->len;
+		write_value(out, &field_rows[order[i]], &fields.values[order[i]], start);
+		start = before;
 	}
-	if (event->stats && !event->transaction)
-		write_totals(out, event);
+	out->failed |= fields.command_line.failed;
+	fields_end(&fields);
 }
