@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Real mail servers for the live tests: Exim, Postfix and OpenSMTPD, each installed and run in a file system of
-its own (an overlay of this one, in a mount namespace), for their packages exclude one another. All of them
-refuse by the same addresses, and relay what they take to a port of the loopback.
+"""Real mail servers for the live tests: Exim, Postfix and OpenSMTPD. Each is installed and runs in its own file system
+(an overlay of the host's, in a mount namespace), because their packages exclude each other. All of them refuse the
+same addresses, and relay what they accept to a port of the loopback interface.
 
   sender     refuse-sender@x.test   refused at MAIL
   sender     refuse-data@x.test     refused at DATA, or at the first BDAT
@@ -10,6 +10,7 @@ refuse by the same addresses, and relay what they take to a port of the loopback
 """
 
 import atexit
+import concurrent.futures
 import functools
 import os
 import subprocess
@@ -45,7 +46,7 @@ exec cat  # until the other end of standard input is closed
 
 
 class Root:
-    """A file system in which a package is installed. `prefix` goes in front of a command to run it there."""
+    """A file system with a package installed in it. A command that starts with `prefix` runs there."""
 
     def __init__(self, case, package):
         base = tempfile.mkdtemp(prefix="smtpsnoop-root-")
@@ -76,15 +77,29 @@ class Root:
 
 
 class AtExit:
-    """Stands for a test class whose end is that of the whole run."""
+    """Stands for a test class that lasts as long as the whole run."""
 
     addClassCleanup = staticmethod(atexit.register)
 
 
+# Installing takes longer than most tests: each package is installed once per run, in the background.
+INSTALLER = concurrent.futures.ThreadPoolExecutor(1)
+
+
 @functools.lru_cache(maxsize=None)
+def install(package):
+    """Begins to install; the result is the Root."""
+    return INSTALLER.submit(Root, AtExit, package)
+
+
+def install_early():
+    for package in ("syslog-ng-core", Exim.package, OpenSmtpd.package):
+        install(package)
+
+
 def shared_root(package):
-    """A Root for every test of this run: installing takes longer than most tests."""
-    return Root(AtExit, package)
+    """A Root for every test of this run that needs the package."""
+    return install(package).result(INSTALL_S)
 
 
 class Exim:
@@ -127,7 +142,7 @@ out:
 """
 
     def __init__(self, case, relay):
-        self.root = Root(case, self.package)
+        self.root = shared_root(self.package)
         self.port = free_port()
         self.root.write("/etc/exim4/exim4.conf", self.CONFIGURATION.format(port=self.port, relay=relay))
         self.root.start(case, self.port, "exim4", "-bdf", "-q1m")
@@ -191,7 +206,7 @@ scache unix - - n - 1 scache
 class OpenSmtpd:
     package, name, user = "opensmtpd", "opensmtpd", "opensmtpd"
     executable, sendmail = "/usr/sbin/smtpd", "/usr/sbin/sendmail"
-    chunking = pipelining = False  # BDAT is no command to it, and it hangs up on who does not wait
+    chunking = pipelining = False  # it does not know BDAT, and hangs up on clients that do not wait
 
     CONFIGURATION = """
 table bad-senders {{ "refuse-sender@x.test" }}
@@ -208,7 +223,7 @@ match from any for any action "out"
 """
 
     def __init__(self, case, relay):
-        self.root = Root(case, self.package)
+        self.root = shared_root(self.package)
         self.port = free_port()
         self.root.write("/etc/smtpd.conf", self.CONFIGURATION.format(port=self.port, relay=relay))
         self.root.start(case, self.port, "smtpd", "-d", "-f", "/etc/smtpd.conf")

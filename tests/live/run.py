@@ -128,6 +128,8 @@ def main(arguments):
     names = [name.removesuffix(".py") for name in arguments if name != "-f"] or modules()
     result = Lines(failfast)
     result.faults = None
+    if names == modules() and os.geteuid() == 0:
+        importlib.import_module("mta").install_early()
     for name in names:
         if result.shouldStop:
             break

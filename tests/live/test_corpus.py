@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Labelled conversations from public captures, played over real sockets: every mail that a server took is told, and
-no connection that is not SMTP gives a message. They are no part of the project: SMTPSNOOP_CORPUS names their folder
-(else ../shared/corpus); without it this is skipped, and says so."""
+"""Labelled conversations from public captures, played over real sockets: every mail that a server accepted is
+reported, and a connection that is not SMTP gives no message. The captures are not part of the project: SMTPSNOOP_CORPUS
+names their folder (else ../shared/corpus). Without it these tests are skipped."""
 
 import base64
 import json
@@ -9,14 +9,14 @@ import os
 import socket
 import unittest
 
-from harness import LiveCase, ROOT, Watch, action, get
+from harness import LiveCase, ROOT, Watch, action, get, sized
 
 CORPUS = os.environ.get("SMTPSNOOP_CORPUS", os.path.join(ROOT, "..", "shared", "corpus"))
 PIECE = 16384
 
 
 def load(name):
-    """Runs of one side's bytes, in wire order."""
+    """The conversation as a list of (side, bytes), in the order of the wire."""
     runs = []
     with open(os.path.join(CORPUS, name), encoding="ascii") as file:
         for line in file:
@@ -35,7 +35,7 @@ def carry(source, to, data):
 
 
 def play(runs, joined):
-    """The ports, client's and server's. `joined`: runs of the same side are sent as one."""
+    """Plays a conversation; returns the ports of client and server. `joined`: sends what one side says in a row at once."""
     with socket.create_server(("127.0.0.1", 0)) as listener, \
             socket.create_connection(listener.getsockname()) as client:
         server, _ = listener.accept()
@@ -55,7 +55,7 @@ def play(runs, joined):
 
 
 def text(address):
-    """As the events have it: bytes that are no UTF-8 are escaped there, and told apart by nothing else in the truth."""
+    """An address as the truth has it: there all addresses that are not UTF-8 look the same."""
     return address if "\\x" not in address and "\ufffd" not in address else "(not UTF-8)"
 
 
@@ -74,7 +74,7 @@ class Corpus(LiveCase):
         mails = []
         for event in events:
             if not get(event, "smtp.rcpt_to") and get(event, "smtp.mail_from") is None:
-                continue  # data without MAIL and RCPT, which the truth counts for none
+                continue  # data without MAIL and RCPT; the truth does not count it
             if get(event, "event.outcome") == "success" or (truth["lf_only"] and truth["is_smtp"]):
                 refused = list(get(event, "smtp.rcpt_refused", []))
                 recipients = []
@@ -86,10 +86,10 @@ class Corpus(LiveCase):
                 mails.append((text(get(event, "smtp.mail_from")), recipients))
         return mails
 
-    def check(self, joined):
+    def check(self, joined, step=1):
         try:
             with open(os.path.join(CORPUS, "truth.jsonl"), encoding="utf-8") as file:
-                truths = [json.loads(line) for line in file]
+                truths = [json.loads(line) for line in file][::step]
         except OSError as error:
             raise unittest.SkipTest(f"no corpus: {error}; SMTPSNOOP_CORPUS names its folder") from error
         watch = Watch(self)
@@ -110,7 +110,7 @@ class Corpus(LiveCase):
         self.assertEqual([event for event in watch.events if action(event) == "capture-loss"], [])
 
     def test_as_captured(self):
-        self.check(False)
+        self.check(False, sized(3, 1))
 
     def test_joined(self):
         self.check(True)

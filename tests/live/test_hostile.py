@@ -37,6 +37,16 @@ C1_CONTROLS = [chr(one).encode() for one in range(0x80, 0xa0)]
 
 
 class Hostile(LiveCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.watch = Watch(cls)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.watch.stop()  # every line is parsed strictly and validated
+        super().tearDownClass()
+
     def send(self, server, recipient, executable=PYTHON_EXECUTABLE, arguments=(), cwd=None, script=None):
         """A client with these arguments: Python, or another `executable` that is Python, or a `script`."""
         command = [script] if script else [executable, self.write("client_program.py", CLIENT)]
@@ -56,10 +66,9 @@ class Hostile(LiveCase):
         return path
 
     def json_case(self, **keywords):
-        server, watch, recipient = Server(self), Watch(self), unique("r")
+        server, watch, recipient = Server(self), self.watch, unique("r")
         pid = self.send(server, recipient, **keywords)
         event = watch.message(recipient)
-        watch.stop()  # every line parsed strictly, and validated
         self.assertEqual(get(event, "process.pid"), pid)
         self.assertEqual(get(event, "event.outcome"), "success")
         self.assertEqual(len(get(event, "smtp.rcpt_to")), 3)
@@ -93,13 +102,12 @@ class Hostile(LiveCase):
 
     def test_no_arguments_at_all(self):
         # argv[0] is missing or empty: the kernel puts "" there
-        server, watch, recipient = Server(self), Watch(self), unique("r")
+        server, watch, recipient = Server(self), self.watch, unique("r")
         program = CLIENT.replace("sys.argv[1]", f"'{server.port}'").replace("sys.argv[2]", f"'{recipient}'")
         process = self.spawn([""], executable=PYTHON_EXECUTABLE, cwd=self.work, stdin=subprocess.PIPE,
                              env={**os.environ, "PYTHONPATH": self.work, "PYTHONHOME": "/usr"})
         process.communicate(program.encode(), timeout=30)
         event = watch.message(recipient)
-        watch.stop()
         self.assertEqual(get(event, "process.executable"), PYTHON_EXECUTABLE)
         self.assertEqual(get(event, "process.args"), [""])
 
