@@ -57,7 +57,7 @@ class Report:
         self.processes = set()
 
     def add(self, state, group, name, seconds=None, detail="", tests=1):
-        """One line. `state` is ok, FAIL or skip; `tests` is how many tests it stands for."""
+        """Adds a result and prints it. `state` is ok, FAIL or skip; `tests` is the number of tests in it."""
         with self.lock:
             self.passed += tests * (state == "ok")
             self.failed += tests * (state == "FAIL")

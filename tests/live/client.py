@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A small SMTP client that the live tests' own client programs import (Python's standard library alone).
+"""A small SMTP client that the client programs of the live tests import (Python's standard library only).
 
-It proves nothing by itself. It is copied beside each test's program into a directory that every user can
-read. `put` is how bytes reach the peer: any function of (socket, bytes). Whoever imports it ends by
-itself after a minute.
+It is copied beside each program into a directory that every user can read. `put`, a function of (socket, bytes), is
+how bytes are sent. A program that imports this module ends after a minute.
 """
 
 import signal
@@ -47,7 +46,7 @@ def envelope(sender, recipients):
 
 
 def whole_session(mails, body=None, helo="client.test"):
-    """Everything a client says, for (sender, recipients) pairs, in one piece of bytes."""
+    """Everything that a client says for these (sender, recipients) pairs, as bytes."""
     data = b"EHLO " + as_bytes(helo) + b"\r\n"
     for sender, recipients in mails:
         data += envelope(sender, recipients) + b"DATA\r\n" + (body or message()) + b".\r\n"
@@ -55,7 +54,7 @@ def whole_session(mails, body=None, helo="client.test"):
 
 
 class Session:
-    """A dialogue, command by command. Nothing is sent before the server's greeting."""
+    """A dialogue, command by command, after the greeting of the server."""
 
     def __init__(self, port=None, host="127.0.0.1", put=put_sendall, sock=None, helo="client.test", greet=True):
         self.sock = sock or connect(port, host)
@@ -66,7 +65,7 @@ class Session:
             self.command(b"EHLO " + as_bytes(helo))
 
     def reply(self):
-        """The code of one reply, all its lines read."""
+        """Reads one reply, with all its lines; returns its code."""
         while True:
             while b"\n" not in self.buffer:
                 piece = self.sock.recv(4096)
@@ -108,7 +107,7 @@ class Session:
 
 
 def drain(sock):
-    """Reads until the peer has closed, so that closing loses nothing."""
+    """Reads until the peer closes, so that nothing is lost by closing first."""
     try:
         while sock.recv(65536):
             pass

@@ -20,7 +20,7 @@ import urllib.request
 
 from harness import HOOK, PROGRAM, SLOW, START_S, LiveCase, end_process, free_port, is_listening, strict_json, wait_for
 
-ID = re.compile(rb'"id":"([0-9a-f]{32})"')  # the event's own: it stands before all that a client says
+ID = re.compile(rb'"id":"([0-9a-f]{32})"')  # event.id comes before everything that a client chose
 
 
 def clean_up(case, *what):
@@ -28,7 +28,7 @@ def clean_up(case, *what):
 
 
 class Bench(LiveCase):
-    """A test case with a folder of the class's own."""
+    """A test case with a folder for the whole class."""
 
     @classmethod
     def setUpClass(cls):
@@ -39,10 +39,10 @@ class Bench(LiveCase):
 
 
 class Manager:
-    """A service manager's socket: every datagram as it came, with the time."""
+    """A service manager's socket. Keeps every datagram with its time."""
 
     def __init__(self, case, path):
-        self.path, self.told = path, []
+        self.path, self.received = path, []
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(path)
         self.reader = threading.Thread(target=self.read, daemon=True)
@@ -50,7 +50,7 @@ class Manager:
         clean_up(case, self.close)
 
     def close(self):
-        self.socket.shutdown(socket.SHUT_RDWR)  # the reader wakes up, before its descriptor's number is another's
+        self.socket.shutdown(socket.SHUT_RDWR)  # wakes the reader before the number of the descriptor is used again
         self.reader.join(5)
         self.socket.close()
 
@@ -62,17 +62,17 @@ class Manager:
                 return
             if not text:
                 return
-            self.told.append((time.monotonic(), text))
+            self.received.append((time.monotonic(), text))
 
     def lines(self):
-        return [line for _, text in list(self.told) for line in text.split("\n")]
+        return [line for _, text in list(self.received) for line in text.split("\n")]
 
     def times(self, wanted):
-        return [stamp for stamp, text in list(self.told) if wanted in text.split("\n")]
+        return [stamp for stamp, text in list(self.received) if wanted in text.split("\n")]
 
 
 class Daemon:
-    """`smtpsnoop run` with a configuration: a dictionary, written as JSON (which is YAML), or its text."""
+    """`smtpsnoop run` with a configuration: its text, or a dictionary, which is written as JSON (a subset of YAML)."""
 
     def __init__(self, case, folder, config, *options, ready=True, stdout=subprocess.DEVNULL, env=None, runtime=None,
                  pass_fds=()):
@@ -105,23 +105,23 @@ class Daemon:
             self.errors.append((time.monotonic(), line.decode("utf-8", "replace").rstrip("\n")))
 
     def said(self, *words, since=0.0):
-        """Lines on standard error that have all these words."""
+        """The lines on standard error that contain all these words."""
         return [line for stamp, line in list(self.errors) if stamp >= since and all(word in line for word in words)]
 
     def hup(self, wait=True):
-        """SIGHUP; waits until it was worked off. The lines it has brought on standard error."""
+        """Sends SIGHUP and waits until the reload is done; returns the new lines on standard error."""
         began, before = time.monotonic(), len(self.manager.times("READY=1"))
         self.process.send_signal(signal.SIGHUP)
         if not wait:
             return []
         wait_for(lambda: len(self.manager.times("READY=1")) > before, 10 * SLOW,
                  lambda: f"READY=1 after SIGHUP: {self.process.poll()} {before} {self.errors} "
-                         f"{[(s, l) for s, l in self.manager.told if not l.startswith(('WATCHDOG', 'STATUS'))]}")
-        time.sleep(0.05)  # standard error comes another way
+                         f"{[(s, l) for s, l in self.manager.received if not l.startswith(('WATCHDOG', 'STATUS'))]}")
+        time.sleep(0.05)  # standard error is read by another thread
         return self.said(since=began)
 
     def stop(self, signal_number=signal.SIGTERM, timeout_s=20 * SLOW):
-        """Ends it, and returns the seconds that took. Its exit status must be 0."""
+        """Ends the daemon; returns the seconds that took. Its exit status must be 0."""
         began = time.monotonic()
         if self.process.poll() is None:
             self.process.send_signal(signal_number)
@@ -137,7 +137,7 @@ class Daemon:
 
 
 class Metrics:
-    """A page of the metrics: the values by what stands in front of them."""
+    """The metrics page; values() maps each name with its labels to the value."""
 
     def __init__(self, port):
         self.port = port
@@ -171,7 +171,7 @@ class Metrics:
 
 
 def records(*paths):
-    """The JSON behind whatever header of every line, as bytes. A line without one is given as it is."""
+    """The JSON of every line as bytes, without a header before it. A line without JSON stays as it is."""
     for path in paths:
         with open(path, "rb") as file:
             for line in file:
@@ -187,8 +187,8 @@ def events(*paths):
 
 
 class Rsyslog:
-    """rsyslogd with a socket, TCP ports and a UDP port of its own, each written to a file as it came. It writes what it
-    reads at once: what it has read, it has."""
+    """rsyslogd with its own socket, TCP ports and UDP port. It writes what each receives to a file, at once: whatever it
+    has read is in the file."""
 
     CONFIGURATION = """
 global(workDirectory="{work}")
@@ -237,7 +237,7 @@ input(type="imudp" address="127.0.0.1" port="{udp}" ruleset="udp" rcvbufSize="16
 
 
 class SyslogNg:
-    """syslog-ng, which parses what it gets: a file has its program, message id and message."""
+    """syslog-ng, which parses messages: its files have program, message id and message."""
 
     CONFIGURATION = """
 @version: 3.38
@@ -266,7 +266,7 @@ log {{ source(socket); destination(socket); flags(flow-control); }};
 
 
 class Journal:
-    """systemd-journald without a systemd, in a mount namespace where /run is its own."""
+    """systemd-journald without systemd, in a mount namespace with its own /run."""
 
     SCRIPT = """
 mount -t tmpfs tmpfs /run || exit 9

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""A scripted SMTP server for the live tests, in a process of its own (Python's standard library alone).
+"""A scripted SMTP server for the live tests, in its own process (Python's standard library only).
 
-It proves nothing by itself: it is the witness of what arrived. It takes what lenient servers take (any
-case, LF alone, pipelining) and writes one JSON line a mail and one a connection's end to standard
-output. How it answers is chosen by the addresses, so that one server serves many tests:
+It reports what arrived: one JSON line per mail and one per closed connection on standard output. It accepts what
+lenient servers accept (any case, LF alone, pipelining). The addresses choose its answers, so that one server serves
+many tests:
 
   a recipient that contains "refuse-rcpt"    550 at RCPT
   a sender that contains "refuse-sender"     550 at MAIL
   a sender that contains "refuse-data"       354 at DATA, 554 at its end
   a sender that contains "refuse-verb"       554 at DATA
-  a sender that contains "hang-up"           the connection is closed in place of the answer to the data
-  a recipient that contains "drop-now"       the connection is closed in place of the answer to RCPT
+  a sender that contains "hang-up"           closes the connection instead of answering the data
+  a recipient that contains "drop-now"       closes the connection instead of answering RCPT
 
 It ends when its standard input ends, so it cannot outlive the test that started it.
 """
@@ -38,7 +38,7 @@ class HungUp(Exception):
 
 
 class Connection:
-    """One client, until it leaves. Bytes are kept as latin-1 text, so that nothing is lost in the report."""
+    """One client, until it closes. The report has bytes as latin-1 text, so that none is lost."""
 
     def __init__(self, sock, peer, options):
         self.sock, self.peer, self.options = sock, peer, options
@@ -63,7 +63,7 @@ class Connection:
             self.sock.sendall(text.encode() + b"\r\n")
 
     def body(self):
-        """The size of the data as it stood on the wire, up to the line with the dot."""
+        """The size of the data on the wire, up to the line with the dot."""
         size = 0
         while True:
             line = self.line()
@@ -73,7 +73,7 @@ class Connection:
 
     @staticmethod
     def address(rest):
-        """What stands behind the colon: between the brackets where there are some, else up to a blank."""
+        """The text after the colon: inside the brackets if there are any, else up to a blank."""
         rest = rest.strip()
         if rest.startswith("<") and ">" in rest:
             return rest[1:rest.rindex(">")]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Proves docs/coverage.md: each class of its table is tried by `doctor --attack`, with the family of hooks that this kernel
-has (or SMTPSNOOP_HOOK), with and without the wire hook, and what comes of it is what the table says.
+"""docs/coverage.md is right: `doctor --attack` tries each class of its table, with this kernel's family of hooks (or
+SMTPSNOOP_HOOK), with and without the wire hook, and the result is what the table says.
 """
 
 import os
@@ -16,7 +16,7 @@ SAID = {"caught": "seen", "partly": "partly", "MISSED": "not"}
 
 
 def table():
-    """{class: six cells}: with the wire hook by each family, then the send hooks alone."""
+    """{class: six cells}: three families with the wire hook, then without it."""
     rows = {}
     with open(COVERAGE, encoding="utf-8") as file:
         for line in file:
@@ -27,7 +27,7 @@ def table():
 
 
 class Attacks(LiveCase):
-    """One run of all; each class is a test of its own."""
+    """One run of doctor; each class is a test."""
 
     options = ()
     limit_s = 300
@@ -54,9 +54,9 @@ class Attacks(LiveCase):
             self.skipTest(line)
         column = FAMILIES.index(self.family) + (3 if "--no-wire" in self.options else 0)
         expected = table()[name][column]
-        if expected == "seen/not":  # note 1: by what doctor says of this kernel
+        if expected == "seen/not":  # note 1: depends on what doctor says about this kernel
             expected = "not" if self.blind else "seen"
-        allowed = {expected, "seen"} if expected == "partly" else {expected}  # a race may be won
+        allowed = {expected, "seen"} if expected == "partly" else {expected}  # luck may decide a race
         self.assertIn(SAID.get(self.results[name]), allowed, line)
 
     def test_every_class_is_in_the_table(self):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Proves that connections leave nothing behind: 20,000 of them (100,000 in a long run) are opened and closed while
-the watch runs, a quarter with the beginning of an SMTP session; then the kernel's maps hold as many entries as before, and the watch as much memory.
+"""Connections leave nothing behind: 20,000 of them (100,000 in a long run) are opened and closed while the watch runs, a
+quarter with the beginning of an SMTP session. Then the kernel's maps have as few entries as before, and the watch has
+no more memory. SMTPSNOOP_CONNECTIONS sets another number.
 """
 
 import json
@@ -12,10 +13,10 @@ import unittest
 from harness import SLOW, LiveCase, Watch, action, sized, wait_for
 
 CONNECTIONS = int(os.environ.get("SMTPSNOOP_CONNECTIONS", sized(20000, 100000) if SLOW == 1 else 2000))
-# An emulated kernel is interrupted where a host never is, and leaves a run of a program out that would run within itself: one
-# entry was left once, of some 40 runs, and its cause is not known. It is shown.
+# An emulated kernel is interrupted in more places than a real one, and skips a BPF program that would interrupt itself.
+# In one of about 40 runs an entry was left; the cause is not known. Such an entry is printed.
 LEFT_MAX = 0 if SLOW == 1 else 1
-GROWTH_MAX = 3 << 20  # bytes: what an allocator keeps
+GROWTH_MAX = 3 << 20  # bytes that the allocator may keep
 MAPS = ("flow_hash", "sends", "calls", "mptcp_copied")
 BPFTOOL = shutil.which("bpftool") or "/usr/sbin/bpftool"
 
@@ -37,7 +38,7 @@ threading.Thread(target=accept, daemon=True).start()
 reset = struct.pack("ii", 1, 0)
 for number in range(count):
     sock = socket.socket()
-    if number % 8:  # closed by a reset, or the ports run out; the others as usual
+    if number % 8:  # most are closed by a reset: ports in TIME_WAIT would run out
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
     sock.connect(address)
     try:
@@ -56,8 +57,8 @@ class Churn(LiveCase):
     limit_s = 400
 
     def left(self, watch, ports):
-        """{map: its entries} of the watch's own maps, which are those that its file descriptors name; of flows only those that
-        have one of these ports, or none yet: a host has other connections too."""
+        """{map: its entries} of the maps that the watch has open. Of the flows only those with one of these ports or with
+        no port yet: a host has other connections too."""
         numbers = set()
         for name in os.listdir(f"/proc/{watch.pid}/fdinfo"):
             try:
@@ -83,7 +84,7 @@ class Churn(LiveCase):
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss_Anon:"))
 
     def churn(self, count):
-        """Opens and closes connections; the port that they went to."""
+        """Opens and closes connections; returns the port of the listener."""
         program = self.program("churn.py", CHURN, count)
         port = int(program.stdout.readline())
         self.finish(program, timeout_s=380)
@@ -91,7 +92,7 @@ class Churn(LiveCase):
 
     def check(self, *options):
         watch = Watch(self, "--all", *options, spool=self.path("events.json"))
-        ports = {self.churn(CONNECTIONS // 20)}  # what is kept for good is there after these
+        ports = {self.churn(CONNECTIONS // 20)}  # after these, everything that stays is allocated
         before = self.resident(watch)
         ports.add(self.churn(CONNECTIONS))
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Proves that deploy/rsyslog and deploy/syslog-ng bring every alert to a collector over TLS, and to no other: the files are
-used as they are, but for addresses, ports and the place of the CA's certificate.
+"""deploy/rsyslog and deploy/syslog-ng send every alert over TLS to the right collector and to no other. The files are used
+as they are, except for addresses, ports and the path of the CA's certificate.
 """
 
 import os
@@ -27,7 +27,7 @@ def openssl(*arguments, folder):
 
 
 def authority(folder):
-    """A CA, and what it certifies: `collector.example`, on this host."""
+    """Makes a CA and a certificate for `collector.example` on this host."""
     os.makedirs(f"{folder}/certs")
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=CA of the test", "-keyout", "ca.key",
             "-out", "certs/ca.pem", folder=folder)
@@ -41,7 +41,7 @@ def authority(folder):
 
 
 class Collector:
-    """A receiver of syslog over TLS (RFC 5425): messages as they came, and how often a peer gave up."""
+    """A receiver of syslog over TLS (RFC 5425). Keeps the messages, and counts the peers that gave up."""
 
     def __init__(self, case, folder):
         self.messages, self.refused = [], 0
@@ -69,7 +69,7 @@ class Collector:
                     length = b""
                     while not length.endswith(b" "):
                         byte = stream.read(1)
-                        if not byte:  # with TLS 1.3 a peer looks at the certificate when we are done
+                        if not byte:  # with TLS 1.3 the peer checks the certificate after our handshake is done
                             self.refused += len(self.messages) == before
                             return
                         length += byte
@@ -89,7 +89,7 @@ class Tls(Bench):
             authority(f"{cls.folder}/{name}")
 
     def deployed(self, path, *changes):
-        """A file of deploy/, each of whose changes must be one."""
+        """A file of deploy/ with these changes; each text to change must be in it."""
         with open(os.path.join(ROOT, "deploy", path), encoding="ascii") as file:
             text = file.read()
         for old, new in changes:
@@ -98,7 +98,7 @@ class Tls(Bench):
         return text
 
     def alerts(self, output):
-        """Sends mails past a daemon that has this output."""
+        """Starts a daemon with this output and sends mails."""
         sink = Sink(self)
         daemon = Daemon(self, self.work, {"outputs": [output]})
         subprocess.run([SOURCE, "-s", "5", "-m", str(MAILS), "-N", "-f", "out@example.org", "-t", "out@example.net",

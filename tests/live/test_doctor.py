@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Proves what people see: doctor says what this kernel allows and catches its own mail, and a terminal shows
-a header, an aligned line a mail and, on Ctrl-C, a closing summary.
+"""What people see: doctor says what this kernel allows and catches its own mail. On a terminal, watch prints a header, an
+aligned line per mail and, after Ctrl-C, a summary.
 """
 
 import os
@@ -39,13 +39,13 @@ class Doctor(LiveCase):
         self.assertNotIn("\x1b", text)
         self.assertGreater(text.count("\n"), 3)
 
-    def test_doctor_tells_of_each_hook_family(self):
+    def test_doctor_names_each_hook_family(self):
         text = self.run_snoop("doctor", status=0).stdout.decode().lower()
         for hook in HOOKS:
             self.assertIn(hook, text)
 
     def test_doctor_beside_other_mail(self):
-        # its own mail is the one that it must catch, whatever else is sent
+        # it must catch its own mail, whatever else is sent
         server = Server(self)
         self.write("client_program.py", CLIENT)
         busy = self.program("client_program.py", CLIENT, server.port, "s@example.org",
@@ -68,7 +68,7 @@ class Doctor(LiveCase):
 
 
 class Terminal(LiveCase):
-    """In tmux, with a server (of tmux) of this test's own."""
+    """In tmux, with a tmux server for this test only."""
 
     def setUp(self):
         super().setUp()
@@ -92,7 +92,7 @@ class Terminal(LiveCase):
         command = f"{before} '{PROGRAM}' {' '.join(options)}; echo STATUS=$?; exec sleep 60"
         self.tmux("-u", "new-session", "-d", "-s", "w", "-x", str(width), "-y", "50", command)
         wait_for(lambda: self.screen().strip(), 20, "the header on the screen")
-        time.sleep(1.5)  # whatever is written first may come before the hooks are attached
+        time.sleep(1.5)  # the first output may come before the hooks are attached
 
     def send(self, server, sender, recipient):
         return self.run_program("client_program.py", CLIENT, server.port, sender, recipient)[0]
@@ -138,7 +138,7 @@ class Terminal(LiveCase):
     def test_80_columns(self):
         _, pids, rows, screen = self.watch(80)
         self.assertEqual(len(rows), 4, f"a mail takes more than a line at 80 columns:\n{screen}")
-        # not wrapped: what follows a row is the next row
+        # not wrapped: each row is followed by the next one
         lines = screen.splitlines()
         at = [lines.index(row) for row in rows]
         self.assertEqual(at, list(range(at[0], at[0] + 4)), screen)

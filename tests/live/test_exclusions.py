@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Proves what exclusions do beside letting pass: a wrong configuration never starts the watch, and never replaces a good
-one; a new one takes effect at SIGHUP, and what was used of limits stays used; excluded messages are shown with --all
-alone, and counted; relays' names are resolved here; rules of YARA name themselves; check, explain and suggest.
+"""Exclusions, besides letting mail pass: a wrong configuration never starts the watch and never replaces a good one; a new
+one takes effect at SIGHUP, and used-up limits stay used up; excluded messages are shown only with --all, and counted;
+the names of relays are resolved here; YARA rules are named in the event; check, explain and suggest work.
 """
 
 import hashlib
@@ -61,19 +61,19 @@ class Exclusions(LiveCase):
         return get(event, "smtpsnoop.verdict"), event
 
     def own(self, events):
-        """The verdicts on this test's mails, in their order: others may mail on this host meanwhile."""
+        """The verdicts on the mails of this test, in order. Other mail of this host is left out."""
         return [get(event, "smtpsnoop.verdict") for event in events
                 if action(event) == "smtp-message" and get(event, "destination.port") == self.server.port]
 
     @staticmethod
     def own_explained(shown):
-        """What explain says of this test's mails: a headline each, and indented lines."""
+        """What explain prints about the mails of this test: a headline each, and indented lines."""
         return "".join(part for part in re.split(r"^(?=\S)", shown.decode(), flags=re.M)
                        if " from s@corp.example " in part.partition("\n")[0])
 
     @staticmethod
     def hangup_pending(pid):
-        """Whether SIGHUP was sent and is not taken yet. Once it is, the file is read again before any other record."""
+        """True while SIGHUP is pending. Once it is not, the file is read before any further record."""
         with open(f"/proc/{pid}/status", encoding="ascii") as file:
             pending = next(int(line.split()[1], 16) for line in file if line.startswith("ShdPnd:"))
         return pending >> signal.SIGHUP - 1 & 1
@@ -103,10 +103,10 @@ class Exclusions(LiveCase):
         self.assertIn(f"smtpsnoop: {path}:1:".encode(), watch.stderr)
         self.assertEqual(watch.stderr.count(b"\n"), 1)
         self.assertEqual(self.verdict(watch)[0], "excluded")
-        # Another configuration: two of its three were used before.
+        # Another configuration: two of the three messages that its limit allows were used before.
         self.configure(messages=3)
         os.kill(watch.pid, signal.SIGHUP)
-        wait_for(lambda: not self.hangup_pending(watch.pid), 5, "SIGHUP to be taken")
+        wait_for(lambda: not self.hangup_pending(watch.pid), 5, "SIGHUP to be handled")
         self.assertEqual(self.verdict(watch)[0], "excluded")
         verdict, event = self.verdict(watch)
         self.assertEqual((verdict, get(event, "smtpsnoop.nearest.failed")), ("alert", ["limits.messages"]), short(event))
@@ -171,14 +171,14 @@ class Exclusions(LiveCase):
         self.assertIn("  curl: excludes it, 10 of 10 met\n", from_recording)
         self.assertIn("    met      mail.contains\n", from_recording)
         self.assertIn("    failed   mail.recipients\n", from_recording)
-        # What the events say is what the recording says, but for the body.
+        # The events say what the recording says, except for the body.
         for criterion in ("capture", "process.user", "process.real_user", "process.container", "process.executable",
                           "relay", "mail.sender", "limits.messages"):
             self.assertEqual(from_events.count(f"met      {criterion}\n"), 2, criterion)
             self.assertEqual(from_recording.count(f"met      {criterion}\n"), 2, criterion)
         # Replay gives the same verdicts.
         self.assertEqual(self.own(replay(recording, "--all", "-c", path)), ["excluded", "alert"])
-        # A draft excludes just what it was drafted from.
+        # A draft excludes exactly the mail that it was made from.
         self.write("events.json", json.dumps({key: value for key, value in event.items() if key[0] != "_"}) + "\n")
         draft = self.run_snoop("suggest", self.path("events.json"), status=0).stdout.decode()
         self.write("draft.yaml", draft)

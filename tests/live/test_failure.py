@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Proves that bad input and failure end well: one line on standard error that says what and why, status 1
-(it failed) or 2 (wrong command line), no death by signal, and nothing left in the kernel, kill -9 included.
+"""Bad input and failures end well: one line on standard error that says what and why, status 1 (failed) or 2 (wrong
+command line), no death by a signal, and nothing is left in the kernel, not even after kill -9.
 """
 
 import collections
@@ -32,7 +32,7 @@ class Snoop(LiveCase):
         self.run_program("client_program.py", CLIENT, server.port, *recipients)
 
     def recording(self, recipients=3):
-        """A good recording of a few mails: its path and the recipients in it."""
+        """Makes a recording of a few mails; returns its path and the recipients."""
         server, path = Server(self), self.path("good.rec")
         recorder = Recorder(self, path)
         names = [unique("r") for _ in range(recipients)]
@@ -42,7 +42,7 @@ class Snoop(LiveCase):
 
 
 class CommandLine(Snoop):
-    """Status 2 and one line that names what is wrong."""
+    """Wrong command lines: status 2 and one line that names the mistake."""
 
     def refused(self, *arguments, words=()):
         done = self.run_snoop(*arguments, status=2)
@@ -116,7 +116,7 @@ class CommandLine(Snoop):
 
 
 class NoPrivilege(Snoop):
-    """What this kernel or this user does not allow: one line, status 1."""
+    """What this kernel or user does not allow: status 1 and one line."""
 
     def test_not_root(self):
         program = shutil.copy(PROGRAM, self.path("smtpsnoop"))
@@ -138,7 +138,7 @@ class NoPrivilege(Snoop):
     def test_no_btf(self):
         if not unshare_works("-m"):
             self.skipTest("mount namespaces cannot be made here")
-        # libbpf looks for a kernel image's BTF under /boot and /lib/modules too; these tests hide what there is
+        # libbpf also looks for the BTF of a kernel image under /boot and /lib/modules; these tests hide it
         script = self.write("inside.sh", "mount -t tmpfs none /sys/kernel/btf || exit 9\n"
                             "for dir in /boot /lib/modules /usr/lib/debug; do\n"
                             "  [ ! -d $dir ] || mount -t tmpfs none $dir || exit 9\ndone\n"
@@ -167,7 +167,7 @@ class NoPrivilege(Snoop):
         watch.stop()
 
     def test_no_cgroup_v2(self):
-        # Without cgroup v2 the send hook works alone, and says so.
+        # Without cgroup v2 only the send hook works, and the program says so.
         if not unshare_works("-m"):
             self.skipTest("mount namespaces cannot be made here")
         script = self.write("inside.sh", "umount -l /sys/fs/cgroup/unified 2>/dev/null || "
@@ -183,7 +183,7 @@ class NoPrivilege(Snoop):
 
 
 class Recordings(Snoop):
-    """What replay makes of a file that is no good recording."""
+    """Replay of files that are not good recordings."""
 
     def refused(self, path, *words, prefix=(), program=PROGRAM):
         done = subprocess.run([*prefix, program, "replay", path, "-o", "json"], stdout=subprocess.PIPE,
@@ -222,8 +222,8 @@ class Recordings(Snoop):
         path, _ = self.recording(1)
         with open(path, "rb") as file:
             good = file.read()
-        # wherever the version stands in the first bytes: another value there is either refused by one line,
-        # or does not matter; it never gives wrong output quietly with an error status, nor a crash
+        # any other value in the first bytes, the version among them, is rejected by one line or does not
+        # matter; the program does not crash, and has no error status without a message
         refused = 0
         for at in range(16):
             bent = bytearray(good)
@@ -256,10 +256,10 @@ class Recordings(Snoop):
                 self.assertEqual((done.returncode, done.stderr), (0, b""))  # cut between two records
             self.assertTrue(set(found) <= set(total))
             self.assertEqual(len(found), len(set(found)))
-        self.assertGreaterEqual(seen, 3, "cut files were taken for whole ones")
+        self.assertGreaterEqual(seen, 3, "replay did not notice that a file was cut")
 
     def test_bytes_flipped(self):
-        # No crash and no hang, whatever stands there.
+        # No crash and no hang, whatever the bytes are.
         path, _ = self.recording(2)
         with open(path, "rb") as file:
             good = file.read()
@@ -318,7 +318,7 @@ class Recordings(Snoop):
 
 
 class Output(Snoop):
-    """Standard output that takes no more."""
+    """Standard output that cannot be written to."""
 
     def test_full_device(self):
         server = Server(self)
@@ -363,7 +363,7 @@ class Output(Snoop):
         self.assert_one_line(done.stderr)
 
     def test_slow_reader_loses_nothing(self):
-        # The pipe is full for a while; capture goes on.
+        # The pipe is full for a while; the capture continues.
         server = Server(self)
         process = self.spawn([PROGRAM, "watch", "-o", "json"])
         self.assertIn(b"started", process.stdout.readline())
@@ -377,13 +377,13 @@ class Output(Snoop):
 
 
 class Ends(Snoop):
-    """SIGINT and SIGTERM: what was captured is written, then the closing event. --count and --duration too."""
+    """SIGINT, SIGTERM, --count and --duration: everything captured is written, then the closing event."""
 
     def ends(self, number):
         server, watch = Server(self), Watch(self)
         names = [unique("r") for _ in range(20)]
         self.send(server, *names)
-        watch.stop(number)  # at once: the last events need not have been written yet
+        watch.stop(number)  # at once: the last events may not be written yet
         found = [one for event in watch.messages() for one in get(event, "smtp.rcpt_to")]
         self.assertEqual(sorted(set(names) - set(found)), [])
 
@@ -394,7 +394,7 @@ class Ends(Snoop):
         self.ends(signal.SIGTERM)
 
     def test_open_transaction_at_the_end(self):
-        # A transaction that has not ended when the program must: still reported, and not as a success.
+        # A transaction that is open when the program ends is reported, but not as a success.
         server, recipient = Server(self), unique("r")
         watch = Watch(self)
         process = self.program("client_program.py", """
@@ -444,7 +444,7 @@ time.sleep(30)
 
 
 class KernelState(Snoop):
-    """The lists of programs, maps, links and cgroup attachments are the same before and after."""
+    """BPF programs, maps, links and cgroup attachments are the same before and after a run."""
 
     limit_s = 180
 
@@ -455,7 +455,7 @@ class KernelState(Snoop):
                               timeout=30).stdout
 
     def state(self):
-        """What is there, by kind, type, name and tag. bpftool's own short-lived programs are left out."""
+        """What the kernel has, by kind, type, name and tag, without the short-lived programs of bpftool."""
         state = collections.Counter()
         for kind in ("prog", "map", "link"):
             for one in json.loads(self.bpftool(kind, "list") or b"[]"):
@@ -468,7 +468,7 @@ class KernelState(Snoop):
         return state
 
     def same_again(self, before):
-        # links die asynchronously
+        # the kernel removes links later
         end = time.monotonic() + 15
         while True:
             now = self.state()
@@ -479,7 +479,7 @@ class KernelState(Snoop):
             time.sleep(0.3)
 
     def quiet_state(self):
-        """The state once it no longer changes: what earlier runs had may still be dying."""
+        """The state once it no longer changes: the kernel may still be removing what earlier runs had."""
         state = self.state()
         for _ in range(30):
             time.sleep(0.5)

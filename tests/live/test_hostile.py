@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Proves that nothing a sender chooses can break the output: comm, arguments, paths and every byte of mail
-full of quotes, control characters, escape sequences and invalid UTF-8 give one valid JSON object a line
-that passes the schema, and tables without a control character.
+"""Nothing that a sender chooses can break the output: comm, arguments, paths and every byte of a mail full of quotes,
+control characters, escape sequences and invalid UTF-8 give one JSON object per line, valid by the schema, and tables
+without control characters.
 """
 
 import os
@@ -32,7 +32,7 @@ session.quit()
 """ % NASTY
 
 CONTROLS = [bytes([one]) for one in (*range(0x0a), *range(0x0b, 0x20))]
-DELETE = [b"\x7f"]  # which JSON allows in a string, and a table does not
+DELETE = [b"\x7f"]  # allowed in a JSON string, not in a table
 C1_CONTROLS = [chr(one).encode() for one in range(0x80, 0xa0)]
 
 
@@ -48,7 +48,7 @@ class Hostile(LiveCase):
         super().tearDownClass()
 
     def send(self, server, recipient, executable=PYTHON_EXECUTABLE, arguments=(), cwd=None, script=None):
-        """A client with these arguments: Python, or another `executable` that is Python, or a `script`."""
+        """Runs a client with these arguments, as `script` or by `executable`, a copy of Python; returns its pid."""
         command = [script] if script else [executable, self.write("client_program.py", CLIENT)]
         process = self.spawn([*command, str(server.port).encode(), recipient.encode(), *arguments],
                              cwd=cwd or self.work, env={**os.environ, "PYTHONHOME": "/usr", "PYTHONPATH": self.work})
@@ -92,7 +92,7 @@ class Hostile(LiveCase):
         self.assertEqual(args[6], "\n\n")
 
     def test_arguments_of_100_kb(self):
-        # Cut somewhere, and still the first of them whole.
+        # Cut somewhere; the first argument is whole.
         event = self.json_case(arguments=[b"x" * 100_000, NASTY * 50])
         self.assertEqual(get(event, "process.args")[1], self.path("client_program.py"))
 
@@ -101,7 +101,7 @@ class Hostile(LiveCase):
         self.assertEqual(get(event, "process.args")[1], self.path("client_program.py"))
 
     def test_no_arguments_at_all(self):
-        # argv[0] is missing or empty: the kernel puts "" there
+        # without argv[0], the kernel sets it to ""
         server, watch, recipient = Server(self), self.watch, unique("r")
         program = CLIENT.replace("sys.argv[1]", f"'{server.port}'").replace("sys.argv[2]", f"'{recipient}'")
         process = self.spawn([""], executable=PYTHON_EXECUTABLE, cwd=self.work, stdin=subprocess.PIPE,
@@ -137,7 +137,7 @@ class Hostile(LiveCase):
         self.send(server, recipient, executable=path)
         event = watch.message(recipient)
         watch.stop()
-        # Known whole or not claimed whole: a piece of it must not pass for another path.
+        # Either the whole path is reported, or it is marked as cut: a part must not look like another path.
         known = get(event, "process.executable")
         self.assertTrue(known is None or known == path or not known.startswith("/") or known.endswith("…")
                         or known.endswith("..."), f"{len(known)} bytes: {known[:60]} to {known[-60:]}")

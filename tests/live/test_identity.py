@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Over 600 lines: every way to hide who sends is one small test, and they share their helpers.
-"""Proves that a mail is laid at the right door whatever the sender does to hide: killed at once, renamed,
-another uid, executable deleted or swapped, a script, an exec between two mails, a daemon, a socket handed
-to a child, threads, other namespaces; and that nothing is claimed that is not known to be right.
+"""The right process is named, whatever the sender does to hide: it is killed at once, is renamed, changes its uid,
+deletes or swaps its executable, is a script, calls exec between two mails, becomes a daemon, passes its socket to a
+child, uses threads or other namespaces. What is not known for certain is not claimed.
 """
 
 import hashlib
@@ -28,11 +28,11 @@ session.mail(sender, recipient)
 session.quit()
 """
 
-# The same, but told to start by a line on standard input: the test does something in between.
+# The same, but it waits for a line on standard input: the test does something before that.
 ONE_MAIL_LATER = ONE_MAIL.replace("session = ", 'print("ready", flush=True)\nsys.stdin.readline()\nsession = ')
 
-# As nobody: a file system of our own over /usr in a mount namespace of our own, with an executable of a
-# trusted name; its descriptor is passed out of the namespace and executed there.
+# As nobody: mounts a file system over /usr in its own mount namespace, with an executable of a trusted name;
+# passes the descriptor of that file out of the namespace, where it is executed.
 FOREIGN_EXECUTABLE = """
 import ctypes, os, shutil, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -200,7 +200,7 @@ def sha256(path):
 
 
 class Identity(LiveCase):
-    """Each test has a server of its own and one watch for all."""
+    """Each test has its own server; all share one watch."""
 
     @classmethod
     def setUpClass(cls):
@@ -213,7 +213,7 @@ class Identity(LiveCase):
         cls.watch.stop()
 
     def mail(self, program=ONE_MAIL, *before, status=0, **keywords):
-        """Runs a client program for one mail: its pid, its standard output and the event."""
+        """Runs a client program for one mail; returns its pid, its standard output and the event."""
         sender, recipient = unique("s"), unique("r")
         pid, output = self.run_program("client_program.py", program, *before, self.server.port, sender, recipient,
                                        status=status, **keywords)
@@ -222,14 +222,14 @@ class Identity(LiveCase):
         return pid, output, event
 
     def python_copy(self, *names):
-        """An executable of our own, which is Python: some tests delete it."""
+        """A copy of Python as executable, which a test may delete."""
         path = self.path(*names)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         shutil.copy(PYTHON_EXECUTABLE, path)
         return path
 
     def waiting_client(self, executable, recipient, name="client_program.py", env=None):
-        """A client of this executable that waits for go()."""
+        """Starts a client with this executable; it waits for go()."""
         self.write(name, ONE_MAIL_LATER)
         process = self.spawn([executable, self.path(name), str(self.server.port), "later@example.org", recipient],
                              cwd=self.work, stdin=subprocess.PIPE,
@@ -243,7 +243,7 @@ class Identity(LiveCase):
         if process.returncode != 0:
             raise AssertionError(f"{process.returncode}: {errors[-800:]!r}")
 
-    # ---- What an ordinary process is --------------------------------------------------------------
+    # ---- An ordinary process ----------------------------------------------------------------------
 
     def test_everything_about_an_ordinary_process(self):
         pid, _, event = self.mail()
@@ -325,13 +325,13 @@ class Identity(LiveCase):
     def test_comm_with_control_characters(self):
         pid, _, event = self.mail(CHANGED_NAME)
         self.assert_mail(event, pid, executable=PYTHON_EXECUTABLE)
-        # bytes that are no UTF-8 may be written in any valid way
+        # bytes that are not UTF-8 may be written in any valid way
         self.assertIn("[31m", get(event, "process.name") + get(event, "smtpsnoop.process.comm", ""))
 
     # ---- Who it runs as ---------------------------------------------------------------------------
 
     def dropped(self, how):
-        # the server must still get both halves; the session's envelope is sent with the new uid
+        # the server must get both halves; the envelope is sent with the new uid
         pid, _, event = self.mail(DROPPED % {"uid": NOBODY, "gid": pwd.getpwnam("nobody").pw_gid}, how)
         self.assert_mail(event, pid, executable=PYTHON_EXECUTABLE, uid=NOBODY)
         self.assertEqual(get(event, "user.name"), "nobody")
@@ -397,7 +397,7 @@ except OSError as error:
         self.assertIn(get(event, "process.hash.sha256"), (None, true_hash))
 
     def test_executable_of_another_mount_namespace(self):
-        # whoever lays out a mount namespace names what is in it: such a path must not look like one of ours
+        # who makes a mount namespace chooses the paths in it: they must not look like paths of the host
         sender, recipient = unique("s"), unique("r")
         process = self.spawn([PYTHON, self.write("foreign.py", FOREIGN_EXECUTABLE), str(self.server.port), sender,
                               recipient], cwd="/")
@@ -424,7 +424,7 @@ except OSError as error:
         self.assertIn(get(event, "process.hash.sha256"), (None, true_hash))
 
     def test_executable_replaced_right_after_its_mail(self):
-        # The swap comes before the program can have hashed the file. A wrong hash must not come out of that.
+        # The file is swapped before the program can hash it: no hash, or the right one.
         path = self.python_copy("tool")
         true_hash = sha256(path)
         self.write("client_program.py", KILLED % "os.rename(sys.argv[0] + '.other', os.environ['TOOL'])")
@@ -438,7 +438,7 @@ except OSError as error:
         self.assertIn(get(event, "process.hash.sha256"), (None, true_hash))
 
     def test_executable_rewritten_in_place(self):
-        # Same path, same inode, other content: written by a process after the first one has ended.
+        # The same path and inode with other content, written after the first process has ended.
         path = self.python_copy("tool")
         first_hash = sha256(path)
         for expected_change in (False, True):
@@ -490,7 +490,7 @@ os.execv(f"/proc/self/fd/{{fd}}", ["tool", {program!r}, "{self.server.port}", "s
         self.assertEqual(get(two, "process.args")[0], other)
 
     def test_argv_rewritten(self):
-        # Arguments as they were at exec, though the process overwrites its own argument area.
+        # The arguments are those of the exec, although the process overwrites its argument area.
         program = """
 import ctypes
 with open("/proc/self/stat", "rb") as file:
@@ -545,7 +545,7 @@ import sys
         self.script([PYTHON, "-B", "-W", "ignore", path], "/", path)
 
     def test_interpreter_without_script(self):
-        # -c: there is no script, so none is made up
+        # -c: there is no script, and none is reported
         recipient = unique("r")
         process = self.spawn([PYTHON, "-c", ONE_MAIL, str(self.server.port), "s@example.org", recipient],
                              cwd=self.work)
@@ -553,7 +553,7 @@ import sys
         event = self.watch.message(recipient)
         self.assertIsNone(get(event, "smtpsnoop.process.script"))
 
-    # ---- Who holds the socket ---------------------------------------------------------------------
+    # ---- Sockets that change hands ----------------------------------------------------------------
 
     def test_double_forked_daemon(self):
         pid, output, event = self.mail(DAEMONIZED, env={**os.environ, "SUBREAPER": "1"})
@@ -595,7 +595,7 @@ import sys
 
 
 class Namespaces(LiveCase):
-    """Other network, user and pid namespaces: seen, and no name claimed that is another's."""
+    """Other network, user and pid namespaces: the mail is seen, and no wrong name is given."""
 
     def test_network_namespace(self):
         if not unshare_works("-n"):
@@ -604,7 +604,7 @@ class Namespaces(LiveCase):
         recipient = unique("r")
         self.write("client_program.py", ONE_MAIL)
         shutil.copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), "server.py"), self.work)
-        # both ends in a namespace of their own, made by this shell, gone with it
+        # both ends are in a namespace that this shell makes and that ends with it
         shell = self.write("both.sh", f"""
 set -e
 ip link set lo up
@@ -636,10 +636,10 @@ exit $status
         self.finish(process)
         event = watch.message(recipient)
         watch.stop()
-        # It calls itself root in there. Neither that, nor a name for a uid that is its namespace's affair.
+        # Inside, the process is root. That is not reported, nor a name for a uid of its namespace.
         self.assert_mail(event, process.pid, executable=PYTHON_EXECUTABLE)
         self.assertIsNone(get(event, "user.name"), short(event))
-        self.assertNotEqual(get(event, "user.id"), "0", "the uid inside the namespace was taken for the host's root")
+        self.assertNotEqual(get(event, "user.id"), "0", "the uid inside the namespace was reported as the host's root")
 
     def test_pid_namespace(self):
         if not unshare_works("-p", "-f"):
@@ -652,12 +652,12 @@ exit $status
         event = watch.message(recipient)
         watch.stop()
         self.assert_mail(event, executable=PYTHON_EXECUTABLE)
-        # the pid that this host knows it by, not the 1 that it is in there
+        # the host's pid, not the 1 of the namespace
         self.assertNotEqual(get(event, "process.pid"), 1)
         self.assertEqual(get(event, "process.parent.pid"), process.pid)
 
     def test_mount_namespace_and_chroot(self):
-        # The same path is another file in the host's root: that one's hash must not be given.
+        # The host has another file at the same path; its hash must not be given.
         if not unshare_works("-m"):
             self.skipTest("mount namespaces cannot be made here")
         watch, server, recipient = Watch(self), Server(self), unique("r")
@@ -683,7 +683,7 @@ exec {tool} {self.path('client_program.py')} {server.port} s@example.org {recipi
 
 
 class OlderThanTheWatch(LiveCase):
-    """Processes and connections that were there before the program started."""
+    """Processes and connections that are older than the watch."""
 
     def test_process_older_than_the_watch(self):
         server, recipient = Server(self), unique("r")
@@ -701,7 +701,7 @@ class OlderThanTheWatch(LiveCase):
         self.assertEqual(get(event, "process.parent.pid"), os.getpid())
 
     def test_script_older_than_the_watch(self):
-        # What exec knew of a script is gone by then; what is claimed of it must be right all the same.
+        # The exec was not seen. What is reported of the script must be right nevertheless.
         server, recipient = Server(self), unique("r")
         path = self.write("report", f"#!{PYTHON}\n" + ONE_MAIL_LATER)
         process = self.spawn([path, str(server.port), "s@example.org", recipient], cwd=self.work,
@@ -745,7 +745,7 @@ class OlderThanTheWatch(LiveCase):
         self.assertTrue(get(event, "smtpsnoop.process.exe_deleted"))
 
     def test_connection_older_than_the_watch(self):
-        # The envelope is sent after the start, the greeting was before: seen, and said to be from the middle.
+        # The greeting came before the start, the envelope after it: the mail is seen, and marked as incomplete.
         server, recipient = Server(self), unique("r")
         program = ONE_MAIL.replace("session.mail(", 'print("ready", flush=True)\nsys.stdin.readline()\nsession.mail(')
         process = self.program("client_program.py", program, server.port, "s@example.org", recipient,
@@ -760,7 +760,7 @@ class OlderThanTheWatch(LiveCase):
         self.assertTrue(get(event, "smtpsnoop.capture.mid_stream"))
 
     def test_busy_connection_older_than_the_watch(self):
-        # Neither its greeting is seen, nor a verb at the beginning of a send; its replies say what it is.
+        # Neither the greeting nor a verb at the beginning of a send is seen; the replies show that it is SMTP.
         server, recipient = Server(self), unique("r")
         process = self.program("client_program.py", BUSY_OLDER, server.port, "s@example.org", recipient,
                                stdin=subprocess.PIPE)

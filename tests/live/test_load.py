@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Proves that nothing is lost under load: 5,000 mails (20,000 in a long run) of 1 KiB by smtp-source at full speed are as many
-messages, each with the right process, and no capture-loss; also while other traffic runs on the host.
+"""Nothing is lost under load: smtp-source sends 5,000 mails (20,000 in a long run) of 1 KiB at full speed. Each is
+reported with the right process, and there is no capture-loss; also beside a bulk transfer.
 
-What the program took for it goes to build/bench/live-load.txt, a line a run that says what it is.
+One line per run, with the CPU time and memory that the program used, is appended to build/bench/live-load.txt.
 SMTPSNOOP_LOAD sets another number of mails.
 """
 
@@ -16,7 +16,7 @@ from harness import LiveCase, ROOT, Sink, Watch, get, short, sized
 MAILS = int(os.environ.get("SMTPSNOOP_LOAD", sized(5000, 20000)))
 REPORT = os.path.join(ROOT, "build", "bench", "live-load.txt")
 
-# Both ends of a connection that carries no mail, until it is told to stop.
+# Both ends of a connection that carries no mail, until standard input is closed.
 BULK = """
 import os, socket, sys, threading
 import client
@@ -50,7 +50,7 @@ class Load(LiveCase):
     limit_s = 400
 
     def usage(self, pid):
-        """CPU seconds so far and peak resident MiB of a process that runs."""
+        """CPU seconds and peak resident MiB of a running process."""
         with open(f"/proc/{pid}/stat", "rb") as file:
             words = file.read().rsplit(b")", 1)[1].split()
         ticks = os.sysconf("SC_CLK_TCK")
@@ -91,7 +91,7 @@ class Load(LiveCase):
 
     @staticmethod
     def quiet(spool):
-        """Until nothing has been written for 1.5 s: by then the last mail's event is 0.5 s late."""
+        """Waits until nothing was written for 1.5 s: an event may be held for 0.5 s."""
         size, since = -1, time.monotonic()
         while time.monotonic() - since < 1.5:
             now = os.path.getsize(spool)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Over 600 lines: every output and its failures, against receivers that are defined here.
-"""Proves that every event reaches every output of the daemon, with the programs that users have behind it: rsyslogd,
-syslog-ng, journald, logrotate; while they are stopped, killed and started again, files are rotated, disks are full and
-the configuration is read again. Then: metrics, the service manager, start and end, and mail that is hostile.
+"""Every event reaches every output of the daemon. The receivers are the programs that users have: rsyslogd, syslog-ng,
+journald, logrotate. They are stopped, killed and restarted, files are rotated, disks are full, and the configuration
+is reloaded. Further: metrics, the service manager, start and end, hostile mail.
 
-An event may arrive twice where a receiver was away, and the figures say how often (build/bench/live-outputs.txt); never
-less than once. Over UDP no more may be missing than the output has told failures.
+An event may arrive twice if a receiver was down, but never less than once; build/bench/live-outputs.txt says how
+often. Over UDP, at most as many events may be missing as the output has counted.
 """
 
 import collections
@@ -48,7 +48,7 @@ def syslog(address, name, **more):
 
 
 def lost(everything):
-    """What capture-loss events tell, but for bytes of content that other mail on this host may have had too many of."""
+    """The sums of the capture-loss events, without bytes_left_out: another large mail on this host may cause that."""
     total = collections.Counter()
     for event in everything:
         if action(event) == "capture-loss":
@@ -57,7 +57,7 @@ def lost(everything):
 
 
 class Arrived:
-    """A file's events as it grows: how many there are of one server's port."""
+    """Counts the events of one server's port in a growing file."""
 
     def __init__(self, path, port):
         self.path, self.mark = path, b'"port":%d}' % port
@@ -74,8 +74,8 @@ class Arrived:
 
 
 class Traffic:
-    """Mails of smtp-source in rounds: a round ends when the reference file has its events. So the load is bounded, and
-    what is measured is the outputs, not the capture (test_load measures that)."""
+    """Sends mails by smtp-source in rounds. A round ends when the reference file has its events: this bounds the load,
+    so that the outputs are tested and not the capture (which test_load does)."""
 
     def __init__(self, case, reference):
         self.sink, self.mails = Sink(case), 0
@@ -95,31 +95,31 @@ class Traffic:
 
 
 def settled(metrics, but=(), timeout_s=20):
-    """Until every output has written what it was given, and what it sent again."""
+    """Waits until every output has written all its events, repeated ones included."""
     def all_written():
         values = metrics.values()
         up = {key for key, value in values.items() if key.startswith("smtpsnoop_output_up") and not value}
         written = {key: value for key, value in values.items() if key.startswith("smtpsnoop_output_events_total")
                    and not any(f'"{name}"' in key for name in but)}
         return not up and len(set(written.values())) == 1
-    wait_for(all_written, timeout_s * SLOW, lambda: f"all outputs to be at rest: {metrics.values()}", 0.3)
+    wait_for(all_written, timeout_s * SLOW, lambda: f"empty queues of all outputs: {metrics.values()}", 0.3)
 
 
 # ---- Everything at once ---------------------------------------------------------------------------
 
 
-UNREAD = 300  # datagrams that a receive buffer holds as its owner is ended
+UNREAD = 300  # datagrams that may be unread in the receive buffer when its process ends
 
 
 def overflows():
-    """Datagrams that found a receive buffer of this host full: that they are lost only the receiver's host can tell."""
+    """Datagrams that this host dropped because a receive buffer was full. The sender cannot know of these."""
     with open("/proc/net/snmp", encoding="ascii") as file:
         names, values = (line.split() for line in file if line.startswith("Udp:"))
     return int(values[names.index("RcvbufErrors")])
 
 
 class Everything(Bench):
-    """One daemon with sixteen outputs, 4,000 mails (10,000 in a long run), and what goes wrong around it."""
+    """One daemon, sixteen outputs, 4,000 mails (10,000 in a long run), and failing receivers."""
 
     ROUNDS, MAILS, ROUND_S = 40, sized(100, 250), sized(0.45, 0.9)
     AWAY_S = sized(14, 30)
@@ -184,7 +184,7 @@ class Everything(Bench):
 
     @classmethod
     def rotate(cls, name):
-        """logrotate, as it is run each night. `late`: the daemon is told one or two seconds after the file was renamed."""
+        """Runs logrotate. With `late`, SIGHUP comes a second or two after the file was renamed."""
         hup = f"kill -HUP {cls.daemon.pid}"
         conf = cls.file(name, "logrotate.conf")
         if not os.path.exists(conf):
@@ -209,7 +209,7 @@ class Everything(Bench):
                 back_s = began + cls.AWAY_S
                 cls.frozen.tell(signal.SIGSTOP)
             if turn == 16:
-                cls.killed.tell(signal.SIGSTOP)  # so that much is unread when it is killed
+                cls.killed.tell(signal.SIGSTOP)  # so that much is unread when it is killed below
             if turn == 20:
                 cls.frozen.tell(signal.SIGCONT)
                 cls.killed.end(signal.SIGKILL)
@@ -246,7 +246,7 @@ class Everything(Bench):
         return int(self.values[f'smtpsnoop_output_{name}{{output="{output}"}}'])
 
     def arrived(self, output, *paths, missing=0, twice=False, receivers_own=0):
-        """Every event of the traffic is in these files: none missing, none changed; twice only where it is allowed."""
+        """Every event of the traffic is in these files, unchanged, and only once unless `twice`."""
         mark, seen, broken = self.traffic.arrived.mark, collections.Counter(), []
         for record in records(*paths):
             if mark not in record and record.endswith(b"}"):
@@ -262,7 +262,7 @@ class Everything(Bench):
         told = {name: self.figure(name, output)
                 for name in ("events_total", "repeated_events_total", "lost_events_total", "failures_total")}
         note(f"{output}: {len(seen)} of {len(self.expected)} events, {absent} missing, {again} twice, {len(broken)} "
-             f"broken lines; told: {told}")
+             f"broken lines; counted: {told}")
         self.assertEqual(broken[:2], [], f"{len(broken)} broken lines")
         self.assertLessEqual(absent, missing + receivers_own, f"{absent} of {len(self.expected)} events are missing")
         if not twice:
@@ -278,7 +278,7 @@ class Everything(Bench):
                                     if get(event, "destination.port") == self.traffic.sink.port)
         self.assertEqual(kinds, {"smtp-message": self.traffic.mails, "smtp-session": self.traffic.mails})
         self.assertEqual(len(self.expected), 2 * self.traffic.mails)
-        refused = self.figure("lost_events_total", "stopped-udp")  # datagrams are the only ones
+        refused = self.figure("lost_events_total", "stopped-udp")  # only datagrams may be lost
         self.assertEqual(lost(everything), {"events": refused} if refused else {})
 
     def test_all_came_to_rest(self):
@@ -344,7 +344,7 @@ class Everything(Bench):
         self.arrived("stopped-tcp", self.stopped.file("tcp.log"), twice=True)
 
     def test_stopped_udp(self):
-        # what was sent before its host said that nobody listens: an attempt each second
+        # one probe per second is lost before the host reports the closed port
         refused = self.figure("lost_events_total", "stopped-udp")
         self.arrived("stopped-udp", self.stopped.file("udp.log"), missing=refused + overflows() - self.overflows + UNREAD)
 
@@ -355,16 +355,16 @@ class Everything(Bench):
         self.arrived("frozen-tcp", self.frozen.file("tcp.log"))
 
     def test_killed_socket(self):
-        # a datagram that rsyslogd has taken and not yet written dies with it: one at each of the two kills
+        # rsyslogd may be killed with one datagram read but not written; it is killed twice
         self.arrived("killed-socket", self.killed.file("socket.log"), twice=True, receivers_own=2)
 
     def test_killed_tcp(self):
         self.arrived("killed-tcp", self.killed.file("tcp.log"), twice=True)
 
-    def test_told_once(self):
-        """A failure is one line when it begins and one when it is over."""
+    def test_reported_once(self):
+        """A failure gives one line when it begins and one when it ends."""
         outages = {"stopped-socket": 1, "stopped-tcp": 1, "stopped-udp": 1, "killed-socket": 2, "killed-tcp": 2}
-        for output in ("frozen-socket", "frozen-tcp"):  # told if they stood still for ten seconds
+        for output in ("frozen-socket", "frozen-tcp"):  # reported if nothing was written for ten seconds
             outages[output] = len(self.daemon.said(f"smtpsnoop: {output}: ", "nothing could be written"))
         for output in ("stopped-socket", "stopped-tcp", "stopped-udp", "killed-socket", "killed-tcp", "frozen-socket",
                        "frozen-tcp", "rsyslog-tcp", "syslog-ng-tcp"):
@@ -396,7 +396,7 @@ class Room(Bench):
     KNOWN = {"name": "known", "accept_forgeable": True, "mail": {"sender": "known@example.org"}}
 
     def disk(self, size="1m"):
-        """A file system of its own; what gives it more room."""
+        """Mounts a small file system; grow() enlarges it."""
         path = tempfile.mkdtemp(prefix="disk-", dir=self.work)
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], stderr=subprocess.PIPE)
         if mounted.returncode:
@@ -424,7 +424,7 @@ class Room(Bench):
         wait_for(empty, 20 * SLOW, lambda: f"empty queues: {self.metrics.outputs('waiting_events')}", 0.2)
 
     def missing(self, *paths):
-        """What the reference has and these files have not; every line of them is whole, and stands once."""
+        """The events of the reference that these files lack. Every line in them must be whole and unique."""
         expected = {ID.search(record)[1]: record for record in records(self.reference)}
         seen = collections.Counter()
         for record in records(*paths):
@@ -459,15 +459,15 @@ class Room(Bench):
         self.assertEqual(self.missing(patient), [])
         missing = self.missing(hasty)
         kinds = collections.Counter((action(event), get(event, "smtpsnoop.verdict")) for event in missing)
-        note(f"full disk, queue 1MiB: {lost['hasty']} told lost, {len(missing)} missing: {dict(kinds)}")
+        note(f"full disk, queue 1MiB: {lost['hasty']} reported lost, {len(missing)} missing: {dict(kinds)}")
         self.assertEqual(lost, {"reference": 0, "patient": 0, "hasty": len(missing)})
         everything = events(self.reference)
         ports = {get(event, "destination.port") for event in everything}
-        if ports <= {None, self.traffic.sink.port}:  # else others' alerts on this host may have taken the room
+        if ports <= {None, self.traffic.sink.port}:  # other alerts on this host may have filled the queue
             self.assertEqual(kinds["smtp-message", "alert"], 0, "an alert gave way to what is none")
         losses = [get(event, "smtpsnoop.stats.lost.events") for event in everything if action(event) == "capture-loss"]
-        self.assertTrue(losses, "no capture-loss event tells of it")
-        self.assertEqual(sum(losses), len(missing))  # each tells what is new
+        self.assertTrue(losses, "no capture-loss event reports it")
+        self.assertEqual(sum(losses), len(missing))  # each event has what was lost since the one before
         outputs = {one["name"]: one["lost"] for one in get(everything[-1], "smtpsnoop.outputs")}
         self.assertEqual(outputs, lost)
         for name, count in (("patient", 0), ("hasty", len(missing))):
@@ -476,11 +476,11 @@ class Room(Bench):
             self.assertEqual((len(began), len(over)), (1, 1), self.daemon.said(name))
             told = re.search(r"(\d+) events were dropped", over[0])
             self.assertEqual(int(told[1]) > 0, count > 0, over[0])
-            if told:  # some may have been lost before the disk was found to be full
+            if told:  # some may have been lost before the disk was reported full
                 self.assertLessEqual(int(told[1]), count)
 
     def test_full_disk_and_a_flood_of_alerts(self):
-        """Who makes more alerts than a queue holds does not keep out another user's."""
+        """A user whose alerts overflow the queue does not displace the alerts of other users."""
         disk = self.disk()
         path = os.path.join(disk, "events.json")
         self.start(json_file(path, "flooded", queue="1MiB"))
@@ -498,7 +498,7 @@ class Room(Bench):
         self.assertEqual(users["nobody"], 0)
 
     def cut_and(self, rename):
-        """SIGHUP while a record is half written to a full disk: whole lines all the same."""
+        """SIGHUP while a record is half written to a full disk: the files still consist of whole lines."""
         disk = self.disk()
         path = os.path.join(disk, "events.json")
         self.start(json_file(path, "small"))
@@ -530,13 +530,13 @@ class Room(Bench):
         self.start(json_file(path, "gone"))
         self.traffic.round(20)
         os.unlink(path)
-        wait_for(lambda: os.path.exists(path), 2.5 * SLOW, "the file to be made anew")
+        wait_for(lambda: os.path.exists(path), 2.5 * SLOW, "the file to be created again")
         self.traffic.round(20)
         shutil.rmtree(self.path("gone"))
         self.traffic.round(20)
         wait_for(lambda: not self.metrics.outputs("up")["gone"], 5 * SLOW, "the loss of the folder to be noticed", 0.2)
         os.mkdir(self.path("gone"))
-        wait_for(lambda: os.path.exists(path), 5 * SLOW, "the file to be made anew")
+        wait_for(lambda: os.path.exists(path), 5 * SLOW, "the file to be created again")
         self.at_rest()
         self.daemon.stop()
         missing = [event for event in self.missing(path) if get(event, "destination.port") == self.traffic.sink.port]
@@ -544,7 +544,7 @@ class Room(Bench):
         self.assertEqual(len(self.daemon.said("gone: ", "events wait in memory")), 1)
 
     def test_place_that_is_taken_at_a_rotation(self):
-        """What cannot be opened anew is opened as soon as it can be, and not told to work before."""
+        """A path that cannot be reopened is opened once that is possible, and reported as failing until then."""
         path = self.path("events.json")
         self.start(json_file(path, "taken"))
         self.traffic.round(20)
@@ -555,14 +555,14 @@ class Room(Bench):
         time.sleep(1.5)
         self.assertEqual(self.daemon.said("taken: ", "is written to again"), [])
         os.rmdir(path)
-        wait_for(lambda: os.path.isfile(path), 4 * SLOW, "the file to be made")
+        wait_for(lambda: os.path.isfile(path), 4 * SLOW, "the file to be created")
         self.traffic.round(20)
         self.at_rest()
         self.daemon.stop()
         self.assertEqual(self.missing(path + ".1", path), [])
 
     def test_small_queue_and_a_good_receiver(self):
-        """What is kept in doubt must not fill the queue of an output whose receiver reads all."""
+        """Sent events are kept until they are surely received; with a receiver that reads them, that must not fill the queue."""
         receiver = Rsyslog(self, self.work)
         self.start(syslog(f"tcp://127.0.0.1:{receiver.tcp}", "tcp", queue="1MiB"),
                    syslog(receiver.socket, "socket", queue="1MiB"))
@@ -577,7 +577,7 @@ class Room(Bench):
         self.assertEqual(self.missing(receiver.file("socket.log")), [])
 
     def test_frozen_for_12_s_and_killed(self):
-        """A receiver that does not read for longer than sent records are in doubt, and then dies with them unread."""
+        """A receiver that stops reading for longer than sent events are kept, and is then killed with them unread."""
         receiver = Rsyslog(self, self.work)
         self.start(syslog(f"tcp://127.0.0.1:{receiver.tcp}", "tcp"), syslog(receiver.socket, "socket"))
         self.traffic.round(5)
@@ -595,11 +595,11 @@ class Room(Bench):
         missing = {name: len(expected - {ID.search(record)[1] for record in records(receiver.file(f"{name}.log"))})
                    for name in ("socket", "tcp")}
         note(f"frozen for 12 s and killed: {missing} of {len(expected)} missing")
-        self.assertLessEqual(missing["socket"], 1, "one may have been read and not written")
+        self.assertLessEqual(missing["socket"], 1, "one may have been read but not written")
         self.assertEqual(missing["tcp"], 0)
 
     def test_receiver_that_hangs_up_at_once(self):
-        """A relay whose back end is away takes connections and closes them: told once, nothing lost."""
+        """A relay without its back end accepts connections and closes them: reported once, nothing is lost."""
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
         port = listener.getsockname()[1]
@@ -623,18 +623,18 @@ class Room(Bench):
                                      self.daemon.said(name)[:8])
 
 
-# ---- Reading the configuration again --------------------------------------------------------------
+# ---- Reloading ------------------------------------------------------------------------------------
 
 
 class Reload(Room):
-    """SIGHUP: whole or not at all. (What a class above tests is not tested again: the names are taken away below.)"""
+    """SIGHUP applies a configuration as a whole or not at all. (Removed below: the tests inherited from Room.)"""
 
     def status_hashes(self):
         return [get(event, "smtpsnoop.config.sha256") for event in events(self.reference)
                 if action(event) in ("started", "status")]
 
     def verdicts(self):
-        """On the messages of the traffic, in their order."""
+        """The verdicts on the messages of the traffic, in order."""
         return [get(event, "smtpsnoop.verdict") for event in events(self.reference)
                 if action(event) == "smtp-message" and get(event, "destination.port") == self.traffic.sink.port]
 
@@ -644,7 +644,7 @@ class Reload(Room):
         return {**config, **changes}
 
     def refused(self, config, *words):
-        """The daemon says one line with these words, and goes on as before."""
+        """The daemon prints one line with these words and continues as before."""
         before = self.metrics.values()
         self.daemon.configure(config)
         lines = self.daemon.hup()
@@ -681,7 +681,7 @@ class Reload(Room):
         lines = self.daemon.hup()
         self.assertEqual(len(lines), 1, lines)
         self.daemon.stop()
-        self.assertEqual(set(self.verdicts()), {"alert"}, "an exclusion of a refused configuration is in force")
+        self.assertEqual(set(self.verdicts()), {"alert"}, "an exclusion of a rejected configuration is in force")
         self.assertFalse(os.path.exists(other) and os.path.getsize(other))
 
     def test_outputs_come_and_go(self):
@@ -831,10 +831,10 @@ for recipient in recipients:
             for secret in (*recipients, "example.org", "example.net", "smtp-source", "/usr"):
                 self.assertNotIn(secret, text)
         self.assertLess(time.monotonic() - before, 60)
-        # the last page is at most a second older than the end, and nothing was sent in that second
+        # the last page is at most a second old at the end, and nothing was sent in that second
         values = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in last.splitlines() if line[0] != "#"}
         stats = get(everything[-1], "smtpsnoop.stats")
-        others = [event for event in everything[-2000:]  # whose mail may have come in that second
+        others = [event for event in everything[-2000:]  # other mail of this host, which may have come in that second
                   if get(event, "destination.port", server.port) not in (server.port, traffic.sink.port)]
         for name, value in (("messages_total{verdict=\"alert\"}", stats["messages"] - stats["excluded"]),
                             ("messages_total{verdict=\"excluded\"}", stats["excluded"]),
@@ -892,7 +892,7 @@ for recipient in recipients:
             yield sock
 
     def answered(self, limit_s):
-        """Asks until there is an answer; the seconds that took."""
+        """Asks for the page until an answer comes; returns the seconds that took."""
         began = time.monotonic()
 
         def ask():
@@ -904,8 +904,8 @@ for recipient in recipients:
         return time.monotonic() - began
 
     def test_clients_that_hold_on(self):
-        """30 of them, who say nothing, half a request, or a byte a second, and some who say nonsense: others wait no
-        longer than they may stay, and the capture does not wait at all."""
+        """30 clients send nothing, half a request, a byte per second, or nonsense. Another client gets its answer once
+        their time is over, and the capture does not wait."""
         server, recipient = Server(self), unique()
         dripping = b"GET /metrics HTTP/1.1\r\nX: "
         held = [*self.hold_on(*(dripping,) * 16, *(b"", b"GET /metr") * 7, b"\x00\xff\r\n\r\n" * 100,
@@ -935,7 +935,7 @@ class Life(Bench):
     def start(self, config, *options, **keywords):
         return Daemon(self, self.work, config, *options, **keywords)
 
-    def test_what_the_manager_is_told(self):
+    def test_what_the_manager_gets(self):
         daemon = self.start({"outputs": [json_file(self.path("events.json"), "file")]})
         time.sleep(4.5)
         daemon.hup()
@@ -951,7 +951,7 @@ class Life(Bench):
         self.assertTrue([line for line in told if re.fullmatch(r"MONOTONIC_USEC=\d+", line)])
 
     def test_manager_that_does_not_read(self):
-        """Any user can fill the manager's queue: the watch does not wait for it."""
+        """Any user can fill the queue of the manager's socket; the watch does not wait for it."""
         full = os.path.join(self.work, "full")
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         manager.bind(full)
@@ -991,7 +991,7 @@ input(type="imudp" address="127.0.0.1" port="{udp}" ruleset="udp")
 """
 
     def test_headers(self):
-        """Each form of the header, as rsyslog's parsers read it."""
+        """Each form of the syslog header, read by rsyslog's parsers."""
         class Parsing(Rsyslog):
             CONFIGURATION = self.PARSED
 
@@ -1040,8 +1040,8 @@ sock.shutdown(1)
 """
 
     def test_flood(self):
-        """One process that makes events as fast as it can, each as long as it can: the daemon keeps telling that it
-        runs, and ends when it is told to."""
+        """One process causes the largest events as fast as it can. The daemon still answers the watchdog, and stops on
+        SIGTERM."""
         sink = Sink(self)
         daemon = self.start({"outputs": [json_file(self.path("events.json"), "file"),
                                          syslog(f"udp://127.0.0.1:{free_port()}", "udp")]})
@@ -1084,12 +1084,12 @@ sock.shutdown(1)
             self.assertEqual([action(json.loads(line)) for line in file], ["started", "started", "stopped"])
 
     def copy_runtime(self, daemon):
-        """The same runtime folder, by another name: its notify socket is taken."""
+        """A second runtime folder with the same pid file: the notify socket of the first one is in use."""
         folder = tempfile.mkdtemp(dir=self.work)
         subprocess.run(["ln", os.path.join(daemon.runtime, "smtpsnoop.pid"), folder], check=True)
         return folder
 
-    def test_paths_that_are_none(self):
+    def test_invalid_paths(self):
         os.mkfifo(self.path("fifo"))
         os.mkdir(self.path("folder"))
         os.symlink(self.path("loop"), self.path("loop"))
@@ -1104,15 +1104,15 @@ sock.shutdown(1)
                              path[:150])
         taken = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(taken.close)
-        # whoever holds the port of the metrics does not keep the daemon from its work
+        # a metrics port that is in use does not stop the daemon
         daemon = self.start({"outputs": [json_file(self.path("good.json"), "good")],
                              "metrics": {"listen": f"127.0.0.1:{taken.getsockname()[1]}"}})
         self.assertEqual(len(daemon.said("metrics.listen", "in use")), 1, daemon.errors)
         daemon.stop()
 
     def test_end_with_every_output_down(self):
-        """It ends within 7 s, and tells for each output what could not be written."""
-        never = socket.socket()  # takes a connection or two, and no more: others hang
+        """It ends within 7 s, and reports for each output how many events were not written."""
+        never = socket.socket()  # accepts a connection or two; further ones hang
         self.addCleanup(never.close)
         never.bind(("127.0.0.1", 0))
         never.listen(0)
@@ -1145,7 +1145,7 @@ sock.shutdown(1)
                 lines = daemon.said(f"{name}: ", "could not be written before the end")
                 self.assertEqual(len(lines), 1, daemon.said(name))
                 told = int(re.search(r"(\d+) events? could not", lines[0])[1])
-                kept = {"disk": 1, "pipe": 20}.get(name, 0)  # some fit
+                kept = {"disk": 1, "pipe": 20}.get(name, 0)  # events that fit
                 self.assertLessEqual(told, arrived)
                 self.assertGreaterEqual(told, arrived - 1 - kept * 2)
 
@@ -1166,7 +1166,7 @@ sock.shutdown(1)
         self.assertEqual(daemon.said("stdout: ", "written to again"), [])
 
     def test_standard_output_that_nobody_reads(self):
-        """The others do not wait for it, and whoever reads at last has all of it."""
+        """The other outputs do not wait for it, and a reader that comes late gets everything."""
         good = self.path("good.json")
         reading, writing = os.pipe()
         daemon = self.start({"outputs": [json_file(good, "good")]}, "-o", "json", stdout=writing)
@@ -1207,7 +1207,7 @@ sock.shutdown(1)
         self.assertEqual(action(events(self.path("good.json"))[-1]), "stopped")
 
     def test_journal(self):
-        """journald, killed in the middle and started again."""
+        """journald is killed and restarted meanwhile."""
         journal, good = Journal(self, self.work), self.path("good.json")
         if journal.process.poll() is not None:
             self.skipTest("journald cannot be run here")
@@ -1227,7 +1227,7 @@ sock.shutdown(1)
         expected = {get(event, "event.id") for event in events(good)}
         seen = collections.Counter(one.get("SMTPSNOOP_EVENT_ID") for one in entries)
         note(f"journald, killed once: {len(seen)} of {len(expected)} events, {len(entries) - len(seen)} twice")
-        self.assertLessEqual(len(expected - set(seen)), 1, "one may have been read and not written")
+        self.assertLessEqual(len(expected - set(seen)), 1, "one may have been read but not written")
         self.assertEqual(set(seen) - expected, set(), json.dumps(entries[:1])[:1500])
 
 
@@ -1235,7 +1235,7 @@ sock.shutdown(1)
 
 
 class HostileMail(Bench):
-    """What a sender chooses stays one message on its way through syslog, of 8 KiB at most."""
+    """Whatever a sender chooses, an event stays one syslog message of at most 8 KiB."""
 
     NASTY = (b"\"'\\\\ \x1b[31;1m\x1b]0;title\x07 \x7f\x9b\x85 \xff\xfe\xc3[ \xed\xa0\x80 \xf4\x90\x80\x80 "
              b"\xe2\x80\xa8 \x01\x08\x0b\x0c \x00 %s%n ${x} <34>1 2026-01-01T00:00:00Z host su - - - forged #012")
@@ -1298,7 +1298,7 @@ send(b"many-", b"s@example.org", [b"recipient-%%d@example.net" %% number for num
         self.assertEqual(ids, list(by_id))
 
     def count(self, path, form, number, limit=LIMIT):
-        """A line an event, of this form, without a control character."""
+        """The file has one line per event, of this form, without control characters."""
         with open(path, "rb") as file:
             lines = file.read().split(b"\n")[:-1]
         self.assertEqual(len(lines), number)

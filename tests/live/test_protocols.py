@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""What is SMTP and what is not, over real sockets: sessions behind proxies (tinyproxy, microsocks, and a SOCKS 4
-proxy written here), and sessions that began before the watch, are told; a transcript of one inside an HTTP
-POST, an IMAP APPEND, an NNTP post, a Redis value, a log line or a server's answer is not."""
+"""What is SMTP and what is not, over real sockets. Reported: sessions behind proxies (tinyproxy, microsocks, and a SOCKS 4
+proxy that is part of the test) and sessions that began before the watch. Not reported: session text in an HTTP POST,
+an IMAP APPEND, an NNTP post, a Redis value, a log line or a server's answer.
+"""
 
 import os
 import socket
@@ -20,7 +21,7 @@ def transcript(recipient):
 
 
 class Scripted:
-    """Accepts one connection and plays a list: bytes are sent, a number is how many bytes to wait for."""
+    """Accepts one connection and plays a list: sends bytes, or waits for a number of them."""
 
     def __init__(self, script, play=None):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -47,7 +48,7 @@ def perform(connection, script):
 
 
 class Socks4(Scripted):
-    """Grants what one client asks for, and carries it."""
+    """A proxy for one client."""
 
     def __init__(self, target):
         self.target = target
@@ -88,7 +89,7 @@ class Protocols(LiveCase):
         return process.pid
 
     def through(self, port, protocol, *options, target=None, server=None):
-        """One mail by curl through a proxy: it is told of curl, with whom the proxy was asked for."""
+        """One mail by curl through a proxy: reported for curl, with the target that the proxy was asked for."""
         server, recipient, watch = server or Server(self), unique("r"), Watch(self)
         pid = self.curl(server, recipient, *options)
         found = watch.wait_messages(lambda event: recipient in get(event, "smtp.rcpt_to", []) and
@@ -161,14 +162,14 @@ class OnlySmtp(LiveCase):
                 peer = Scripted([*first, total, answer])
                 with socket.create_connection(("127.0.0.1", peer.port)) as client:
                     perform(client, [sum(map(len, first)), *said, len(answer)])
-        # A server that answers with it: what it says is no client's side.
+        # A server that answers with session text: that is not the side of a client.
         peer = Scripted([16, b"HTTP/1.0 200 OK\r\n\r\n" + text])
         with socket.create_connection(("127.0.0.1", peer.port)) as client:
             perform(client, [b"GET / HTTP/1.0\r\n\r\n"])
             client.shutdown(socket.SHUT_WR)
             while client.recv(65536):
                 pass
-        # Behind junk that a mail server does not understand, it is a session.
+        # After junk that a mail server does not understand, it is a session.
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             client.sendall(b"GET / HTTP/1.0\r\nHost: x\r\n\r\n" + transcript(marker))
             while client.recv(65536):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Proves that a recording says what was live: replay gives the events that a watch gave at the same time,
-the file is closed to others and holds no AUTH secret, a cut file gives what came before, and the filters,
---count and --duration do what they say, live and in replay.
+"""A recording has what happened: replay gives the events that a watch gave at the same time; only root can read the file;
+it contains no AUTH secret; a cut file gives what comes before the cut; filters, --count and --duration work live and
+in replay.
 """
 
 import base64
@@ -220,7 +220,7 @@ class RecordReplay(LiveCase):
             while second >= 0:
                 stride = second - start
                 if data[start:start + stride * len(needle):stride] == needle:
-                    self.fail(f"the secret stands at {start}, a byte each {stride} bytes")
+                    self.fail(f"the secret is at {start}, one byte every {stride} bytes")
                 second = data.find(needle[1:2], second + 1, start + 4096)
             start = data.find(needle[:1], start + 1)
 

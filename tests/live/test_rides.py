@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Proves that an exclusion cannot be ridden by an unprivileged attacker: each way is tried for real, against an
-exclusion that asks for the honest mailer, and is an alert that names what failed. Where the attacker could fail for
-being another user alone, the exclusion names his user as well, so that it is the other criterion that must hold.
+"""An unprivileged attacker cannot use an exclusion for his own mail. Each way is tried against an exclusion for an honest
+mailer, and gives an alert that names the criterion that failed. Where the attacker could fail only because he is
+another user, the exclusion names his user as well, so that another criterion must hold.
 
-His own crontab is tried in test_scenarios.Cron, where a cron daemon runs. What an exclusion cannot tell (the honest user's
-own preloaded library) is asserted too, and said in smtpsnoop.yaml(5), LIMITS OF TRUST.
+test_scenarios.Cron tries the attacker's own crontab, because it runs a cron daemon. What an exclusion cannot know (a
+library that the honest user preloads) is asserted too; smtpsnoop.yaml(5), LIMITS OF TRUST, describes it.
 """
 
 import os
@@ -132,7 +132,7 @@ int main(int argc, char **argv)
 }
 """
 
-# A library whose constructor mails, and ends the program before it begins.
+# A library whose constructor sends a mail and ends the program before main().
 PRELOAD = r"""
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -166,7 +166,7 @@ __attribute__((constructor)) static void begin(void)
 }
 """
 
-# Two users' processes on one socket: the honest one begins, the other one ends.
+# Processes of two users on one socket: the honest one begins the mail, the other ends it.
 HANDED_OVER = """
 import os, socket, sys
 import client
@@ -278,7 +278,7 @@ class Rides(LiveCase):
             self.finish(self.spawn(as_user(user, ["env", f"PORT={self.server.port}", f"TO={recipient}",
                                                   f"LD_PRELOAD={library}", "/usr/bin/msmtp"]), cwd="/"), status=None)
         self.assert_alert(watch, "process.user", name="msmtp")
-        self.assert_excluded(watch, honest)  # whoever has become the honest user mails as him
+        self.assert_excluded(watch, honest)  # a process that has become the honest user is the honest user
         watch.stop()
 
     def test_user_unit_of_the_same_name(self):
@@ -359,7 +359,7 @@ class Rides(LiveCase):
         watch.stop()
 
     def test_verbs_hidden_from_the_parser(self):
-        # The server takes LF alone for a line's end: behind what it takes for the end of data a second mail begins.
+        # The server accepts LF as the end of a line: after its end of data a second mail begins.
         watch = self.watch()
         self.finish(self.raw("HELO x\\r\\n", f"MAIL FROM:<s@corp.example>\\r\\nRCPT TO:<{self.recipient}>\\r\\nDATA\\r\\n",
                              "Subject: x\\r\\n\\r\\nhonest\\n.\\nMAIL FROM:<s@corp.example>\\r\\nRCPT TO:<box@evil.example>\\r\\n"
@@ -387,7 +387,7 @@ class Rides(LiveCase):
 
 
 class Sendmail(LiveCase):
-    """Postfix of this host, in a mount namespace that the watch is in as well."""
+    """The host's Postfix, in a mount namespace that the watch shares."""
 
     limit_s = mta.INSTALL_S
 

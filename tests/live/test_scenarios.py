@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Proves the five benign scenarios with the examples of deploy/examples, and real mailers: msmtp from a job of the real
-cron daemon, a portal in Python, Nagios 4, Bacula's bsmtp, a script with swaks. The honest mail passes; the same mail from
-another executable, another user, to another relay, at another hour, to one recipient more, or past its limit is an
-alert, and `smtpsnoop.nearest` names the exclusion and the criterion.
+"""The examples of deploy/examples with real mailers: msmtp from a job of the cron daemon, a portal in Python, Nagios 4,
+Bacula's bsmtp, a script with swaks. The honest mail passes. The same mail from another executable or user, to another
+relay, at another hour, to one more recipient, or beyond the limit is an alert, and `smtpsnoop.nearest` names the
+exclusion and the criterion.
 
-In the examples only users, ports and hours are replaced: each mailer runs as a system user that every Debian has.
+Only users, ports and hours of the examples are replaced: each mailer runs as a system user that every Debian has.
 """
 
 import os
@@ -27,7 +27,7 @@ def as_user(name, argv):
 
 
 def examples(folder, ports, hour_shift, users=None):
-    """The examples as conf.d of an empty main file, due now, or `hour_shift` hours from now. The main file's path."""
+    """Writes the examples to a conf.d, due `hour_shift` hours from now; returns the path of the main file."""
     os.makedirs(f"{folder}/conf.d")
     now = time.gmtime(time.time() + 3600 * hour_shift)
     schedule = f'schedule: {{ at: "{now.tm_min} {now.tm_hour} * * *", for: 20m, timezone: UTC }}'
@@ -81,8 +81,8 @@ class Scenarios(ScenarioCase):
         self.finish(self.spawn(as_user(user, argv), cwd="/"))
 
     def impostors(self, name, user, send, curl, user_fails=("process.user",)):
-        """`send(port, recipients)` and `curl(port, recipients)`: the command that mails; by hand, where the honest one has
-        its own way. Each is an alert for the reason that it is meant to be."""
+        """Mails that must be alerts, each for its reason. `send(port, recipients)` returns the command of the honest
+        mailer, `curl(port, recipients)` that of another executable."""
         good, other = self.sinks[name].port, self.other_relay.port
         self.mail(user, curl(good, ["exe@corp.example"]))
         self.mail(ATTACKER, send(good, ["user@corp.example"]))
@@ -264,7 +264,7 @@ define service {{
 
 
 class Cron(ScenarioCase):
-    """The system's cron daemon, with no table but the test's, in a mount namespace that the watch is in as well."""
+    """The system's cron daemon with only the tables of the test, in a mount namespace that the watch shares."""
 
     HOLD = """
 for path in /var/spool/cron /etc/cron.d /run; do mount -t tmpfs tmpfs "$path"; done
@@ -322,7 +322,7 @@ exec sleep 1000
         self.assertEqual(get(event, "smtpsnoop.process.scheduled_by"), "cron")
         event = self.assert_alert(self.later, "one@corp.example", name, "schedule")
         self.assertEqual(get(event, "smtpsnoop.nearest.failed"), ["schedule"])
-        # The same by hand, not by cron.
+        # The same command by hand instead of by cron.
         self.finish(self.spawn([*self.inside, *as_user("news", ["sh", "-c", send(good, "hand@corp.example")])]))
         self.assert_alert(self.now, "hand@corp.example", name, "process.scheduled_by")
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # Over 600 lines: every way to send is one small test, and they share their helpers.
-"""Proves that there is no way for bytes to reach the peer unseen: every system call and trick that puts
-bytes on a TCP or MPTCP connection, and every form a session can take, gives the right process and the whole
-envelope with nothing missing. The server's own report of what arrived is what the events are held against.
+"""No bytes reach a peer unseen: every system call and trick that puts bytes on a TCP or MPTCP connection, and every form
+that a session can take, is reported with the right process and the whole envelope. The events are compared with what
+the server received.
 """
 
 import os
@@ -14,10 +14,10 @@ import unittest
 
 from harness import LiveCase, PYTHON_EXECUTABLE, SLOW, Server, Watch, action, get, short, sized, unique
 
-# Sends whose bytes other threads rewrite.
+# Number of sends whose bytes other threads rewrite.
 REWRITTEN = int(os.environ.get("SMTPSNOOP_REWRITTEN", sized(3000, 20000) if SLOW == 1 else 400))
 
-# One way of sending a function; each must bring all of `data` to the peer.
+# One function per way to send; each must send all of `data`.
 WAYS = r"""
 import ctypes, errno, mmap, os, select, socket, struct, sys, tempfile, time
 import client
@@ -94,7 +94,7 @@ def in_file(data):
     return file
 
 def untouched_mmap(sock, data):
-    # the pages are in the page cache, and not one of them is mapped in when the kernel reads them
+    # the pages are in the page cache, but none is mapped in when the kernel reads them
     with in_file(data) as file:
         area = mmap.mmap(file.fileno(), len(data), mmap.MAP_SHARED, mmap.PROT_READ)
         at = 0
@@ -102,7 +102,7 @@ def untouched_mmap(sock, data):
             at += sock.send(memoryview(area)[at:])
 
 def untouched_mmap_offset(sock, data):
-    # the text straddles a page: the first bytes are at the end of one never touched page
+    # the text crosses a page boundary; neither page was touched
     with in_file(b"." * (4096 - 5) + data) as file:
         area = mmap.mmap(file.fileno(), 4096 - 5 + len(data), mmap.MAP_PRIVATE, mmap.PROT_READ)
         at = 4096 - 5
@@ -227,7 +227,7 @@ import client
 way, port, sender, recipient = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
 sock = client.connect(port, proto=262)
 SOL_MPTCP, MPTCP_INFO = 284, 1
-sock.getsockopt(SOL_MPTCP, MPTCP_INFO, 64)  # fails where the connection fell back to plain TCP
+sock.getsockopt(SOL_MPTCP, MPTCP_INFO, 64)  # fails if the connection fell back to plain TCP
 if way == "whole":
     sock.sendall(client.whole_session([(sender, [recipient, "second-" + recipient])]))
     client.drain(sock)
@@ -246,7 +246,7 @@ session.send(client.whole_session([(f"s{n}-{token}", [f"r{n}-{token}", f"q{n}-{t
 client.drain(session.sock)
 """
 
-# Other threads rewrite the local part of the recipient while the first one sends it, on and on.
+# Other threads keep rewriting the local part of the recipient while the first thread sends it.
 REWRITER = r"""
 import ctypes, sys, threading
 import client
@@ -350,7 +350,7 @@ except (EOFError, ConnectionError):
 
 
 class Ways(LiveCase):
-    """One watch for all of them: they share nothing but it, as on a host."""
+    """All tests of a class share one watch."""
 
     options = ()
 
@@ -365,7 +365,7 @@ class Ways(LiveCase):
         cls.watch.stop(losses="--no-wire" in cls.options)
 
     def tell(self, pid, sender, recipient, port=None, outcome="success", both=True):
-        """The event of the one mail to `recipient`, checked against what this client is."""
+        """The event of the mail to `recipient`, checked against the client that sent it."""
         event = self.watch.message(recipient)
         recipients = [recipient, "second-" + recipient] if both else [recipient]
         self.assert_mail(event, pid, sender, recipients, port or self.server.port, outcome, PYTHON_EXECUTABLE)
@@ -385,7 +385,7 @@ class Ways(LiveCase):
 
 
 class Calls(Ways):
-    """Every call that brings bytes to a connected socket: as a dialogue, and the whole session in one piece."""
+    """Every call that writes to a connected socket: as a dialogue, and the whole session in one call."""
 
     def both(self, way):
         self.dialogue(way)
@@ -469,14 +469,14 @@ class Calls(Ways):
 
 
 class Transports(Ways):
-    """TCP Fast Open and MPTCP, which never pass the usual send path."""
+    """TCP Fast Open and MPTCP, which do not use the usual send path."""
 
     def fastopen(self, program):
         with open("/proc/sys/net/ipv4/tcp_fastopen", encoding="ascii") as file:
             before = file.read()
         self.addCleanup(self.set_fastopen, before)
         self.set_fastopen("3")
-        # an address of its own, for which no cookie is kept
+        # an address for which the kernel has no cookie yet
         host = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
         server = Server(self, "--fastopen", host=host)
         for in_syn in (False, True, True):
@@ -537,7 +537,7 @@ class Transports(Ways):
 
 
 class Forms(Ways):
-    """What a session may look like, and what the server may answer."""
+    """The forms that a session can take, and the answers that a server can give."""
 
     def form(self, form):
         sender, recipient = unique("s"), unique("r")
@@ -674,7 +674,7 @@ class Forms(Ways):
         self.tell(pid, sender, recipient, server.port, "unknown")
 
     def test_event_within_one_second(self):
-        # Measured from the client's end, which is after the end of its transaction; the best of three.
+        # Measured from the end of the client, which is after the end of the transaction; the best of three.
         waits = []
         for _ in range(3):
             recipient = unique("r")
@@ -684,7 +684,7 @@ class Forms(Ways):
         self.assertLess(min(waits), 1.0, f"the event came {waits} s after the client had ended")
 
     def test_sessions_that_are_not_mail(self):
-        # Text that quotes SMTP, sent to a server that does not speak it first: no message.
+        # Text that quotes SMTP, sent to a server that does not speak first: no message.
         recipient = unique("quoted")
         program = r"""
 import socket, sys, threading
@@ -717,7 +717,7 @@ sock.close()
 
 
 class Rewritten(LiveCase):
-    """A buffer rewritten while it is sent: what is reported is what the server received."""
+    """A buffer that is rewritten while it is sent: the event has what the server received."""
 
     limit_s = 600
 
@@ -731,7 +731,7 @@ class Rewritten(LiveCase):
         watch.stop()
         events = watch.messages(lambda event: get(event, "destination.port") == server.port)
         self.assertEqual(len(events), count)
-        received = {}  # by port, in order: a port comes back
+        received = {}  # by port, in order: ports are used again
         for report in server.reports:
             if report["event"] == "mail":
                 received.setdefault(report["peer"], []).append(report["recipients"])
@@ -775,7 +775,7 @@ while sock.recv(1000):
 
 
 class Urgent(LiveCase):
-    """A byte of each verb is urgent data: whether the server reads it is up to the sender's timing."""
+    """One byte of each verb is urgent data. Whether the server reads it depends on the timing of the sender."""
 
     def check(self, kind, *options):
         watch, recipient = Watch(self, *options), unique("r")
@@ -793,7 +793,7 @@ class Urgent(LiveCase):
         self.assertEqual(len(server.wait(lambda report: report["event"] == "mail", 2)), 2)
 
     def test_burst(self):
-        # Read at once when all of it is there, it has every urgent byte but the last.
+        # A server that reads when everything has arrived gets every urgent byte except the last.
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
         self.port, texts = listener.getsockname()[1], []
@@ -821,12 +821,12 @@ class Urgent(LiveCase):
 
 
 class WithoutWire(Ways):
-    """--no-wire: the send hook alone. No reply is seen, so no outcome is known; the rest holds."""
+    """--no-wire: only the send hook. It sees no replies, so the outcome is unknown; all else is as usual."""
 
     options = ("--no-wire",)
-    losses = []  # the capture-loss events that an earlier test has accounted for
+    losses = []  # capture-loss events that an earlier test expected
 
-    def told(self, way, one_piece=False):
+    def reported(self, way, one_piece=False):
         sender, recipient = unique("s"), unique("r")
         pid, _ = self.run_program("client_program.py", ONE_PIECE if one_piece else DIALOGUE, way, self.server.port,
                                   sender, recipient, *(() if one_piece else (200,)))
@@ -834,17 +834,17 @@ class WithoutWire(Ways):
         self.assertEqual(get(event, "smtpsnoop.capture.witness"), "send-only")
 
     def test_send(self):
-        self.told("send")
-        self.told("send", True)
+        self.reported("send")
+        self.reported("send", True)
 
     def test_write(self):
-        self.told("write")
+        self.reported("write")
 
     def test_writev(self):
-        self.told("writev")
+        self.reported("writev")
 
     def whole_or_said(self, way):
-        """The send hook's own view has bounds. What is beyond them must not go by unsaid."""
+        """The send hook reads a limited number of pieces. What is beyond that must be counted."""
         for program, size in ((DIALOGUE, (200,)), (ONE_PIECE, ())):
             server, recipient = Server(self), unique("r")
             self.run_program("client_program.py", program, way, server.port, unique("s"), recipient, *size)
@@ -859,22 +859,22 @@ class WithoutWire(Ways):
             self.assertTrue(whole or said or lost, f"{way}: the mail was sent unseen, and nothing says so")
 
     def test_many_tiny_pieces(self):
-        self.told("writev_many")
-        self.told("writev_many", True)
+        self.reported("writev_many")
+        self.reported("writev_many", True)
 
     def test_900_empty_pieces_first(self):
-        self.told("writev_empty_first")
+        self.reported("writev_empty_first")
 
     def test_untouched_mmap(self):
-        self.told("untouched_mmap")
-        self.told("untouched_mmap", True)
+        self.reported("untouched_mmap")
+        self.reported("untouched_mmap", True)
 
     def test_sendfile_is_said_to_be_unseen(self):
-        # Its contents cannot be read without the wire, and `started` says that beforehand.
+        # Its contents cannot be read without the wire hook; `started` says so.
         started = self.watch.select(lambda event: action(event) == "started")[0]
         if "contents of sendfile" not in " ".join(get(started, "smtpsnoop.capture.blind", [])):
-            self.told("sendfile")
-            self.told("splice")
+            self.reported("sendfile")
+            self.reported("splice")
 
     def test_zerocopy(self):
         self.whole_or_said("zerocopy")
@@ -883,17 +883,17 @@ class WithoutWire(Ways):
         self.whole_or_said("nonblocking")
 
     def test_sendmsg(self):
-        self.told("sendmsg")
-        self.told("sendmsg", True)
+        self.reported("sendmsg")
+        self.reported("sendmsg", True)
 
     def test_sendmmsg(self):
-        self.told("sendmmsg")
+        self.reported("sendmmsg")
 
     def test_byte_by_byte(self):
-        self.told("byte_by_byte")
+        self.reported("byte_by_byte")
 
     def test_more(self):
-        self.told("more")
+        self.reported("more")
 
     def test_several_mails_a_connection(self):
         token = unique("t")

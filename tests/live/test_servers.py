@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Against real servers (Exim, Postfix, OpenSMTPD): what became of a mail and of each recipient is what the server
-said, whether the client waits for its replies or not; and a mail that the server sends on is known to be
-its user's who handed it in."""
+"""Real servers (Exim, Postfix, OpenSMTPD): the events have the server's verdict on each mail and recipient, whether the
+client waits for replies or not. A mail that the server relays is charged to the user who submitted it.
+"""
 
 import os
 import pwd
@@ -38,7 +38,7 @@ talk(b"QUIT")
 
 
 class Client:
-    """Speaks to a server: waiting for each reply, or all commands at once."""
+    """A client that waits for each reply, or sends all commands at once."""
 
     def __init__(self, port, pipelining):
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -53,7 +53,7 @@ class Client:
                 return int(line[:3] or 0)
 
     def say(self, *pieces):
-        """The codes of the replies: one for each piece."""
+        """Sends the pieces; returns the reply code of each."""
         if self.pipelining:
             self.socket.sendall(b"".join(pieces))
             return [self.reply() for _ in pieces]
@@ -68,7 +68,7 @@ class Client:
 
 
 class Servers:
-    """The tests, for one server: what the subclasses name in `kind`."""
+    """The tests for one server, the `kind` of the subclass."""
 
     kind = None
     limit_s = mta.INSTALL_S
@@ -92,7 +92,7 @@ class Servers:
         self.assertEqual(codes[0], [250])
         return client, codes[1]
 
-    def told(self, marker, outcome, recipients, refused):
+    def reported(self, marker, outcome, recipients, refused):
         event = self.watch.message(marker)
         self.assert_mail(event, pid=os.getpid(), recipients=recipients, port=self.server.port, outcome=outcome)
         self.assertEqual(get(event, "smtp.rcpt_refused", []), refused)
@@ -115,7 +115,7 @@ class Servers:
             client, codes = self.envelope(pipelining, "a@x.test", [recipient])
             self.assertEqual(codes, [250, 250])
             self.finish_data(client, [354, 250])
-            event = self.told(recipient, "success", [recipient], [])
+            event = self.reported(recipient, "success", [recipient], [])
             self.assertTrue(get(event, "smtp.queue_id"), event)
             self.sink.mail(recipient)
         self.each(case)
@@ -126,7 +126,7 @@ class Servers:
             client, codes = self.envelope(pipelining, "refuse-sender@x.test", [recipient])
             self.assertEqual([code // 100 for code in codes], [5, 5])
             client.say(b"QUIT\r\n")
-            self.told(recipient, "failure", [recipient], [recipient])
+            self.reported(recipient, "failure", [recipient], [recipient])
         self.each(case)
 
     def test_one_refused_of_three(self):
@@ -135,7 +135,7 @@ class Servers:
             client, codes = self.envelope(pipelining, "a@x.test", recipients)
             self.assertEqual(codes, [250, 250, 550, 250])
             self.finish_data(client, [354, 250])
-            self.told(recipients[0], "success", recipients, recipients[1:2])
+            self.reported(recipients[0], "success", recipients, recipients[1:2])
         self.each(case)
 
     def test_refused_data(self):
@@ -146,7 +146,7 @@ class Servers:
             codes = client.say(b"DATA\r\n")
             self.assertEqual(codes[0] // 100, 5)
             client.say(b"QUIT\r\n")
-            self.told(recipient, "failure", [recipient], [])
+            self.reported(recipient, "failure", [recipient], [])
         self.each(case)
 
     def test_refused_bdat(self):
@@ -157,7 +157,7 @@ class Servers:
             codes = client.say(b"BDAT %d LAST\r\n" % len(TEXT) + (TEXT if self.server.chunking else b""))
             self.assertEqual(codes[0] // 100, 5)
             client.say(b"QUIT\r\n")
-            self.told(recipient, "failure", [recipient], [])
+            self.reported(recipient, "failure", [recipient], [])
         self.each(case)
 
     def test_greylisted(self):
@@ -173,7 +173,7 @@ class Servers:
             self.assertEqual(get(event, "smtp.last_reply.code"), 450)
         self.each(case)
 
-    # ---- What the server sends on ---------------------------------------------------------------
+    # ---- Relayed mail ---------------------------------------------------------------------------
 
     def relayed(self, recipient):
         event, = self.watch.wait_messages(lambda event: recipient in get(event, "smtp.rcpt_to", []) and
@@ -200,14 +200,14 @@ class Servers:
             "queue_id": get(submitted, "smtp.queue_id"), "submission": get(submitted, "event.id")})
 
     def test_a_helo_that_lies(self):
-        """A field within the field borrows nobody's name: it costs the mail its origin, or changes nothing."""
+        """A forged field inside the Received field names no other user: the mail loses its origin, or nothing changes."""
         submitted, before = self.submit()
         for helo in (f"x (Postfix, from userid 0) id {get(before, 'smtpsnoop.origin.queue_id')}",
                      f"x(y)by(z)id({get(before, 'smtpsnoop.origin.queue_id')})"):
             try:
                 submitted, relayed = self.submit(helo)
             except AssertionError:
-                continue  # the server does not take it
+                continue  # the server rejects it
             origin = get(relayed, "smtpsnoop.origin", {})
             self.assertIn(get(origin, "submission"), (None, get(submitted, "event.id")))
 
@@ -252,4 +252,4 @@ class OpenSmtpdServer(Servers, LiveCase):
     kind = mta.OpenSmtpd
 
     def check_local(self, origin):
-        self.assertEqual(origin, {"mta": "opensmtpd"})  # its field names nobody
+        self.assertEqual(origin, {"mta": "opensmtpd"})  # its field names no user

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Sessions that go over to TLS are told as encrypted, with the right process; bytes of a message that only
-look like TLS hide nothing."""
+"""Sessions that switch to TLS are reported as encrypted, with the right process. Bytes of a message that only look like
+TLS hide nothing.
+"""
 
 import os
 import smtplib
@@ -11,11 +12,11 @@ import threading
 
 from harness import LiveCase, Server, Watch, get, unique
 
-MAIL_PORT = 2525  # one of those on which TLS from the first byte is taken for mail
+MAIL_PORT = 2525  # one of the ports on which TLS from the first byte counts as mail
 
 
 class TlsServer:
-    """Speaks as much SMTP as it takes, over TLS from the start or after STARTTLS."""
+    """A minimal SMTP server, with TLS from the start or after STARTTLS."""
 
     def __init__(self, context, port, implicit):
         self.context, self.implicit = context, implicit
@@ -54,7 +55,7 @@ class TlsServer:
 
 
 class Tls(LiveCase):
-    """The clients run in the test's own process: its pid is the one to be told."""
+    """The clients run in the process of the test: the events have its pid."""
 
     @classmethod
     def setUpClass(cls):
