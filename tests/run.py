@@ -198,7 +198,7 @@ def check(group):
         group.command(target, *NICE, "make", "--no-print-directory", target)
 
 
-def cmocka(group, build, names=()):
+def cmocka(group, build, names=(), workers=UNIT_WORKERS, prefix=()):
     """Every cmocka test is counted, by the TAP lines that the library prints; the time is that of the program."""
     programs = {os.path.basename(path)[len("test_"):]: path
                 for path in glob.glob(os.path.join(build, "tests/unit/test_*[a-z]")) if not path.endswith((".o", ".d"))}
@@ -209,13 +209,13 @@ def cmocka(group, build, names=()):
         group.add("FAIL", f"no unit tests in {build}: make unit-build builds them")
     chosen = sorted((name for name in programs if not names or name in names),
                     key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
-    with ThreadPoolExecutor(UNIT_WORKERS) as pool:
-        list(pool.map(lambda name: cmocka_program(group, name, programs[name]), chosen))
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda name: cmocka_program(group, name, [*prefix, programs[name]]), chosen))
 
 
-def cmocka_program(group, name, program):
+def cmocka_program(group, name, command):
     start = time.monotonic()
-    status, out, err = group.run([program], dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP"), UNIT_TIMEOUT_S)
+    status, out, err = group.run(command, dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP"), UNIT_TIMEOUT_S)
     seconds = time.monotonic() - start
     good = re.findall(r"^ok \d+ - (\S+)(?! # SKIP)\s*$", out, re.M)
     skipped = re.findall(r"^(?:not )?ok \d+ # SKIP (\S+)", out, re.M)
@@ -284,10 +284,10 @@ def sanitized_build(group):
 
 
 def sanitized(group):
-    """Not niced: the unit tests measure time."""
+    """These tests measure time, so they get more than the time that others leave, but less than the live tests."""
     build = group.options.sanitized
-    cmocka(group, build)
-    group.command("replay", PYTHON, "tests/replay/test_replay.py",
+    cmocka(group, build, workers=2, prefix=("nice", "-n", "5"))
+    group.command("replay", *NICE, PYTHON, "tests/replay/test_replay.py",
                   env=dict(os.environ, SMTPSNOOP=os.path.join(build, "smtpsnoop")))
 
 
