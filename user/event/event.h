@@ -214,13 +214,4 @@ struct sink {
 	void (*free)(struct sink *sink);
 };
 
-struct table_options {
-	bool wide;	    /* every column, nothing cut, whatever the width */
-	bool color;	    /* ANSI colours */
-	unsigned int width; /* columns of the terminal; 0: not a terminal, use 120 */
-	bool all;	    /* also sessions without a transaction */
-};
-
-struct sink *sink_table_new(FILE *out, const struct table_options *options);
-
 #endif

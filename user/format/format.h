@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * An event as the text of one format. A formatter appends one record, without an end of line, to an
- * empty text; it keeps nothing. What others chose of it is escaped by the rules of the format: a
- * record never holds an end of line, but for the journal's.
+ * An event as the text of one format. A writer appends one record, without an end of line, to an
+ * empty text and keeps no state. It escapes what others chose by the rules of its format. A record
+ * never contains an end of line, except in the journal's format.
  */
 #ifndef SMTPSNOOP_FORMAT_H
 #define SMTPSNOOP_FORMAT_H
@@ -13,25 +13,25 @@
 #include "event/formats.h"
 #include "base/text.h"
 
-/* If there was no memory, out->failed says so, and the record is not whole. */
+/* If there was no memory, out->failed is set and the record is incomplete. */
 typedef void (*format_fn)(struct text *out, const struct event *event);
 
 /* The writer of a format; NULL for those of the terminal (sink_table_new()). */
 format_fn format_writer(enum output_format format);
 
-/* One JSON object (CONTRACT of the project, ECS 9 names; docs/event.schema.json). */
+/* One JSON object with ECS 9 names (docs/event.schema.json). */
 void event_json(struct text *out, const struct event *event);
 
 /*
- * ArcSight's Common Event Format (CEF:0), always below 7,500 bytes: what does not fit is cut, and
- * says so.
+ * ArcSight's Common Event Format (CEF:0), always below 7,500 bytes: what does not fit is cut and
+ * ends with "...".
  */
 void event_cef(struct text *out, const struct event *event);
 
 /*
  * A datagram of the journal's native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL), always below 48
- * KiB. It holds line ends, and bytes of 0 in the lengths of values. SYSLOG_FACILITY is the caller's
- * to add.
+ * KiB. It contains line ends, and bytes of 0 in the lengths of values. The caller adds
+ * SYSLOG_FACILITY.
  */
 void event_journal(struct text *out, const struct event *event);
 
@@ -50,7 +50,17 @@ void event_journal(struct text *out, const struct event *event);
  */
 void event_sentinel(struct text *out, const struct event *event);
 
-/* A line an event, to `out`, which stays the caller's. NULL if there is no memory. */
+struct table_options {
+	bool wide;	    /* a line of name=value pairs, with everything that is known */
+	bool color;	    /* ANSI colours */
+	unsigned int width; /* columns of the terminal; 0: not a terminal, 120 is used */
+	bool all;	    /* also sessions without a transaction */
+};
+
+/* A table for people, to `out`, which stays the caller's. NULL if there is no memory. */
+struct sink *sink_table_new(FILE *out, const struct table_options *options);
+
+/* A line for each event, to `out`, which stays the caller's. NULL if there is no memory. */
 struct sink *sink_lines_new(FILE *out, format_fn format);
 
 #endif
