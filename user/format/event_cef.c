@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Events in ArcSight's Common Event Format, version 0 (CEF Implementation Standard: header,
- * extension dictionary), a line an event, for syslog and what reads it there.
+ * extension dictionary), a line for each event, for receivers of syslog.
  *
- * Two layers. What others chose is first made one line of text (text_add_line(): nothing that a
- * receiver could take for the end of something), then '\', '=', CR and LF are escaped as CEF wants
- * it; so no value can end itself or begin another key. Each value has a bound on what it takes up
- * once escaped, which lies within the dictionary's, and all of them together stay below CEF_MAX:
- * rsyslog takes 8 KiB, with the syslog header.
+ * What others chose is made safe in two steps. text_add_line() makes it one line of text, without
+ * anything that a receiver could read as the end of a value. Then '\', '=', CR and LF are escaped
+ * as CEF requires. So no value can end itself or begin another key. Each value has a bound on its
+ * escaped length, which is at most the dictionary's, and all of them together stay below CEF_MAX:
+ * rsyslog accepts 8 KiB with the syslog header.
  */
 #include "format/format.h"
 
@@ -17,11 +17,11 @@
 #include "process/image.h"
 
 #define CEF_MAX	  7500U /* bytes of a record, less one */
-#define CEF_FIXED 240U	/* of them, kept free for numbers and labels, which are not looked at */
+#define CEF_FIXED 240U	/* of them, reserved for numbers and labels, which have no bound */
 
 /*
- * Bytes of a value, escaped. The dictionary's limits are in characters; behind them where that is
- * the nearer one.
+ * Bytes of a value, escaped. The dictionary has limits in characters; these are lower, or the
+ * comment names the key whose limit it is.
  */
 #define ACTION_MAX     63U  /* act */
 #define HOST_MAX       100U /* dvchost */
@@ -34,7 +34,7 @@
 #define SUBJECT_MAX    360U
 #define COMMAND_MAX    560U
 #define SENTENCE_MAX   720U
-#define RULE_MAX       128U /* in the header's name */
+#define RULE_MAX       128U /* in the name field of the header */
 #define DHOST_MAX      256U
 
 /* ---- Escaping -------------------------------------------------------------------------------- */
@@ -63,8 +63,8 @@ static void add_escaped(struct text *out, struct span line)
 }
 
 /*
- * As much from the front as fits `max` bytes once escaped; never a part of a character or of an
- * escape.
+ * The beginning of a line, as much as fits `max` bytes once it is escaped. Characters and escapes
+ * stay whole.
  */
 static struct span fitting(struct span line, size_t max)
 {
@@ -84,7 +84,7 @@ static struct span fitting(struct span line, size_t max)
 
 /* ---- Key and value --------------------------------------------------------------------------- */
 
-/* One line of text; left out if it is empty, or if there is no room for a beginning of it. */
+/* Adds one line of text; leaves it out if it is empty or has no room for 8 bytes. */
 static void line_value(struct text *out, const char *key, struct span line, size_t max)
 {
 	size_t before = out->len + strlen(key) + 2 + CEF_FIXED;
@@ -104,10 +104,7 @@ static void line_value(struct text *out, const char *key, struct span line, size
 		text_add_string(out, "...");
 }
 
-/*
- * Bytes that others chose. A byte takes one at least, so that what lies behind `max` of them is not
- * looked at.
- */
+/* Bytes that others chose. Each becomes one or more, so that those after `max` are not needed. */
 static void value(struct text *out, const char *key, struct span bytes, size_t max)
 {
 	struct text line = {0};
@@ -124,12 +121,12 @@ static void word(struct text *out, const char *key, const char *string)
 	line_value(out, key, span_of(string), ACTION_MAX);
 }
 
+/* CEF has signed numbers. */
 static void number(struct text *out, const char *key, uint64_t count)
 {
-	text_add_format(out, " %s=%llu", key,
-			(unsigned long long)(count < INT64_MAX
-						     ? count
-						     : INT64_MAX)); /* a signed long there */
+	if (count > INT64_MAX)
+		count = INT64_MAX;
+	text_add_format(out, " %s=%llu", key, (unsigned long long)count);
 }
 
 static void number_labelled(struct text *out, const char *key, const char *label, uint64_t count)
@@ -138,7 +135,7 @@ static void number_labelled(struct text *out, const char *key, const char *label
 	text_add_format(out, " %sLabel=%s", key, label);
 }
 
-/* A label goes with its value. */
+/* A value with its label; neither is written without the other. */
 static void labelled(struct text *out, const char *key, const char *label, struct span bytes,
 		     size_t max)
 {
@@ -164,7 +161,7 @@ static unsigned int severity(const struct event *event)
 		return (risk + 9) / 10; /* 21: 3, 47: 5, 73: 8 */
 	switch (event->action) {
 	case EVENT_LOSS: return 5;
-	case EVENT_STOPPED: return 3; /* nothing is seen from now on */
+	case EVENT_STOPPED: return 3; /* nothing is watched from now on */
 	case EVENT_STARTED:
 	case EVENT_STATUS: return 0;
 	default: return 1;
@@ -191,7 +188,7 @@ static const char *name_of(const struct event *event)
 	return event->verdict == VERDICT_EXCLUDED ? "Mail that an exclusion covers" : "Mail";
 }
 
-/* The header's fields escape '\' and '|', and have no line ends. */
+/* A field of the header: '\' and '|' are escaped, and there are no line ends. */
 static void header_field(struct text *out, struct span bytes, size_t max)
 {
 	struct text line = {0};
@@ -206,10 +203,7 @@ static void header_field(struct text *out, struct span bytes, size_t max)
 	text_free(&line);
 }
 
-/*
- * The last field is followed by the first key, which is always there: no other begins without a
- * blank.
- */
+/* Includes the first key, "rt": it alone begins without a blank, so it has to be always there. */
 static void write_header(struct text *out, const struct event *event)
 {
 	text_add_string(out, "CEF:0|smtpsnoop|smtpsnoop|");
@@ -268,7 +262,7 @@ static void write_event(struct text *out, const struct event *event)
 
 /* ---- Network --------------------------------------------------------------------------------- */
 
-/* dst and src are for IPv4 alone; IPv6 has fields of its own, whose labels the dictionary sets. */
+/* dst and src are for IPv4 only. IPv6 has its own keys, with labels that the dictionary fixes. */
 static void write_endpoint(struct text *out, const struct endpoint *endpoint, bool source)
 {
 	char address[ADDRESS_LEN];
@@ -283,10 +277,7 @@ static void write_endpoint(struct text *out, const struct endpoint *endpoint, bo
 	number(out, source ? "spt" : "dpt", endpoint->port);
 }
 
-/*
- * Which host it is with, as far as the client said: behind a proxy the target, else the name in its
- * ClientHello.
- */
+/* The host that the client asked for: the target behind a proxy, else the TLS server name. */
 static void write_destination_host(struct text *out, const struct event *event)
 {
 	const struct preamble *proxy = event->session ? &event->session->proxy : NULL;
@@ -357,13 +348,13 @@ static void write_sender(struct text *out, const struct sender *sender)
 
 /* ---- Mail ------------------------------------------------------------------------------------ */
 
-/* The address of a path; of an empty one, what stood in the command. */
+/* The address of a path; an empty path is "<>", as in the command. */
 static struct span address_of(struct span path)
 {
 	return path.len ? path : span_of("<>");
 }
 
-/* As many as there is room for, then "+N": the list in full is for JSON. */
+/* As many as fit, then "+N"; the JSON format has the full list. */
 static void write_recipients(struct text *out, const struct smtp_transaction *transaction)
 {
 	uint32_t total = transaction->recipient_count + transaction->recipients_dropped, shown = 0;
@@ -399,7 +390,7 @@ static void write_transaction(struct text *out, const struct smtp_transaction *t
 	if (!transaction->from_unknown)
 		labelled(out, "cs1", "sender", address_of(smtp_transaction_from(transaction)),
 			 ADDRESS_MAX);
-	/* the dictionary: addresses of mail are user names as well */
+	/* The dictionary counts mail addresses as user names. */
 	if (transaction->recipient_count)
 		value(out, "duser", address_of(smtp_transaction_recipient(transaction, 0)),
 		      ADDRESS_MAX);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel knows (user, pid, destination, outcome) comes first: a reader who sees only the
- * beginning of a line sees that. Every part has a bound, so that the whole has one.
+ * What the kernel knows (user, pid, destination, outcome) comes first, for a reader who sees only
+ * the beginning of a line. Every part has a bound, so that the sentence has one
+ * (EVENT_SENTENCE_MAX).
  */
 #include "format/event_sentence.h"
 
@@ -16,7 +17,7 @@ void event_add_short(struct text *out, struct span bytes, size_t max, unsigned i
 	struct text line = {0};
 	struct span whole, part;
 
-	/* A byte becomes one at least: what is behind `max` of them is not seen. */
+	/* Each byte becomes one or more, so that those after `max` cannot be needed. */
 	text_add_line(&line, (struct span){bytes.data, bytes.len < max + 4 ? bytes.len : max + 4},
 		      flags);
 	out->failed |= line.failed;
@@ -72,7 +73,7 @@ static void add_user(struct text *out, const struct event *event)
 	text_add_format(out, " (pid %u)", sender->task.pid);
 }
 
-/* "joe, through postfix": whose mail an MTA sends on. */
+/* " for joe": who submitted the mail to the MTA that sends it. */
 static void add_origin(struct text *out, const struct origin *origin)
 {
 	if (!origin || (!origin->user[0] && !origin->has_uid))
@@ -129,7 +130,7 @@ static void add_envelope(struct text *out, const struct smtp_transaction *transa
 		text_add_format(out, " and %u more", count - 1);
 }
 
-/* ---- What was made of it --------------------------------------------------------------------- */
+/* ---- What was decided ------------------------------------------------------------------------ */
 
 static void add_verdict(struct text *out, const struct event *event)
 {
@@ -278,7 +279,7 @@ static void started(struct text *out, const struct event *event)
 			event->capture.wire ? "with" : "without");
 	for (size_t i = 0; event->blind && event->blind[i]; i++) {
 		text_add_string(out, i ? "; " : "; not seen: ");
-		/* Our own words: as many as there is room for. */
+		/* Our own words, as many as fit. */
 		if (out->len - begin + strlen(event->blind[i]) > EVENT_SENTENCE_MAX - 8) {
 			text_add_string(out, "...");
 			return;

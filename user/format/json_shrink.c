@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The line is read back into a tree: it is the long line alone that pays for it. What the schema
- * fixes (names of a list, ids, hashes of 64 digits, times) is within the last step's 64 bytes, so
- * that a shortened event is a valid one.
+ * The line is parsed into a tree again; only long lines pay for that. Strings whose form the schema
+ * fixes (words of a list, ids, hashes of 64 digits, times) fit the 64 bytes of the last steps, so
+ * that a shortened event is valid.
  */
 #include "format/json_shrink.h"
 
@@ -16,19 +16,19 @@
 struct bound {
 	size_t string_max; /* bytes */
 	size_t list_max;   /* items */
-	bool written;	   /* bytes as they are written, escapes and all */
+	bool written;	   /* string_max counts bytes as they are in the line, with escapes */
 };
 
-/* Whom the mail went to is kept longest: the rest is what its sender could have blown up. */
+/* The recipients are shortened last: the sender of the mail can blow up the rest. */
 struct step {
 	struct bound rest;
-	struct bound smtp; /* of what stands below `smtp` */
-	bool spare;	   /* without what is told elsewhere */
+	struct bound smtp; /* of what is in the object `smtp` */
+	bool spare;	   /* without the members listed in `spare` */
 };
 
 /*
- * Each event of this program fits 7,500 bytes after the last one, whatever its strings hold (the
- * test has the worst).
+ * Each event of this program fits 7,500 bytes after the last step, whatever is in its strings
+ * (test_json_shrink has the worst).
  */
 static const struct step steps[] = {
 	{{1024, 64, false}, {1024, 256, false}, false},
@@ -38,20 +38,20 @@ static const struct step steps[] = {
 	{{64, 2, true}, {64, 4, true}, true},
 };
 
-/* What is left out then: other senders, and what an executable and a command line say already. */
+/* Members to leave out: other senders, and what the executable and the command line say as well. */
 static const char *const spare[][2] = {{"smtpsnoop", "senders"}, {"smtpsnoop", "exclusions"},
 				       {"smtpsnoop", "origin"},	 {"process", "args"},
 				       {"process", "parent"},	 {"email", "attachments"},
 				       {"smtpsnoop", "nearest"}, {"rule", "description"},
 				       {"smtp", "rcpt_refused"}, {"smtp", "mail_parameters"}};
 
-/* Whether the three bytes are a character that is escaped in the line. */
+/* True if the three bytes are a character that is escaped in the line. */
 static bool is_escaped(const unsigned char *c)
 {
 	return c[0] == 0xe2 && text_breaks_line(0x2000 | (c[1] & 0x3fU) << 6 | (c[2] & 0x3fU));
 }
 
-/* Bytes that a piece of text takes in the line. */
+/* The length of a piece of text in the line, in bytes. */
 static size_t written_len(struct span piece)
 {
 	size_t len = 0;
@@ -69,7 +69,7 @@ static size_t written_len(struct span piece)
 	return len;
 }
 
-/* The beginning of a string that is written in `max` bytes. */
+/* The beginning of a string, as much as fits `max` bytes of the line. */
 static struct span cut_written(struct span whole, size_t max)
 {
 	size_t kept = 0, written = 0;
@@ -143,7 +143,7 @@ static bool shrink_event(json_t *event, const struct step *step)
 	return true;
 }
 
-/* Says in the event that it was shortened. */
+/* Sets smtpsnoop.truncated. False if there was no memory. */
 static bool mark(json_t *event)
 {
 	json_t *own = json_object_get(event, "smtpsnoop");
@@ -165,7 +165,10 @@ static void drop_spare(json_t *event)
 	json_object_del(process, "ancestry");
 }
 
-/* The line as jansson writes it, with what is to be escaped: all of that stands in strings. */
+/*
+ * Adds what jansson wrote, and escapes what jansson leaves as it is. Such characters are in strings
+ * only.
+ */
 static void add_line(struct text *line, const char *dumped)
 {
 	while (*dumped) {
@@ -184,7 +187,7 @@ static void add_line(struct text *line, const char *dumped)
 	}
 }
 
-/* Replaces the line by what is shorter. False: it does not fit. */
+/* Replaces the line, if the shorter one fits `max` bytes. */
 static bool take(struct text *line, const char *dumped, size_t max)
 {
 	struct text shorter = {0};

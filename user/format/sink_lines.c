@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A sink for a terminal, a pipe or a file of the caller's: a line an event, in any format. */
+/* A sink that writes a line for each event to a terminal, a pipe or a file, in any format. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "format/format.h"
 
-static char buffer[64U << 10]; /* of standard output, which is flushed behind the sink's end */
+static char buffer[64U << 10]; /* of standard output, which outlives the sink */
 
 struct lines_sink {
 	struct sink sink;
 	FILE *out;
 	format_fn format;
-	struct text line; /* the event under way */
+	struct text line; /* the current event; owned */
 };
 
 static int lines_write(struct sink *base, const struct event *event)
@@ -22,7 +22,7 @@ static int lines_write(struct sink *base, const struct event *event)
 	text_clear(line);
 	sink->format(line, event);
 	text_add_string(line, "\n");
-	if (line->failed) { /* half a line is none */
+	if (line->failed) { /* part of a line is of no use */
 		line->failed = false;
 		return -ENOMEM;
 	}
@@ -40,7 +40,7 @@ static int lines_flush(struct sink *base)
 
 static int lines_finish(struct sink *base, const struct event_stats *stats)
 {
-	(void)stats; /* the stopped event has told */
+	(void)stats; /* the event "stopped" has them */
 	return lines_flush(base);
 }
 
@@ -52,7 +52,7 @@ static void lines_free(struct sink *base)
 	free(sink);
 }
 
-/* `out`: nothing was written to it yet. */
+/* Nothing was written to `out` before: setvbuf() needs that. */
 struct sink *sink_lines_new(FILE *out, format_fn format)
 {
 	struct lines_sink *sink = calloc(1, sizeof(*sink));
