@@ -127,7 +127,7 @@ static struct event *bare_event(enum event_action action)
 	return event;
 }
 
-/* Text of a mail, and where it stands. */
+/* Adds to the text of a mail, and returns where it is. */
 static struct mail_string mail_add(struct mail *mail, struct span text)
 {
 	struct mail_string string = {(uint32_t)mail->text.len, (uint32_t)text.len};
@@ -226,7 +226,7 @@ static struct event *hostile_event(enum event_action action)
 	return event;
 }
 
-/* Appends a line to the file that SMTPSNOOP_EVENTS_OUT names: the schema is held against it. */
+/* Appends a line to $SMTPSNOOP_EVENTS_OUT, which is checked against the schema. */
 static inline void keep(const char *line)
 {
 	const char *path = getenv("SMTPSNOOP_EVENTS_OUT");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Events as they are written: each action, bare and with hostile bytes in every field that somebody
- * else chooses. JSON stays one valid line; the table passes no control character on and keeps its
+ * Events as JSON and as a table: each action, bare and with hostile bytes in every field that
+ * somebody else chooses. JSON is one valid line; the table has no control characters and keeps its
  * width.
  */
 #include <locale.h>
@@ -94,7 +94,7 @@ static void test_json_values(void **state)
 	assert_string_equal(json_string_value(
 				    json_object_get(json_object_get(process, "real_user"), "id")),
 			    "1");
-	/* A backslash and an x that were there are told apart from an escaped byte. */
+	/* A backslash and an x in the value differ from an escaped byte. */
 	assert_non_null(strstr(json_string_value(json_object_get(smtp, "mail_from")), "\\\\x41"));
 	assert_non_null(
 		strstr(json_string_value(json_object_get(smtp, "mail_from")), " \\xff\\xfe"));
@@ -175,7 +175,7 @@ static void test_table_width(void **state)
 		event->capture.witness = WITNESS_AGREE;
 		event->sender_count = 1;
 		sender_unref(event->senders[1]);
-		free(event->nearest); /* a note is longer than the row */
+		free(event->nearest); /* the note would be longer than the row */
 		event->nearest = NULL;
 		for (uint32_t r = 0; r < event->transaction->recipient_count; r++)
 			event->transaction->recipients[r].code = 250;

@@ -1,178 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Over 600 lines: one case for each kind of event, with the lines that it must give. */
 /*
- * Events in CEF, taken apart again by a decoder that is written by the specification: what comes
- * out is what went in, nothing that somebody else chose can end a field or begin one, and no record
- * exceeds its bound.
+ * Events in CEF, decoded again (cef_decoder.h): what comes out is what went in, nothing that
+ * somebody else chose can end a field or begin one, and no record exceeds its bound.
  */
 #include <locale.h>
 #include <stdlib.h>
 
+#include "cef_decoder.h"
 #include "event_samples.h"
 
-#include "clean.h"
 #include "process/image.h"
 #include "base/text.h"
 
-#define CEF_MAX	   7500U
-#define FIELDS_MAX 128U
-#define HEADER	   7
-
-struct field {
-	char *key;
-	struct text value; /* unescaped as CEF has it; still with the escapes of text.h */
-};
-
-struct decoded {
-	char *header[HEADER];
-	struct field fields[FIELDS_MAX];
-	size_t count;
-};
-
-/* ---- The decoder ----------------------------------------------------------------------------- */
-
-/* One field of the header, up to a '|' that is not escaped; what is behind it. */
-static const char *decode_header(const char *at, char **field)
-{
-	struct text text = {0};
-
-	for (; *at && *at != '|'; at++) {
-		if (*at == '\\') {
-			at++;
-			assert_true(*at == '\\' || *at == '|');
-		}
-		text_add(&text, (struct span){at, 1});
-	}
-	assert_int_equal(*at, '|');
-	*field = copy_of(text.data ? text.data : "");
-	text_free(&text);
-	return at + 1;
-}
-
-/* The next '=' that is not escaped; NULL: there is none. */
-static const char *next_equals(const char *at)
-{
-	for (; *at && *at != '='; at++) {
-		if (*at == '\\')
-			at++;
-	}
-	return *at ? at : NULL;
-}
-
-static void decode_value(struct text *value, const char *at, const char *end)
-{
-	for (; at < end; at++) {
-		char c = *at;
-
-		assert_int_not_equal(c, '=');
-		if (c == '\\') {
-			at++;
-			assert_true(at < end);
-			assert_non_null(strchr("\\=rn", *at));
-			c = (char)(*at == 'r' ? '\r' : *at == 'n' ? '\n' : *at);
-		}
-		text_add(value, (struct span){&c, 1});
-	}
-}
-
-/* A key is the word in front of an '='; its value goes on to the blank in front of the next key. */
-static void decode_extension(struct decoded *record, const char *at)
-{
-	const char *equals = next_equals(at);
-
-	while (equals) {
-		const char *next = next_equals(equals + 1), *end = next;
-		struct field *field = &record->fields[record->count++];
-
-		assert_true(record->count < FIELDS_MAX);
-		for (const char *c = at; c < equals; c++)
-			assert_true((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
-				    (*c >= '0' && *c <= '9'));
-		field->key = strndup(at, (size_t)(equals - at));
-		while (next && *end != ' ')
-			end--;
-		decode_value(&field->value, equals + 1,
-			     next ? end : equals + 1 + strlen(equals + 1));
-		for (size_t i = 0; i + 1 < record->count; i++)
-			assert_string_not_equal(record->fields[i].key, field->key);
-		at = end + (next != NULL);
-		equals = next;
-	}
-}
-
-static struct decoded decode(const char *line)
-{
-	struct decoded record = {0};
-
-	assert_int_equal(strncmp(line, "CEF:0|", 6), 0);
-	record.header[0] = copy_of("0");
-	line += 6;
-	for (int i = 1; i < HEADER; i++)
-		line = decode_header(line, &record.header[i]);
-	decode_extension(&record, line);
-	return record;
-}
-
-static void record_free(struct decoded *record)
-{
-	for (int i = 0; i < HEADER; i++)
-		free(record->header[i]);
-	for (size_t i = 0; i < record->count; i++) {
-		free(record->fields[i].key);
-		text_free(&record->fields[i].value);
-	}
-}
-
-/* NULL: it has no such key. */
-static const char *get(const struct decoded *record, const char *key)
-{
-	for (size_t i = 0; i < record->count; i++) {
-		if (strcmp(record->fields[i].key, key) == 0)
-			return record->fields[i].value.data ? record->fields[i].value.data : "";
-	}
-	return NULL;
-}
-
-static void expect(const struct decoded *record, const char *key, const char *wanted)
-{
-	const char *there = get(record, key);
-
-	if (!wanted) {
-		if (there)
-			fail_msg("%s=%s is not wanted", key, there);
-		return;
-	}
-	if (!there)
-		fail_msg("there is no %s", key);
-	assert_string_equal(there, wanted);
-}
-
-/* The value is these bytes, or, with "..." behind it, their beginning. */
-static void expect_bytes(const struct decoded *record, const char *key, struct span wanted)
-{
-	const char *there = get(record, key);
-	struct text bytes = {0};
-	size_t len;
-
-	if (!there)
-		fail_msg("there is no %s", key);
-	len = strlen(there);
-	if (len >= 3 && strcmp(there + len - 3, "...") == 0) {
-		clean_decode(&bytes, (struct span){there, len - 3});
-		assert_true(bytes.len < wanted.len);
-	} else {
-		clean_decode(&bytes, (struct span){there, len});
-		assert_int_equal(bytes.len, wanted.len);
-	}
-	assert_memory_equal(bytes.data, wanted.data, bytes.len);
-	text_free(&bytes);
-}
+#define CEF_MAX 7500U
 
 /* ---- Records --------------------------------------------------------------------------------- */
 
 /*
- * Appends the line, and the same event as JSON, to the files that the environment names: another
- * parser is held against.
+ * Appends the line, and the same event as JSON, to the files that the environment names:
+ * tests/formats compares them with what another parser reads.
  */
 static void keep_both(const char *line, const struct event *event)
 {
@@ -299,8 +146,7 @@ static void test_message(void **state)
 	expect(&record, "proto", "TCP");
 	expect(&record, "fileHash",
 	       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
-	expect_bytes(&record, "dhost",
-		     hostile); /* a proxy's target without a port is shown whole */
+	expect_bytes(&record, "dhost", hostile); /* the target of a proxy, without a port */
 	text_free(&command);
 	record_free(&record);
 }
@@ -415,7 +261,8 @@ static void test_severity(void **state)
 	}
 }
 
-/* The reasons; without one, what the nearest exclusion lacked; of a loss, what the watch says. */
+/* The reasons, else the criteria that the nearest exclusion does not meet; of a loss, its detail.
+ */
 static void test_reason(void **state)
 {
 	struct event *event = plain_event();
@@ -489,7 +336,7 @@ static void test_totals(void **state)
 /* ---- Forging --------------------------------------------------------------------------------- */
 
 /*
- * In every field that somebody else chooses: what would be a new key, a new record, or a new
+ * Every field that somebody else chooses contains what could be a new key, a new record, or a new
  * header.
  */
 #define FORGED                                                                                     \
@@ -551,7 +398,7 @@ static void test_forged(void **state)
 	expect(&record, "act", "alert");
 	expect(&record, "spid", "4294967295");
 	assert_string_equal(record.header[6], "8");
-	/* The rule's name is the only thing in the header that somebody else may have written. */
+	/* Of the header, only the name of the rule can come from somebody else. */
 	assert_int_equal(strncmp(record.header[5],
 				 "Mail that no exclusion covers: x| act=excluded act\\=", 52),
 			 0);
@@ -585,10 +432,10 @@ static void expect_bounded(struct span unit, uint32_t recipients)
 	record = record_of(event);
 	expect_bytes(&record, "cs1", (struct span){text.data, text.len});
 	expect_bytes(&record, "sproc", (struct span){text.data, text.len});
-	/* A row of backslashes is shown whole or not at all: its length says what it means. */
+	/* A row of backslashes stays whole or is removed, because its length has a meaning. */
 	assert_true(strlen(get(&record, "sproc")) > 100 || unit.data[0] == '\\');
-	assert_non_null(
-		strstr(get(&record, "reason"), ",limits.bytes")); /* the last one had its room */
+	assert_non_null(strstr(get(&record, "reason"),
+			       ",limits.bytes")); /* there was room for the last one */
 	record_free(&record);
 	text_free(&text);
 }
@@ -612,7 +459,7 @@ static void test_bounds(void **state)
 	}
 }
 
-/* As many recipients as fit, and how many more there are. */
+/* As many recipients as fit, and the number of the others. */
 static void test_recipients(void **state)
 {
 	struct event *event = plain_event();
@@ -632,7 +479,7 @@ static void test_recipients(void **state)
 	assert_true(shown > 40);
 	assert_int_equal(atoi(plus + 2), SMTP_RECIPIENTS_MAX - shown);
 	record_free(&record);
-	/* A comma in an address is none between two. */
+	/* A comma in an address does not separate two. */
 	event = plain_event();
 	smtp_transaction_free(event->transaction);
 	event->transaction = transaction_of(span_of("\"a,b\"@x"), 2);
@@ -641,7 +488,7 @@ static void test_recipients(void **state)
 	record_free(&record);
 }
 
-/* A blank at an end, which readers drop, is escaped. */
+/* A blank at the end of a value is escaped, because readers drop it. */
 static void test_blanks(void **state)
 {
 	struct event *event = event_with(span_of("  a b  "), 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Events in the journal's native protocol, taken apart again by a decoder that is written by its
- * description: no value can end itself or begin a field, and a datagram has its bound.
+ * Events in the journal's native protocol, decoded again by a decoder that follows the protocol's
+ * description: no value can end itself or begin a field, and a datagram stays within its bound.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -66,7 +66,7 @@ static void decode(struct datagram *datagram)
 	}
 }
 
-/* The n-th of a name; its data is NULL if there is none. */
+/* The value of the n-th field with this name; its data is NULL if there is none. */
 static struct span get(const struct datagram *datagram, const char *name, size_t n)
 {
 	for (size_t i = 0; i < datagram->count; i++) {
@@ -106,10 +106,7 @@ static void expect_clean(const struct datagram *datagram, const char *name, stru
 
 /* ---- Datagrams ------------------------------------------------------------------------------- */
 
-/*
- * Appends the datagram, its length in front (32 bits, little-endian), to the file that the
- * environment names.
- */
+/* Appends the length (32 bits, little-endian) and the datagram to $SMTPSNOOP_JOURNAL_OUT. */
 static void keep_datagram(const struct text *text)
 {
 	const char *path = getenv("SMTPSNOOP_JOURNAL_OUT");
@@ -269,7 +266,7 @@ static void test_priority(void **state)
 	datagram_free(datagram);
 }
 
-/* A value that holds what would be the end of it and other fields. */
+/* A value that contains what could be its end, and further fields. */
 static void test_forged(void **state)
 {
 	static const char forged[] =
@@ -332,8 +329,8 @@ static void expect_bounded(const char *unit)
 	event->transaction->mail = mail_of((struct span){text.data, text.len});
 	written(datagram, event);
 	assert_true(get(datagram, "SMTPSNOOP_EXECUTABLE", 0).len <= 4096);
-	assert_non_null(
-		get(datagram, "SMTPSNOOP_ORIGIN_USER", 0).data); /* the last one had its room */
+	/* There was room for the last field. */
+	assert_non_null(get(datagram, "SMTPSNOOP_ORIGIN_USER", 0).data);
 	text_free(&text);
 	datagram_free(datagram);
 }
@@ -348,7 +345,7 @@ static void test_bounds(void **state)
 		expect_bounded(units[i]);
 }
 
-/* A message with what the shared samples leave out. */
+/* A message that has what the shared samples lack. */
 static struct event *full_message(void)
 {
 	static const char reply[] = "2.0.0 Ok: queued as 4F2B1C0042";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Events for Microsoft Sentinel, held against the table's schema: every line is a flat object of
- * columns of the table with values of their types, shorter than the service takes, and every column
- * is written by some event.
+ * Events for Microsoft Sentinel, checked against the schema of the table. Every line is a flat
+ * object of the table's columns with values of their types, shorter than the service's limit. Every
+ * column is in some event.
  */
 #include "event_samples.h"
 
@@ -49,7 +49,7 @@ static int forget_table(void **state)
 	return 0;
 }
 
-/* ---- What the table takes -------------------------------------------------------------------- */
+/* ---- What the table accepts ------------------------------------------------------------------ */
 
 static bool is_time(const char *text)
 {
@@ -75,7 +75,7 @@ static bool has_type(const json_t *value, const char *type)
 	return strcmp(type, "dynamic") == 0 && (json_is_array(value) || json_is_object(value));
 }
 
-/* The line of an event, checked. The event is freed; the caller drops what it gets. */
+/* Writes the event, frees it, and checks the line. The caller drops the object. */
 static json_t *checked(struct event *event)
 {
 	struct text line = {0};
@@ -116,7 +116,7 @@ static const char *string_of(const json_t *row, const char *name)
 
 /* ---- Events ---------------------------------------------------------------------------------- */
 
-/* What the shared samples leave out. */
+/* An event that has what the shared samples lack. */
 static struct event *full_event(enum event_action action, bool excluded)
 {
 	struct event *event = hostile_event(action);
@@ -193,10 +193,7 @@ static void test_values(void **state)
 	assert_non_null(strstr(string_of(row, "MailFrom"), " \\xff\\xfe"));
 	other = json_array_get(json_object_get(row, "OtherSenders"), 0);
 	assert_int_equal(json_integer_value(json_object_get(other, "ProcessId")), 4294967295LL);
-	/*
-	 * 2,000 hostile addresses do not fit: what is there is their beginning, and the row says
-	 * so.
-	 */
+	/* 2,000 hostile addresses do not fit: the row has the first of them, and says so. */
 	rcpt = json_object_get(row, "RcptTo");
 	assert_in_range(json_array_size(rcpt), 100, SMTP_RECIPIENTS_MAX - 1);
 	assert_string_equal(json_string_value(json_array_get(rcpt, 0)), string_of(row, "MailFrom"));
@@ -204,7 +201,7 @@ static void test_values(void **state)
 	json_decref(row);
 }
 
-/* Two thousand addresses of a usual length are all there. */
+/* Two thousand addresses of a usual length fit. */
 static void test_recipients(void **state)
 {
 	struct event *event = bare_event(EVENT_MESSAGE);
@@ -360,8 +357,8 @@ static struct event *huge_event(const char *pattern)
 }
 
 /*
- * As bytes, as escapes of each length, and as characters of each length, so that a cut falls
- * anywhere in one.
+ * With plain bytes, with escapes of each length, and with characters of each length, so that cuts
+ * fall at every place in one.
  */
 static void test_bounds(void **state)
 {
@@ -384,7 +381,7 @@ static void test_bounds(void **state)
 	}
 }
 
-/* A cut leaves a whole character, and as many as there is room for. */
+/* A cut is between characters, and as late as possible. */
 static void test_cut(void **state)
 {
 	struct event *event = huge_event("\xe2\x82\xac");
@@ -416,7 +413,7 @@ static void test_many_exclusions(void **state)
 	json_decref(row);
 }
 
-/* ---- The schema cannot drift ----------------------------------------------------------------- */
+/* ---- Every column is in use ------------------------------------------------------------------ */
 
 static void test_every_column(void **state)
 {

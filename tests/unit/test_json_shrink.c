@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Events made shorter: they fit, say so, are still events, and nothing but strings and lists was
- * touched.
+ * Events made shorter: they fit, say that they were shortened, are valid events, and only strings
+ * and lists have changed.
  */
 #include <stdlib.h>
 
@@ -41,10 +41,7 @@ static json_t *parsed(const struct text *line)
 	return root;
 }
 
-/*
- * Same keys in the same order, same numbers; a string is the same or a beginning of it, a list
- * likewise.
- */
+/* The same keys in the same order, the same numbers, and the beginnings of strings and lists. */
 static void expect_shorter(json_t *before, json_t *after, size_t string_max, size_t list_max)
 {
 	assert_int_equal(json_typeof(before), json_typeof(after));
@@ -86,7 +83,7 @@ struct bound {
 	size_t string_max, list_max;
 };
 
-/* `smtp` bounds what stands below that key. */
+/* `smtp` is the bound below that key. */
 static void expect_step(size_t max, struct bound rest, struct bound smtp)
 {
 	struct text before = hostile_line(), after = hostile_line();
@@ -112,7 +109,7 @@ static void expect_step(size_t max, struct bound rest, struct bound smtp)
 	text_free(&after);
 }
 
-/* The least that will do. */
+/* No more steps than needed. */
 static void test_steps(void **state)
 {
 	size_t lens[8], count = 0, whole;
@@ -125,7 +122,7 @@ static void test_steps(void **state)
 
 		lens[count] = line.len;
 		assert_true(line.len <= max);
-		/* How many there were is always told, and the first of them. */
+		/* The count and the first recipients are always there. */
 		assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "smtp"),
 								    "rcpt_count")),
 				 SMTP_RECIPIENTS_MAX + 1);
@@ -138,7 +135,7 @@ static void test_steps(void **state)
 		line = hostile_line();
 	}
 	assert_int_equal(count, 5);
-	assert_int_equal(line.len, whole); /* untouched */
+	assert_int_equal(line.len, whole); /* unchanged */
 	text_free(&line);
 	expect_step(whole - 1, (struct bound){1024, 64}, (struct bound){1024, 256});
 	expect_step(lens[0], (struct bound){1024, 64}, (struct bound){1024, 256});
@@ -157,10 +154,7 @@ static char *row(const char *before, const char *unit, size_t count, const char 
 	return text.data;
 }
 
-/*
- * The worst: every sender there can be, and control characters alone. It still goes into a syslog
- * message.
- */
+/* The worst: as many senders as possible, all of control characters. It fits a syslog message. */
 static void test_worst(void **state)
 {
 	struct event *event = hostile_event(EVENT_MESSAGE);
@@ -205,7 +199,7 @@ static void test_fits(void **state)
 	text_free(&before);
 }
 
-/* Every action, by every bound: what it says of itself is so. */
+/* Every action with every bound: the result is as json_shrink() promises. */
 static void test_bounds(void **state)
 {
 	(void)state;
@@ -242,7 +236,7 @@ static void expect(const char *before, size_t max, const char *after)
 	text_free(&line);
 }
 
-/* Strings are cut between two characters, and never in an escape. */
+/* Strings are cut between characters, and not within an escape. */
 static void test_cuts(void **state)
 {
 	static const struct {
@@ -270,7 +264,7 @@ static void test_cuts(void **state)
 	}
 }
 
-/* What is no event, or has what cannot be kept, stays as it was. */
+/* What is not an event, or has what a tree cannot represent, stays unchanged. */
 static void test_refused(void **state)
 {
 	char *deep = row("{\"a\":", "[", 1000, ""), *deeper = row(deep, "]", 1000, "}");
@@ -285,7 +279,7 @@ static void test_refused(void **state)
 	free(deeper);
 }
 
-/* jansson would write them as they are. */
+/* jansson alone would write these characters unescaped. */
 static void test_separators_stay_escaped(void **state)
 {
 	static const char value[] =

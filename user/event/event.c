@@ -124,8 +124,8 @@ void event_entity_id(char entity[EVENT_ENTITY_LEN], uint32_t pid, uint64_t start
 }
 
 /*
- * The algorithm is looked up once, because the lookup takes as long as hashing twenty bytes.
- * Formats are written by one thread.
+ * The algorithm is looked up once, because that takes as long as hashing twenty bytes. The statics
+ * need no lock: one thread writes formats.
  */
 static bool digest_sha1(const unsigned char *bytes, size_t len, unsigned char *sha1,
 			unsigned int *sha1_len)
@@ -143,8 +143,8 @@ static bool digest_sha1(const unsigned char *bytes, size_t len, unsigned char *s
 }
 
 /*
- * For a TCP flow, the ends are in order of address and port, so that both directions give the same
- * id (https://github.com/corelight/community-id-spec).
+ * https://github.com/corelight/community-id-spec. The ends are in order of address and port, so
+ * that both directions give the same id.
  */
 bool event_community_id(const struct event *event, char community[EVENT_COMMUNITY_LEN])
 {

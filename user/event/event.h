@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What smtpsnoop reports: one struct for every event, filled by the pipeline and written in one of
- * several formats (format/). The names of the fields are in docs/event.schema.json.
+ * What smtpsnoop reports: one struct for every kind of event. The pipeline fills it, and format/
+ * writes it in one of the formats of formats.h. docs/event.schema.json documents the fields.
  */
 #ifndef SMTPSNOOP_EVENT_H
 #define SMTPSNOOP_EVENT_H
@@ -26,8 +26,7 @@ enum event_action {
 };
 
 enum event_verdict {
-	/* not decided: the totals of a session, whose transactions have verdicts of their own */
-	VERDICT_NONE,
+	VERDICT_NONE, /* the totals of a session, whose transactions have verdicts of their own */
 	VERDICT_ALERT,
 	VERDICT_EXCLUDED,
 	VERDICT_OBSERVED, /* an SMTP session without a transaction */
@@ -47,32 +46,32 @@ struct event_capture {
 	const char *hook; /* "fentry", "kprobe", "tracepoint", "none"; static */
 	enum witness witness;
 	bool wire; /* the wire hook was attached */
-	bool ktls; /* read before TLS in the kernel encrypted it */
+	bool ktls; /* the bytes were read before TLS in the kernel encrypted them */
 	bool complete;
 	bool mid_stream;
 	uint64_t missing_bytes;
 };
 
-/* Totals since the start; of the whole watch (stopped, status) or of one session (smtp-session). */
+/* Totals since the start: of the whole watch (stopped, status), or of a session (smtp-session). */
 struct event_stats {
-	uint64_t messages; /* smtp-message events */
-	uint64_t excluded; /* of them */
-	uint64_t alerts;   /* of them (and of smtp-encrypted, and differing witnesses) */
+	uint64_t messages; /* events smtp-message; `excluded` and `alerts` count some of them */
+	uint64_t excluded;
+	uint64_t alerts; /* also of smtp-encrypted and of witnesses that differ */
 	uint64_t recipients;
 	uint64_t bytes;
 	uint64_t sessions;
 	uint64_t encrypted;
 	uint64_t records;		/* read from the kernel side */
-	uint64_t records_malformed;	/* malformed ones, which were ignored */
-	uint64_t flows_dropped;		/* flows evicted from the full table */
-	uint64_t events_lost;		/* events that a sink could not write */
-	uint64_t content_refused;	/* messages whose content was not kept, for lack of room */
-	uint64_t quoted;		/* transactions quoted in a flow of another protocol */
+	uint64_t records_malformed;	/* of them, dropped */
+	uint64_t flows_dropped;		/* no room in the table of flows */
+	uint64_t events_lost;		/* a sink could not write them */
+	uint64_t content_refused;	/* messages without room for their content */
+	uint64_t quoted;		/* transactions that were text in another protocol's flow */
 	uint64_t unattributed;		/* messages whose sender is not known */
-	uint64_t counters[COUNTER_MAX]; /* the kernel side's, enum counter */
+	uint64_t counters[COUNTER_MAX]; /* of the kernel side */
 };
 
-/* What an exclusion let pass. */
+/* The mail that an exclusion let pass. */
 struct passed {
 	uint64_t messages;
 	uint64_t recipients;
@@ -84,77 +83,72 @@ struct let_pass {
 	struct passed passed;
 };
 
-/* The events of one output of the daemon: written, lost, waiting. */
+/* What happened to the events at one output of the daemon. */
 struct event_output {
 	char *name;
 	uint64_t written, lost, waiting;
 	bool up;
 };
 
-/* A YARA rule that matched. */
+/* A YARA rule that matched. Empty strings: the rule has no such entry. */
 struct rule {
-	char *name, *author, *description, *version; /* "": missing in the rule */
+	char *name, *author, *description, *version;
 };
 
+/* event_free() frees what is marked as owned; the rest is static, or borrowed as noted. */
 struct event {
 	enum event_action action;
 	enum event_verdict verdict;
-	int64_t time_ns; /* CLOCK_REALTIME; so are the two below */
+	int64_t time_ns; /* CLOCK_REALTIME, like the next two */
 	int64_t start_ns;
 	int64_t end_ns;
-	/* CLOCK_REALTIME minus CLOCK_BOOTTIME, for the start of a process */
-	int64_t boot_to_real_ns;
-	const char *host; /* borrowed from the pipeline; NULL: not known */
-	char *exclusion;  /* owned; its name, if it is excluded */
-	char *nearest;	  /* owned; the nearest exclusion; NULL: there is none */
-	/* criteria of the nearest one that are not met, a bit each (enum criterion) */
-	uint32_t failed;
-	uint32_t unknown;	   /* those of them that are unknown */
+	int64_t boot_to_real_ns; /* CLOCK_REALTIME minus CLOCK_BOOTTIME, for starts of processes */
+	const char *host;	 /* borrowed from the pipeline; NULL: not known */
+	char *exclusion;	 /* owned; the exclusion that covers it, NULL: none does */
+	char *nearest;		 /* owned; the exclusion that came closest, NULL: there is none */
+	uint32_t failed;	 /* criteria that `nearest` does not meet: bits, enum criterion */
+	uint32_t unknown;	 /* of them, those that could not be determined */
 	char id[EVENT_ID_LEN + 1]; /* the same input gives the same id */
-	bool provisional;	   /* its transaction is still open */
+	bool provisional;	   /* the transaction is still open */
 
-	/* message, encrypted, session */
+	/* Of message, encrypted and session. */
 	bool has_flow;
 	bool mptcp;
 	bool tls;		 /* encrypted: TLS was established on the flow */
-	bool senders_incomplete; /* other processes may have sent bytes of it as well */
+	bool senders_incomplete; /* others may have sent some of the bytes */
 	struct endpoint source;
 	struct endpoint destination;
 	char session_id[EVENT_ID_LEN + 1];
 	uint64_t flow;				   /* flow_id.cookie */
-	struct smtp_facts *session;		   /* owned; NULL: none */
-	struct smtp_transaction *transaction;	   /* owned; NULL except for a message */
+	struct smtp_facts *session;		   /* owned; may be NULL */
+	struct smtp_transaction *transaction;	   /* owned; NULL except in a message */
 	struct sender *senders[EVENT_SENDERS_MAX]; /* references; the first one is `process` */
-	struct origin *origin; /* owned; who submitted it to the MTA; NULL: not known */
-	struct rule *rules;    /* owned, with the strings; the rules that matched; NULL: none */
-	size_t rule_count;
-	char *server_name;			/* owned; TLS SNI, NULL: none seen */
-	const char *reasons[EVENT_REASONS_MAX]; /* static; from the documented list */
-	uint32_t reason_count;
 	uint32_t sender_count;
+	struct origin *origin; /* owned; of a message from an MTA; NULL: not known */
+	struct rule *rules;    /* owned, with the strings; may be NULL */
+	size_t rule_count;
+	char *server_name;			/* owned; TLS SNI, NULL: not seen */
+	const char *reasons[EVENT_REASONS_MAX]; /* from the documented list */
+	uint32_t reason_count;
 	struct event_capture capture;
 
-	/* started, stopped, status, loss */
-	struct event_stats *stats; /* owned; loss: what was lost since the last one */
-	struct let_pass
-		*let_pass; /* owned, with the names; stopped, status: by exclusion, NULL: none */
+	/* Of started, stopped, status and loss; `stats` also of session. */
+	struct event_stats *stats; /* owned; loss: what was lost since the last such event */
+	struct let_pass *let_pass; /* owned, with the names; stopped, status; may be NULL */
 	size_t let_pass_count;
-	uint64_t sequence; /* status: 1, 2, ... since the start */
-	struct event_output
-		*outputs; /* owned, with the names; stopped, status: NULL: there is none */
+	struct event_output *outputs; /* owned, with the names; stopped, status; may be NULL */
 	size_t output_count;
-	const char *const
-		*blind;	    /* started: what cannot be seen; NULL-terminated, static; NULL: none */
-	const char *detail; /* loss, stopped: one clear line; static or NULL */
-	char config_hash[EVENT_HASH_LEN +
-			 1]; /* started, status: the configuration's SHA-256; "": none */
+	uint64_t sequence;	  /* status: 1, 2, ... since the start */
+	const char *const *blind; /* started: what cannot be seen, NULL-terminated; may be NULL */
+	const char *detail;	  /* loss, stopped: one line; may be NULL */
+	char config_hash[EVENT_HASH_LEN + 1]; /* started, status: SHA-256 of the configuration */
 };
 
 /* NULL if there is no memory. */
 struct event *event_new(enum event_action action);
 void event_free(struct event *event);
 
-/* Adds a reason from the documented list (docs/smtpsnoop.8, REASONS), once; a static string. */
+/* Adds a reason once: a static string from the documented list (docs/smtpsnoop.8, REASONS). */
 void event_reason(struct event *event, const char *reason);
 
 const char *event_action_name(enum event_action action);
@@ -164,53 +158,53 @@ const char *event_witness_name(enum witness witness);
 /* event.kind of ECS: "alert", "event", "state" or "metric". */
 const char *event_kind(const struct event *event);
 
-/*
- * Severity and risk of an alert, from 0 to 100: 21 is low, 47 medium, 73 high. 0 if it is not an
- * alert.
- */
+/* Severity and risk of an alert, up to 100: 21 is low, 47 medium, 73 high. 0: it is no alert. */
 unsigned int event_risk(const struct event *event);
 
-/* The name of the rule that matched; NULL: none. */
+/* The name of the first rule that matched; NULL: no rule did. */
 const char *event_rule(const struct event *event);
 
-/* Writes the MITRE ATT&CK techniques of an alert (static strings); returns how many. */
+/* Puts in the MITRE ATT&CK techniques of an alert, static strings. Returns how many. */
 #define EVENT_TECHNIQUES_MAX 2U
 size_t event_techniques(const struct event *event, const char *techniques[EVENT_TECHNIQUES_MAX]);
 
-/* The id of a process over all events: from its pid and its start. */
+/* An id of a process, the same in all events: its pid and its start. */
 #define EVENT_ENTITY_LEN 26U
 void event_entity_id(char entity[EVENT_ENTITY_LEN], uint32_t pid, uint64_t start_ns);
 
-/* The flow's Community ID, version 1 with seed 0. False if there is no memory. */
+/* Community ID version 1 of the flow, with seed 0. False if there is no memory. */
 #define EVENT_COMMUNITY_LEN 48U
 bool event_community_id(const struct event *event, char community[EVENT_COMMUNITY_LEN]);
 
-/* Whether a string of an event is known: neither NULL nor "". */
+/* A string of an event is not known if it is NULL or empty. */
 static inline bool is_known(const char *string)
 {
 	return string && string[0];
 }
 
-/* The last proxy of a session: "http", "socks4" or "socks5". The outcome of AUTH. */
+/* The protocol of the last proxy that a session goes through: "http", "socks4" or "socks5". */
 const char *event_proxy_protocol(const struct preamble *proxy);
+
+/* The outcome of AUTH: "success", "failure" or "unknown". */
 const char *event_auth_outcome(const struct smtp_facts *facts);
 
 /* "success", ...; "smtp", "esmtp", "lmtp", "" if not known: static strings. */
 const char *smtp_outcome_name(enum smtp_outcome outcome);
 const char *smtp_protocol_name(enum smtp_protocol protocol);
 
-/* "process_records", ...: the name of a kernel counter in smtpsnoop.stats.lost; a static string. */
+/* The name of a kernel counter in smtpsnoop.stats.lost: "process_records", ... A static string. */
 const char *counter_name(enum counter counter);
 
 /*
  * Where events go. write() returns 0 or a negative errno. The caller counts a failure and
- * continues, except at -EPIPE (the reader is gone) and -ENOSPC, which end a watch in a terminal.
+ * continues, except that a watch in a terminal ends at -EPIPE (the reader has gone) and -ENOSPC.
  */
 struct sink {
 	int (*write)(struct sink *sink, const struct event *event);
-	int (*flush)(struct sink *sink); /* after a batch; may be NULL */
-	int (*finish)(struct sink *sink,
-		      const struct event_stats *stats); /* closing summary; may be NULL */
+	/* After a batch; may be NULL. */
+	int (*flush)(struct sink *sink);
+	/* Writes a summary at the end; may be NULL. */
+	int (*finish)(struct sink *sink, const struct event_stats *stats);
 	void (*free)(struct sink *sink);
 };
 

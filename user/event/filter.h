@@ -8,7 +8,7 @@
 
 #include "event/event.h"
 
-/* Which events the user asked for. Events of the kinds started, stopped and loss always pass. */
+/* What the user asked for. Events without a flow (started, stopped, status, loss) always pass. */
 struct filter {
 	bool all;	       /* also excluded messages, and sessions without a mail transaction */
 	uint32_t pid;	       /* 0: any; also the pid of an ancestor */
@@ -16,10 +16,10 @@ struct filter {
 	const char *unit;      /* NULL: any */
 	const char *container; /* the beginning of its id; NULL: any */
 	uint16_t port;	       /* destination; 0: any */
-	uint64_t count;	       /* messages shown at most; 0: all */
+	uint64_t count;	       /* report this many messages at most; 0: all */
 };
 
-/* Whether the event passes the filter; `count` is ignored. */
+/* True if the event is to be shown. Does not look at `count`. */
 bool filter_passes(const struct filter *filter, const struct event *event);
 
 #endif

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: an MTA writes a Received field in front of the message that it was given, so
- * the first field is its own. Its forms for local submission differ from every form for mail from
- * the network:
+ * Theory of operation: an MTA puts its own Received field in front of what it received, so the
+ * first field is its own. Its form for local submission begins in a way that no form for mail from
+ * the network does:
  *
- * Postfix: by HOST (Postfix, from userid UID) id QUEUE_ID; DATE
- * Exim: from USER by HOST with local (Exim VERSION) (envelope-from <ADDRESS>) id QUEUE_ID; DATE
- * sendmail: (from USER@HOST) by HOST (VERSION/Submit) id QUEUE_ID; DATE
- * OpenSMTPD: from localhost (HOST [local]) by HOST (OpenSMTPD) with ESMTPA id QUEUE_ID for
- * <ADDRESS>; DATE
+ *  - Postfix: by HOST (Postfix, from userid UID) id QUEUE_ID; DATE
+ *  - Exim: from USER by HOST with local (Exim VERSION) (envelope-from <ADDRESS>) id QUEUE_ID; DATE
+ *  - sendmail: (from USER@HOST) by HOST (VERSION/Submit) id QUEUE_ID; DATE
+ *  - OpenSMTPD: from localhost (HOST [local]) by HOST (OpenSMTPD) with ESMTPA id QUEUE_ID ...
  *
- * What others choose (HELO, addresses) comes after these words or inside brackets, and cannot
- * imitate them. A queue id counts only if the field has a single "id". A sender who adds a second
- * one, for example in his HELO, only achieves that his mail has no origin.
+ * What others chose (HELO, addresses) comes after these words or in brackets, and cannot imitate
+ * them. A queue id counts only if the field has one "id". Somebody who puts a second one into his
+ * HELO achieves that his mail has no origin.
  *
- * OpenSMTPD names no user. For a mail that arrived by SMTP, no MTA does. But when the MTA accepts
- * such a mail, it replies with the queue id; the sender is remembered by that id.
+ * OpenSMTPD names no user, and no MTA does for mail that it received by SMTP. But its reply to such
+ * a mail contains the queue id. The sender of that mail is remembered under the queue id
+ * (submissions_add()).
  */
 #include "event/origin.h"
 
@@ -123,8 +123,8 @@ static bool take(struct span *text, const char *word)
 }
 
 /*
- * Removes the word before a blank. It must have no brackets, which comments and addresses have.
- * Empty: none.
+ * Removes a word from the front: up to a blank or a bracket, because brackets begin comments and
+ * addresses. May be empty.
  */
 static struct span take_word(struct span *text)
 {
@@ -156,7 +156,7 @@ static bool is_queue_id(struct span word)
 	return word.len > 0 && word.len <= ORIGIN_QUEUE_ID_MAX;
 }
 
-/* The word after the field's only "id". */
+/* The queue id is the word after " id ". If there are two such places, neither counts. */
 static void parse_queue_id(struct span text, struct origin *origin)
 {
 	struct span found = {NULL, 0};
@@ -224,7 +224,7 @@ static bool parse_sendmail(struct span text, struct origin *origin)
 		    (struct span){user.data, (size_t)(at - user.data)});
 }
 
-/* Replaces each run of white space, which folding leaves, by one blank. */
+/* A run of white space, as folding leaves it, becomes one blank. */
 static struct span without_runs(struct span text, char *out)
 {
 	struct span copy = {out, 0};
@@ -258,7 +258,7 @@ bool origin_parse(const char *mta, struct span received, struct origin *origin)
 	return local || origin->queue_id[0];
 }
 
-/* ---- The reply that takes a mail ------------------------------------------------------------- */
+/* ---- The reply that accepts a mail ----------------------------------------------------------- */
 
 struct span origin_queue_id(const struct smtp_transaction *transaction)
 {
@@ -275,7 +275,7 @@ struct span origin_queue_id(const struct smtp_transaction *transaction)
 	return is_queue_id(word) ? word : (struct span){"", 0};
 }
 
-/* ---- Mails on their way in ------------------------------------------------------------------- */
+/* ---- Mails on their way into an MTA ---------------------------------------------------------- */
 
 struct submission {
 	char queue_id[ORIGIN_QUEUE_ID_MAX + 1];
@@ -286,7 +286,7 @@ struct submission {
 };
 
 struct submissions {
-	uint32_t hashes[SUBMISSIONS_MAX]; /* of the queue ids; compared instead of them */
+	uint32_t hashes[SUBMISSIONS_MAX]; /* of the queue ids: a search reads these first */
 	struct submission ring[SUBMISSIONS_MAX];
 	uint32_t next;
 };
@@ -311,7 +311,7 @@ static uint32_t hash_of(const char *queue_id)
 	return hash;
 }
 
-/* Its index; SUBMISSIONS_MAX: not found. */
+/* The place in the ring; SUBMISSIONS_MAX: it is not there. */
 static uint32_t find(const struct submissions *submissions, const char *queue_id)
 {
 	uint32_t hash = hash_of(queue_id);

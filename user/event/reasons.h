@@ -5,10 +5,7 @@
 
 #include "event/event.h"
 
-/*
- * Adds the reasons that follow from the event itself, from the documented list (docs/smtpsnoop.8,
- * REASONS).
- */
+/* Adds the reasons that can be seen in the event itself (docs/smtpsnoop.8, REASONS). */
 void event_reasons(struct event *event);
 
 #endif
