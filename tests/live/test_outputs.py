@@ -365,12 +365,12 @@ class Everything(Bench):
         """A failure gives one line when it begins and one when it ends."""
         outages = {"stopped-socket": 1, "stopped-tcp": 1, "stopped-udp": 1, "killed-socket": 2, "killed-tcp": 2}
         for output in ("frozen-socket", "frozen-tcp"):  # reported if nothing was written for ten seconds
-            outages[output] = len(self.daemon.said(f"smtpsnoop: {output}: ", "nothing could be written"))
+            outages[output] = len(self.daemon.said(f"smtpsnoop: {output}: ", "nothing written"))
         for output in ("stopped-socket", "stopped-tcp", "stopped-udp", "killed-socket", "killed-tcp", "frozen-socket",
                        "frozen-tcp", "rsyslog-tcp", "syslog-ng-tcp"):
             with self.subTest(output=output):
                 began = self.daemon.said(f"smtpsnoop: {output}: ", "events wait")
-                over = self.daemon.said(f"smtpsnoop: {output}: ", "is written to again")
+                over = self.daemon.said(f"smtpsnoop: {output}: ", "writing again")
                 self.assertEqual((len(began), len(over)), (outages.get(output, 0),) * 2, self.daemon.said(output)[:6])
 
     def test_status_events(self):
@@ -472,7 +472,7 @@ class Room(Bench):
         self.assertEqual(outputs, lost)
         for name, count in (("patient", 0), ("hasty", len(missing))):
             began = self.daemon.said(f"{name}: ", "No space left", "events wait in memory")
-            over = self.daemon.said(f"{name}: ", "is written to again")
+            over = self.daemon.said(f"{name}: ", "writing again")
             self.assertEqual((len(began), len(over)), (1, 1), self.daemon.said(name))
             told = re.search(r"(\d+) events were dropped", over[0])
             self.assertEqual(int(told[1]) > 0, count > 0, over[0])
@@ -553,7 +553,7 @@ class Room(Bench):
         self.daemon.hup()
         self.traffic.round(20)
         time.sleep(1.5)
-        self.assertEqual(self.daemon.said("taken: ", "is written to again"), [])
+        self.assertEqual(self.daemon.said("taken: ", "writing again"), [])
         os.rmdir(path)
         wait_for(lambda: os.path.isfile(path), 4 * SLOW, "the file to be created")
         self.traffic.round(20)
@@ -1142,7 +1142,7 @@ sock.shutdown(1)
         arrived = len(events(self.path("good.json")))
         for name in names:
             with self.subTest(output=name):
-                lines = daemon.said(f"{name}: ", "could not be written before the end")
+                lines = daemon.said(f"{name}: ", "could not be written in time")
                 self.assertEqual(len(lines), 1, daemon.said(name))
                 told = int(re.search(r"(\d+) events? could not", lines[0])[1])
                 kept = {"disk": 1, "pipe": 20}.get(name, 0)  # events that fit
@@ -1163,7 +1163,7 @@ sock.shutdown(1)
         traffic.round(50)
         self.assertLess(daemon.stop(), 7)
         self.assertEqual(len(daemon.said("stdout: ", "Broken pipe")), 1, daemon.errors)
-        self.assertEqual(daemon.said("stdout: ", "written to again"), [])
+        self.assertEqual(daemon.said("stdout: ", "writing again"), [])
 
     def test_standard_output_that_nobody_reads(self):
         """The other outputs do not wait for it, and a reader that comes late gets everything."""

@@ -445,10 +445,9 @@ static void test_retry(void **state)
 	assert_true(metrics_retry(metrics, &config));
 	read_some(pipe_end, text, sizeof(text));
 	snprintf(expected, sizeof(expected),
-		 "smtpsnoop: metrics.listen: 127.0.0.1 port %u: Address already in use; it is "
-		 "tried again "
-		 "every 10 s\n"
-		 "smtpsnoop: metrics.listen: 127.0.0.1 port %u: served now\n",
+		 "smtpsnoop: metrics.listen: 127.0.0.1 port %u: Address already in use; "
+		 "retrying every 10 s\n"
+		 "smtpsnoop: metrics.listen: 127.0.0.1 port %u: listening now\n",
 		 taken, taken);
 	assert_string_equal(text, expected);
 	assert_true(metrics_retry(metrics, &another)); /* what is in force is another: at once */

@@ -371,12 +371,13 @@ static int capture_round(struct capture **capture, const struct capture_options 
 static int capture_precheck(char *why)
 {
 	if (geteuid() != 0) {
-		snprintf(why, CAPTURE_WHY_MAX, "needs root to load BPF programs: run it with sudo");
+		snprintf(why, CAPTURE_WHY_MAX,
+			 "must load BPF programs, which needs root; run it with sudo");
 		return -EPERM;
 	}
 	if (access(BTF_PATH, R_OK) != 0) {
 		snprintf(why, CAPTURE_WHY_MAX,
-			 "this kernel has no type information (%s): it needs one built with "
+			 "this kernel has no type information (%s); use one built with "
 			 "CONFIG_DEBUG_INFO_BTF",
 			 BTF_PATH);
 		return -ENOENT;

@@ -24,7 +24,7 @@ int recording_create(struct recording **out, const char *path, char *why)
 	if (fd < 0) {
 		error = -errno;
 		snprintf(why, RECORDING_WHY_MAX, "%s%s", strerror(errno),
-			 errno == EEXIST ? ": remove it, or choose another name" : "");
+			 errno == EEXIST ? "; remove it or choose another name" : "");
 		return error;
 	}
 	recording = calloc(1, sizeof(*recording));
@@ -104,10 +104,10 @@ static int read_records(FILE *file, recording_fn on_record, void *context, char 
 		return 0;
 	if (status == -ENODATA)
 		snprintf(why, RECORDING_WHY_MAX,
-			 "it ends within the record at byte %ld: what came before was read", at);
+			 "ends within the record at byte %ld; the records before it were read", at);
 	else if (status == -EBADMSG)
-		snprintf(why, RECORDING_WHY_MAX, "damaged at byte %ld: what came before was read",
-			 at);
+		snprintf(why, RECORDING_WHY_MAX,
+			 "damaged at byte %ld; the records before it were read", at);
 	else
 		snprintf(why, RECORDING_WHY_MAX, "%s", strerror(EIO));
 	return status == -ENODATA ? -EBADMSG : status;
@@ -124,7 +124,7 @@ static int read_magic(FILE *file, char *why)
 		snprintf(why, RECORDING_WHY_MAX, "%s", strerror(errno));
 	else if (memcmp(magic, RECORDING_MAGIC, name_len) == 0)
 		snprintf(why, RECORDING_WHY_MAX,
-			 "a recording of another version: replay it with the smtpsnoop that made "
+			 "a recording of another version; replay it with the smtpsnoop that made "
 			 "it");
 	else
 		snprintf(why, RECORDING_WHY_MAX, "not a recording made by smtpsnoop record");

@@ -108,12 +108,13 @@ static struct decider *read_config(struct daemon *daemon, const char *otherwise)
 		return NULL;
 	}
 	if (daemon->options->output_given && config->output_count == OUTPUTS_MAX) {
-		report("-o", "the configuration has %u outputs already%s", OUTPUTS_MAX, otherwise);
+		report("-o", "the configuration already has %u outputs, the maximum%s", OUTPUTS_MAX,
+		       otherwise);
 		config_free(config);
 		return NULL;
 	}
 	if (daemon->options->output_given && has_name(config, "stdout")) {
-		report("-o", "the configuration has an output named stdout already%s", otherwise);
+		report("-o", "the configuration already has an output named stdout%s", otherwise);
 		config_free(config);
 		return NULL;
 	}
@@ -155,12 +156,12 @@ static void tell_config(const struct daemon *daemon, const char *what)
 	       config->policy.exclusion_count == 1 ? "" : "s", config->output_count,
 	       config->output_count == 1 ? "" : "s",
 	       config->metrics.port || config->metrics.textfile ? ", metrics" : "",
-	       daemon->path ? "" : "; there is no configuration file");
+	       daemon->path ? "" : "; no configuration file");
 }
 
 static bool reload(struct daemon *daemon, struct pipeline *pipeline)
 {
-	static const char otherwise[] = "; the configuration stays as it was";
+	static const char otherwise[] = "; the old configuration stays in force";
 	const struct config *old = config_of(daemon->decider);
 	struct decider *fresh = read_config(daemon, otherwise);
 	const struct config *config = fresh ? config_of(fresh) : NULL;
@@ -170,10 +171,10 @@ static bool reload(struct daemon *daemon, struct pipeline *pipeline)
 		return false;
 	}
 	if (config->hook != old->hook && daemon->options->hook == HOOK_AUTO)
-		report("capture.hook", "another one is taken when the daemon is started again");
+		report("capture.hook", "the change takes effect when the daemon is restarted");
 	pipeline_heartbeat(pipeline, config->heartbeat_s * 1000000000ULL);
 	decider_replace(daemon->decider, fresh);
-	tell_config(daemon, "the configuration was read again");
+	tell_config(daemon, "configuration reloaded");
 	return true;
 }
 
@@ -268,8 +269,7 @@ static void tell_manager(struct daemon *daemon, const struct event_stats *stats)
 	notify_alive("%llu messages, %llu alerts, %llu events lost; %zu of %zu outputs fail%s",
 		     (unsigned long long)stats->messages, (unsigned long long)stats->alerts,
 		     (unsigned long long)stats->events_lost, down, outputs_count(daemon->outputs),
-		     daemon->sample.reload_good ? ""
-						: "; the configuration could not be read again");
+		     daemon->sample.reload_good ? "" : "; the configuration could not be reloaded");
 }
 
 /*

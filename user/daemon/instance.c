@@ -27,8 +27,8 @@ static int taken(int fd, const char *path, char *why)
 
 	pid[len > 0 ? strspn(pid, "0123456789") : 0] = '\0';
 	snprintf(why, INSTANCE_WHY_MAX,
-		 "another daemon runs on this host (process %s, %.100s): stop it first; `smtpsnoop "
-		 "watch` may run beside it",
+		 "another daemon is running on this host (process %s, %.100s); stop it first "
+		 "(`smtpsnoop watch` can run beside it)",
 		 pid[0] ? pid : "unknown", path);
 	return -EBUSY;
 }

@@ -95,7 +95,7 @@ static void take_file(struct metrics *metrics, struct writer *writer)
 
 static const char *listen_why(int error)
 {
-	return error == -ENOSYS ? "this build has no libmicrohttpd: use metrics.textfile"
+	return error == -ENOSYS ? "this build has no libmicrohttpd; use metrics.textfile"
 				: strerror(-error);
 }
 
@@ -117,7 +117,7 @@ int metrics_configure(struct metrics *metrics, const struct metrics_config *conf
 	if (!file_stays && config->textfile)
 		error = writer_start(&writer, metrics->board, config->textfile);
 	if (error) {
-		snprintf(why, METRICS_WHY_MAX, "metrics.textfile: no thread for it: %s",
+		snprintf(why, METRICS_WHY_MAX, "metrics.textfile: cannot start its thread: %s",
 			 strerror(-error));
 		http_stop(listener);
 		return error;
@@ -142,7 +142,7 @@ static int retry_file(struct metrics *metrics, const struct metrics_config *conf
 	if (!error)
 		take_file(metrics, writer);
 	else if (!metrics->told)
-		report("metrics.textfile", "%s: no thread for it: %s", config->textfile,
+		report("metrics.textfile", "%s: cannot start its thread: %s", config->textfile,
 		       strerror(-error));
 	return error;
 }
@@ -155,10 +155,11 @@ static int retry_listener(struct metrics *metrics, const struct metrics_config *
 		return 0;
 	error = http_listen(metrics->http, config, &metrics->listener);
 	if (error && !metrics->told)
-		report("metrics.listen", "%s port %u: %s; it is tried again every %d s",
-		       config->address, config->port, listen_why(error), RETRY_S);
+		report("metrics.listen", "%s port %u: %s; retrying every %d s", config->address,
+		       config->port, listen_why(error), RETRY_S);
 	else if (!error && metrics->told)
-		report("metrics.listen", "%s port %u: served now", config->address, config->port);
+		report("metrics.listen", "%s port %u: listening now", config->address,
+		       config->port);
 	return error;
 }
 

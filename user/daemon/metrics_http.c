@@ -95,17 +95,17 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		return MHD_YES;
 	}
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
-		text_add_string(&body, "GET is wanted\n");
+		text_add_string(&body, "only GET and HEAD are allowed\n");
 		return answer(connection, MHD_HTTP_METHOD_NOT_ALLOWED, &body);
 	}
 	if (strcmp(url, "/metrics") == 0) {
 		body = board_page(((struct http *)context)->board);
 		if (body.len)
 			return answer(connection, MHD_HTTP_OK, &body);
-		text_add_string(&body, "not yet: try again in a second\n");
+		text_add_string(&body, "no metrics yet; try again in a second\n");
 		return answer(connection, MHD_HTTP_SERVICE_UNAVAILABLE, &body);
 	}
-	text_add_string(&body, "smtpsnoop: see /metrics\n");
+	text_add_string(&body, "not found; see /metrics\n");
 	return answer(connection, MHD_HTTP_NOT_FOUND, &body);
 }
 

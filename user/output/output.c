@@ -193,8 +193,7 @@ bool output_wait(struct output *output)
 	output->started = false;
 	if (pthread_clockjoin_np(output->thread, NULL, CLOCK_MONOTONIC, &until)) {
 		output->abandoned = true; /* what it uses stays */
-		report(output->config.name,
-		       "%s: it hangs: %llu events could not be written before the end",
+		report(output->config.name, "%s: hangs; %llu events could not be written in time",
 		       output->place, (unsigned long long)output_unwritten(output));
 		pthread_detach(output->thread);
 		return false;

@@ -33,8 +33,8 @@
 
 static const char *why(int error)
 {
-	return error == -EINVAL	   ? "no regular file"
-	       : error == -ENODATA ? "the name cannot be resolved"
+	return error == -EINVAL	   ? "not a regular file"
+	       : error == -ENODATA ? "cannot resolve the host name"
 				   : strerror(-error);
 }
 
@@ -55,7 +55,7 @@ void output_failed(struct output *output, int error)
 {
 	if (failed(output))
 		report(output->config.name,
-		       "%s: %s: events wait in memory, up to the queue's bound", output->place,
+		       "%s: %s; events wait in memory, up to the queue's limit", output->place,
 		       why(error));
 }
 
@@ -63,8 +63,9 @@ static void failed_to_reopen(struct output *output, int error)
 {
 	if (failed(output))
 		report(output->config.name,
-		       "%s: %s: it cannot be opened anew, and events go on into what was opened "
-		       "before",
+		       output->config.type == OUTPUT_FILE
+			       ? "%s: %s: cannot reopen; still writing to the file opened earlier"
+			       : "%s: %s; still sending to the address found earlier",
 		       output->place, why(error));
 }
 
@@ -77,8 +78,7 @@ static void worked(struct output *output)
 	    clock_ns(CLOCK_MONOTONIC) - output->failed_ns < output->transport->quiet_ns)
 		return;
 	output->up = true;
-	report(output->config.name,
-	       "%s: it is written to again; %llu events were dropped, %llu sent again",
+	report(output->config.name, "%s: writing again; %llu events were dropped, %llu sent again",
 	       output->place, (unsigned long long)lost, (unsigned long long)repeated);
 }
 
@@ -336,7 +336,7 @@ void output_report_unwritten(const struct output *output)
 	uint64_t left = output_unwritten(output);
 
 	if (left)
-		report(output->config.name, "%s: %llu event%s could not be written before the end",
+		report(output->config.name, "%s: %llu event%s could not be written in time",
 		       output->place, (unsigned long long)left, left == 1 ? "" : "s");
 }
 

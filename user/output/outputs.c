@@ -219,8 +219,8 @@ static int start_missing(struct outputs *outputs, const struct output_config *co
 			slots[*count] = *slot;
 		if (error) {
 			snprintf(why, OUTPUTS_WHY_MAX, "output %s: %.200s: %s", config->name,
-				 config->path ? config->path : "it cannot be started",
-				 error == -EINVAL ? "no regular file" : strerror(-error));
+				 config->path ? config->path : "cannot start it",
+				 error == -EINVAL ? "not a regular file" : strerror(-error));
 			return error;
 		}
 	}
@@ -229,7 +229,7 @@ static int start_missing(struct outputs *outputs, const struct output_config *co
 			/* a disk that hangs is not asked because of files that stay */
 			if ((fresh[i] || fresh[j]) && is_same_file(&configs[i], &configs[j])) {
 				snprintf(why, OUTPUTS_WHY_MAX,
-					 "output %s: %.200s: it is the file of output %s",
+					 "output %s: %.200s: already the file of output %s",
 					 configs[i].name, configs[i].path, configs[j].name);
 				return -EEXIST;
 			}
@@ -281,7 +281,7 @@ static void tell_loss(struct slot *slot, const struct output_stats *stats, bool 
 	if (stats->lost == slot->lost_told ||
 	    (!last && slot->told_s && now.tv_sec - slot->told_s < TELL_LOSS_S))
 		return;
-	report(output_config_of(slot->output)->name, "%llu more events could not be kept",
+	report(output_config_of(slot->output)->name, "%llu more events were lost",
 	       (unsigned long long)(stats->lost - slot->lost_told));
 	slot->lost_told = stats->lost;
 	slot->told_s = now.tv_sec;
@@ -291,10 +291,10 @@ static void tell_stall(struct slot *slot, const struct output_stats *stats)
 {
 	if (stats->stalled && !slot->stall_told)
 		report(output_config_of(slot->output)->name,
-		       "nothing could be written for %u s: %llu events wait", OUTPUT_STALL_S,
+		       "nothing written for %u s; %llu events wait", OUTPUT_STALL_S,
 		       (unsigned long long)stats->waiting);
 	if (!stats->stalled && slot->stall_told)
-		report(output_config_of(slot->output)->name, "it is written to again");
+		report(output_config_of(slot->output)->name, "writing again");
 	slot->stall_told = stats->stalled;
 }
 
@@ -342,8 +342,8 @@ void outputs_free(struct outputs *outputs, uint64_t limit_ns)
 		nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 	if (outputs->leavers.count)
 		report("run",
-		       "%zu outputs that an earlier configuration had still write: what waits "
-		       "there is lost",
+		       "%zu outputs of an earlier configuration are still writing; their queued "
+		       "events are lost",
 		       (size_t)outputs->leavers.count);
 	for (size_t i = 0; i < FORMAT_COUNT; i++)
 		text_free(&outputs->records[i]);
