@@ -14,7 +14,7 @@
 #include "base/report.h"
 #include "output/output_thread.h"
 
-#define FREE_WAIT_NS 500000000ULL
+#define FREE_WAIT_NS 500000000ULL /* beyond the time that output_stop() allowed */
 
 static struct transport *transport_of(const struct output_config *config)
 {
@@ -43,7 +43,7 @@ static void name_place(struct output *output)
 		snprintf(output->place, PLACE_MAX, "standard output");
 }
 
-/* Signals are the main thread's. */
+/* Signals are for the main thread. */
 static int start(struct output *output)
 {
 	sigset_t all, before;
@@ -57,7 +57,7 @@ static int start(struct output *output)
 	return -error;
 }
 
-/* What is wrong with the path itself: waiting does not help. */
+/* Whether the path itself is wrong, so that waiting does not help. */
 static bool is_lasting(int error)
 {
 	static const int lasting[] = {ENOENT, ENOTDIR,	    EISDIR, EINVAL, EACCES,
@@ -70,7 +70,7 @@ static bool is_lasting(int error)
 	return false;
 }
 
-/* A file is opened at once: its path may be wrong. */
+/* Opens a file at once, because its path may be wrong. */
 static int open_file(struct output *output)
 {
 	int error =
@@ -169,9 +169,8 @@ void output_leave(struct output *output, uint64_t limit_ns, struct output_leaver
 	output->lost_told = output->lost;
 	output->leavers = leavers;
 	pthread_detach(output->thread);
-	output->stop_ns =
-		clock_ns(CLOCK_MONOTONIC) +
-		limit_ns; /* from here on it may be gone at any time: it looks by itself */
+	/* the thread looks at this by itself: from here on the output may be gone at any time */
+	output->stop_ns = clock_ns(CLOCK_MONOTONIC) + limit_ns;
 }
 
 void output_stop(struct output *output, uint64_t limit_ns)
@@ -192,7 +191,7 @@ bool output_wait(struct output *output)
 	until.tv_nsec = (long)(until_ns % 1000000000ULL);
 	output->started = false;
 	if (pthread_clockjoin_np(output->thread, NULL, CLOCK_MONOTONIC, &until)) {
-		output->abandoned = true; /* what it uses stays */
+		output->abandoned = true; /* its memory is left to it */
 		report(output->config.name, "%s: hangs; %llu events could not be written in time",
 		       output->place, (unsigned long long)output_unwritten(output));
 		pthread_detach(output->thread);

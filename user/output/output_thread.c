@@ -21,11 +21,12 @@
 #include "base/clock.h"
 #include "base/report.h"
 
-#define RETRY_NS     1000000000ULL
-#define IDLE_NS	     1000000000ULL /* between two looks at its file and at what is in doubt */
-#define STOP_LOOK_NS 20000000ULL   /* the same while it ends */
+#define RETRY_NS 1000000000ULL
+/* The longest interval between two checks of the file and of what is in doubt */
+#define IDLE_NS	     1000000000ULL
+#define STOP_LOOK_NS 20000000ULL /* the same while the output ends */
 #define ROOM_WAIT_MS 100
-/* Kept to be sent again: more than a receive buffer holds by default */
+/* Bounds of what is kept to be sent again: more than a receive buffer holds by default */
 #define DOUBT_BYTES   (8U << 20)
 #define DOUBT_RECORDS 100000U
 
@@ -38,7 +39,7 @@ static const char *why(int error)
 				   : strerror(-error);
 }
 
-/* True at the beginning of a failure: it is told once. */
+/* True at the beginning of a failure, which is reported once. */
 static bool failed(struct output *output)
 {
 	output->failures++;
@@ -84,7 +85,7 @@ static void worked(struct output *output)
 
 /* ---- Records --------------------------------------------------------------------------------- */
 
-/* Takes the first off a list. */
+/* Removes the first entry of a list. */
 static struct entry *first_off(struct entry **list, struct entry ***end)
 {
 	struct entry *first = *list;
@@ -111,7 +112,7 @@ static void doubt_release(struct output *output)
 	queue_release(output->queue, entry);
 }
 
-/* A small queue is there for what waits. */
+/* Limited to a share of the queue, so that a small queue keeps its room for what waits. */
 static uint64_t doubt_max(const struct output *output)
 {
 	uint64_t share = queue_limit(output->queue) / 4;
@@ -119,7 +120,7 @@ static uint64_t doubt_max(const struct output *output)
 	return share < DOUBT_BYTES ? share : DOUBT_BYTES;
 }
 
-/* The first `count` that wait were sent. */
+/* The first `count` entries of `waiting` were sent. */
 static void sent(struct output *output, int count)
 {
 	uint64_t time_ns = clock_ns(CLOCK_MONOTONIC);
@@ -150,7 +151,7 @@ static void sent(struct output *output, int count)
 	}
 }
 
-/* What is in doubt is to be sent again, before all else. */
+/* Moves what is in doubt to the front of `waiting`, to be sent again first. */
 static void rewind_doubt(struct output *output)
 {
 	if (!output->doubt)
@@ -197,7 +198,7 @@ static void broken(struct output *output, int error)
 	rewind_doubt(output);
 }
 
-/* What is open stays so until the new one is. */
+/* The old file or connection stays open until the new one is. */
 static void try_open(struct output *output)
 {
 	int error = output->transport->open(output->transport);
@@ -216,7 +217,7 @@ static void try_open(struct output *output)
 	}
 }
 
-/* No transport takes a record of this size: it would stand in the way for ever. */
+/* Drops the first record: no transport accepts its size, and it would block the others for ever. */
 static void drop_first(struct output *output)
 {
 	if (output->again)
@@ -285,13 +286,13 @@ static void look_at_place(struct output *output)
 		try_open(output);
 }
 
-/* Whether there is something to be sent or connected. */
+/* Whether there is something to send, or a connection to make. */
 static bool has_to_try(const struct output *output)
 {
 	return output->waiting || (!output->open && !output->up);
 }
 
-/* How long nothing needs to be done if nothing is added. */
+/* How long the thread may sleep if nothing is added. */
 static uint64_t rest_ns(const struct output *output)
 {
 	uint64_t time_ns = clock_ns(CLOCK_MONOTONIC),
@@ -304,7 +305,7 @@ static uint64_t rest_ns(const struct output *output)
 	return output->retry_ns - time_ns < rest ? output->retry_ns - time_ns : rest;
 }
 
-/* Everything is written, or there is no more time. */
+/* Whether it is to end, and everything is written or the time is up. */
 static bool is_over(const struct output *output)
 {
 	const struct transport *transport = output->transport;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: an event is made into the text of a format once, however many outputs want
- * that format, and added to the queue of each. Everything that can wait or fail is behind the
- * queues (output.c).
+ * Theory of operation: an event is formatted once for each format in use, however many outputs use
+ * that format, and added to the queue of each output. Everything that can wait or fail is behind
+ * the queues (output.c).
  */
 #include "output/outputs.h"
 
@@ -18,14 +18,16 @@
 #include "base/report.h"
 #include "output/syslog_message.h"
 
-#define LEAVING_NS  30000000000ULL /* an output that is no longer wanted may write that long */
-#define LOOK_NS	    10000000L	   /* at the end, whether those that leave have gone */
-#define TELL_LOSS_S 60		   /* a slow output's losses are told this often */
-#define NAMELESS    (1ULL << 32)   /* no user's number */
+#define LEAVING_NS 30000000000ULL /* the longest time that a removed output may keep writing */
+/* Interval of the checks, at the end, whether removed outputs have ended */
+#define LOOK_NS	    10000000L
+#define TELL_LOSS_S 60		 /* shortest interval between two reports of an output's losses */
+#define NAMELESS    (1ULL << 32) /* larger than every uid */
 
 struct slot {
 	struct output *output;
-	uint64_t lost_told, lost_taken; /* of output_stats.lost */
+	/* The parts of output_stats.lost that were reported and taken */
+	uint64_t lost_told, lost_taken;
 	time_t told_s;
 	bool stall_told;
 };
@@ -35,14 +37,15 @@ struct outputs {
 	struct slot slots[OUTPUTS_MAX];
 	size_t count;
 	struct output_leavers leavers;
-	uint64_t lost_by_left; /* what they had lost before they left, and is not yet taken */
-	struct text records[FORMAT_COUNT]; /* of the event under way */
+	uint64_t lost_by_left; /* losses of removed outputs before their removal, not yet taken */
+	/* The current event in each format; empty if not yet formatted */
+	struct text records[FORMAT_COUNT];
 	struct text line;
 };
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
-/* The event in this format; empty if there was no memory. */
+/* The event in this format, formatted at the first call. Empty if there was no memory. */
 static struct span record_of(struct outputs *outputs, enum output_format format,
 			     const struct event *event)
 {
@@ -61,7 +64,7 @@ static bool is_wanted(const struct output_config *config, const struct event *ev
 	return !config->alerts_only || !event->has_flow || event->verdict == VERDICT_ALERT;
 }
 
-/* A number for a user of whom the MTA told the name alone: beyond all uids. */
+/* A number for a user known by name only, as the MTA reported it: larger than every uid. */
 static uint64_t named_number(const char *name)
 {
 	uint64_t number = 0xcbf29ce484222325; /* FNV-1a */
@@ -72,9 +75,8 @@ static uint64_t named_number(const char *name)
 }
 
 /*
- * Whose an event is: the user's, of mail that an MTA sends on his who handed it in. Ids without a
- * name are one sender: whoever was given subordinate ids, for containers of his own, has thousands
- * of them.
+ * The user charged for an event; for relayed mail, whoever submitted it. All ids without a name
+ * count as one sender: a user with subordinate ids, for containers, has thousands of them.
  */
 static uint64_t sender_number(const struct event *event)
 {
@@ -90,14 +92,14 @@ static uint64_t sender_number(const struct event *event)
 	return sender && sender->user ? sender->task.euid : NAMELESS;
 }
 
-/* What goes to one output: as it is, a line, or a syslog message. */
+/* Adds the event to one output: as a line, as a journal entry, or as a syslog message. */
 static void add(struct outputs *outputs, struct output *output, const struct event *event,
 		struct queue_class class)
 {
 	const struct output_config *config = output_config_of(output);
 	struct span record = record_of(outputs, config->format, event);
-	bool counted = event->action !=
-		       EVENT_LOSS; /* a loss that is told to a full queue would make the next one */
+	/* a report of losses that does not fit must not cause another one */
+	bool counted = event->action != EVENT_LOSS;
 	struct text *line = &outputs->line;
 
 	if (!record.len) {
@@ -173,7 +175,7 @@ const struct output *outputs_at(const struct outputs *outputs, size_t index)
 	return outputs->slots[index].output;
 }
 
-/* The slot that writes to the same place; NULL: none. */
+/* The slot with the same destination; NULL if there is none. */
 static struct slot *slot_of(struct outputs *outputs, const struct output_config *config)
 {
 	for (size_t i = 0; i < outputs->count; i++) {
@@ -189,7 +191,10 @@ static void leave(struct outputs *outputs, const struct slot *slot)
 	output_leave(slot->output, LEAVING_NS, &outputs->leavers);
 }
 
-/* Whether two paths lead to one file: each would break the other's lines where the disk is full. */
+/*
+ * Whether two paths lead to the same file. Two outputs to one file would break each other's lines
+ * when the disk is full.
+ */
 static bool is_same_file(const struct output_config *a, const struct output_config *b)
 {
 	struct stat first, second;
@@ -200,8 +205,8 @@ static bool is_same_file(const struct output_config *a, const struct output_conf
 }
 
 /*
- * Starts what is not there yet. 0, or a negative errno: then `slots` has what was started so far,
- * up to *count.
+ * Starts the outputs that do not exist yet. 0, or a negative errno; then `slots` holds what was
+ * started so far, up to *count.
  */
 static int start_missing(struct outputs *outputs, const struct output_config *configs,
 			 size_t *count, struct slot *slots, char why[OUTPUTS_WHY_MAX])
@@ -226,7 +231,7 @@ static int start_missing(struct outputs *outputs, const struct output_config *co
 	}
 	for (size_t i = 0; i < all; i++) {
 		for (size_t j = 0; j < i; j++) {
-			/* a disk that hangs is not asked because of files that stay */
+			/* do not stat() unchanged files: their disk may hang */
 			if ((fresh[i] || fresh[j]) && is_same_file(&configs[i], &configs[j])) {
 				snprintf(why, OUTPUTS_WHY_MAX,
 					 "output %s: %.200s: already the file of output %s",
@@ -272,7 +277,7 @@ void outputs_reopen(struct outputs *outputs)
 		output_reopen(outputs->slots[i].output);
 }
 
-/* `last`: at once. */
+/* Reports new losses at most every TELL_LOSS_S; at once if `last` is set. */
 static void tell_loss(struct slot *slot, const struct output_stats *stats, bool last)
 {
 	struct timespec now;
@@ -348,7 +353,6 @@ void outputs_free(struct outputs *outputs, uint64_t limit_ns)
 	for (size_t i = 0; i < FORMAT_COUNT; i++)
 		text_free(&outputs->records[i]);
 	text_free(&outputs->line);
-	if (!outputs->leavers
-		     .count) /* whoever is still leaving has an eye on it; the process ends */
+	if (!outputs->leavers.count) /* else a removed output still uses it; the process ends */
 		free(outputs);
 }

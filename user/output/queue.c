@@ -7,15 +7,15 @@
 #include <string.h>
 #include <time.h>
 
-#define SHARES 1024U /* a power of two: senders whose numbers meet in one share it */
+#define SHARES 1024U /* a power of two; senders whose hashes collide share a slot */
 #define OWN    SHARES
 
 struct queue {
 	_Atomic uint64_t limit; /* bytes */
 	_Atomic uint64_t bytes;
 	_Atomic uint64_t records;
-	_Atomic uint64_t shares[SHARES + 1]; /* bytes, by sender */
-	pthread_mutex_t lock;		     /* of what follows */
+	_Atomic uint64_t shares[SHARES + 1]; /* bytes of each sender */
+	pthread_mutex_t lock;		     /* protects what follows */
 	pthread_cond_t more;
 	struct entry *first;
 	struct entry **end;
@@ -64,7 +64,7 @@ void queue_free(struct queue *queue)
 	free(queue);
 }
 
-/* The queue's address goes in: nobody can choose a number that meets another's. */
+/* Mixes in the queue's address, so that nobody can choose a number that collides with another's. */
 static unsigned int share_of(const struct queue *queue, uint64_t sender)
 {
 	uint64_t mixed = (sender ^ (uintptr_t)queue) * 0x9e3779b97f4a7c15ULL;

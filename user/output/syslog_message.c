@@ -16,7 +16,7 @@ int syslog_severity(const struct event *event)
 	return event->action == EVENT_LOSS || event_risk(event) ? LOG_WARNING : LOG_INFO;
 }
 
-/* PRINTUSASCII, or "-" (RFC 5424, 6). */
+/* Appends the printable characters of the name, or "-" (RFC 5424, 6). */
 static void add_host(struct text *out, const char *host)
 {
 	size_t before = out->len;
@@ -64,7 +64,7 @@ static void add_header(struct text *out, const struct output_config *output,
 	text_add_format(out, "smtpsnoop[%d]: ", (int)getpid());
 }
 
-/* Makes JSON fit; other formats are below the bound anyway. */
+/* Appends the record, shortened if it is JSON that is too long. CEF is always below the bound. */
 static bool fit(struct text *message, const struct output_config *output, struct span record,
 		size_t room)
 {

@@ -2,11 +2,12 @@
 /*
  * A file that is appended to, and standard output.
  *
- * A file is opened for appending and never truncated: a rotated one is written to under its new
- * name until it is opened anew. A record that a full disk cut off is continued where it ended, so
- * that every line is whole; a line that was cut off by the end of an earlier run is ended first.
- * Standard output may be a pipe that nobody reads from: it is written to in pieces for which there
- * is room, so that the thread can be ended.
+ * A file is opened for appending and never truncated: after a rotation, records go to the file
+ * under its new name until it is reopened. When a full disk cuts a record off, the rest follows
+ * later, so that every line is whole; a line that an earlier run cut off at its end is ended first.
+ *
+ * Standard output may be a pipe that nobody reads. It is written in pieces that fit, so that the
+ * thread can always be ended.
  */
 #include "output/transport.h"
 
@@ -26,13 +27,13 @@ struct file {
 	struct transport transport;
 	char *path;	/* NULL: standard output */
 	int fd;		/* -1: not open */
-	size_t written; /* of the first record to come */
-	bool torn;	/* it ends in the middle of a line: that is to be ended first */
+	size_t written; /* bytes of the next record that were written */
+	bool torn;	/* it ends in the middle of a line, which must be ended first */
 };
 
 /* ---- Records of which a part was written ----------------------------------------------------- */
 
-/* How many records are whole after `len` more bytes; the rest is remembered. */
+/* Notes that `len` more bytes were written. Returns how many records are whole now. */
 static int advance(struct file *file, const struct iovec *records, int count, size_t len)
 {
 	int whole = 0;
@@ -63,7 +64,7 @@ static int file_send(struct transport *transport, const struct iovec *records, i
 
 /* ---- Files ----------------------------------------------------------------------------------- */
 
-/* Whether an earlier run did not end its last line. */
+/* Whether an earlier run left its last line without an end. */
 static bool is_torn(int fd, const struct stat *info)
 {
 	char last = '\n';
@@ -71,20 +72,20 @@ static bool is_torn(int fd, const struct stat *info)
 	return info->st_size && pread(fd, &last, 1, info->st_size - 1) == 1 && last != '\n';
 }
 
-/* A record of which a part was written goes whole into the next file. */
+/* Removes a partly written record from the old file: it goes whole into the new one. */
 static void take_back(struct file *file)
 {
 	struct stat info;
 
 	if (file->written && fstat(file->fd, &info) == 0 && info.st_size >= (off_t)file->written &&
 	    ftruncate(file->fd, info.st_size - (off_t)file->written))
-		return; /* the line stays torn: it was told that the disk is full */
+		return; /* the line stays torn; the full disk was reported */
 	file->written = 0;
 }
 
 /*
- * A FIFO or a device that blocks would hold up the thread for good: a regular file is wanted. No
- * symbolic link: whoever may write to the folder could have it point at another file of root's.
+ * Accepts regular files only: a FIFO or a device could block the thread for ever. Follows no
+ * symbolic link: whoever may write to the folder could point it at another file of root's.
  */
 static int file_open(struct transport *transport)
 {
@@ -118,7 +119,7 @@ static bool file_is_broken(const struct transport *transport, int error)
 	return error != -ENOSPC && error != -EDQUOT && error != -EFBIG;
 }
 
-/* Its last name is gone: what is written would be lost with it. */
+/* Whether its last name is gone: records written to it would be lost. */
 static bool file_is_gone(const struct transport *transport)
 {
 	struct stat info;
@@ -163,7 +164,9 @@ static int stdout_open(struct transport *transport)
 	return fcntl(STDOUT_FILENO, F_GETFD) < 0 ? -errno : 0;
 }
 
-/* poll() says that there is room for PIPE_BUF bytes; more could block. */
+/*
+ * Writes at most PIPE_BUF bytes: poll() promises room for no more, and a longer write could block.
+ */
 static int stdout_send(struct transport *transport, const struct iovec *records, int count)
 {
 	struct file *file = (struct file *)transport;

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: syslog knows no acknowledgement, so what the other end had not read when it
- * went away is lost unless it is sent again. How much that may be is told by what the kernel knows.
+ * Theory of operation: syslog has no acknowledgements, so records that the receiver had not read
+ * when it went away are lost unless they are sent again. What the kernel knows limits how many
+ * these can be.
  *
- * A datagram to a socket of this host is charged to its sender until it is read (or thrown away
- * with the socket it waits at). If nothing is charged to us, and a later datagram still finds the
- * receiver alive, all before it was read: a socket is marked dead before its queue is thrown away.
+ * A datagram to a socket of this host is charged to its sender until it is read, or discarded with
+ * the socket that it waits at. If nothing is charged to us, and a later datagram still finds the
+ * receiver alive, all earlier ones were read: the kernel marks a socket dead before it discards its
+ * queue.
  *
- * Over TCP only the kernel of the other host acknowledges. Records are in doubt while bytes of them
- * are not acknowledged or the window is closed, and for DOUBT_NS after: whoever reads at all has
- * read them by then. The output keeps no more in doubt than fits a receive buffer, our own send
- * buffer is kept small.
+ * Over TCP only the kernel of the receiving host acknowledges. Records are in doubt while some of
+ * their bytes are unacknowledged or the window is closed, and for DOUBT_NS after: a receiver that
+ * reads at all has read them by then. The output keeps no more in doubt than fits into a receive
+ * buffer, and our own send buffer is kept small.
  *
- * Over UDP nothing is known but that nobody listened to the datagram before: what waits is kept
- * until somebody does.
+ * Over UDP the only news is that nobody listened to an earlier datagram: records then wait until
+ * somebody does.
  */
 #include "output/transport.h"
 
@@ -34,27 +36,28 @@
 
 #include "base/clock.h"
 
-#define CONNECT_MS	5000
-#define DOUBT_NS	60000000000ULL
-#define SEND_BUFFER	262144
-#define USER_TIMEOUT_MS 120000 /* data that is not acknowledged for so long ends the connection */
+#define CONNECT_MS  5000
+#define DOUBT_NS    60000000000ULL
+#define SEND_BUFFER 262144
+/* Data that stays unacknowledged for this long ends the connection */
+#define USER_TIMEOUT_MS 120000
 #define KEEPALIVE_S	60
 #define UDP_BATCH	32
-#define UDP_PAUSE_NS	2000000L /* between two batches: 16,000 datagrams a second at most */
-#define ROOM_MS		100	 /* a datagram to this host waits so long for room */
+#define UDP_PAUSE_NS	2000000L /* pause after a batch: at most 16,000 datagrams a second */
+#define ROOM_MS		100	 /* how long a datagram to this host may wait for room */
 #define QUIET_NS	3000000000ULL
-#define UDP_STALE_NS	600000000000ULL /* a name may have another address by then */
+#define UDP_STALE_NS	600000000000ULL /* a name may have another address after this time */
 
 struct channel {
 	struct transport transport;
 	char *path, *host, *service;
 	int fd;		/* -1: not open */
-	size_t written; /* TCP: of the first record to come */
-	bool stalled;	/* TCP: there was no room at the last attempt */
-	uint64_t sent;	/* datagrams to a socket of this host, on this connection */
-	uint64_t read;	/* of them, the first ones: were certainly read */
-	size_t turn;	/* UDP: of the name's addresses, which one is taken */
-	/* UDP: a negative errno that send() told of an earlier datagram, and is to be told on */
+	size_t written; /* TCP: bytes of the next record that were sent */
+	bool stalled;	/* TCP: the last attempt found no room */
+	uint64_t sent;	/* datagrams sent to a socket of this host since it was opened */
+	uint64_t read;	/* so many of the first of them have surely been read */
+	size_t turn;	/* UDP: which of the name's addresses to use */
+	/* UDP: the negative errno of an earlier datagram, for the next call to return */
 	int refusal;
 	uint64_t opened_ns;
 };
@@ -99,7 +102,7 @@ static bool is_full(int error)
 	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
-/* Bytes that were sent and not read (a socket of this host) or not acknowledged (TCP). */
+/* Bytes that were sent and not yet read (a socket of this host) or acknowledged (TCP). */
 static int outstanding(const struct channel *channel)
 {
 	int bytes = 0;
@@ -137,8 +140,8 @@ static int local_open(struct transport *transport)
 }
 
 /*
- * The first one waits for room within the kernel: who sleeps there has his turn, while who only
- * asks whether there is room finds that others took it.
+ * The first datagram waits for room in the kernel. A sleeper there gets its turn; a sender that
+ * only polls for room finds that others took it.
  */
 static int local_send(struct transport *transport, const struct iovec *records, int count)
 {
@@ -151,7 +154,7 @@ static int local_send(struct transport *transport, const struct iovec *records, 
 		if (send(channel->fd, records[i].iov_base, records[i].iov_len,
 			 MSG_NOSIGNAL | (i ? MSG_DONTWAIT : 0)) < 0)
 			break;
-		channel->read = read; /* the receiver was there still */
+		channel->read = read; /* the receiver was still there */
 		channel->sent++;
 	}
 	return i || is_full(errno) ? i : -errno;
@@ -218,7 +221,9 @@ static int lookup_error(int error)
 	return error == EAI_SYSTEM ? -errno : error == EAI_MEMORY ? -ENOMEM : -ENODATA;
 }
 
-/* Whether one can be reached over UDP shows only later: they take turns. */
+/*
+ * The address to try now. UDP shows only later whether an address is reachable, so they take turns.
+ */
 static const struct addrinfo *by_turn(const struct addrinfo *addresses, size_t turn)
 {
 	size_t count = 0;
@@ -275,8 +280,8 @@ static int udp_open(struct transport *transport)
 }
 
 /*
- * What waited for long is not poured into a receive buffer all at once: it has room for a few
- * hundred.
+ * Pauses after each batch: a receive buffer has room for a few hundred datagrams only, and a long
+ * queue must not overrun it.
  */
 static void udp_wait(struct transport *transport, int timeout_ms)
 {
@@ -285,9 +290,10 @@ static void udp_wait(struct transport *transport, int timeout_ms)
 }
 
 /*
- * 0, or a negative errno. That may be an earlier datagram's, which an ICMP message told of: send()
- * tells it once, and what is sent again then goes out (`*sent`). Of a refusal that is clear from
- * the beginning.
+ * Sends one record; *sent says whether it went out. 0, or a negative errno, which may belong to an
+ * earlier datagram that an ICMP message reported: send() returns it once, and a second send() goes
+ * out. ECONNREFUSED always belongs to an earlier datagram, so there is no second send(), and the
+ * record waits.
  */
 static int udp_send_one(struct channel *channel, const struct iovec *record, bool *sent)
 {
@@ -305,10 +311,12 @@ static int udp_send_one(struct channel *channel, const struct iovec *record, boo
 	channel->transport.lost++;
 	return error == -EMSGSIZE
 		       ? 0
-		       : error; /* the path has a smaller limit now: no reason to connect anew */
+		       : error; /* the path has a smaller limit now; no need to reconnect */
 }
 
-/* The records before the one that fails were sent. */
+/*
+ * Returns the number of records sent; the error of the one after them is returned by the next call.
+ */
 static int udp_send(struct transport *transport, const struct iovec *records, int count)
 {
 	struct channel *channel = (struct channel *)transport;
@@ -365,7 +373,8 @@ static int tcp_open(struct transport *transport)
 }
 
 /*
- * A receiver says nothing; if it closes its side, it reads no more either. 0, or a negative errno.
+ * Whether the receiver is still there: it sends nothing, and once it closes its side, it does not
+ * read either. 0 or a negative errno.
  */
 static int tcp_look(const struct channel *channel)
 {
