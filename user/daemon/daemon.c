@@ -2,10 +2,10 @@
 /*
  * The command run: a live watch whose events go to the outputs of a configuration.
  *
- * A reload is whole or not at all: the new configuration is read, what it asks for is started
- * beside what runs, and only when all of it is there it takes the place of the old. What is wrong
- * is told, and all goes on as before. Files are opened anew at every SIGHUP, whatever the
- * configuration says: that is what a rotation asks for.
+ * A reload is all or nothing: the new configuration is read, what it needs is started beside what
+ * runs, and only when all of it works does it replace the old one. If anything is wrong, the error
+ * is reported and nothing changes. Every SIGHUP reopens the files, whatever the configuration says,
+ * because log rotation relies on it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -28,22 +28,22 @@
 #include "base/report.h"
 
 #define CONFIG_PATH "/etc/smtpsnoop/smtpsnoop.yaml"
-#define LAST_NS	    5000000000ULL /* outputs may write that long at the end */
-#define MAPS_S	    15		  /* tables are counted this often */
+#define LAST_NS	    5000000000ULL /* how long outputs may write at the end */
+#define MAPS_S	    15		  /* interval between two counts of the kernel's tables */
 #define LOSS_S	    60.0
 
 struct daemon {
 	const struct options *options;
-	const char *path; /* NULL: there is no configuration */
+	const char *path; /* NULL: there is no configuration file */
 	struct decider *decider;
 	struct outputs *outputs;
 	struct metrics *metrics;
 	struct latency latency;
 	struct metrics_sample sample;
 	struct capture_map maps[CAPTURE_MAPS_MAX];
-	time_t maps_s; /* when they were counted */
+	time_t maps_s; /* when the tables were counted (CLOCK_MONOTONIC) */
 	struct text page;
-	uint64_t lost; /* by outputs, and not yet told in an event */
+	uint64_t lost; /* events that outputs lost and that no event has reported yet */
 	double lost_told_s;
 };
 
@@ -64,7 +64,10 @@ static bool has_name(const struct config *config, const char *name)
 	return false;
 }
 
-/* Standard output, if the command line asks for it, or the configuration for nothing at all. */
+/*
+ * Adds standard output if the command line asks for it, or if there is no other output. False if
+ * there is no memory.
+ */
 static bool add_stdout(struct config *config, const struct options *options)
 {
 	struct output_config output = {.type = OUTPUT_STDOUT,
@@ -93,7 +96,7 @@ static bool add_stdout(struct config *config, const struct options *options)
 	return true;
 }
 
-/* NULL if it is wrong: that was told, with `otherwise` behind it. */
+/* Reads the configuration. NULL if that failed; the error was reported, followed by `otherwise`. */
 static struct decider *read_config(struct daemon *daemon, const char *otherwise)
 {
 	char error[CONFIG_ERROR_MAX];
@@ -127,8 +130,8 @@ static struct decider *read_config(struct daemon *daemon, const char *otherwise)
 }
 
 /*
- * Starts what the configuration asks for, in place of what runs. False: all is as before; why was
- * told.
+ * Replaces the running outputs and metrics by those of the configuration. False if that failed; the
+ * error was reported and nothing has changed.
  */
 static bool apply(struct daemon *daemon, const struct config *config, const char *otherwise)
 {
@@ -142,7 +145,7 @@ static bool apply(struct daemon *daemon, const struct config *config, const char
 	if (outputs_configure(daemon->outputs, config->outputs, config->output_count, why)) {
 		report("run", "%s%s", why, otherwise);
 		if (metrics_configure(daemon->metrics, &before, why))
-			report("run", "%s", why); /* it is tried again */
+			report("run", "%s", why); /* metrics_retry() tries again */
 		return false;
 	}
 	return true;
@@ -199,7 +202,7 @@ static bool on_reload(void *context, struct pipeline *pipeline)
 	return good;
 }
 
-/* ---- What the watch tells -------------------------------------------------------------------- */
+/* ---- While the watch runs -------------------------------------------------------------------- */
 
 static void on_event(void *context, const struct event *event)
 {
@@ -273,8 +276,8 @@ static void tell_manager(struct daemon *daemon, const struct event_stats *stats)
 }
 
 /*
- * At once, and then at most every LOSS_S: an output that is away for long is not to fill the
- * others.
+ * Writes an event about lost events: at once, then at most every LOSS_S, so that an output that is
+ * down for long does not fill the other outputs.
  */
 static void tell_lost(struct daemon *daemon, struct pipeline *pipeline, bool last)
 {
@@ -341,7 +344,7 @@ static int watch(struct daemon *daemon)
 	enum live_end end;
 	int error = 0;
 
-	live.filter.all = true; /* nothing is silent */
+	live.filter.all = true; /* the outputs get all events */
 	live.filter.count = options->count;
 	return live_run(&live, outputs_sink(daemon->outputs), &end, &error) || error ? STATUS_FAILED
 										     : STATUS_DONE;
@@ -372,9 +375,8 @@ static int start(struct daemon *daemon)
 		report("run", "%s", refused);
 		return STATUS_FAILED;
 	}
-	metrics_retry(
-		daemon->metrics,
-		&config->metrics); /* who holds its port does not keep the watch from starting */
+	/* the result does not matter: whoever holds its port must not prevent the start */
+	metrics_retry(daemon->metrics, &config->metrics);
 	return watch(daemon);
 }
 
@@ -384,7 +386,10 @@ int command_run(const struct options *options)
 	sigset_t signals;
 	int status;
 
-	/* One that comes before the watch is there waits for it: SIGHUP would end the process. */
+	/*
+	 * A signal that arrives before the watch runs must wait for it: SIGHUP would end the
+	 * process.
+	 */
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGHUP);
 	sigaddset(&signals, SIGTERM);

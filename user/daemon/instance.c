@@ -19,7 +19,7 @@ static int fail(char *why, const char *path, int error)
 	return -error;
 }
 
-/* Whose it is. */
+/* Says who holds the lock. */
 static int taken(int fd, const char *path, char *why)
 {
 	char pid[16] = "";
@@ -33,7 +33,10 @@ static int taken(int fd, const char *path, char *why)
 	return -EBUSY;
 }
 
-/* Whether the path still leads to the file: else somebody may hold another one of that name. */
+/*
+ * Whether the path still names this file; otherwise another process may have locked a new file of
+ * that name.
+ */
 static bool is_there(int fd, const char *path)
 {
 	struct stat here, there;
@@ -64,8 +67,8 @@ int instance_lock(char why[INSTANCE_WHY_MAX])
 		return fail(why, folder, errno);
 	snprintf(path, sizeof(path), "%s/smtpsnoop.pid", folder);
 	do {
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-			  0600); /* who can open it can lock it */
+		/* mode 0600: whoever can open the file can lock it */
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (fd < 0)
 			return fail(why, path, errno);
 		error = flock(fd, LOCK_EX | LOCK_NB) ? errno : 0;
@@ -76,5 +79,5 @@ int instance_lock(char why[INSTANCE_WHY_MAX])
 		if (error)
 			close(fd);
 	} while (error == -EAGAIN);
-	return error; /* the descriptor holds the lock until the process ends */
+	return error; /* the open descriptor holds the lock until the process ends */
 }

@@ -29,7 +29,7 @@ struct metrics {
 	struct MHD_Daemon *listener; /* NULL if nothing listens */
 	struct writer *writer;	     /* NULL if there is no text file */
 	uint64_t retry_ns;	     /* CLOCK_MONOTONIC: no attempt before */
-	bool told;		     /* that the listener or the file is missing was reported */
+	bool told;		     /* a missing listener or file was reported */
 };
 
 struct metrics *metrics_new(void)

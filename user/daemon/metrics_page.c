@@ -11,8 +11,8 @@ static const double bounds_s[LATENCY_BUCKETS] = {0.005, 0.01, 0.025, 0.05, 0.1, 
 
 void latency_add(struct latency *latency, int64_t late_ns)
 {
-	double late_s =
-		late_ns > 0 ? (double)late_ns / 1e9 : 0; /* the wall clock may have been set back */
+	/* the wall clock may have been set back */
+	double late_s = late_ns > 0 ? (double)late_ns / 1e9 : 0;
 	size_t bucket = 0;
 
 	while (bucket < LATENCY_BUCKETS && late_s > bounds_s[bucket])
@@ -29,7 +29,7 @@ static void family(struct text *out, const char *name, const char *type, const c
 			type);
 }
 
-/* A label's value: backslash, quote and end of line are escaped. */
+/* Appends a label; backslash, quote and line feed in its value are escaped. */
 static void add_label(struct text *out, const char *label, const char *value)
 {
 	text_add_format(out, "{%s=\"", label);
@@ -66,7 +66,7 @@ static void single_real(struct text *out, const char *name, const char *type, co
 	text_add_format(out, "smtpsnoop_%s %.6f\n", name, number);
 }
 
-/* ---- What was seen --------------------------------------------------------------------------- */
+/* ---- Mail, sessions, losses ------------------------------------------------------------------ */
 
 static void add_messages(struct text *out, const struct event_stats *stats)
 {
@@ -74,15 +74,14 @@ static void add_messages(struct text *out, const struct event_stats *stats)
 	sample_of(out, "messages_total", "verdict", "alert", stats->messages - stats->excluded);
 	sample_of(out, "messages_total", "verdict", "excluded", stats->excluded);
 	single(out, "alerts_total", "counter",
-	       "Alerts: messages that no exclusion lets pass, and encrypted sessions.",
-	       stats->alerts);
+	       "Alerts: messages that no exclusion covers, and encrypted sessions.", stats->alerts);
 	single(out, "recipients_total", "counter", "Recipients of all messages.",
 	       stats->recipients);
 	single(out, "message_bytes_total", "counter", "Bytes of all messages.", stats->bytes);
 	single(out, "sessions_total", "counter", "SMTP sessions that ended.", stats->sessions);
-	single(out, "encrypted_sessions_total", "counter", "SMTP sessions that went over to TLS.",
+	single(out, "encrypted_sessions_total", "counter", "SMTP sessions that switched to TLS.",
 	       stats->encrypted);
-	single(out, "unattributed_messages_total", "counter", "Messages whose sender is not known.",
+	single(out, "unattributed_messages_total", "counter", "Messages whose sender is unknown.",
 	       stats->unattributed);
 	single(out, "records_total", "counter", "Records read from the kernel side.",
 	       stats->records);
@@ -94,7 +93,7 @@ static void add_exclusions(struct text *out, const struct decider *decider)
 
 	if (!policy || !policy->exclusion_count)
 		return;
-	family(out, "excluded_messages_total", "counter", "Messages that an exclusion let pass.");
+	family(out, "excluded_messages_total", "counter", "Messages excluded by an exclusion.");
 	for (size_t i = 0; i < policy->exclusion_count; i++)
 		sample_of(out, "excluded_messages_total", "exclusion", policy->exclusions[i].name,
 			  decider_passed(decider, i)->messages);
@@ -117,7 +116,7 @@ static void add_latency(struct text *out, const struct latency *latency)
 	uint64_t count = 0;
 
 	family(out, "event_latency_seconds", "histogram",
-	       "From the end of a mail transaction to its event's being handed to the outputs.");
+	       "Time from the end of a mail transaction until its event is passed to the outputs.");
 	for (size_t i = 0; i < LATENCY_BUCKETS; i++) {
 		count += latency->counts[i];
 		text_add_format(out, "smtpsnoop_event_latency_seconds_bucket{le=\"%g\"} %llu\n",
@@ -131,21 +130,21 @@ static void add_latency(struct text *out, const struct latency *latency)
 			(unsigned long long)count);
 }
 
-/* ---- What it holds --------------------------------------------------------------------------- */
+/* ---- Memory, processor time ------------------------------------------------------------------ */
 
 static void add_load(struct text *out, const struct metrics_sample *sample)
 {
-	single(out, "flows", "gauge", "Flows that are looked at.", sample->load.flows);
+	single(out, "flows", "gauge", "Flows that are watched.", sample->load.flows);
 	single(out, "held_events", "gauge", "Events that wait for names and replies.",
 	       sample->load.held);
 	single(out, "processes", "gauge", "Processes whose executable is known.",
 	       sample->load.processes);
 	if (!sample->map_count)
 		return;
-	family(out, "map_entries", "gauge", "Entries of the kernel side's tables.");
+	family(out, "map_entries", "gauge", "Entries in the kernel side's tables.");
 	for (size_t i = 0; i < sample->map_count; i++)
 		sample_of(out, "map_entries", "map", sample->maps[i].name, sample->maps[i].entries);
-	family(out, "map_entries_limit", "gauge", "Entries that they can hold.");
+	family(out, "map_entries_limit", "gauge", "Most entries that a table can hold.");
 	for (size_t i = 0; i < sample->map_count; i++)
 		sample_of(out, "map_entries_limit", "map", sample->maps[i].name,
 			  sample->maps[i].limit);
@@ -235,34 +234,35 @@ static void add_outputs(struct text *out, const struct outputs *outputs)
 		      "the receiver's host.",
 		      lost);
 	output_family(out, outputs, "output_repeated_events_total", "counter",
-		      "Events that an output sent again, for they may not have been read.",
+		      "Events that an output sent again because they may not have been read.",
 		      repeated);
 	output_family(out, outputs, "output_failures_total", "counter",
 		      "Attempts to open or write that failed.", failures);
 	output_family(out, outputs, "output_waiting_events", "gauge",
 		      "Events in an output's queue.", waiting);
 	output_family(out, outputs, "output_doubt_events", "gauge",
-		      "Events that were sent, and are kept until they have been read for sure.",
+		      "Events that were sent and are kept until they have surely been read.",
 		      doubt);
-	output_family(out, outputs, "output_queue_bytes", "gauge", "Bytes that both take.", bytes);
+	output_family(out, outputs, "output_queue_bytes", "gauge",
+		      "Memory used by an output's waiting and doubtful events.", bytes);
 	output_family(out, outputs, "output_up", "gauge",
-		      "Whether an output's last attempt was good.", is_up);
+		      "Whether an output's last attempt succeeded.", is_up);
 }
 
 static void add_configuration(struct text *out, const struct metrics_sample *sample)
 {
 	family(out, "config_reloads_total", "counter",
-	       "Attempts to read the configuration again, by result.");
+	       "Attempts to reload the configuration, by result.");
 	sample_of(out, "config_reloads_total", "result", "success", sample->reloads);
 	sample_of(out, "config_reloads_total", "result", "failure", sample->reloads_failed);
-	single(out, "config_last_reload_successful", "gauge", "Whether the last attempt was good.",
+	single(out, "config_last_reload_successful", "gauge", "Whether the last attempt succeeded.",
 	       sample->reload_good);
 	single(out, "config_last_reload_success_timestamp_seconds", "gauge",
 	       "When the configuration in force was read.", (uint64_t)sample->reloaded_s);
 	single_real(out, "config_last_reload_seconds", "gauge",
 		    "How long reading and applying it took.", sample->reload_s);
 	single(out, "textfile_failures_total", "counter",
-	       "Times that the text file of metrics could not be written.", sample->file_failures);
+	       "How often the text file of metrics could not be written.", sample->file_failures);
 	single(out, "heartbeat_sequence", "gauge", "Sequence number of the last status event.",
 	       sample->heartbeat);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The protocol is one datagram to the socket that NOTIFY_SOCKET names (sd_notify(3)). It is spoken
- * here, not by libsystemd, whose call waits until the manager has read: any user may fill that
- * queue, and the thread that captures must not wait for long. Who waits in send() has his turn; who
- * only asks whether there is room finds that others took it.
+ * The protocol is one datagram to the socket that NOTIFY_SOCKET names (sd_notify(3)). This file
+ * implements it itself, because libsystemd's call waits until the manager has read: any user may
+ * fill that queue, and the capturing thread must not wait for long. A sender that sleeps in send()
+ * gets its turn; one that only polls for room finds that others took it.
  */
 #include "daemon/notify.h"
 
@@ -19,13 +19,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_MS	      1000 /* for what the manager has to hear */
-#define WAIT_ALIVE_MS 20   /* for what it hears again a second later */
+#define WAIT_MS	      1000 /* for messages that the manager must get */
+#define WAIT_ALIVE_MS 20   /* for messages that are repeated a second later */
 
-static bool ready_owed; /* the manager has not heard that we are */
+static bool ready_owed; /* the manager has not got READY=1 yet */
 
 /*
- * A socket to the manager, whose send() waits that long; -1: there is none. The caller closes it.
+ * A socket to the manager with this limit for send(); -1 if there is no manager. The caller closes
+ * it.
  */
 static int manager(int wait_ms)
 {
@@ -38,7 +39,7 @@ static int manager(int wait_ms)
 	if (len < 2 || len > sizeof(address.sun_path) || (name[0] != '/' && name[0] != '@'))
 		return -1;
 	memcpy(address.sun_path, name, len);
-	if (name[0] == '@') /* abstract: without a file */
+	if (name[0] == '@') /* an abstract socket, without a file */
 		address.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) ||
@@ -50,7 +51,7 @@ static int manager(int wait_ms)
 	return fd;
 }
 
-/* False: it was not heard. */
+/* Sends one message. False if it could not be sent in time. */
 static bool tell(const char *state, int wait_ms)
 {
 	int fd = manager(wait_ms);
@@ -68,7 +69,7 @@ void notify_ready(void)
 	ready_owed = !tell("READY=1", WAIT_MS);
 }
 
-/* The time tells which reload this is, where the manager waits for one (Type=notify-reload). */
+/* The time tells the manager which reload this is (Type=notify-reload). */
 void notify_reloading(void)
 {
 	struct timespec now;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the service manager is told (sd_notify(3)); outside of a service, nothing. None of it waits
- * for long.
+ * Messages to the service manager (sd_notify(3)). Outside of a service they do nothing. No call
+ * waits longer than one second.
  */
 #ifndef SMTPSNOOP_NOTIFY_H
 #define SMTPSNOOP_NOTIFY_H
 
 void notify_ready(void);
-void notify_reloading(void); /* to be followed by notify_ready() */
+void notify_reloading(void); /* notify_ready() must follow */
 void notify_stopping(void);
 
-/* For the watchdog, with one line that `systemctl status` shows. */
+/* A sign of life for the watchdog, with one line for `systemctl status`. */
 __attribute__((format(printf, 1, 2))) void notify_alive(const char *format, ...);
 
 #endif

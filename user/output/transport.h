@@ -20,8 +20,8 @@
 
 struct transport {
 	/*
-	 * Opens or connects; on success, what was open is closed. 0, or a negative errno: to be
-	 * retried later.
+	 * Opens or connects, and closes what was open before. If that fails, a file or a connection
+	 * to another host stays open. 0, or a negative errno: to be retried later.
 	 */
 	int (*open)(struct transport *transport);
 
