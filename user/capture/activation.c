@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation. A timer that elapses notes the moment (LastTriggerUSecMonotonic) and has its
- * service started; the service notes when it left the inactive state
- * (InactiveExitTimestampMonotonic). Both stay known when the service has ended, which a short job
- * has before anyone can ask. So an activation was the timer's if the two are TRIGGER_MAX_US apart
- * at most, the timer first. Where systemd says what it started a unit for (ActivationDetails, from
- * 252 on, while the unit is active), it must say that as well: a start by hand says nothing.
+ * Theory of operation. When a timer elapses, systemd notes the time (LastTriggerUSecMonotonic) and
+ * starts the timer's service; for the service it notes when it left the inactive state
+ * (InactiveExitTimestampMonotonic). Both times stay known after the service has ended, and a short
+ * job ends before anyone can ask. So an activation counts as the timer's if the timer elapsed first
+ * and the two times are at most TRIGGER_MAX_US apart. If systemd says why it started the unit
+ * (ActivationDetails, since 252, while the unit is active), it must name a timer as well: a manual
+ * start has no details.
  *
- * The process must have started in that activation, not before it: what is asked is how the unit
- * stands now.
+ * The process must have started during that activation and not before it, because the answer is
+ * about the unit's current state.
  */
 #include "capture/activation.h"
 
@@ -26,9 +27,9 @@
 #define TIMER		"org.freedesktop.systemd1.Timer"
 #define CALL_TIMEOUT_US 2000000U
 #define TRIGGER_MAX_US	1000000U
-#define TICK_US		20000U /* the start of a process is told in clock ticks */
+#define TICK_US		20000U /* /proc gives the start of a process in clock ticks */
 
-/* The manager's own socket, which needs no bus; else the system bus. */
+/* Connects to the manager's own socket, which needs no bus; otherwise to the system bus. */
 static sd_bus *bus_open(void)
 {
 	sd_bus *bus = NULL;
@@ -51,8 +52,7 @@ static bool get_time(sd_bus *bus, const char *path, const char *interface, const
 }
 
 /*
- * 1: it says a timer; 0: it says something else, or nothing while the unit is active; -1: it cannot
- * be told.
+ * 1: a timer started it; 0: something else did, or the unit is active without details; -1: unknown.
  */
 static int details_say_timer(sd_bus *bus, const char *path)
 {
@@ -131,7 +131,7 @@ static enum activation ask(sd_bus *bus, const char *path, uint64_t start_ns)
 	if (!get_time(bus, path, UNIT, "InactiveExitTimestampMonotonic", &exit_us))
 		return ACTIVATION_UNKNOWN;
 	if (start_ns / 1000 + TICK_US < exit_us + asleep_us)
-		return ACTIVATION_UNKNOWN; /* of an activation before this one */
+		return ACTIVATION_UNKNOWN; /* it belongs to an earlier activation */
 	details = details_say_timer(bus, path);
 	return details != 0 && a_timer_elapsed_at(bus, path, exit_us) ? ACTIVATION_TIMER
 								      : ACTIVATION_OTHER;

@@ -2,16 +2,16 @@
 /*
  * Theory of operation.
  *
- * Which hooks a kernel allows is found by trying, never by its version: distributions backport, and
- * lockdown, capabilities and configuration decide as much as age does. For each family, in the
- * order of what they cost, the object is opened, its other programs are set aside, and it is loaded
- * and attached; the first that goes through is kept. The wire hook takes part in the attempt, for
- * the programs are compiled for its presence (a constant): where it alone fails, the round is
- * repeated without it. Where no family works the wire hook is enough, with whoever connected as the
- * sender.
+ * What hooks a kernel allows is found by trying, never by its version: distributions backport, and
+ * lockdown, capabilities and configuration decide as much as age. The families are tried in the
+ * order of their cost: the object is opened, the programs of other families are set aside, and the
+ * rest is loaded and attached. The first family that works is kept. The wire hook takes part in
+ * each attempt, because the programs are compiled for its presence (a constant); if it alone fails,
+ * the round is repeated without it. If no family works, the wire hook alone is enough, with the
+ * process that connected as the sender.
  *
- * Everything is held by file descriptors (links, maps, programs) and nothing is pinned: when the
- * process ends, in whatever way, the kernel is as it was before.
+ * File descriptors hold everything (links, maps, programs) and nothing is pinned: however the
+ * process ends, the kernel is left as it was before.
  */
 #include "capture/capture.h"
 
@@ -37,8 +37,9 @@
 #define RING_SIZE_DEFAULT (8U << 20)
 #define LINKS_MAX	  32
 #define DRAIN_NS	  100000000ULL
-#define DRAIN_LOOK	  32U	/* records between two looks at the clock, */
-#define DRAIN_LOOK_LEN	  2048U /* and after each of these bytes: it may hold dozens of mails */
+#define DRAIN_LOOK	  32U /* records between two looks at the clock; */
+/* And a look after each record this long, which may hold dozens of mails */
+#define DRAIN_LOOK_LEN 2048U
 
 struct capture {
 	struct smtpsnoop_bpf *skeleton;
@@ -47,9 +48,9 @@ struct capture {
 	size_t link_count;
 	enum hook hook;
 	bool wire;
-	bool pages; /* what is sent as pages can be read at the send */
+	bool pages; /* data sent as pages can be read at the send */
 	char wire_why[CAPTURE_WHY_MAX];
-	capture_record_fn on_record; /* during a drain */
+	capture_record_fn on_record; /* valid during a drain */
 	void *context;
 	size_t drained;
 	uint64_t drain_until_ns;
@@ -58,7 +59,7 @@ struct capture {
 
 /* ---- What libbpf says ------------------------------------------------------------------------ */
 
-/* The first complaint of the attempt under way: later ones follow from it. */
+/* The first warning of the current attempt; later ones follow from it. */
 static char libbpf_complaint[CAPTURE_WHY_MAX];
 
 __attribute__((format(printf, 2, 0))) static int libbpf_print(enum libbpf_print_level level,
@@ -86,7 +87,7 @@ static void explain(char *why, int error, const char *what)
 
 /* ---- Attaching ------------------------------------------------------------------------------- */
 
-/* The mount point of the whole cgroup v2 hierarchy. False if there is none. */
+/* Finds the mount point of the whole cgroup v2 hierarchy. False if there is none. */
 static bool cgroup_root(char *path, size_t size)
 {
 	FILE *mounts = setmntent("/proc/self/mounts", "r");
@@ -104,8 +105,8 @@ static bool cgroup_root(char *path, size_t size)
 }
 
 /*
- * Whether this kernel has a function of that name. Its type information lists those that are not
- * exported too.
+ * Whether this kernel has a function of that name. The kernel's type information lists functions
+ * that are not exported as well.
  */
 static bool kernel_has(const struct btf *kernel, const char *function)
 {
@@ -113,8 +114,8 @@ static bool kernel_has(const struct btf *kernel, const char *function)
 }
 
 /*
- * Of the functions that are hooked, those that not every kernel has: what passes there passes
- * elsewhere in others.
+ * Whether the program hooks a function that this kernel lacks. Only functions that some kernels
+ * lack are checked; on those kernels, other hooked functions see the same data.
  */
 static bool target_missing(const struct bpf_program *program, const struct btf *kernel)
 {
@@ -129,7 +130,7 @@ static bool target_missing(const struct bpf_program *program, const struct btf *
 	return false;
 }
 
-/* Programs are named for their family; those of none serve all. */
+/* A program's name begins with its family; a program without a family serves all. */
 static bool program_wanted(const char *name, enum hook hook, bool wire)
 {
 	static const struct {
@@ -151,9 +152,9 @@ static bool program_wanted(const char *name, enum hook hook, bool wire)
 }
 
 /*
- * The addresses of the two variables that tell where memory and its pages are mapped (x86-64 with
- * KALLSYMS_ALL). False: this kernel does not tell them. Looked for once: the list is long, and each
- * family that is tried asks.
+ * Finds the addresses of the two variables that hold where memory and its page structs are mapped
+ * (x86-64 with KALLSYMS_ALL). False if this kernel does not give them. The list is long and each
+ * family asks, so it is read once.
  */
 static bool find_page_symbols(uint64_t *page_offset, uint64_t *vmemmap)
 {
@@ -235,7 +236,7 @@ static int capture_attach_wire(struct capture *capture, struct bpf_program *prog
 	return error;
 }
 
-/* Attaches what was loaded. On failure *wire_failed says whether it was the wire hook. */
+/* Attaches what was loaded. On failure *wire_failed says whether the wire hook failed. */
 static int capture_attach(struct capture *capture, bool *wire_failed)
 {
 	struct bpf_program *program;
@@ -275,7 +276,7 @@ static int on_sample(void *context, void *sample, size_t size)
 	capture->drained++;
 	capture->more = (capture->drained % DRAIN_LOOK == 0 || size >= DRAIN_LOOK_LEN) &&
 			clock_ns(CLOCK_MONOTONIC) >= capture->drain_until_ns;
-	return capture->more ? -EAGAIN : 0; /* the record is taken all the same */
+	return capture->more ? -EAGAIN : 0; /* the record counts as read all the same */
 }
 
 void capture_close(struct capture *capture)
@@ -289,7 +290,7 @@ void capture_close(struct capture *capture)
 	free(capture);
 }
 
-/* One attempt. */
+/* One attempt to load and attach. 0, or a negative errno with the reason in `why`. */
 static int capture_try(struct capture **out, const struct capture_options *options, enum hook hook,
 		       bool wire, bool *wire_failed, char *why)
 {
@@ -367,7 +368,7 @@ static int capture_round(struct capture **capture, const struct capture_options 
 	return error;
 }
 
-/* What can be said before trying: the reasons that no choice of hooks would change. */
+/* Checks what makes every choice of hooks fail. */
 static int capture_precheck(char *why)
 {
 	if (geteuid() != 0) {
@@ -457,7 +458,9 @@ void capture_sleep(struct capture *capture)
 	__atomic_store_n(&capture->skeleton->bss->reader_asleep, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Runs that the kernel left out, because the same program was already running on that CPU. */
+/*
+ * How often the kernel skipped a program because the same program was already running on that CPU.
+ */
 static uint64_t capture_missed(const struct capture *capture)
 {
 	struct bpf_program *program;
@@ -499,7 +502,7 @@ int capture_counters(struct capture *capture, uint64_t counters[COUNTER_MAX])
 
 static uint64_t map_entries(int fd, uint64_t limit)
 {
-	uint64_t key, count = 0; /* every key is of this size */
+	uint64_t key, count = 0; /* every key has this size */
 	bool first = true;
 
 	while (count < limit && bpf_map_get_next_key(fd, first ? NULL : &key, &key) == 0) {

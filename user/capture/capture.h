@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The kernel edge: loads the programs, tries the families of hooks until one works, drains the
- * ring, reads the counters. The only file that knows libbpf is capture.c.
+ * The edge to the kernel: loads the programs, tries the families of hooks until one works, drains
+ * the ring, and reads the counters. capture.c is the only file that uses libbpf.
  */
 #ifndef SMTPSNOOP_CAPTURE_H
 #define SMTPSNOOP_CAPTURE_H
@@ -16,7 +16,7 @@
 
 #define CAPTURE_WHY_MAX 256
 
-/* One attempt: which hooks, and what came of it. */
+/* One attempt: the hooks, and the result. */
 struct capture_trial {
 	enum hook hook;
 	bool wire;
@@ -27,7 +27,7 @@ struct capture_trial {
 
 struct capture_options {
 	enum hook hook;	    /* HOOK_AUTO: fentry, else kprobe, else tracepoint, else none */
-	bool wire;	    /* false: send hooks alone */
+	bool wire;	    /* false: send hooks only */
 	uint32_t ring_size; /* bytes, a power of two; 0: 8 MiB */
 };
 
@@ -37,9 +37,9 @@ typedef void (*capture_record_fn)(void *context, const struct record *record);
 
 /*
  * Loads and attaches. On success *capture is the caller's, to be freed with capture_close(). On
- * failure returns a negative errno and writes to `why` (CAPTURE_WHY_MAX bytes) what stood in the
- * way and what can be done. `trials`, if not NULL, gets each attempt made, at most `trials_max`,
- * and *trial_count their number.
+ * failure returns a negative errno and writes to `why` (CAPTURE_WHY_MAX bytes) what failed and what
+ * can be done. `trials`, if not NULL, gets the attempts, at most `trials_max` of them, and
+ * *trial_count their number.
  */
 int capture_open(struct capture **capture, const struct capture_options *options, char *why,
 		 struct capture_trial *trials, size_t trials_max, size_t *trial_count);
@@ -49,35 +49,37 @@ enum hook capture_hook(const struct capture *capture);
 bool capture_wire(const struct capture *capture);
 
 /*
- * Whether what is sent as pages (sendfile, splice) can be read at the send: this kernel tells where
- * they are.
+ * Whether data sent as pages (sendfile, splice) can be read at the send, because this kernel gives
+ * the addresses of pages.
  */
 bool capture_pages(const struct capture *capture);
 
-/* Why the wire hook is not attached, though it was asked for; "" if it is. */
+/* Why the wire hook is not attached although it was requested; "" if it is attached. */
 const char *capture_wire_why(const struct capture *capture);
 
 /*
- * To be polled: readable when the kernel side could not wait for the timer. Owned by the capture.
+ * A descriptor to poll, owned by the capture. It becomes readable when the ring fills faster than
+ * the caller's timer drains it.
  */
 int capture_fd(const struct capture *capture);
 
 /*
- * Passes on the records that wait, for DRAIN_NS at most: who makes them as fast as they are read
- * cannot keep the caller from all else. Returns their number.
+ * Passes on the waiting records, for at most DRAIN_NS (100 ms): a process that makes them as fast
+ * as they are read must not keep the caller from its other work. Returns their number. Records die
+ * with the call.
  */
 size_t capture_drain(struct capture *capture, capture_record_fn on_record, void *context);
 
-/* Whether the last drain left some. */
+/* Whether the last drain left records behind. */
 bool capture_has_more(const struct capture *capture);
 
-/* Says that the reader is about to sleep: a filling ring wakes it from now on. */
+/* Declares that the reader is about to sleep: from now on a filling ring wakes it. */
 void capture_sleep(struct capture *capture);
 
-/* The counters' totals over all CPUs. Returns 0 or a negative errno. */
+/* Reads the counters, summed over all CPUs. Returns 0 or a negative errno. */
 int capture_counters(struct capture *capture, uint64_t counters[COUNTER_MAX]);
 
-/* A table of the kernel side. */
+/* A table of the kernel side, and how full it is. */
 struct capture_map {
 	const char *name; /* borrowed from the capture */
 	uint64_t entries;
@@ -87,8 +89,8 @@ struct capture_map {
 #define CAPTURE_MAPS_MAX 8U
 
 /*
- * The tables that grow with what others do, and how full they are. Returns their number. Costs a
- * call an entry.
+ * Lists the tables that grow with what other processes do. Returns their number. Costs one system
+ * call for each entry.
  */
 size_t capture_maps(const struct capture *capture, struct capture_map maps[CAPTURE_MAPS_MAX]);
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: requests wait in lanes, each with a thread, so that none holds another up: a
- * directory service may take its time, a hash does, and a process whose cgroup is asked for may end
- * soon. A thread takes a request, works on it without the lock, and puts it among the results; an
- * eventfd tells the reader. A request carries copies: no reference to an image or a sender leaves
- * the main thread. It also carries its result from the beginning, the one that says that nothing
- * was found, and so has one even if memory runs out.
+ * Theory of operation: requests wait in lanes. Each lane has a thread, so that a slow lane does not
+ * delay the others: a directory service or a hash may take long, and a process whose cgroup is
+ * needed may end soon. A thread takes a request, works on it without the lock, and adds it to the
+ * results; an eventfd wakes the reader. A request carries copies: no reference to an image or a
+ * sender leaves the main thread. From the beginning it also carries a result that says "nothing
+ * found", so that a result exists even if memory runs out.
  *
  * The threads can hang in the kernel or in a name service. The end waits for them, but not for
- * long; what is shared is freed by the last one to leave.
+ * long; the last one to leave frees what they share.
  */
 #include "capture/enrich.h"
 
@@ -33,14 +33,14 @@
 
 enum lane { LANE_NAMES, LANE_HASHES, LANE_CGROUPS, LANE_RELAYS, LANE_UNITS, LANE_COUNT };
 
-/* What is sought, then what was found. */
+/* What is searched for, then what was found. */
 struct request {
 	struct request *next;
 	enum lane lane;
-	uint32_t pid;	       /* of a hash or a cgroup */
+	uint32_t pid;	       /* of a hash */
 	uint64_t exec_ns;      /* of a hash */
-	struct record *record; /* owned; the result: "nothing found" until it is */
-	char text[]; /* of a hash the executable, of a relay its name, of an activation the unit */
+	struct record *record; /* owned; the result, at first "nothing found" */
+	char text[];	       /* the executable to hash, the relay's name, or the unit */
 };
 
 struct queue {
@@ -58,9 +58,9 @@ struct enricher {
 	pthread_mutex_t lock;
 	struct worker workers[LANE_COUNT];
 	struct queue results;
-	/* requests and results: a lane that hangs leaves the others their room */
+	/* requests and results of each lane: a lane that hangs leaves room for the others */
 	size_t outstanding[LANE_COUNT];
-	unsigned int users;  /* threads that have not left, the main one included */
+	unsigned int users;  /* threads that have not left, including the main one */
 	_Atomic bool ending; /* set under the lock; hashing reads it without */
 	int fd;
 };
@@ -156,7 +156,7 @@ static void find_cgroup(struct request *request)
 	close(dir);
 }
 
-/* Without memory for them there are no addresses. */
+/* Without memory the result has no addresses. */
 static void find_relay(struct request *request)
 {
 	struct relay_record *record = relay_resolve(request->text);
@@ -176,7 +176,7 @@ static void find_activation(struct request *request)
 
 /* ---- The threads ----------------------------------------------------------------------------- */
 
-/* The last one to leave frees what is shared. */
+/* Leaves the threads' shared state; the last one to leave frees it. */
 static void leave(struct enricher *enricher)
 {
 	bool last;
@@ -219,7 +219,8 @@ static void put_result(struct enricher *enricher, struct request *request)
 	pthread_mutex_lock(&enricher->lock);
 	queue_put(&enricher->results, request);
 	if (write(enricher->fd, &one, sizeof(one)) < 0)
-		request->next = NULL; /* the counter is at its limit: the reader is told already */
+		request->next =
+			NULL; /* the counter is at its limit: the reader was woken already */
 	pthread_mutex_unlock(&enricher->lock);
 }
 
@@ -244,7 +245,7 @@ static void *work(void *context)
 	return NULL;
 }
 
-/* Signals are the main thread's. */
+/* Signals are for the main thread. */
 static int start(struct worker *worker)
 {
 	sigset_t all, before;
@@ -259,7 +260,7 @@ static int start(struct worker *worker)
 
 /* ---- The main thread's side ------------------------------------------------------------------ */
 
-/* Tells the first `started` threads to end, waits for them, and leaves. */
+/* Tells the first `started` threads to end, waits at most END_WAIT_S for them, and leaves. */
 static void finish(struct enricher *enricher, int started)
 {
 	struct timespec until;
@@ -298,7 +299,7 @@ struct enricher *enricher_new(void)
 	while (!error && started < LANE_COUNT) {
 		error = start(&enricher->workers[started]);
 		if (!error) {
-			enricher->users++; /* nobody leaves before finish() */
+			enricher->users++; /* no thread leaves before finish() */
 			started++;
 		}
 	}
@@ -321,8 +322,8 @@ int enricher_fd(const struct enricher *enricher)
 }
 
 /*
- * A request with its empty result; `len`: of the result, `extra`: behind the request. NULL: no
- * memory.
+ * A request with its empty result of `len` bytes, and `extra` bytes for its text. NULL if there is
+ * no memory.
  */
 static struct request *request_new(enum lane lane, uint32_t type, size_t len, size_t extra)
 {
@@ -463,7 +464,7 @@ struct record *enricher_next(struct enricher *enricher)
 	if (request)
 		enricher->outstanding[request->lane]--;
 	else if (read(enricher->fd, &count, sizeof(count)) < 0)
-		count = 0; /* nothing was told: nothing to clear */
+		count = 0; /* nothing was signalled, so there is nothing to clear */
 	pthread_mutex_unlock(&enricher->lock);
 	if (request)
 		record = request->record;

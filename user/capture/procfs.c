@@ -48,10 +48,7 @@ ssize_t procfs_read(int dir, const char *name, char *out, size_t size)
 	return error ? error : (ssize_t)len;
 }
 
-/*
- * The name stands in parentheses and may hold anything, so the fields are counted from the last
- * ')'.
- */
+/* The name is in parentheses and may contain anything, so fields are counted from the last ')'. */
 int procfs_stat(int dir, struct procfs_stat *stat)
 {
 	char buffer[STAT_SIZE], *at;

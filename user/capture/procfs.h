@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * One process in /proc. The directory is opened once and everything is read below it: a descriptor
- * of /proc/PID belongs to that process, and never shows another one that got the same pid.
+ * of /proc/PID belongs to that process, and never shows a later process with the same pid.
  */
 #ifndef SMTPSNOOP_PROCFS_H
 #define SMTPSNOOP_PROCFS_H
@@ -16,19 +16,22 @@ struct procfs_stat {
 	char state; /* 'R', 'S', 'Z', ... */
 };
 
-/* The length of a tick of /proc's times. */
+/* The length of one tick, the unit of the times in /proc. */
 uint64_t procfs_tick_ns(void);
 
 /* An O_PATH descriptor of /proc/PID, or a negative errno. The caller closes it. */
 int procfs_open(uint32_t pid);
 
 /*
- * Reads a file below `dir`, up to `size` bytes; their number, or a negative errno (-ESRCH: it is
- * gone).
+ * Reads at most `size` bytes of a file below `dir`. Returns how many, or a negative errno (-ESRCH:
+ * the process is gone).
  */
 ssize_t procfs_read(int dir, const char *name, char *out, size_t size);
 
-/* 0 or a negative errno. */
+/*
+ * Reads /proc/PID/stat. 0 or a negative errno: -ESRCH if the process is gone, -EBADMSG if the line
+ * is malformed.
+ */
 int procfs_stat(int dir, struct procfs_stat *stat);
 
 /*

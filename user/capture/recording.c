@@ -65,7 +65,7 @@ int recording_close(struct recording *recording)
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-/* One record into `buffer`. 1, 0 at the end of the file, or a negative errno. */
+/* Reads one record into `buffer`. 1, 0 at the end of the file, or a negative errno. */
 static int read_record(FILE *file, struct record *buffer)
 {
 	size_t n = fread(buffer, 1, sizeof(*buffer), file);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A recording: a line that says what it is, then records (include/record.h) as they were delivered,
- * without gaps. Its version is RECORD_VERSION: a record that changes its shape raises it.
+ * A recording: a line that identifies it, then records (include/record.h) as they were delivered,
+ * without gaps. Its version is RECORD_VERSION, which every change of a record's format raises.
  */
 #ifndef SMTPSNOOP_RECORDING_H
 #define SMTPSNOOP_RECORDING_H
@@ -12,30 +12,34 @@
 #include "record.h"
 
 #define RECORDING_MAGIC	     "smtpsnoop recording 1\n"
-#define RECORDING_RECORD_MAX 65536U /* a longer record is not one */
+#define RECORDING_RECORD_MAX 65536U /* a longer record is malformed */
 #define RECORDING_WHY_MAX    160
 
 struct recording;
 
 /*
- * Creates the file (mode 0600); one that exists is not overwritten. On failure a negative errno,
- * with the reason in `why` (RECORDING_WHY_MAX bytes).
+ * Creates the file (mode 0600); an existing file is not overwritten. On success *recording is the
+ * caller's, to be passed to recording_close(). On failure a negative errno, with the reason in
+ * `why` (RECORDING_WHY_MAX bytes).
  */
 int recording_create(struct recording **recording, const char *path, char *why);
 
-/* 0 or a negative errno; after a failure every further write fails the same. */
+/* Appends a record. 0 or a negative errno; after a failure every further write fails with it. */
 int recording_write(struct recording *recording, const struct record *record);
 
-/* Ends the file. 0, or the negative errno of the first write that failed. NULL is allowed. */
+/*
+ * Writes what is buffered and closes the file. 0, or the negative errno of the first write that
+ * failed. NULL is allowed.
+ */
 int recording_close(struct recording *recording);
 
 typedef int (*recording_fn)(void *context, const struct record *record);
 
 /*
- * Reads a recording; on_record ends it by returning other than 0. Returns 0, or a negative errno
- * with the reason in `why`: -EINVAL if the file is no recording or one of another version, -EBADMSG
- * if it is damaged or ends within a record (what came before was passed on). Records die with the
- * call.
+ * Reads a recording and passes each record to on_record, which ends the reading by returning a
+ * value other than 0. Returns 0, or a negative errno with the reason in `why`: -EINVAL if the file
+ * is not a recording or has another version, -EBADMSG if it is damaged or ends within a record (the
+ * records before it were passed on). Records die with the call.
  */
 int recording_read(const char *path, recording_fn on_record, void *context, char *why);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: one predicate a type. A record is its fixed part and the data that it counts
- * itself, no more and no less. So the lengths are summed, in 64 bits, and compared with `len`; once
- * they agree, every part of the data can be looked at.
+ * Theory of operation: one predicate for each type. A record is its fixed part plus exactly the
+ * data whose lengths it names. So the lengths are summed, in 64 bits, and compared with `len`; if
+ * they agree, every part of the data may be read.
  */
 #include "capture/records.h"
 
@@ -28,7 +28,7 @@ _Static_assert(sizeof(struct relay_record) == offsetof(struct relay_record, data
 _Static_assert(sizeof(struct cgroup_record) == offsetof(struct cgroup_record, path),
 	       "no hole before the data");
 
-/* The fixed part is there, and behind it just as many bytes as the record itself counts up. */
+/* Whether the record has its fixed part and exactly `data` bytes after it. */
 static bool fits(const struct record *record, size_t fixed, uint64_t data)
 {
 	return record->len >= fixed && record->len - fixed == data;
@@ -46,7 +46,7 @@ static bool are_strings(const char *data, size_t len)
 	return !len || !data[len - 1];
 }
 
-/* Bytes that are told by their length. */
+/* Text with a length of its own, without a NUL. */
 static bool is_text(const char *data, size_t len, size_t max)
 {
 	return len <= max && (!len || !memchr(data, '\0', len));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A relay's name, looked up forward by the host's own resolver. */
+/* The addresses of a relay's name, looked up by the host's own resolver. */
 #ifndef SMTPSNOOP_RESOLVE_H
 #define SMTPSNOOP_RESOLVE_H
 
@@ -8,9 +8,9 @@
 #include "record.h"
 
 /*
- * The name's addresses, of RELAY_ADDRESSES_MAX at most; none if it has none or nobody answered. The
- * header's time is not set. The caller frees it with free(). NULL if there is no memory. May take
- * as long as the resolver does.
+ * The name's addresses, at most RELAY_ADDRESSES_MAX; no address if the name has none or no server
+ * answered. The header's time is not set. The caller frees the record with free(). NULL if there is
+ * no memory. May take as long as the resolver does.
  */
 struct relay_record *relay_resolve(const char *name);
 

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a process is read file by file while it runs. All is read below one
- * descriptor of its directory, which is never another process's; the state and the file behind exe
- * are read once more at the end, and if either changed (an exec, a new parent) all is read again.
+ * Theory of operation: a process is read file by file while it runs. Everything is read below one
+ * descriptor of its directory, which never becomes another process's. The state and the file behind
+ * exe are read once more at the end; if either changed (an exec, a new parent), everything is read
+ * again.
  *
- * Nothing here may wait for somebody else: files are looked at with AT_STATX_DONT_SYNC, no path is
- * resolved, and the kernel reads arguments from anonymous memory only (4.17), not from a file
+ * Nothing here may wait for another process: files are examined with AT_STATX_DONT_SYNC, no path is
+ * resolved, and the kernel reads arguments from anonymous memory only (since 4.17), not from a file
  * system that its owner may have stopped.
  *
- * A link's text is the path from the root of the mount tree that the file is in. A process of this
- * mount namespace may run a file of another one (from a descriptor that somebody passed to it),
- * where its owner mounts what they like where they like; such a path is told without its root. That
- * a file has lost its name is known by its link count: " (deleted)" may be part of a name.
+ * The text of a link is the path from the root of the mount tree that the file is in. A process of
+ * this mount namespace may run a file of another namespace (through a descriptor that somebody
+ * passed to it), where the owner may mount anything anywhere; such a path is reported without its
+ * root. The link count shows that a file has no name any more, because " (deleted)" may be part of
+ * a name.
  */
 #include "capture/snapshot.h"
 
@@ -33,16 +35,16 @@
 #define LINK_MAX_LEN 4096U
 #define NS_PER_S     1000000000ULL
 #define TRIES	     3
-#define PARENTS	     64U /* remembered, for they have many children */
+#define PARENTS	     64U /* start times that are cached, because parents have many children */
 
 _Static_assert(2 * LINK_MAX_LEN + EXEC_ARGS_MAX <= EXEC_DATA_MAX, "the parts of a snapshot fit");
 
-/* What does not change from process to process. */
+/* What stays the same for all processes. */
 struct scan {
 	snapshot_fn on_record;
 	void *context;
 	struct exec_record *record; /* with room for EXEC_DATA_MAX */
-	dev_t memfd_dev;	    /* the file system of memfds; 0: not known */
+	dev_t memfd_dev;	    /* the file system of memfds; 0: unknown */
 	ino_t mount_ns;		    /* our own */
 	uint64_t *mounts;	    /* ids of its mounts, sorted; read when first needed */
 	size_t mount_count;
@@ -62,7 +64,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The first field of each line of mountinfo, see proc(5). */
+/* Reads the first field of each line of mountinfo (proc(5)). */
 static void read_mounts(struct scan *scan)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
@@ -89,7 +91,7 @@ static void read_mounts(struct scan *scan)
 		qsort(scan->mounts, scan->mount_count, sizeof(*scan->mounts), compare);
 }
 
-/* Whether a process of our mount namespace runs a file that is mounted in none of its mounts. */
+/* Whether a process of our mount namespace runs a file that is in none of its mounts. */
 static bool is_foreign(struct scan *scan, int dir, const struct statx *file)
 {
 	const uint64_t mount = file->stx_mnt_id;
@@ -108,8 +110,8 @@ static bool is_foreign(struct scan *scan, int dir, const struct statx *file)
 /* ---- Links ----------------------------------------------------------------------------------- */
 
 /*
- * Appends "/usr/bin/msmtp" as "msmtp\0bin\0usr\0", the root as an empty component; the bytes
- * written.
+ * Appends "/usr/bin/msmtp" as "msmtp\0bin\0usr\0", and the root as one empty component. Returns the
+ * bytes written.
  */
 static size_t append_leaf_first(char *out, const char *path, size_t len)
 {
@@ -145,7 +147,7 @@ static bool is_memfd(const struct scan *scan, const struct statx *file, const ch
 	       makedev(file->stx_dev_major, file->stx_dev_minor) == scan->memfd_dev;
 }
 
-/* Appends the executable's path; the bytes written, or a negative errno. */
+/* Appends the executable's path. Returns the bytes written, or a negative errno. */
 static ssize_t append_exe(struct scan *scan, int dir, const struct statx *file)
 {
 	struct exec_record *record = scan->record;
@@ -174,7 +176,7 @@ static ssize_t append_exe(struct scan *scan, int dir, const struct statx *file)
 	return (ssize_t)append_leaf_first(record->data, path, len);
 }
 
-/* Appends the working directory's path, if it can be told; the bytes written. */
+/* Appends the working directory's path, if it is known. Returns the bytes written. */
 static size_t append_cwd(int dir, char *out)
 {
 	char path[LINK_MAX_LEN];
@@ -207,7 +209,7 @@ static int stat_exe(int dir, struct statx *file)
 		       : 0;
 }
 
-/* Appends the arguments; the bytes written. */
+/* Appends the arguments. Returns the bytes written. */
 static size_t append_args(struct exec_record *record, int dir, char *out)
 {
 	char args[EXEC_ARGS_MAX + 1];
@@ -221,14 +223,17 @@ static size_t append_args(struct exec_record *record, int dir, char *out)
 		record->flags |= EXEC_ARGS_TRUNCATED;
 		n = EXEC_ARGS_MAX;
 	}
-	while (n > 1 && !args[n - 1] &&
-	       !args[n - 2]) /* setproctitle() leaves them behind its title */
+	/* setproctitle() leaves NULs after its title */
+	while (n > 1 && !args[n - 1] && !args[n - 2])
 		n--;
 	memcpy(out, args, (size_t)n);
 	return (size_t)n;
 }
 
-/* When the parent started; 0: not known. One that started after its child has another's pid. */
+/*
+ * When the parent started; 0 if unknown. A process that started after its child is not the parent:
+ * it got the pid later.
+ */
 static uint64_t parent_start(struct scan *scan, uint32_t pid, uint64_t child_start_ns)
 {
 	const size_t slot = pid % PARENTS;

@@ -244,7 +244,7 @@ static void add_outputs(struct text *out, const struct outputs *outputs)
 		      "Events that were sent and are kept until they have surely been read.",
 		      doubt);
 	output_family(out, outputs, "output_queue_bytes", "gauge",
-		      "Memory used by an output's waiting and doubtful events.", bytes);
+		      "Bytes that an output's events use, both waiting and in doubt.", bytes);
 	output_family(out, outputs, "output_up", "gauge",
 		      "Whether an output's last attempt succeeded.", is_up);
 }
