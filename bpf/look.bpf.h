@@ -1,41 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The verdict a socket: is this worth copying?
+ * The verdict on a socket: is its traffic worth copying?
  *
- * Each direction is judged by the first bytes of what is sent or received at once, in registers.
- * From here: a line that opens with an SMTP command that no other protocol uses makes the flow
- * SMTP, at any time, whatever it looked like before; TLS, binary or a server's greeting makes it
- * something else; other text may be a preamble (a proxy's CONNECT, junk) and is copied on trial: of
- * one that opens with another request of HTTP, that piece. To here: an opening 220 makes the flow
- * a candidate, anything else does not.
+ * Each direction is judged by the first bytes of each piece that is sent or received, in registers.
+ * What this socket sends: a line that begins with an SMTP command that no other protocol uses makes
+ * the flow SMTP, at any time, whatever it looked like before. TLS, binary data or a server's
+ * greeting makes it something else. Other text may be a preamble (a proxy's CONNECT, junk) and is
+ * copied on trial; of a flow that begins with another HTTP request, only that piece is copied. What
+ * this socket receives: an opening 220 makes the flow a candidate, anything else does not.
  *
- *   copied whole       tx SMTP
- *   copied, on trial   tx unknown, and fewer than the allowed tries (more after a 220)
- *   not copied         tx other or TLS; each piece's first bytes are still looked at
+ *   copied whole       tx is SMTP
+ *   copied on trial    tx is unknown, and the allowed tries are not used up (more after a 220)
+ *   not copied         tx is other or TLS; the first bytes of each piece are still examined
  *
- * Bytes that trickle (a verb split over sends) are gathered, eight of a line, in flow_state.head.
+ * Bytes that trickle (a verb split over sends) are gathered in flow_state.head, up to eight of a
+ * line.
  */
 #ifndef SMTPSNOOP_LOOK_BPF_H
 #define SMTPSNOOP_LOOK_BPF_H
 
 #include "maps.bpf.h"
 
-#define LOOK_LEN  16U /* bytes that are looked at */
+#define LOOK_LEN  16U /* bytes that are examined */
 #define TRIES_MAX 24U /* records delivered of a flow in which neither side looks like SMTP yet */
-/* Of them, of one that opens with an HTTP request: the send and its segment */
+/* Of these, for a flow that begins with an HTTP request: the send and its segment */
 #define TRIES_REQUEST 2U
 
-/* Four letters as the first load of a line sees them, in lower case. */
+/* Four letters as one little-endian load reads them. `| LOWER` folds letters to lower case. */
 #define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
 #define LOWER		 0x20202020U
 
-/* What may stand in front of a command: servers skip blanks, and a CRLF may be left from before. */
+/* What may precede a command: servers skip blanks, and a CRLF may be left from before. */
 static __always_inline bool is_lead(__u8 c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Between the words Postfix takes whatever isspace() takes. */
+/* Between the words, Postfix accepts whatever isspace() accepts. */
 static __always_inline bool is_blank(__u8 c)
 {
 	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
@@ -64,14 +65,14 @@ static __always_inline bool is_request(__u32 word)
 	       word == WORD('P', 'A', 'T', 'C');
 }
 
-/* HTTP's responses, its version 2, and SSH. */
+/* HTTP responses, HTTP/2, and SSH. */
 static __always_inline bool is_other(__u32 word)
 {
 	return word == WORD('P', 'R', 'I', ' ') || word == WORD('H', 'T', 'T', 'P') ||
 	       word == WORD('S', 'S', 'H', '-');
 }
 
-/* A TLS record's header: handshake, alert, change of cipher or data, then version 3.x. */
+/* The header of a TLS record: alert, handshake, change of cipher or data, then version 3.x. */
 static __always_inline bool is_tls(__u64 lo)
 {
 	__u8 type = lo, major = lo >> 8, minor = lo >> 16;
@@ -79,17 +80,14 @@ static __always_inline bool is_tls(__u64 lo)
 	return type >= 0x14 && type <= 0x17 && major == 3 && minor <= 4;
 }
 
-/*
- * Neither text nor the first byte of what is said to a SOCKS proxy: a request (4, 5), a password
- * (1).
- */
+/* Neither text nor the first byte that a SOCKS proxy gets: a request (4, 5) or a password (1). */
 static __always_inline bool is_binary(__u8 c)
 {
 	return (c < ' ' && !is_lead(c) && c != 1 && c != 4 && c != 5) || c == 0x7f ||
 	       (c >= 0x80 && c < 0xc2) || c > 0xf4;
 }
 
-/* The greeting with which a server opens: "220 " or "220-". */
+/* The greeting of a server: "220 " or "220-". */
 static __always_inline bool is_greeting(__u64 lo)
 {
 	__u8 fourth = lo >> 24;
@@ -98,7 +96,7 @@ static __always_inline bool is_greeting(__u64 lo)
 	       (fourth == ' ' || fourth == '-' || fourth == '\r' || fourth == '\n' || !fourth);
 }
 
-/* The first bytes of a piece that is sent, in load order; those beyond its end are zero. */
+/* Judges the first bytes of a piece that is sent, in load order; bytes beyond its end are zero. */
 static __always_inline enum look look_tx(__u64 lo, __u64 hi)
 {
 	__u64 line = lo;
@@ -119,13 +117,14 @@ static __always_inline enum look look_tx(__u64 lo, __u64 hi)
 	return LOOK_UNKNOWN;
 }
 
-/* Adds a piece of fewer than eight bytes to the line that is being gathered, and looks at that. */
+/* Adds a piece of fewer than eight bytes to the gathered line, and judges that line. */
 static __always_inline enum look look_trickle(struct flow_state *state, __u64 lo, __u32 len)
 {
 	__u64 head = state->head;
 	__u32 head_len = state->head_len & 15, i;
 
-	barrier_var(len); /* or clang takes the loop's own bound away, knowing the callers' */
+	/* Keeps clang from dropping the loop's bound because the callers already have one */
+	barrier_var(len);
 	for (i = 0; i < 7 && i < len; i++) {
 		__u8 c = lo >> (8 * i);
 
@@ -143,9 +142,9 @@ static __always_inline enum look look_trickle(struct flow_state *state, __u64 lo
 }
 
 /*
- * Takes what a piece looks like into the state. Where commands or a greeting passed, a TLS record
- * counts only behind a 220, for bytes of a message may look like one; and only if the server
- * answers with one, for a line of junk may as well.
+ * Adds the look of a sent piece to the state. Once commands or a greeting have passed, a TLS record
+ * counts only right after a 220, because bytes of a message may look like one; and only if the
+ * server answers with a TLS record, because a line of junk may look like one too.
  */
 static __always_inline void state_tx(struct flow_state *state, enum look look)
 {
@@ -176,7 +175,7 @@ static __always_inline bool is_digit(__u8 c)
 	return c >= '0' && c <= '9';
 }
 
-/* A reply in plaintext: three digits, and a blank or a hyphen. */
+/* A plaintext reply: three digits, then a blank, a hyphen or an end of line. */
 static __always_inline bool is_reply(__u64 lo)
 {
 	__u8 first = lo, second = lo >> 8, third = lo >> 16, fourth = lo >> 24;
@@ -186,8 +185,9 @@ static __always_inline bool is_reply(__u64 lo)
 }
 
 /*
- * The first bytes of a piece that is received. Commands that come in make this the server's side. A
- * reply in plaintext says that what looked like TLS was none. True: TLS begins with this piece.
+ * Adds the first bytes of a received piece to the state. Received commands make this the server's
+ * side. A plaintext reply shows that what looked like TLS was not TLS. True if TLS begins with this
+ * piece.
  */
 static __always_inline bool state_rx(struct flow_state *state, __u64 lo)
 {
@@ -205,8 +205,8 @@ static __always_inline bool state_rx(struct flow_state *state, __u64 lo)
 	state->go_ahead = is_greeting(lo);
 	if (!state->go_ahead && !(state->id.flags & FLOW_FROM_START) && is_reply(lo)) {
 		/*
-		 * of a connection older than the watch the greeting was not seen: each reply gives
-		 * it a trial
+		 * the greeting of a connection older than the watch was not seen: each reply gives
+		 * the flow a new trial
 		 */
 		if (state->tx == LOOK_OTHER)
 			state->tx = LOOK_UNKNOWN;
@@ -226,7 +226,7 @@ static __always_inline bool state_rx(struct flow_state *state, __u64 lo)
 	return tls_begins;
 }
 
-/* Whether the flow's bytes are delivered to user space. */
+/* Whether the flow's bytes are copied to user space. */
 static __always_inline bool state_copied(const struct flow_state *state)
 {
 	if (state->tx == LOOK_SMTP)
@@ -237,8 +237,8 @@ static __always_inline bool state_copied(const struct flow_state *state)
 }
 
 /*
- * Urgent data to a server that opened with 220, as far as that can be known: no verb need look like
- * one.
+ * Urgent data to a server that began with 220, as far as that is known, makes the flow SMTP: with
+ * urgent bytes among its letters, no verb need look like one.
  */
 static __always_inline void state_urgent(struct flow_state *state)
 {
@@ -246,7 +246,7 @@ static __always_inline void state_urgent(struct flow_state *state)
 		state->tx = LOOK_SMTP;
 }
 
-/* Counts a delivery on trial; a flow that used up its tries is something else. */
+/* Counts a delivery on trial; a flow that has used up its tries is something else. */
 static __always_inline void state_tried(struct flow_state *state)
 {
 	if (state->tx != LOOK_UNKNOWN)

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the programs share: the ring buffer, the counters, the state of each socket, and the
- * settings that user space fixes before loading.
+ * settings that user space fixes before it loads them.
  *
- * The state of a socket lives in its socket storage: it dies with the socket, cannot be evicted by
- * opening other sockets, and costs one lookup. Where not every program can reach it (kprobes;
- * before 5.12, any tracing program), and for sockets whose storage the kernel will not grow (its
- * owner may have used up the option memory on purpose), it lives in an LRU hash keyed by socket
- * cookie instead.
+ * The state of a socket is in its socket storage: it dies with the socket, cannot be evicted by
+ * opening other sockets, and costs one lookup. If not every program can reach that storage
+ * (kprobes; before 5.12, any tracing program), or if the kernel will not grow a socket's storage
+ * (its owner may have used up the option memory on purpose), the state is in an LRU hash keyed by
+ * socket cookie instead.
  *
- * A cookie is made when it is first asked for, and not every program can ask. A socket that has
- * none yet is known by its address until it is connected; for good, where no wire hook makes
- * cookies.
+ * The kernel makes a cookie when it is first asked for, and not every program can ask. A socket
+ * without a cookie is known by its address until it is connected; for good if there is no wire hook
+ * to make cookies.
  */
 #ifndef SMTPSNOOP_MAPS_BPF_H
 #define SMTPSNOOP_MAPS_BPF_H
@@ -26,23 +26,24 @@
 
 /* ---- Settings, constant once loaded ---------------------------------------------------------- */
 
-const volatile bool wire_hook = true;	   /* the wire hook is attached: it has the bytes */
+const volatile bool wire_hook = true;	   /* the wire hook is attached and has the bytes */
 const volatile bool socket_storage = true; /* every program can use socket storage */
-const volatile bool socket_cookies = true; /* tracing programs can make a socket's cookie (5.12) */
-const volatile __u32 ring_size = 8 << 20;  /* bytes of the ring buffer */
-const volatile __u32 own_tgid = 0;	   /* the watch itself */
-const volatile __u64 page_offset_at =
-	0;			     /* address of the variable page_offset_base; 0: not known */
-const volatile __u64 vmemmap_at = 0; /* address of the variable vmemmap_base */
+/* Tracing programs can make a socket's cookie (since 5.12) */
+const volatile bool socket_cookies = true;
+const volatile __u32 ring_size = 8 << 20; /* bytes of the ring buffer */
+const volatile __u32 own_tgid = 0;	  /* the process id of the watch itself */
+/* addresses of the variables page_offset_base and vmemmap_base; 0: unknown */
+const volatile __u64 page_offset_at = 0;
+const volatile __u64 vmemmap_at = 0;
 
 /* ---- Shared with user space ------------------------------------------------------------------ */
 
-/* Set by the reader before it sleeps; cleared by whoever wakes it. */
+/* Set by the reader before it sleeps; cleared by the program that wakes it. */
 __u32 reader_asleep = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20); /* set by user space, as ring_size */
+	__uint(max_entries, 8 << 20); /* user space sets it to ring_size */
 } ring SEC(".maps");
 
 struct {
@@ -57,16 +58,16 @@ static __always_inline void count(__u32 counter, __u64 n)
 	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
 
 	if (value)
-		/* a slot a CPU; an interrupt between load and store may cost one count */
+		/* each CPU has a slot; an interrupt between load and store may cost one count */
 		*value += n;
 }
 
 /* ---- The ring -------------------------------------------------------------------------------- */
 
 /*
- * How much payload of one segment goes into the ring, by how full it is. Bulk is given up first:
- * commands and replies are short, and what is said in them is what counts. The last eighth is left
- * to records of processes and sockets.
+ * How much payload of one segment goes into the ring, depending on how full it is. Bulk is given up
+ * first: commands and replies are short, and they matter most. The last eighth is reserved for
+ * records of processes and sockets.
  */
 #define KEPT_HALF_FULL	 512U
 #define KEPT_ALMOST_FULL 128U
@@ -86,8 +87,8 @@ static __always_inline __u32 ring_kept(__u32 len)
 }
 
 /*
- * Hands a record over. The reader drains on its own timer and is not woken, but for a ring that
- * fills faster than the timer runs: then once, by whoever first sees a quarter of it used.
+ * Submits a record. The reader drains on its own timer and is not woken, unless the ring fills
+ * faster than the timer runs: then once, by the program that first sees a quarter of it in use.
  */
 static __always_inline void ring_submit(void *record)
 {
@@ -108,7 +109,8 @@ static __always_inline void record_header(struct record *h, __u32 type, __u32 le
 }
 
 /*
- * Limits a length of at least 1 to a power of two, in a form that shows every verifier both bounds.
+ * Limits a length of at least 1 to `max`, a power of two, in a form in which every verifier sees
+ * both bounds.
  */
 static __always_inline __u32 bounded(__u32 len, const __u32 max)
 {
@@ -121,11 +123,13 @@ static __always_inline __u32 bounded(__u32 len, const __u32 max)
 
 /* What one direction of a flow looks like so far. */
 enum look {
-	LOOK_UNKNOWN, /* nothing seen, or text that may be a preamble */
-	LOOK_SMTP,    /* commands (from here) or a 220 greeting (to here) */
+	LOOK_UNKNOWN, /* nothing seen yet, or text that may be a preamble */
+	LOOK_SMTP,    /* commands (sent) or a 220 greeting (received) */
 	LOOK_OTHER,   /* not SMTP */
-	LOOK_TLS,     /* a TLS record: what follows cannot be read */
-	/* a piece that opens with a request line of HTTP; a state's tx and rx never are */
+	LOOK_TLS,     /* a TLS record: what follows is unreadable */
+	/*
+	 * a piece that begins with an HTTP request line; tx and rx of a state never have this value
+	 */
 	LOOK_REQUEST,
 };
 
@@ -133,32 +137,32 @@ struct flow_state {
 	struct flow_id id;
 	__u8 tx;       /* enum look: what this socket sends */
 	__u8 rx;       /* enum look: what it receives */
-	__u8 emitted;  /* user space has heard of the flow, and is owed its close */
-	__u8 tls_told; /* the segment in which TLS begins was passed on, or was not wanted */
-	/* the last segment to here opened with 220: a greeting, or the answer to STARTTLS */
+	__u8 emitted;  /* user space knows the flow and must get its close */
+	__u8 tls_told; /* the segment in which TLS begins was passed on, or was not needed */
+	/* the last received segment began with 220: a greeting, or the reply to STARTTLS */
 	__u8 go_ahead;
-	__u8 tls_asked; /* a TLS record was sent behind a 220, and its answer is not there yet */
+	__u8 tls_asked; /* a TLS record was sent after a 220, and has no answer yet */
 	__u8 on_wire;	/* the wire hook has seen what this socket sends */
-	__u8 kept; /* the call under way is in `sends`, though the wire has its bytes most likely */
-	__u32 tries; /* records delivered without a verdict */
-	/* the socket was closed during the call under way: the close is told behind its bytes */
+	__u8 kept; /* the current call is in `sends`, although the wire most likely has its bytes */
+	__u32 tries; /* records delivered on trial */
+	/* the socket was closed during the current call: its close is reported after its bytes */
 	__u32 ended;
-	__u64 head; /* the last up to eight bytes of a line that was sent in small pieces */
+	__u64 head; /* the first eight bytes, or fewer, of a line that was sent in small pieces */
 	__u32 head_len;
-	__u32 plain_seq; /* of a flow of plaintext: bytes sent so far */
+	__u32 plain_seq; /* plaintext flows (outer.bpf.h): bytes sent so far */
 
-	/* The send under way, for the exit hook to compare with what was accepted. */
-	__u32 entry_tid; /* 0: none */
+	/* The current send, for the exit hook to compare with what was accepted. */
+	__u32 entry_tid; /* 0: no send */
 	__u32 entry_seq;
 	__u32 entry_len;
 
-	/* The last sender told: not told again until it changes. */
+	/* The last sender that was reported; it is not reported again until it changes. */
 	__u32 sender_pid;
 	__u32 sender_loginuid;
 	__u64 sender_start_ns;
 	__u64 sender_cred;
 
-	struct task_id opener; /* the task at the first state change; pid 0: not known */
+	struct task_id opener; /* the task at the first state change; pid 0: unknown */
 };
 
 struct {
@@ -176,7 +180,7 @@ struct {
 } flow_hash SEC(".maps");
 
 /*
- * Subflows of Multipath TCP that are being copied: the sends are seen at their master socket only.
+ * Subflows of Multipath TCP that are being copied. Their sends are seen at the master socket only.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -185,7 +189,10 @@ struct {
 	__type(value, __u8);
 } mptcp_copied SEC(".maps");
 
-/* A blank state to start from: too large for a program's stack beside what else it keeps there. */
+/*
+ * A blank state to start from: together with what else a program keeps on its stack, it would be
+ * too large for the stack.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -215,7 +222,7 @@ static __always_inline struct flow_state *flow_hash_get(__u64 cookie, bool creat
 	return state;
 }
 
-/* An address as a number: the verifier lets nothing be reckoned with a pointer that it knows. */
+/* An address as a number: the verifier forbids arithmetic on a typed pointer. */
 static __always_inline __u64 address_of(const void *object)
 {
 	const void *pointer = object;
@@ -225,16 +232,16 @@ static __always_inline __u64 address_of(const void *object)
 	return address;
 }
 
-/* A socket's cookie as it stands; 0: none was made yet. */
+/* A socket's cookie; 0 if the kernel has not made one yet. */
 static __always_inline __u64 cookie_read(const struct sock *sk)
 {
 	return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 }
 
 /*
- * The state in the hash of a socket that a tracing program was given. With the wire hook, a
- * connected socket without a cookie gets none made: the wire does that with the first segment, and
- * would not find it.
+ * The hash's state of a socket that a tracing program was given. With the wire hook, no state is
+ * made for a connected socket without a cookie: the wire hook makes the cookie with the first
+ * segment, and would not find that state.
  */
 static __always_inline struct flow_state *flow_hash_of(const struct sock *sk, bool create)
 {
@@ -251,9 +258,9 @@ static __always_inline struct flow_state *flow_hash_of(const struct sock *sk, bo
 }
 
 /*
- * The state of a socket, made if it has none and `create` is set; in its storage, else in the hash
- * by the expression `hashed`. A macro, because the verifier wants to see the helper called with the
- * program's own kind of socket pointer: sk is a struct sock of a BTF-typed program or a struct
+ * The state of a socket, made if it has none and `create` is set: in its storage, or else in the
+ * hash by the expression `hashed`. A macro, because the verifier must see the helper called with
+ * the program's own kind of socket pointer: sk is a struct sock of a BTF-typed program or a struct
  * bpf_sock.
  */
 #define FLOW_STATE(sk, create, hashed)                                                             \

@@ -37,9 +37,8 @@
 #define RING_SIZE_DEFAULT (8U << 20)
 #define LINKS_MAX	  32
 #define DRAIN_NS	  100000000ULL
-#define DRAIN_LOOK	  32U /* records between two looks at the clock; */
-/* And a look after each record this long, which may hold dozens of mails */
-#define DRAIN_LOOK_LEN 2048U
+#define DRAIN_LOOK	  32U	/* records between two looks at the clock; */
+#define DRAIN_LOOK_LEN	  2048U /* a record this long gets its own: it may hold dozens of mails */
 
 struct capture {
 	struct smtpsnoop_bpf *skeleton;
