@@ -133,7 +133,7 @@ int BPF_PROG(fexit_inet_page_end, struct socket *sock, struct page *page, int of
 
 /* ---- kprobe, kretprobe ----------------------------------------------------------------------- */
 
-/* The socket of a call under way: a kretprobe is not given the arguments. */
+/* The socket of a call in progress: a kretprobe does not get the arguments. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -145,12 +145,12 @@ static __always_inline void call_begin(const struct sock *sk, __u64 kind)
 {
 	__u64 id = bpf_get_current_pid_tgid() | kind, address = (__u64)sk;
 
-	if (bpf_map_lookup_elem(&calls, &id)) /* the end of the last one was not seen */
+	if (bpf_map_lookup_elem(&calls, &id)) /* the end of the last call was not seen */
 		count(COUNTER_MISSED, 1);
 	bpf_map_update_elem(&calls, &id, &address, BPF_ANY);
 }
 
-/* The socket of the call that ends; NULL: its beginning was not of interest. */
+/* The socket of the call that ends; NULL if its beginning was of no interest. */
 static __always_inline const struct sock *call_end(__u64 kind)
 {
 	__u64 id = bpf_get_current_pid_tgid() | kind, *address = bpf_map_lookup_elem(&calls, &id);
@@ -164,8 +164,9 @@ static __always_inline const struct sock *call_end(__u64 kind)
 }
 
 /*
- * A kretprobe does not run where more calls are under way than the kernel keeps room for (twice the
- * CPUs, at least ten): such an end is counted as the task's next call begins, or here.
+ * A kretprobe does not run if more calls are in progress than the kernel has room for (twice the
+ * number of CPUs, at least ten). Such a missed end is counted when the task's next call begins, or
+ * here.
  */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(kprobe_task_exit, struct task_struct *task)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The life of a socket: its state is laid down as it connects (or is accepted) and cleared as it
- * closes. Whoever connects is kept as the opener: for flows whose sends no hook sees (TCP Fast
- * Open, Multipath TCP), that is who sent.
+ * The life of a socket: its state is created when it connects (or is accepted) and removed when it
+ * closes. The task that connects is noted as the opener: for flows whose sends no hook sees (TCP
+ * Fast Open, Multipath TCP), the opener is the sender.
  */
 #ifndef SMTPSNOOP_FLOW_BPF_H
 #define SMTPSNOOP_FLOW_BPF_H
@@ -28,7 +28,7 @@ static __always_inline void addr_v4(__u8 *addr, __be32 v4)
 	__builtin_memcpy(addr + 12, &v4, 4);
 }
 
-/* The addresses of a socket, which are not all known before it is connected. */
+/* Fills in the addresses of a socket, which are not all known before it is connected. */
 static __always_inline void flow_address(struct flow_id *id, const struct sock *sk)
 {
 	id->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
@@ -43,7 +43,10 @@ static __always_inline void flow_address(struct flow_id *id, const struct sock *
 	BPF_CORE_READ_INTO(&id->remote_addr, sk, __sk_common.skc_v6_daddr);
 }
 
-/* The state of a socket whose life a tracepoint tells, and that may not have a cookie yet. */
+/*
+ * The state, in the hash, of a socket that a tracepoint was given and that may not have a cookie
+ * yet.
+ */
 static __always_inline struct flow_state *flow_hash_begin(const struct sock *sk, bool create)
 {
 	__u64 cookie = cookie_read(sk), address = (__u64)sk;
@@ -53,7 +56,7 @@ static __always_inline struct flow_state *flow_hash_begin(const struct sock *sk,
 		return flow_hash_get(address, create);
 	state = flow_hash_get(cookie, create);
 	before = bpf_map_lookup_elem(&flow_hash, &address);
-	/* it got its cookie on the way; with Fast Open the wire has seen its first bytes by then */
+	/* it got its cookie meanwhile; with Fast Open the wire has seen its first bytes by then */
 	if (state && before) {
 		state->id.flags |= before->id.flags;
 		state->opener = before->opener;
@@ -63,7 +66,7 @@ static __always_inline struct flow_state *flow_hash_begin(const struct sock *sk,
 	return state;
 }
 
-/* Begins the state of a socket anew: nothing of an earlier connection is inherited. */
+/* Resets the state of a socket, so that nothing of an earlier connection remains. */
 static __always_inline void state_begin(struct flow_state *state, __u64 cookie, __u32 flags)
 {
 	__builtin_memset(state, 0, sizeof(*state));
@@ -84,7 +87,7 @@ static __always_inline void emit_close(const struct flow_state *state)
 	ring_submit(record);
 }
 
-/* Tells that the byte at `seq` of what leaves is urgent data. */
+/* Reports that the sent byte at `seq` is urgent data. */
 static __always_inline void emit_urgent(const struct flow_state *state, __u32 seq)
 {
 	struct urgent_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
@@ -100,10 +103,7 @@ static __always_inline void emit_urgent(const struct flow_state *state, __u32 se
 	ring_submit(record);
 }
 
-/*
- * Tells who sends on a flow, unless that was told already. `opener`: the task is not the current
- * one, but what was noted of whoever connected.
- */
+/* Reports the current task as a sender of the flow, unless it was the last one reported. */
 static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 {
 	struct task_struct *task = current_task();
@@ -118,7 +118,7 @@ static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + CGROUP_DATA_MAX, 0);
 	if (!record) {
 		count(COUNTER_SENDER_LOST, 1);
-		return; /* not noted as told, so the next send tries again */
+		return; /* not noted as reported, so the next send tries again */
 	}
 	record->flow = state->id.cookie;
 	task_identify(task, &record->task);
@@ -144,7 +144,10 @@ static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 	state->emitted = 1;
 }
 
-/* The opener in short, where the wire shows bytes before (or without) any send that a hook saw. */
+/*
+ * Reports the opener, with less detail, if the wire shows bytes before (or without) a send that a
+ * hook saw.
+ */
 static __always_inline void emit_opener(struct flow_state *state)
 {
 	struct sender_record *record;
@@ -164,7 +167,10 @@ static __always_inline void emit_opener(struct flow_state *state)
 	ring_submit(record);
 }
 
-/* The sendmsg() of a TCP socket without TLS, learnt from the first that connects; 0: not yet. */
+/*
+ * The sendmsg() of a TCP socket without TLS, learned from the first socket that connects; 0 until
+ * then.
+ */
 __u64 plain_sendmsg = 0;
 
 /* Whether the wire hook has the bytes of this socket. */
@@ -173,7 +179,7 @@ static __always_inline bool is_wired(const struct flow_state *state)
 	return wire_hook && !(state->id.flags & FLOW_UNWIRED);
 }
 
-/* Ends the state under a key of the hash, if there is one. */
+/* Ends and removes the state under a key of the hash, if there is one. */
 static __always_inline void flow_hash_end(__u64 key)
 {
 	struct flow_state *state = bpf_map_lookup_elem(&flow_hash, &key);
@@ -185,7 +191,7 @@ static __always_inline void flow_hash_end(__u64 key)
 	bpf_map_delete_elem(&flow_hash, &key);
 }
 
-/* Leaves nothing of a socket in the tables, under its cookie or its address. */
+/* Removes a socket from the tables, both under its cookie and its address. */
 static __always_inline void tables_forget(const struct sock *sk)
 {
 	__u64 address = address_of(sk), cookie = cookie_read(sk);
@@ -208,7 +214,7 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 	if (new != TCP_SYN_SENT &&new != TCP_ESTABLISHED &&new != TCP_CLOSE)
 		return 0;
 	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP) {
-		if (!wire_hook && new == TCP_CLOSE) /* of Multipath TCP */
+		if (!wire_hook && new == TCP_CLOSE) /* a Multipath TCP socket */
 			tables_forget(sk);
 		return 0;
 	}
@@ -220,14 +226,13 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 		return 0;
 	key = state->id.cookie;
 	if (new == TCP_CLOSE) {
-		if (!is_wired(state) &&
-		    state->entry_tid) { /* its bytes are read as the call ends */
-			state->ended = 1;
+		if (!is_wired(state) && state->entry_tid) {
+			state->ended = 1; /* its bytes are read when the call ends */
 			return 0;
 		}
 		if (state->emitted)
 			emit_close(state);
-		state->emitted = 0; /* told */
+		state->emitted = 0; /* the close was reported */
 		tables_forget(sk);
 		if (socket_storage)
 			bpf_sk_storage_delete(&flow_storage, sk);
@@ -240,7 +245,8 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 		task_identify(current_task(), &state->opener);
 		if (BPF_CORE_READ(tp, fastopen_req)) {
 			state->id.flags |= FLOW_FASTOPEN;
-			if (socket_cookies || !wire_hook) /* the wire will know it by another key */
+			/* otherwise the wire hook will know it by another key */
+			if (socket_cookies || !wire_hook)
 				emit_sender(state, SENDER_OPENER);
 		}
 		if (bpf_core_field_exists(tp->is_mptcp) && BPF_CORE_READ(tp, is_mptcp)) {
@@ -256,9 +262,10 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 }
 
 /*
- * The last that is heard of a socket. A state may have been made behind its close: by a send on a
- * socket that never was connected or is not any more, or by a segment that came in on another CPU
- * just then (the wire takes that back, but for the moment between the close and the state's store).
+ * The last hook of a socket's life. A state may have been made after its close: by a send on a
+ * socket that was never connected or no longer is, or by a segment that arrived on another CPU at
+ * that moment. (The wire hook takes that state back, except between the close and the storing of
+ * the state.)
  */
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(socket_destroy, struct sock *sk)

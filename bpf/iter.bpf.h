@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The pieces of memory that a send names (struct iov_iter), whatever shape this kernel gives them.
+ * The pieces of memory that a send names (struct iov_iter), in every form that kernels have.
  *
  * sendfile(), splice() and registered buffers of io_uring name pages. On x86-64 all memory is
- * mapped in one piece, and so are the structs of all pages: from the beginnings of both, which the
- * kernel chooses at boot, a page's address follows.
+ * mapped in one piece, and so are the structs of all pages. The kernel chooses the start of both at
+ * boot; from them a page's address follows.
  */
 #ifndef SMTPSNOOP_ITER_BPF_H
 #define SMTPSNOOP_ITER_BPF_H
@@ -14,19 +14,19 @@
 enum memory {
 	MEMORY_USER,   /* user addresses */
 	MEMORY_KERNEL, /* kernel addresses */
-	MEMORY_PAGES,  /* pages, whose addresses can be told */
-	MEMORY_NONE,   /* pages or nothing: it cannot be read by address */
+	MEMORY_PAGES,  /* pages whose addresses can be computed */
+	MEMORY_NONE,   /* other pages, or no memory: it cannot be read by address */
 };
 
 /*
- * Where a send's bytes lie: one piece, or an array of them. Kernel memory that lives as long as the
- * call.
+ * Where the bytes of a send are: one piece, or an array of pieces. It is kernel memory that lives
+ * as long as the call.
  */
 struct vector {
-	/* the only piece's address, or the array's (struct iovec; of pages, struct bio_vec) */
+	/* address of the only piece, or of the array (struct iovec; for pages, struct bio_vec) */
 	__u64 base;
 	__u64 offset; /* into the first piece */
-	__u64 count;  /* bytes that are left */
+	__u64 count;  /* bytes left */
 	__u32 pieces; /* 0: `base` is the only piece */
 	__u32 memory; /* enum memory */
 	__u32 urgent; /* the last byte is urgent data */
@@ -37,7 +37,7 @@ struct vector {
 
 _Static_assert(sizeof(struct bio_vec) == sizeof(struct iovec), "one stride for both");
 
-/* Where a page's bytes are; 0: not known. */
+/* The address of a page's bytes; 0 if unknown. */
 static __always_inline __u64 page_address(__u64 page)
 {
 	__u64 pages = 0, memory = 0;
@@ -93,9 +93,7 @@ static __always_inline void vector_of(const struct msghdr *msg, struct vector *v
 	}
 }
 
-/*
- * The piece at the front: its address and length, with the offset taken off. False: there is none.
- */
+/* The address and length of the front piece, beyond the offset. False if there is none. */
 static __always_inline bool vector_front(const struct vector *vector, __u64 *address, __u64 *len)
 {
 	union {
@@ -128,7 +126,7 @@ static __always_inline bool vector_front(const struct vector *vector, __u64 *add
 }
 
 /*
- * Takes `len` bytes off the front, `len` being at most what the front piece has left (`piece_len`).
+ * Removes `len` bytes from the front; `len` is at most what the front piece has left (`piece_len`).
  */
 static __always_inline void vector_advance(struct vector *vector, __u64 len, __u64 piece_len)
 {
@@ -142,7 +140,7 @@ static __always_inline void vector_advance(struct vector *vector, __u64 len, __u
 		vector->count = 0;
 }
 
-/* Reads `len` bytes of either memory; `len` is bounded by the caller for the verifier. */
+/* Reads `len` bytes of user or kernel memory; the caller bounds `len` for the verifier. */
 static __always_inline long memory_read(__u32 memory, void *out, __u32 len, __u64 address)
 {
 	if (memory != MEMORY_USER)
@@ -150,7 +148,7 @@ static __always_inline long memory_read(__u32 memory, void *out, __u32 len, __u6
 	return bpf_probe_read_user(out, len, (void *)address);
 }
 
-/* One page that is handed over (sendfile and splice, before 6.5). */
+/* One page that sendfile or splice passes (before 6.5). */
 static __always_inline void vector_of_page(const struct page *page, int offset, size_t size,
 					   struct vector *vector)
 {

@@ -10,7 +10,7 @@
  * this socket receives: an opening 220 makes the flow a candidate, anything else does not.
  *
  *   copied whole       tx is SMTP
- *   copied on trial    tx is unknown, and the allowed tries are not used up (more after a 220)
+ *   copied on trial    tx is unknown, and the allowed tries are not used up (no limit after a 220)
  *   not copied         tx is other or TLS; the first bytes of each piece are still examined
  *
  * Bytes that trickle (a verb split over sends) are gathered in flow_state.head, up to eight of a

@@ -28,7 +28,7 @@
 
 const volatile bool wire_hook = true;	   /* the wire hook is attached and has the bytes */
 const volatile bool socket_storage = true; /* every program can use socket storage */
-/* Tracing programs can make a socket's cookie (since 5.12) */
+/* tracing programs can make a socket's cookie (since 5.12) */
 const volatile bool socket_cookies = true;
 const volatile __u32 ring_size = 8 << 20; /* bytes of the ring buffer */
 const volatile __u32 own_tgid = 0;	  /* the process id of the watch itself */

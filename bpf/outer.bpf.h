@@ -25,11 +25,11 @@ static __always_inline bool is_ktls(const struct sock *sk)
 	bpf_probe_read_kernel(&name, sizeof(name), ulp->name);
 	if (name != WORD('t', 'l', 's', 0))
 		return false;
-	/* with keys for this direction it has a sendmsg() of its own */
+	/* with keys for this direction, the socket has another sendmsg() */
 	return (__u64)BPF_CORE_READ(sk, __sk_common.skc_prot, sendmsg) != plain_sendmsg;
 }
 
-/* The flow's key of a socket whose sends are seen here; 0: TCP gets them as they are. */
+/* The key of the flow of a socket whose sends are seen here; 0 if TCP gets them unchanged. */
 static __always_inline __u64 outer_key(const struct sock *sk, __u32 *flags)
 {
 	__u64 key = cookie_read(sk) ?: (__u64)sk;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Processes: what each took on at exec, who forked whom, who ended. The executable is taken from
- * the kernel's own bprm at exec, for a process can point its /proc/PID/exe elsewhere later
- * (PR_SET_MM_MAP); the arguments from the new stack before its first instruction ran.
+ * Processes: exec, fork and exit. The executable comes from the kernel's own bprm at exec, because
+ * a process can point its /proc/PID/exe elsewhere later (PR_SET_MM_MAP); the arguments come from
+ * the new stack before its first instruction runs.
  */
 #ifndef SMTPSNOOP_PROCESS_BPF_H
 #define SMTPSNOOP_PROCESS_BPF_H
@@ -10,8 +10,8 @@
 #include "task.bpf.h"
 
 /*
- * The shares of exec_record.data. Each part may run over by one path component. Offsets are 64 bits
- * wide: the verifier before 6.3 loses track of the upper half of a 32-bit sum.
+ * The shares of exec_record.data. Each part may exceed its share by one path component. Offsets are
+ * 64 bits wide, because the verifier before 6.3 loses track of the upper half of a 32-bit sum.
  */
 #define EXE_PATH_MAX	 3072U
 #define CWD_PATH_MAX	 3072U
@@ -68,12 +68,12 @@ static __always_inline __u32 exec_path(struct exec_record *record, __u64 off, co
 	if (walk.detached)
 		record->flags |= EXEC_MEMFD;
 	else if (!walk.root || walk.root != BPF_CORE_READ(current_task(), nsproxy, mnt_ns))
-		/* cut, or a path in a tree that somebody else laid out */
+		/* cut short, or a path in a tree that somebody else mounted */
 		record->flags |= EXEC_PATH_TRUNCATED;
 	return n;
 }
 
-/* Appends a string of the kernel's at `off`; returns the bytes written, its NUL included. */
+/* Appends a kernel string at `off`; returns the bytes written, including its NUL. */
 static __always_inline __u32 exec_string(struct exec_record *record, __u64 off, const __u32 off_max,
 					 const char *string, const __u32 max)
 {
@@ -179,7 +179,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 {
 	struct exit_record *record;
 
-	if (BPF_CORE_READ(task, signal, live.counter)) /* other threads live on */
+	if (BPF_CORE_READ(task, signal, live.counter)) /* other threads are still alive */
 		return 0;
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 	if (!record) {

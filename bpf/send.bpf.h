@@ -21,18 +21,18 @@
 #include "flow.bpf.h"
 #include "iter.bpf.h"
 
-/* Pieces told of one send where there is no wire hook; the rest is a gap. */
-#define PIECES_MAX 1280 /* UIO_MAXIOV, and some pieces of more than SEND_PIECE_MAX */
+/* Pieces reported of one send if there is no wire hook; the rest is a gap. */
+#define PIECES_MAX 1280 /* UIO_MAXIOV, plus some for pieces longer than SEND_PIECE_MAX */
 
-/* A call under way, by task. */
+/* A call in progress, by task. */
 struct pending {
-	struct flow_id flow; /* while its pieces are told */
+	struct flow_id flow; /* set while its pieces are reported */
 	__u64 sk;
 	struct vector vector;
 	__u32 seq;
-	__u32 left; /* accepted bytes not told yet */
-	__u32 look; /* its first bytes could not be read at the entry */
-	/* the connection is made by the call itself: its stream position is known at its end */
+	__u32 left; /* accepted bytes not reported yet */
+	__u32 look; /* its first bytes could not be read when it began */
+	/* the call itself makes the connection: its stream position is known when it ends */
 	__u32 late;
 };
 
@@ -43,7 +43,7 @@ struct {
 	__type(value, struct pending);
 } sends SEC(".maps");
 
-/* No pid has that bit: a call that has others, on TCP itself, inside it */
+/* A bit that no pid has: a call that contains other calls, on TCP itself */
 #define CALL_OUTER (1ULL << 63)
 
 static __always_inline __u32 write_seq(const struct sock *sk)
@@ -51,7 +51,7 @@ static __always_inline __u32 write_seq(const struct sock *sk)
 	return BPF_CORE_READ((struct tcp_sock *)sk, write_seq);
 }
 
-/* Fills what all send records share. */
+/* Fills in what all send records share. */
 static __always_inline void send_record(struct send_record *record, const struct flow_id *flow,
 					__u32 seq, __u32 len, __u32 data_len, __u32 flags)
 {
@@ -64,12 +64,12 @@ static __always_inline void send_record(struct send_record *record, const struct
 	record->flags = flags | (data_len < len ? SEND_PARTIAL : 0);
 }
 
-/* Tells a send without its bytes. */
+/* Reports a send without its bytes. */
 static __always_inline void emit_claim(struct flow_state *state, __u32 seq, __u32 len, __u32 flags)
 {
 	struct send_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
-	/* looked at once: before 6.2 the verifier forgets what the first look said */
+	/* checked once: before 6.2 the verifier forgets the result of a first check */
 	if (!record) {
 		count(COUNTER_SENDER_LOST, 1);
 		return;
@@ -79,7 +79,7 @@ static __always_inline void emit_claim(struct flow_state *state, __u32 seq, __u3
 	ring_submit(record);
 }
 
-/* Tells a send with its first bytes, at most `max` (a power of two, constant). */
+/* Reports a send with its first bytes, at most `max` (a constant power of two). */
 static __always_inline void emit_prefix_in(struct flow_state *state, const struct vector *vector,
 					   __u32 seq, __u64 address, __u32 len, const __u32 max)
 {
@@ -99,7 +99,10 @@ static __always_inline void emit_prefix_in(struct flow_state *state, const struc
 	ring_submit(record);
 }
 
-/* Tells a send with the first bytes of its first piece, in the smallest slot that takes them. */
+/*
+ * Reports a send with the first bytes of its first piece, in the smallest slot that has room for
+ * them.
+ */
 static __always_inline void emit_prefix(struct flow_state *state, const struct vector *vector,
 					__u32 seq)
 {
@@ -115,8 +118,8 @@ static __always_inline void emit_prefix(struct flow_state *state, const struct v
 }
 
 /*
- * Tells the next `len` bytes (1 to `max`, a constant, so that the ring can be reserved), which lie
- * at `address`.
+ * Reports the next `len` bytes, at `address`. `len` is 1 to `max`; `max` is a constant, as the
+ * reservation in the ring needs.
  */
 static __always_inline bool emit_piece(const struct pending *pending, __u64 address, __u32 len,
 				       const __u32 max)
@@ -138,11 +141,12 @@ static __always_inline bool emit_piece(const struct pending *pending, __u64 addr
 }
 
 /*
- * Takes the next piece of a task's call off its front and tells it. 0: there is none, or it cannot
- * be told.
+ * Removes the front piece of a task's call and reports it. 0 if there is none, or it cannot be
+ * reported.
  *
- * A function of its own, whose one argument is a number: the verifier looks at it once, whatever it
- * is called with, and not once for each piece. What changes from piece to piece is kept in the map.
+ * This is a function of its own with a number as its one argument, so that the verifier examines it
+ * once, whatever it is called with, and not once for each piece. What changes from piece to piece
+ * is in the map.
  */
 __noinline int emit_next(__u64 id)
 {
@@ -166,7 +170,8 @@ __noinline int emit_next(__u64 id)
 }
 
 /*
- * Tells the accepted bytes of a call, whole, piece by piece; those that cannot be told as a claim.
+ * Reports all accepted bytes of a call, piece by piece; bytes that cannot be read are reported as a
+ * claim.
  */
 static __always_inline void emit_pieces(struct flow_state *state, __u64 id, struct pending *pending,
 					__u32 accepted)
@@ -187,8 +192,8 @@ static __always_inline void emit_pieces(struct flow_state *state, __u64 id, stru
 }
 
 /*
- * Looks at the first bytes of a send. False if they could not be read. `wire`: the wire sees them
- * too, and gathers what trickles; here it would be taken in twice.
+ * Adds the first bytes of a send to the verdict. False if they could not be read. `wire`: the wire
+ * hook sees them too and gathers what trickles; here it would be counted twice.
  */
 static __always_inline bool send_look(struct flow_state *state, const struct vector *vector,
 				      const bool wire)
@@ -217,7 +222,10 @@ static __always_inline bool send_look(struct flow_state *state, const struct vec
 	return true;
 }
 
-/* Whether this is one more turn of a call that was told already: the tracepoint fires at each. */
+/*
+ * Whether this is another turn of a call that was reported already: the tracepoint fires at each
+ * turn.
+ */
 static __always_inline bool send_goes_on(const struct flow_state *state, __u32 tid, __u32 seq,
 					 __u64 left)
 {
@@ -233,7 +241,7 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 	bool wire = is_wired(state);
 	__u8 socket_state;
 
-	/* With the wire hook, a flow that is something else is watched there. */
+	/* With the wire hook, a flow that is not mail is watched there. */
 	if (wire && !state_copied(state))
 		return;
 	socket_state = BPF_CORE_READ(sk, __sk_common.skc_state);
@@ -277,7 +285,7 @@ static __always_inline void send_begin(const struct sock *sk, const struct msghd
 	send_begin_vector(sk, &vector, state);
 }
 
-/* A page that sendfile or splice hands over (before 6.5). */
+/* The beginning of a call in which sendfile or splice passes a page (before 6.5). */
 static __always_inline void send_begin_page(const struct sock *sk, const struct page *page,
 					    int offset, size_t size, struct flow_state *state)
 {
@@ -287,7 +295,7 @@ static __always_inline void send_begin_page(const struct sock *sk, const struct 
 	send_begin_vector(sk, &vector, state);
 }
 
-/* The end of a call whose bytes the wire has. */
+/* The end of a call whose bytes the wire hook has. */
 static __always_inline void send_end_wire(const struct sock *sk, struct flow_state *state, int ret)
 {
 	__u32 tid = bpf_get_current_pid_tgid(), accepted = ret > 0 ? ret : 0;
@@ -306,7 +314,7 @@ static __always_inline void send_end_wire(const struct sock *sk, struct flow_sta
 	emit_claim(state, write_seq(sk) - accepted, accepted, SEND_EXIT | SEND_UNREADABLE);
 }
 
-/* The end of a call where there is no wire hook. */
+/* The end of a call whose bytes no wire hook has. */
 static __always_inline void send_end_alone(const struct sock *sk, struct flow_state *state, int ret)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -316,7 +324,7 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 	if (!pending || pending->sk != (__u64)sk) {
 		if (ret > 0 && state_copied(state) && state->id.flags & FLOW_FASTOPEN)
 			emit_claim(state, write_seq(sk) - ret, ret, SEND_EXIT | SEND_UNREADABLE);
-		if (pending) /* of a call whose end was not seen */
+		if (pending) /* left by a call whose end was not seen */
 			bpf_map_delete_elem(&sends, &id);
 		return;
 	}
@@ -333,15 +341,15 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 	}
 	if (state->ended && state->emitted) {
 		emit_close(state);
-		state->emitted = 0; /* what is left of the state goes with the socket */
+		state->emitted = 0; /* the rest of the state dies with the socket */
 	}
 	bpf_map_delete_elem(&sends, &id);
 }
 
 /*
- * The end of a call that began before the wire hook had seen anything of its socket. The number of
- * the next byte to be transmitted is set behind the hook's run, and under the socket's lock: if it
- * has moved on by now, the hook saw the segment, or never will.
+ * The end of a call that began before the wire hook had seen anything of its socket. The kernel
+ * advances the number of the next byte to transmit after the hook has run, and under the socket's
+ * lock: if it has advanced by now, the hook has seen the segment, or never will.
  */
 static __always_inline void send_end_kept(const struct sock *sk, struct flow_state *state, int ret)
 {
@@ -359,7 +367,7 @@ static __always_inline void send_end_kept(const struct sock *sk, struct flow_sta
 	send_end_wire(sk, state, ret);
 }
 
-/* `state` NULL: the socket was closed while the call was under way. */
+/* `state` is NULL if the socket was closed during the call. */
 static __always_inline void send_end(const struct sock *sk, struct flow_state *state, int ret)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -375,8 +383,8 @@ static __always_inline void send_end(const struct sock *sk, struct flow_state *s
 }
 
 /*
- * The end of a send on a Multipath TCP socket, which is not the one whose segments are on the wire:
- * the claim goes to its first subflow, without a stream position.
+ * The end of a send on a Multipath TCP socket, which is not the socket whose segments are on the
+ * wire: the claim goes to its first subflow, without a stream position.
  */
 static __always_inline void send_end_mptcp(const struct sock *sk, int ret)
 {

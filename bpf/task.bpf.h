@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel knows of a task: ids, credentials, namespaces, terminal, cgroup, ancestors; and
- * the paths of files, walked by dentry and mount up to the root of the mount namespace (so that a
- * chroot does not shorten them). Everything is read by helper: the same code serves each family.
+ * What the kernel knows about a task: ids, credentials, namespaces, terminal, cgroup, ancestors;
+ * and the paths of files, followed through dentries and mounts up to the root of the mount
+ * namespace (so that a chroot does not shorten them). Everything is read by helpers, so that the
+ * same code serves each family of hooks.
  */
 #ifndef SMTPSNOOP_TASK_BPF_H
 #define SMTPSNOOP_TASK_BPF_H
@@ -39,7 +40,10 @@ static __always_inline void task_identify(struct task_struct *task, struct task_
 	bpf_probe_read_kernel(id->comm, sizeof(id->comm), task->comm);
 }
 
-/* The ancestors, the parent first; init and what the kernel started itself end the row. */
+/*
+ * Collects the ancestors, parent first. The list ends at init, or at what the kernel itself
+ * started. Returns their number.
+ */
 static __always_inline __u32 task_ancestors(struct task_struct *task, struct ancestor_id *ancestors)
 {
 	__u32 i;
@@ -67,7 +71,7 @@ static __always_inline void task_tty(struct task_struct *task, struct sender_rec
 	record->tty_minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
 }
 
-/* The file that the exe link names at this moment. */
+/* The file that /proc/PID/exe names at this moment. */
 static __always_inline void task_exe(struct task_struct *task, struct sender_record *record)
 {
 	struct inode *inode = BPF_CORE_READ(task, mm, exe_file, f_inode);
@@ -78,7 +82,7 @@ static __always_inline void task_exe(struct task_struct *task, struct sender_rec
 		record->flags |= SENDER_EXE_DELETED;
 }
 
-/* The namespace that the task's own pid is of: not the one its next child would get. */
+/* The pid namespace of the task itself, not the one that its next child would get. */
 static __always_inline __u32 task_ns_pid(struct task_struct *task)
 {
 	struct pid *pid = BPF_CORE_READ(task, thread_pid);
@@ -102,8 +106,9 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 }
 
 /*
- * `out` + `off`, which is at most `max` (a constant). Bound and sum in one piece: a compiler that
- * keeps a copy of `off` on the stack in between would add one of which the verifier knows no bound.
+ * `out` + `off`, where `off` is at most `max` (a constant). The bound and the sum are one piece: a
+ * compiler that keeps a copy of `off` on the stack in between would add a copy whose bound the
+ * verifier does not know.
  */
 static __always_inline char *bounded_at(char *out, __u64 off, const __u32 max)
 {
@@ -115,7 +120,10 @@ static __always_inline char *bounded_at(char *out, __u64 off, const __u32 max)
 	return out;
 }
 
-/* The path of the task's cgroup in the v2 hierarchy, leaf first, at most CGROUP_DATA_MAX bytes. */
+/*
+ * Writes the path of the task's cgroup in the v2 hierarchy, leaf first, at most CGROUP_DATA_MAX
+ * bytes.
+ */
 static __always_inline void task_cgroup(struct task_struct *task, struct sender_record *record)
 {
 	struct kernfs_node *node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
@@ -150,9 +158,9 @@ static __always_inline void task_cgroup(struct task_struct *task, struct sender_
 struct walk {
 	struct dentry *dentry;
 	struct vfsmount *vfsmount;
-	/* the walk came to the root of this mount namespace's tree; NULL: it did not */
+	/* the mount namespace whose root the walk reached; NULL if it did not reach one */
 	struct mnt_namespace *root;
-	bool detached; /* the file hangs in no tree: a memfd, a socket, a pipe */
+	bool detached; /* the file is in no tree: a memfd, a socket, a pipe */
 };
 
 static __always_inline struct mount *mount_of(struct vfsmount *vfsmount)
@@ -161,9 +169,9 @@ static __always_inline struct mount *mount_of(struct vfsmount *vfsmount)
 }
 
 /*
- * One step: true if walk->dentry now has a name to be kept, false if the walk is over. Crossing
- * mounts takes a step of its own for each, so at most two are taken here: stacked mounts beyond
- * that are rare enough to end the path.
+ * One step of the walk. True if walk->dentry now has a name that belongs to the path, false if the
+ * walk is over. Each mount that is crossed costs a turn of the loop, and at most two are crossed
+ * here: more mounts stacked on one point are rare enough to end the path.
  */
 static __always_inline bool walk_named(struct walk *walk)
 {
@@ -187,8 +195,8 @@ static __always_inline bool walk_named(struct walk *walk)
 }
 
 /*
- * Writes a path's components, leaf first, each with its NUL, at most `max` bytes and one component
- * more; returns the bytes written. `out` has room for max + PATH_COMPONENT_MAX.
+ * Writes the components of a path, leaf first, each with its NUL: at most `max` bytes and one more
+ * component. Returns the bytes written. `out` has room for max + PATH_COMPONENT_MAX.
  */
 static __always_inline __u32 path_write(struct path *path, char *out, const __u32 max,
 					struct walk *walk)

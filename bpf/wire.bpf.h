@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The wire hook: what really left a socket and what came back, by TCP sequence, as cgroup programs
- * on the root of the cgroup v2 hierarchy see it, fragments included. It never holds anything up:
- * every path returns 1.
+ * The wire hook: what really left a socket and what came back, by TCP sequence number, as cgroup
+ * programs on the root of the cgroup v2 hierarchy see it, including fragments. It never stops a
+ * packet: every path returns 1.
  */
 #ifndef SMTPSNOOP_WIRE_BPF_H
 #define SMTPSNOOP_WIRE_BPF_H
@@ -12,19 +12,19 @@
 #define ETH_P_IP	    0x0800
 #define ETH_P_IPV6	    0x86dd
 #define IPV6_EXTENSIONS_MAX 6
-/* Of SEGMENT_DATA_MAX bytes: more than the largest segment (BIG TCP, 512 KiB) */
+/* chunks of SEGMENT_DATA_MAX bytes: together more than the largest segment (BIG TCP, 512 KiB) */
 #define CHUNKS_MAX     40U
-#define BACK_LEN       64U   /* bytes kept from the end of a segment that is cut short */
+#define BACK_LEN       64U   /* bytes kept of the end of a segment that is cut short */
 #define HELLO_DATA_MAX 2048U /* bytes kept of the segment in which TLS begins */
 
-/* Where a segment's payload lies. */
+/* Where the payload of a segment is. */
 struct segment {
 	__u32 offset; /* from the start of the packet */
 	__u32 len;
 	__u32 seq;
 	__u16 source;
 	__u16 dest;
-	/* offset of the byte behind the urgent one, as Linux has it; 0: there is none */
+	/* offset of the byte after the urgent one, as Linux counts; 0: no urgent byte */
 	__u16 urgent;
 	bool syn;
 };
@@ -64,7 +64,10 @@ struct tcp_header {
 #define TCP_FLAG_SYN 0x02
 #define TCP_FLAG_URG 0x20
 
-/* The offset of the TCP header behind an IPv6 header and its extensions (RFC 8200); 0: none. */
+/*
+ * The offset of the TCP header after an IPv6 header and its extensions (RFC 8200); 0 if there is
+ * none.
+ */
 static __always_inline __u32 ipv6_tcp_offset(struct __sk_buff *skb)
 {
 	__u8 next, extension[2];
@@ -76,8 +79,8 @@ static __always_inline __u32 ipv6_tcp_offset(struct __sk_buff *skb)
 	for (i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
 		if (next == IPPROTO_TCP)
 			return offset;
-		if (next != 0 && next != 43 &&
-		    next != 60) /* hop by hop, routing, destination options */
+		/* hop by hop, routing, destination options */
+		if (next != 0 && next != 43 && next != 60)
 			return 0;
 		if (bpf_skb_load_bytes(skb, offset, extension, sizeof(extension)))
 			return 0;
@@ -98,7 +101,7 @@ static __always_inline __u32 tcp_offset(struct __sk_buff *skb)
 	return ip.protocol == IPPROTO_TCP ? (ip.version_ihl & 15) * 4 : 0;
 }
 
-/* Finds the payload; false: not TCP, or no payload. */
+/* Finds the payload. False if the packet is not TCP or has no payload. */
 static __always_inline bool segment_parse(struct __sk_buff *skb, struct segment *segment)
 {
 	__u32 offset = tcp_offset(skb);
@@ -118,7 +121,7 @@ static __always_inline bool segment_parse(struct __sk_buff *skb, struct segment 
 	return true;
 }
 
-/* Addresses from the packet, for a flow whose socket's were never read. */
+/* Takes the addresses from the packet, for a flow whose socket was never read. */
 static __always_inline void segment_address(struct __sk_buff *skb, const struct segment *segment,
 					    struct flow_id *id, bool outbound)
 {
@@ -140,7 +143,7 @@ static __always_inline void segment_address(struct __sk_buff *skb, const struct 
 	bpf_skb_load_bytes(skb, offsetof(struct ipv6_header, daddr), dest, 16);
 }
 
-/* Delivers `len` bytes at `offset`; `max` is a constant, so that the ring can be reserved. */
+/* Delivers `len` bytes at `offset`. `max` is a constant, as the reservation in the ring needs. */
 static __always_inline bool emit_segment(struct __sk_buff *skb, struct flow_state *state,
 					 __u32 offset, __u32 seq, __u32 len, __u32 flags,
 					 const __u32 max)
@@ -164,7 +167,7 @@ static __always_inline bool emit_segment(struct __sk_buff *skb, struct flow_stat
 	return true;
 }
 
-/* The last, or only, chunk of a segment, in the smallest slot that takes it. */
+/* Delivers the last, or only, chunk of a segment in the smallest slot that has room for it. */
 static __always_inline bool emit_tail(struct __sk_buff *skb, struct flow_state *state, __u32 offset,
 				      __u32 seq, __u32 len, __u32 flags)
 {
@@ -178,8 +181,8 @@ static __always_inline bool emit_tail(struct __sk_buff *skb, struct flow_state *
 }
 
 /*
- * How much of a segment is kept: all of it, unless the ring fills up or the rest could not be read
- * anyway.
+ * How much of a segment is kept: all of it, unless the ring fills up or the rest is unreadable
+ * anyway (TLS).
  */
 static __always_inline __u32 segment_kept(const struct flow_state *state, __u32 len)
 {
@@ -189,8 +192,8 @@ static __always_inline __u32 segment_kept(const struct flow_state *state, __u32 
 }
 
 /*
- * Delivers `kept` bytes from the front of a segment: full chunks, then the tail. The chunks are all
- * of one size, with nothing to decide for each, or the verifier would walk every combination.
+ * Delivers the first `kept` bytes of a segment: full chunks, then the tail. All full chunks have
+ * the same size and need no decision each; otherwise the verifier would walk every combination.
  */
 static __always_inline void emit_front(struct __sk_buff *skb, struct flow_state *state,
 				       const struct segment *segment, __u32 kept, __u32 flags)
@@ -213,8 +216,8 @@ lost:
 }
 
 /*
- * Delivers a segment. Where the ring fills up, its front and its last bytes: the end of a message,
- * and the commands behind it, stand there. What is left out shows as a hole in the sequence.
+ * Delivers a segment; if the ring fills up, only its front and its last bytes, because the end of a
+ * message and the commands after it are there. What is left out shows as a hole in the sequence.
  */
 static __always_inline void emit_segments(struct __sk_buff *skb, struct flow_state *state,
 					  const struct segment *segment, __u32 flags)
@@ -232,10 +235,7 @@ static __always_inline void emit_segments(struct __sk_buff *skb, struct flow_sta
 	count(COUNTER_PRESSURE_BYTES, left_out);
 }
 
-/*
- * Looks at the first bytes of a segment and takes them into the verdict. True if it is the one in
- * which TLS begins.
- */
+/* Adds the first bytes of a segment to the verdict. True if TLS begins in this segment. */
 static __always_inline bool segment_look(struct __sk_buff *skb, struct flow_state *state,
 					 const struct segment *segment, bool outbound)
 {
@@ -253,7 +253,7 @@ static __always_inline bool segment_look(struct __sk_buff *skb, struct flow_stat
 	state_tx(state, len < 8 ? look_trickle(state, first[0], len) : look_tx(first[0], first[1]));
 	if (state->tx != LOOK_TLS || state->tls_told)
 		return false;
-	state->tls_told = 1; /* the send hook may have seen it coming */
+	state->tls_told = 1; /* the send hook may have seen it before */
 	return true;
 }
 
@@ -262,7 +262,7 @@ static __always_inline bool is_mail_port(__u16 port)
 	return port == 25 || port == 465 || port == 587 || port == 2525;
 }
 
-/* A TCP socket whose end was told. (A raw socket is always in this state.) */
+/* Whether it is a TCP socket that has been closed. (A raw socket is always in this state.) */
 static __always_inline bool is_closed(struct bpf_sock *sk)
 {
 	barrier();
@@ -277,7 +277,8 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 	bool tls_begins;
 
 	if (!socket_cookies)
-		bpf_get_socket_cookie(skb); /* with the SYN: from then on every program knows it */
+		/* made at the SYN: from then on every program can read it */
+		bpf_get_socket_cookie(skb);
 	if (!segment_parse(skb, &segment))
 		return 1;
 	sk = skb->sk;
@@ -291,8 +292,8 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 	state = FLOW_STATE(sk, true, flow_hash_get(bpf_get_socket_cookie(skb), true));
 	if (!state)
 		return 1;
-	if (!state->id.local_port &&
-	    is_closed(sk)) { /* what comes in holds no lock: it was closed meanwhile */
+	/* a received segment holds no lock: the socket may have been closed meanwhile */
+	if (!state->id.local_port && is_closed(sk)) {
 		__u64 cookie = bpf_get_socket_cookie(skb);
 
 		bpf_map_delete_elem(&flow_hash, &cookie);
