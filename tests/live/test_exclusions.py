@@ -208,4 +208,4 @@ exclusions:
             self.assertIn(f"{path}:{line}: warning: {words}", shown)
         self.assertTrue(shown.endswith("8 exclusions, 0 outputs, 7 warnings\n"), shown)
         path = self.write("smtpsnoop.yaml", "exclusions:\n- { name: a, mail: { sender: a@b } }\n")
-        self.assert_one_line(self.run_snoop("check", "-c", path, status=2).stderr, f"{path}:2:3: a: neither process.user")
+        self.assert_one_line(self.run_snoop("check", "-c", path, status=2).stderr, f"{path}:2:3: a: needs process.user")
