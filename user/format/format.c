@@ -4,7 +4,7 @@
 format_fn format_writer(enum output_format format)
 {
 	static const format_fn writers[FORMAT_COUNT] = {
-#define FORMAT_WRITER(constant, name, writer, places) [constant] = writer,
+#define FORMAT_WRITER(constant, name, writer, places) [constant] = (writer),
 		FORMATS(FORMAT_WRITER)
 #undef FORMAT_WRITER
 	};

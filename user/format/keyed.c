@@ -94,12 +94,11 @@ void keyed_id(struct text *out, const struct json_key *key, uint64_t number)
 
 void keyed_bool(struct text *out, const struct json_key *key, bool value)
 {
-	char *at = begin(out, key, value ? 4 : 5);
+	struct span word = span_of(value ? "true" : "false");
+	char *at = begin(out, key, word.len);
 
-	if (at && value)
-		memcpy(at, "true", 4);
-	else if (at)
-		memcpy(at, "false", 5);
+	if (at)
+		memcpy(at, word.data, word.len);
 }
 
 void keyed_time(struct text *out, const struct json_key *key, int64_t realtime_ns)

@@ -74,8 +74,7 @@ struct surroundings;
 struct criterion_row {
 	const char *name; /* in events; static */
 	const char *key;  /* in the configuration, if it is not the name */
-	enum value_kind kind;
-	size_t offset; /* of its value in struct exclusion */
+	size_t offset;	  /* of its value in struct exclusion */
 
 	/* One of these evaluates it. The first is called for each process that sent a byte. */
 	enum state (*of_process)(const struct exclusion *exclusion,
@@ -83,7 +82,8 @@ struct criterion_row {
 	enum state (*of_message)(const struct exclusion *exclusion, const struct facts *facts,
 				 struct surroundings *surroundings);
 
-	/* It says which process, relay or mail is meant; an exclusion needs at least one of these.
+	enum value_kind kind;
+	/* It says which process, relay or mail is meant. An exclusion needs at least one of these.
 	 */
 	bool selects;
 	bool of_mail; /* it does not count if nothing of the mail was seen */
