@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""CEF as somebody else reads it: the unit test writes hostile events as CEF and as JSON, liblognorm's parser (rsyslog's)
-takes the CEF apart, and what it found is held against the JSON of the same event.
+"""CEF as another program reads it. The unit test writes hostile events as CEF and as JSON; the parser of liblognorm,
+which rsyslog uses, reads the CEF; the result is compared with the JSON of the same event.
 
-Where liblognorm is not as the specification has it:
-- 2.0.6 passes over the first character behind the header, whatever it is, so that the key "rt" becomes "t"; later
-  versions pass over blanks. It is given a blank there; a reader of Debian 12's rsyslog has to rename the key.
-Likewise, but not met here:
-- it does not know the escape of a '|' in an extension (none is needed), and knows "\\/" in later versions only;
-- a key that stands twice is taken once, the last one (no record has one twice: the unit test sees to that);
-- an extension whose last value is empty is refused (an empty value is left out);
-- blanks are cut away in front of a key alone, so a value keeps those at its end; others drop them (they are escaped).
+Where liblognorm differs from the specification:
+- 2.0.6 skips the first character after the header, whatever it is, so that the key "rt" becomes "t"; later versions
+  skip blanks. The test adds a blank there; a user of Debian 12's rsyslog has to rename the key.
+Differences that do not occur here:
+- it does not know the escape of a '|' in an extension (none is needed), and only later versions know "\\/";
+- of a key that is there twice, it uses the last one (the unit test ensures that no record has a key twice);
+- it refuses an extension whose last value is empty (empty values are left out);
+- it removes blanks only before a key, so that a value keeps those at its end; other parsers drop them (they are escaped).
 """
 
 import json
@@ -25,7 +25,7 @@ WRITER = os.path.join(os.environ.get("BUILD", os.path.join(ROOT, "build")), "tes
 LINE_MAX = 7500
 HEADER = {"DeviceVendor": "smtpsnoop", "DeviceProduct": "smtpsnoop"}
 
-KEYS = {  # of the extension dictionary, all that may stand there, with its limit in characters
+KEYS = {  # the keys that may occur, from the extension dictionary, with their limits in characters
     "rt": 0, "start": 0, "end": 0, "externalId": 40, "cat": 1023, "act": 63, "outcome": 63, "reason": 1023, "app": 31,
     "proto": 31, "dvchost": 100, "src": 0, "spt": 0, "dst": 0, "dpt": 0, "c6a2": 0, "c6a2Label": 1023, "c6a3": 0,
     "c6a3Label": 1023, "suser": 1023, "suid": 1023, "sproc": 1023, "spid": 0, "filePath": 1023, "fileHash": 255, "out": 0,
@@ -34,11 +34,11 @@ KEYS = {  # of the extension dictionary, all that may stand there, with its limi
     **{f"cs{n}": 4000 for n in range(1, 7)}, **{f"cs{n}Label": 1023 for n in range(1, 7)},
     **{f"cn{n}": 0 for n in range(1, 4)}, **{f"cn{n}Label": 1023 for n in range(1, 4)}}
 FREE = {"suser", "sproc", "filePath", "msg", "dvchost", "cs1", "cs2", "cs3", "cs4", "cs6", "flexString1", "flexString2",
-        "sourceServiceName", "dhost", "duser"}  # somebody else's words
+        "sourceServiceName", "dhost", "duser"}  # what others chose
 
 
 def plain(text):
-    """The bytes behind the escapes: of a row of backslashes before an x, each two are one, one more begins an escape."""
+    """The bytes without escapes: in a row of backslashes before an x, two stand for one, and an odd one begins an escape."""
     def byte(match):
         half = b"\\" * (len(match[1]) // 2)
         if len(match[1]) % 2:
@@ -90,7 +90,7 @@ class Cef(unittest.TestCase):
             self.assertNotRegex(line.decode(), "[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
     def test_keys(self):
-        """None but the dictionary's, within its lengths: nobody has made one up."""
+        """All keys are the dictionary's, and values are within its lengths: nobody can make up a key."""
         for record, extension, _ in self.pairs():
             self.assertEqual({name: record[name] for name in HEADER}, HEADER)
             for key, value in extension.items():
@@ -113,7 +113,7 @@ class Cef(unittest.TestCase):
                 self.assertTrue(key.endswith("Label") or key in manual, key)
 
     def same(self, extension, event, key, path):
-        """What CEF has under a key is what JSON has, or with "..." behind it, the beginning."""
+        """A value of CEF is that of JSON, or its beginning and "..."."""
         wanted, there = get(event, path), extension.get(key)
         if wanted is None or wanted == "":
             self.assertIn(there, (None, "<>"), key)
@@ -157,7 +157,7 @@ class Cef(unittest.TestCase):
         self.assertEqual(kinds, {True, False})
 
     def test_recipients(self):
-        """Those that are shown are the first ones; how many there are is told all the same."""
+        """The first recipients are shown, and the count is that of all."""
         seen = 0
         for _, extension, event in self.pairs():
             recipients = get(event, "smtp.rcpt_to")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The journal's own daemon as the reader: the unit test writes datagrams of plain and hostile events, a systemd-journald in
-namespaces of its own (mounts, processes, network; /run and /var/log are its own) takes them on its socket, and journalctl gives
-back what was sent. Needs root."""
+"""Datagrams as the journal reads them. The unit test writes datagrams of plain and hostile events; a systemd-journald in its
+own namespaces (mounts, processes, network), with its own /run and /var/log, receives them on its socket; journalctl returns
+what was sent. Needs root."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def datagrams(path):
 
 
 def fields(datagram):
-    """Name and value of each, by the description of the protocol."""
+    """The name and value of each field, by the description of the protocol."""
     while datagram:
         line, rest = datagram.split(b"\n", 1)
         if b"=" in line:
@@ -46,7 +46,7 @@ def fields(datagram):
 
 
 def inside(path):
-    """In the namespaces: the daemon is started and told everything; what it kept goes to standard output."""
+    """In the namespaces: starts the daemon, sends it everything, and prints what it stored."""
     for folder in ("/run", "/var/log"):
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
     for folder in ("/run/systemd/journald.conf.d", "/run/systemd/journal", "/run/log/journal"):
@@ -75,7 +75,7 @@ def inside(path):
 
 
 def as_bytes(value):
-    """journalctl's JSON: a string, or its bytes as numbers where it cannot be printed."""
+    """A value in journalctl's JSON: a string, or a list of byte values if it is not printable."""
     return bytes(value) if isinstance(value, list) else value.encode()
 
 
@@ -105,7 +105,7 @@ class Journal(unittest.TestCase):
         self.assertEqual({entry["SYSLOG_IDENTIFIER"] for entry in self.kept}, {"smtpsnoop"})
 
     def test_values(self):
-        """Every field of every event, byte for byte; and none of ours that was not sent."""
+        """Every field of every event, byte for byte, and no other field with our names."""
         compared = 0
         for sent, kept in zip(self.sent, self.kept):
             wanted = {}
@@ -115,7 +115,7 @@ class Journal(unittest.TestCase):
                              {name for name in wanted if name.startswith(OWN)})
             for name, values in wanted.items():
                 if name == "OBJECT_PID" and int(values[0]) > 4194304:
-                    continue  # no process has such a number, and the daemon does not take it
+                    continue  # no process has such a number, and the daemon ignores it
                 self.assertEqual(sorted(set(values)), sorted(set(values_of(kept[name]))), name)
                 compared += 1
         self.assertGreater(compared, 400)
@@ -135,7 +135,7 @@ class Journal(unittest.TestCase):
                 self.assertTrue(name[len("SMTPSNOOP_"):] in manual, name)
 
     def test_a_living_process(self):
-        """Of a process that is still there, the journal adds what it finds."""
+        """The journal adds what it knows of a process that still exists."""
         self.assertIn("python", self.kept[-1]["OBJECT_COMM"])
         self.assertIn("--inside", self.kept[-1]["OBJECT_CMDLINE"])
         self.assertEqual(self.kept[-1]["OBJECT_UID"], "0")

@@ -35,7 +35,7 @@ static void decode(struct datagram *datagram)
 	while (rest.len) {
 		struct pair *field = &datagram->fields[datagram->count++];
 		size_t name = strcspn(rest.data, "=\n"), len;
-		uint64_t told;
+		uint64_t given;
 
 		assert_true(datagram->count < FIELDS_MAX);
 		assert_true(name > 0 && name < 65 && name < rest.len);
@@ -54,11 +54,11 @@ static void decode(struct datagram *datagram)
 			len = (size_t)(end - rest.data) + 1;
 		} else {
 			assert_true(rest.len > name + 1 + 8);
-			memcpy(&told, rest.data + name + 1, 8);
-			told = le64toh(told);
-			assert_true(told < rest.len - name - 1 - 8);
-			field->value = (struct span){rest.data + name + 1 + 8, told};
-			len = name + 1 + 8 + told + 1;
+			memcpy(&given, rest.data + name + 1, 8);
+			given = le64toh(given);
+			assert_true(given < rest.len - name - 1 - 8);
+			field->value = (struct span){rest.data + name + 1 + 8, given};
+			len = name + 1 + 8 + given + 1;
 			assert_int_equal(rest.data[len - 1], '\n');
 		}
 		rest.data += len;
@@ -92,7 +92,7 @@ static void expect(const struct datagram *datagram, const char *name, const char
 	if (wanted)
 		expect_bytes(datagram, name, 0, span_of(wanted));
 	else if (get(datagram, name, 0).data)
-		fail_msg("%s is not wanted", name);
+		fail_msg("%s is not expected", name);
 }
 
 static void expect_clean(const struct datagram *datagram, const char *name, struct span wanted)

@@ -13,22 +13,27 @@
  * it can stop at its bound. An object in a list is a struct fields of its own: senders[] has the
  * same fields as the process of the event.
  *
- * The formats differ in these ways, and the difference is in the rows where it can be:
+ * The formats differ in these ways. The difference is in the rows where it can be:
  *
- *  - Names, and which fields there are: a format without a name leaves the field out.
- *  - Bounds. Sentinel and the journal have one for each string, JSON for what an attacker can blow
- *    up at no cost (paths and arguments of processes).
+ *  - Names: a format without a name for a field leaves it out.
+ *  - Bounds: Sentinel and the journal have one for each string. JSON has one for what an attacker
+ *    can blow up at no cost: paths and arguments of processes.
  *  - Empty values: COLUMN_KNOWN and JSON_TRUE leave them out; the journal always does.
- *  - Nesting. JSON has an object for each part of a name (OBJECT rows). The others are flat: where
- *    JSON has a list of objects, Sentinel has a list of strings, which is a field of its own.
- *  - Order. JSON is in the order of the rows; the other two have a list of their fields each.
+ *  - Nesting: JSON has objects (OBJECT rows), the others are flat. Where JSON lists objects,
+ *    Sentinel lists strings, which are a field of their own.
+ *  - Order: JSON has the order of the rows. Each of the others lists its fields in its own order.
  *
  * What belongs to one format alone (the journal's MESSAGE and PRIORITY) is in its back end.
  *
- * Another shape was considered: a walk that calls the back end for each field at once, without a
- * struct fields in between. It needs no array of values, but each format has its own order, and a
- * consumer sees that order: the walk would have to be written three times, or the back ends would
- * have to buffer and sort text. Values of 16 bytes are cheaper to keep than text.
+ * To add a field: add a row and a put_*() in the walk; for a column or a field of the journal add
+ * it to the order there; then add it to table.json, dcr-json.json and event.schema.json. Tests fail
+ * until all is done.
+ *
+ * Another shape was considered: the walk calls the back end for each field at once. That needs no
+ * struct fields. But consumers see the order, and it differs: either there are three walks again,
+ * or two back ends buffer text and sort it. Values of 16 bytes are cheaper to keep than text. One
+ * walk costs a message of 3.3 KB 1.7 % more instructions as JSON than a writer by hand, 3.4 % more
+ * for Sentinel, 15 % less for the journal (callgrind).
  */
 #ifndef SMTPSNOOP_FIELDS_H
 #define SMTPSNOOP_FIELDS_H
