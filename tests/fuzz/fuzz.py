@@ -25,7 +25,7 @@ def main():
     subprocess.run([sys.executable, os.path.join(HERE, "seeds.py"), seeds], check=True)
     total = 0
     for _ in range(ROUNDS_MAX):
-        done = subprocess.run([target, f"-max_total_time={seconds}", "-max_len=4096", "-timeout=10",
+        done = subprocess.run([target, f"-max_total_time={seconds}", "-max_len=4096", "-timeout=25",
                                "-rss_limit_mb=2048", "-print_final_stats=1",
                                f"-artifact_prefix={folder}/finding-{name}-", *options, corpus,
                                os.path.join(seeds, name)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
