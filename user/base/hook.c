@@ -29,8 +29,8 @@ bool hook_parse(const char *name, enum hook *hook)
 /* docs/coverage.md has the same in full, class by class. */
 #define TLS_LIBRARIES "plaintext inside TLS, but for TLS in the kernel"
 #define TLS_PAGES                                                                                  \
-	"what sendfile and splice hand to TLS in the kernel (this kernel does not tell where its " \
-	"pages are)"
+	("what sendfile and splice hand to TLS in the kernel (this kernel does not tell where "    \
+	 "its pages are)")
 #define TLS_ALL	   "plaintext inside TLS"
 #define STACKS	   "TCP stacks in user space (packet sockets; of raw sockets, the process)"
 #define STACKS_ALL "TCP stacks in user space (raw and packet sockets)"
