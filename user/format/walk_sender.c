@@ -2,7 +2,6 @@
 /* The walk over the processes that sent an event's bytes. */
 #include "format/walk.h"
 
-#include "policy/facts.h"
 #include "process/image.h"
 
 static void put_image(struct fields *fields, const struct sender *sender)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "event/event.h"
+#include "process/image.h"
 
 static const struct span unknown = {NULL, 0};
 
@@ -22,24 +23,6 @@ static struct span from_cgroup(const struct sender *sender, const char *name)
 	return sender->cgroup ? span_of(name ? name : "") : unknown;
 }
 
-/*
- * The executable as of exec. For a process older than the watch it comes from the exe link, which
- * anyone but root may have changed; so it is trusted only for processes of root.
- */
-static struct span executable_of(const struct image *image, bool root)
-{
-	if (!image || image->flags & EXEC_PATH_TRUNCATED || (image->flags & EXEC_SNAPSHOT && !root))
-		return unknown;
-	if (image->flags & (EXEC_MEMFD | EXEC_DELETED)) /* the file has no path */
-		return span_of("");
-	return span_of(image->executable);
-}
-
-bool image_is_verified(const struct image *image, bool root)
-{
-	return executable_of(image, root).data;
-}
-
 static enum truth mta_of(const struct sender *sender)
 {
 	if (user_passes_on(sender->user) ||
@@ -53,7 +36,7 @@ static void process_facts(struct facts_process *process, const struct sender *se
 	const struct task_id *task = &sender->task;
 
 	*process = (struct facts_process){
-		.executable = executable_of(sender->image, !task->uid && !task->euid),
+		.executable = image_executable(sender->image, !task->uid && !task->euid),
 		.sha256 = known_string(sender->sha256),
 		.user = known_string(sender->user),
 		.group = known_string(sender->group),
@@ -75,7 +58,7 @@ static void process_facts(struct facts_process *process, const struct sender *se
 		process->tty = sender->tty_major || sender->tty_minor ? IS_SO : NOT_SO;
 	for (uint32_t i = 0; i < sender->ancestor_count; i++)
 		process->ancestors[i] =
-			executable_of(sender->ancestors[i].image, !sender->ancestors[i].uid);
+			image_executable(sender->ancestors[i].image, !sender->ancestors[i].uid);
 }
 
 /* Nothing was hidden from the parser, and nothing was lost. */

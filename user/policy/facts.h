@@ -79,9 +79,6 @@ struct event;
 /* The event is borrowed and outlives the facts. False if there is no memory. */
 bool facts_of_event(struct facts *facts, const struct event *event);
 
-/* Whether the executable of a process (of root or not) is known as of exec. */
-bool image_is_verified(const struct image *image, bool root);
-
 void facts_free(struct facts *facts);
 
 #endif

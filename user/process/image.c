@@ -212,6 +212,20 @@ struct image *image_of_exec(const struct exec_record *record)
 	return image;
 }
 
+struct span image_executable(const struct image *image, bool root)
+{
+	if (!image || image->flags & EXEC_PATH_TRUNCATED || (image->flags & EXEC_SNAPSHOT && !root))
+		return (struct span){NULL, 0};
+	if (image->flags & (EXEC_MEMFD | EXEC_DELETED)) /* the file has no path */
+		return span_of("");
+	return span_of(image->executable);
+}
+
+bool image_is_verified(const struct image *image, bool root)
+{
+	return image_executable(image, root).data;
+}
+
 size_t image_bytes(const struct image *image)
 {
 	const size_t overhead = 10 * sizeof(void *); /* malloc's own bookkeeping and rounding */

@@ -3,8 +3,11 @@
 #ifndef SMTPSNOOP_IMAGE_H
 #define SMTPSNOOP_IMAGE_H
 
-#include "process/identity.h"
+#include <stdbool.h>
+
+#include "base/span.h"
 #include "base/text.h"
+#include "process/identity.h"
 
 /*
  * Creates an image with one reference; NULL if there is no memory. The record was checked by
@@ -23,6 +26,17 @@
  * args: if there are any, they end with a NUL that args_len counts.
  */
 struct image *image_of_exec(const struct exec_record *record);
+
+/*
+ * The executable as of exec; unknown (data NULL) if the image is NULL or its path was truncated,
+ * empty if the file has no path. `root`: the process runs as root. For a process older than the
+ * watch the path comes from the exe link, which anyone but root may have changed; so it is unknown
+ * unless `root` is true.
+ */
+struct span image_executable(const struct image *image, bool root);
+
+/* Whether image_executable() is known. */
+bool image_is_verified(const struct image *image, bool root);
 
 /* The bytes of memory that an image uses, approximately. */
 size_t image_bytes(const struct image *image);
