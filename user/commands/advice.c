@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "policy/exclusion.h"
 #include "event/origin.h"
@@ -157,132 +156,7 @@ static void never(struct adviser *adviser, const struct exclusion *exclusion)
 	}
 }
 
-/* ---- Shadows: what one asks, the other asks as well ------------------------------------------ */
-
-static bool pattern_covers(const struct pattern *wide, const struct pattern *narrow)
-{
-	if (strcmp(wide->text, narrow->text) == 0)
-		return true;
-	return wildcard_is_literal(narrow->wildcard) &&
-	       wildcard_match(wide->wildcard, span_of(narrow->text));
-}
-
-static bool patterns_cover(const struct patterns *wide, const struct patterns *narrow)
-{
-	for (size_t i = 0; wide->count && i < narrow->count; i++) {
-		size_t j = 0;
-
-		while (j < wide->count && !pattern_covers(&wide->items[j], &narrow->items[i]))
-			j++;
-		if (j == wide->count)
-			return false;
-	}
-	return !wide->count || narrow->count;
-}
-
-static bool strings_cover(const struct strings *wide, const struct strings *narrow)
-{
-	for (size_t i = 0; wide->count && i < narrow->count; i++) {
-		size_t j = 0;
-
-		while (j < wide->count && strcmp(wide->items[j], narrow->items[i]) != 0)
-			j++;
-		if (j == wide->count)
-			return false;
-	}
-	return !wide->count || narrow->count;
-}
-
-static bool searches_cover(const struct searches *wide, const struct searches *narrow)
-{
-	for (size_t i = 0; wide->count && i < narrow->count; i++) {
-		size_t j = 0;
-
-		while (j < wide->count && strcmp(wide->items[j].text, narrow->items[i].text) != 0)
-			j++;
-		if (j == wide->count)
-			return false;
-	}
-	return !wide->count || narrow->count;
-}
-
-static bool relay_covers(const struct relay *wide, const struct relay *narrow)
-{
-	if (wide->port && wide->port != narrow->port)
-		return false;
-	if (wide->name || narrow->name)
-		return wide->name && narrow->name && strcasecmp(wide->name, narrow->name) == 0;
-	return wide->prefix <= narrow->prefix &&
-	       address_in_network(narrow->addr, wide->addr, wide->prefix);
-}
-
-static bool relays_cover(const struct relays *wide, const struct relays *narrow)
-{
-	for (size_t i = 0; wide->count && i < narrow->count; i++) {
-		size_t j = 0;
-
-		while (j < wide->count && !relay_covers(&wide->items[j], &narrow->items[i]))
-			j++;
-		if (j == wide->count)
-			return false;
-	}
-	return !wide->count || narrow->count;
-}
-
-static bool asks_of_process(const struct exclusion *exclusion)
-{
-	return exclusion_asks(exclusion) & 1U << CRITERION_CONTAINER;
-}
-
-static bool process_covers(const struct exclusion *wide, const struct exclusion *narrow)
-{
-	if (asks_of_process(wide) && !asks_of_process(narrow))
-		return false;
-	if (asks_of_process(wide) &&
-	    !wide->process.container.count != !narrow->process.container.count)
-		return false;
-	return patterns_cover(&wide->process.executable, &narrow->process.executable) &&
-	       patterns_cover(&wide->process.unit, &narrow->process.unit) &&
-	       patterns_cover(&wide->process.ancestor, &narrow->process.ancestor) &&
-	       patterns_cover(&wide->process.container, &narrow->process.container) &&
-	       strings_cover(&wide->process.sha256, &narrow->process.sha256) &&
-	       strings_cover(&wide->process.user, &narrow->process.user) &&
-	       strings_cover(&wide->process.group, &narrow->process.group) &&
-	       strings_cover(&wide->process.login, &narrow->process.login) &&
-	       (wide->process.tty == DEMAND_ANY || wide->process.tty == narrow->process.tty) &&
-	       (wide->process.scheduled_by == SCHEDULED_NOT_ASKED ||
-		wide->process.scheduled_by == narrow->process.scheduled_by ||
-		(wide->process.scheduled_by == SCHEDULED_ANY && narrow->process.scheduled_by));
-}
-
-static bool mail_covers(const struct exclusion *wide, const struct exclusion *narrow)
-{
-	return patterns_cover(&wide->mail.sender, &narrow->mail.sender) &&
-	       patterns_cover(&wide->mail.header_from, &narrow->mail.header_from) &&
-	       patterns_cover(&wide->mail.recipients, &narrow->mail.recipients) &&
-	       patterns_cover(&wide->mail.subject, &narrow->mail.subject) &&
-	       searches_cover(&wide->mail.contains, &narrow->mail.contains) &&
-	       searches_cover(&wide->mail.matches, &narrow->mail.matches);
-}
-
-static bool covers(const struct exclusion *wide, const struct exclusion *narrow)
-{
-	if (wide->limits.messages.window_s || wide->limits.recipients.window_s ||
-	    wide->limits.bytes.window_s || wide->schedule.at ||
-	    !relays_cover(&wide->relay, &narrow->relay) ||
-	    !strings_cover(&wide->origin.user, &narrow->origin.user) ||
-	    (!wide->origin.user.count && narrow->origin.user.count) ||
-	    !patterns_cover(&wide->auth_user, &narrow->auth_user))
-		return false;
-	if (wide->tls != DEMAND_ANY && wide->tls != narrow->tls)
-		return false;
-	if (narrow->encrypted && !wide->encrypted)
-		return false;
-	if (wide->expires.set &&
-	    (!narrow->expires.set || wide->expires.time_s < narrow->expires.time_s))
-		return false;
-	return process_covers(wide, narrow) && mail_covers(wide, narrow);
-}
+/* ---- Shadows: an earlier exclusion already excludes the same mail ---------------------------- */
 
 static void shadowed(struct adviser *adviser, size_t index)
 {
@@ -291,7 +165,7 @@ static void shadowed(struct adviser *adviser, size_t index)
 	for (size_t i = 0; i < index; i++) {
 		const struct exclusion *wide = &adviser->config->policy.exclusions[i];
 
-		if (!covers(wide, narrow))
+		if (!exclusion_covers(wide, narrow))
 			continue;
 		advise(adviser, narrow,
 		       "is never reached: %.100s (%.200s:%u) comes first and covers it", wide->name,

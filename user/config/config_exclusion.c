@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: the keys of an exclusion come from the table of criteria (criterion.h). A
+ * Theory of operation: the keys of an exclusion come from the table of criteria (exclusion.c). A
  * criterion's key is "GROUP.KEY" or "KEY": the groups are mappings, such as process. The kind of a
  * criterion decides how its value is read.
  */
@@ -239,7 +239,8 @@ static void add_keys(struct key keys[KEYS_MAX], size_t count, const char *group)
 
 	for (int i = 0; i < CRITERION_COUNT; i++) {
 		const struct criterion_row *row = &criterion_rows[i];
-		const char *path = row->key ? row->key : row->name, *dot = strchr(path, '.');
+		const char *path = row->key ? row->key : criterion_name((enum criterion)i);
+		const char *dot = strchr(path, '.');
 
 		if (row->kind == VALUE_IMPLIED || (size_t)(dot ? dot - path : 0) != len ||
 		    strncmp(path, group, len) != 0)

@@ -6,7 +6,7 @@
  */
 #include "format/event_sentence.h"
 
-#include "policy/exclusion.h"
+#include "event/criterion.h"
 
 #define NAME_MAX_BYTES	  64U
 #define ADDRESS_MAX_BYTES 200U

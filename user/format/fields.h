@@ -44,9 +44,9 @@
 
 #include "base/span.h"
 #include "base/text.h"
+#include "event/criterion.h"
 #include "event/event.h"
 #include "format/keyed.h"
-#include "policy/exclusion.h"
 
 enum field_kind {
 	KIND_WORD,    /* our own text: ASCII without quotes, backslashes and control characters */

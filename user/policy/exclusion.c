@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a table has one row for each criterion (criterion.h): its names, the type of
- * its value, and the function that evaluates it. The function compares the exclusion's values with
- * the facts of the message, and returns met, failed or unknown. A missing fact is unknown, never
- * met. The same holds for everything that depends on bytes that were not captured.
+ * Theory of operation: a table has one row for each criterion: the kind of its value, where the
+ * value is in struct exclusion, and the function that evaluates it. The function compares the
+ * exclusion's values with the facts of the message, and returns met, failed or unknown. A missing
+ * fact is unknown, never met. The same holds for everything that depends on bytes that were not
+ * captured.
  *
  * Criteria of a process are evaluated for every process that sent a byte of the message. If one
  * fails, the criterion has failed.
@@ -339,119 +340,66 @@ static enum state limit_bytes(const struct exclusion *exclusion, const struct fa
 
 #define AT(field) offsetof(struct exclusion, field)
 
-/* Columns: name, key (if it differs), offset of the value, evaluation, kind, flags. */
+/* Columns: offset of the value, evaluation, kind, flags. */
 const struct criterion_row criterion_rows[CRITERION_COUNT] = {
-	[CRITERION_EXPIRES] = {"expires", NULL, AT(expires), .of_message = expires,
-			       .kind = VALUE_EXPIRES},
-	[CRITERION_CAPTURE] = {"capture", NULL, 0, .of_message = capture, .kind = VALUE_IMPLIED},
-	[CRITERION_ENCRYPTED] = {"encrypted", NULL, AT(encrypted), .of_message = encrypted,
-				 .kind = VALUE_ENCRYPTED},
-	[CRITERION_USER] = {"process.user", NULL, AT(process.user), process_user, .selects = true,
+	[CRITERION_EXPIRES] = {AT(expires), .of_message = expires, .kind = VALUE_EXPIRES},
+	[CRITERION_CAPTURE] = {0, .of_message = capture, .kind = VALUE_IMPLIED},
+	[CRITERION_ENCRYPTED] = {AT(encrypted), .of_message = encrypted, .kind = VALUE_ENCRYPTED},
+	[CRITERION_USER] = {AT(process.user), .of_process = process_user, .selects = true,
 			    .kind = VALUE_STRINGS},
-	[CRITERION_REAL_USER] = {"process.real_user", NULL, 0, .of_process = process_real_user,
-				 .kind = VALUE_IMPLIED},
-	[CRITERION_GROUP] = {"process.group", NULL, AT(process.group), process_group,
-			     .selects = true, .kind = VALUE_STRINGS},
-	[CRITERION_LOGIN] = {"process.login", NULL, AT(process.login), process_login,
-			     .selects = true, .kind = VALUE_STRINGS},
-	[CRITERION_TTY] = {"process.tty", NULL, AT(process.tty), .of_process = process_tty,
-			   .kind = VALUE_DEMAND},
-	[CRITERION_CONTAINER] = {"process.container", NULL, AT(process.container),
-				 process_container, .selects = true, .kind = VALUE_NAMES},
-	[CRITERION_SCHEDULED_BY] = {"process.scheduled_by", NULL, AT(process.scheduled_by),
-				    process_scheduled_by, .selects = true,
-				    .kind = VALUE_SCHEDULED_BY},
-	[CRITERION_SHA256] = {"process.sha256", NULL, AT(process.sha256), process_sha256,
-			      .selects = true, .kind = VALUE_SHA256},
-	[CRITERION_UNIT] = {"process.unit", NULL, AT(process.unit), process_unit, .selects = true,
-			    .kind = VALUE_NAMES},
-	[CRITERION_EXECUTABLE] = {"process.executable", NULL, AT(process.executable),
-				  process_executable, .selects = true, .kind = VALUE_PATHS},
-	[CRITERION_ANCESTOR] = {"process.ancestor", NULL, AT(process.ancestor), process_ancestor,
-				.selects = true, .kind = VALUE_PATHS},
-	[CRITERION_RELAY] = {"relay", NULL, AT(relay), .of_message = relay, .selects = true,
-			     .kind = VALUE_RELAYS},
-	[CRITERION_TLS] = {"tls", NULL, AT(tls), .of_message = tls, .kind = VALUE_DEMAND},
-	[CRITERION_ORIGIN] = {"origin", "origin.user", AT(origin.user), .of_message = origin,
-			      .selects = true, .kind = VALUE_STRINGS},
-	[CRITERION_AUTH_USER] = {"auth_user", NULL, AT(auth_user), .of_message = auth_user,
+	[CRITERION_REAL_USER] = {0, .of_process = process_real_user, .kind = VALUE_IMPLIED},
+	[CRITERION_GROUP] = {AT(process.group), .of_process = process_group, .selects = true,
+			     .kind = VALUE_STRINGS},
+	[CRITERION_LOGIN] = {AT(process.login), .of_process = process_login, .selects = true,
+			     .kind = VALUE_STRINGS},
+	[CRITERION_TTY] = {AT(process.tty), .of_process = process_tty, .kind = VALUE_DEMAND},
+	[CRITERION_CONTAINER] = {AT(process.container), .of_process = process_container,
 				 .selects = true, .kind = VALUE_NAMES},
-	[CRITERION_SENDER] = {"mail.sender", NULL, AT(mail.sender), .of_message = sender,
-			      .selects = true, .of_mail = true, .kind = VALUE_ADDRESSES},
-	[CRITERION_HEADER_FROM] = {"mail.header_from", NULL, AT(mail.header_from),
-				   .of_message = header_from, .selects = true, .of_mail = true,
-				   .kind = VALUE_ADDRESSES},
-	[CRITERION_RECIPIENTS] = {"mail.recipients", NULL, AT(mail.recipients),
-				  .of_message = recipients, .selects = true, .of_mail = true,
-				  .kind = VALUE_ADDRESSES},
-	[CRITERION_SUBJECT] = {"mail.subject", NULL, AT(mail.subject), .of_message = subject,
-			       .selects = true, .of_mail = true, .kind = VALUE_TEXTS},
-	[CRITERION_SCHEDULE] = {"schedule", NULL, AT(schedule), .of_message = schedule,
-				.kind = VALUE_SCHEDULE},
-	[CRITERION_CONTAINS] = {"mail.contains", NULL, AT(mail.contains), .of_message = contains,
-				.selects = true, .of_mail = true, .kind = VALUE_WORDS},
-	[CRITERION_MATCHES] = {"mail.matches", NULL, AT(mail.matches), .of_message = matches,
-			       .selects = true, .of_mail = true, .kind = VALUE_EXPRESSIONS},
-	[CRITERION_LIMIT_MESSAGES] = {"limits.messages", NULL, AT(limits.messages),
-				      .of_message = limit_messages, .kind = VALUE_RATE},
-	[CRITERION_LIMIT_RECIPIENTS] = {"limits.recipients", NULL, AT(limits.recipients),
-					.of_message = limit_recipients, .kind = VALUE_RATE},
-	[CRITERION_LIMIT_BYTES] = {"limits.bytes", NULL, AT(limits.bytes),
-				   .of_message = limit_bytes, .kind = VALUE_BYTE_RATE},
+	[CRITERION_SCHEDULED_BY] = {AT(process.scheduled_by), .of_process = process_scheduled_by,
+				    .selects = true, .kind = VALUE_SCHEDULED_BY},
+	[CRITERION_SHA256] = {AT(process.sha256), .of_process = process_sha256, .selects = true,
+			      .kind = VALUE_SHA256},
+	[CRITERION_UNIT] = {AT(process.unit), .of_process = process_unit, .selects = true,
+			    .kind = VALUE_NAMES},
+	[CRITERION_EXECUTABLE] = {AT(process.executable), .of_process = process_executable,
+				  .selects = true, .kind = VALUE_PATHS},
+	[CRITERION_ANCESTOR] = {AT(process.ancestor), .of_process = process_ancestor,
+				.selects = true, .kind = VALUE_PATHS},
+	[CRITERION_RELAY] = {AT(relay), .of_message = relay, .selects = true, .kind = VALUE_RELAYS},
+	[CRITERION_TLS] = {AT(tls), .of_message = tls, .kind = VALUE_DEMAND},
+	[CRITERION_ORIGIN] = {AT(origin.user), .of_message = origin, .key = "origin.user",
+			      .selects = true, .kind = VALUE_STRINGS},
+	[CRITERION_AUTH_USER] = {AT(auth_user), .of_message = auth_user, .selects = true,
+				 .kind = VALUE_NAMES},
+	[CRITERION_SENDER] = {AT(mail.sender), .of_message = sender, .selects = true,
+			      .of_mail = true, .kind = VALUE_ADDRESSES},
+	[CRITERION_HEADER_FROM] = {AT(mail.header_from), .of_message = header_from, .selects = true,
+				   .of_mail = true, .kind = VALUE_ADDRESSES},
+	[CRITERION_RECIPIENTS] = {AT(mail.recipients), .of_message = recipients, .selects = true,
+				  .of_mail = true, .kind = VALUE_ADDRESSES},
+	[CRITERION_SUBJECT] = {AT(mail.subject), .of_message = subject, .selects = true,
+			       .of_mail = true, .kind = VALUE_TEXTS},
+	[CRITERION_SCHEDULE] = {AT(schedule), .of_message = schedule, .kind = VALUE_SCHEDULE},
+	[CRITERION_CONTAINS] = {AT(mail.contains), .of_message = contains, .selects = true,
+				.of_mail = true, .kind = VALUE_WORDS},
+	[CRITERION_MATCHES] = {AT(mail.matches), .of_message = matches, .selects = true,
+			       .of_mail = true, .kind = VALUE_EXPRESSIONS},
+	[CRITERION_LIMIT_MESSAGES] = {AT(limits.messages), .of_message = limit_messages,
+				      .kind = VALUE_RATE},
+	[CRITERION_LIMIT_RECIPIENTS] = {AT(limits.recipients), .of_message = limit_recipients,
+					.kind = VALUE_RATE},
+	[CRITERION_LIMIT_BYTES] = {AT(limits.bytes), .of_message = limit_bytes,
+				   .kind = VALUE_BYTE_RATE},
 };
 
-const char *criterion_name(enum criterion criterion)
+static const void *value_of(const struct exclusion *exclusion, enum criterion criterion)
 {
-	return criterion_rows[criterion].name;
+	return (const char *)exclusion + criterion_rows[criterion].offset;
 }
 
 bool exclusion_has(const struct exclusion *exclusion, enum criterion criterion)
 {
-	const struct criterion_row *row = &criterion_rows[criterion];
-	const void *value = (const char *)exclusion + row->offset;
-
-	switch (row->kind) {
-	case VALUE_PATHS:
-	case VALUE_NAMES:
-	case VALUE_ADDRESSES:
-	case VALUE_TEXTS: return ((const struct patterns *)value)->count;
-	case VALUE_STRINGS:
-	case VALUE_SHA256: return ((const struct strings *)value)->count;
-	case VALUE_WORDS:
-	case VALUE_EXPRESSIONS: return ((const struct searches *)value)->count;
-	case VALUE_RELAYS: return ((const struct relays *)value)->count;
-	case VALUE_SCHEDULED_BY: return *(const enum scheduled_by *)value != SCHEDULED_NOT_ASKED;
-	case VALUE_DEMAND: return *(const enum demand *)value != DEMAND_ANY;
-	case VALUE_ENCRYPTED: return *(const bool *)value;
-	case VALUE_SCHEDULE: return ((const struct due *)value)->at;
-	case VALUE_RATE:
-	case VALUE_BYTE_RATE: return ((const struct limit *)value)->window_s;
-	case VALUE_EXPIRES: return ((const struct expiry *)value)->set;
-	case VALUE_IMPLIED:
-	case VALUE_COUNT: break;
-	}
-	return false;
-}
-
-static void value_free(enum value_kind kind, void *value)
-{
-	switch (kind) {
-	case VALUE_PATHS:
-	case VALUE_NAMES:
-	case VALUE_ADDRESSES:
-	case VALUE_TEXTS: patterns_free(value); break;
-	case VALUE_STRINGS:
-	case VALUE_SHA256: strings_free(value); break;
-	case VALUE_WORDS:
-	case VALUE_EXPRESSIONS: searches_free(value); break;
-	case VALUE_RELAYS: relays_free(value); break;
-	case VALUE_SCHEDULE:
-		schedule_free(((struct due *)value)->at);
-		zone_free(((struct due *)value)->zone);
-		free(((struct due *)value)->text);
-		break;
-	default: break; /* these own nothing */
-	}
+	return value_is_set(criterion_rows[criterion].kind, value_of(exclusion, criterion));
 }
 
 void exclusion_free(struct exclusion *exclusion)
@@ -482,6 +430,26 @@ uint32_t exclusion_asks(const struct exclusion *exclusion)
 			asks |= 1U << CRITERION_REAL_USER | 1U << CRITERION_CONTAINER;
 	}
 	return asks;
+}
+
+bool exclusion_covers(const struct exclusion *wide, const struct exclusion *narrow)
+{
+	uint32_t implied;
+
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		const enum criterion criterion = (enum criterion)i;
+
+		if (exclusion_has(wide, criterion) &&
+		    !value_covers(criterion_rows[i].kind, value_of(wide, criterion),
+				  value_of(narrow, criterion)))
+			return false;
+	}
+	/*
+	 * A criterion that is implied in `wide` must be implied in `narrow` as well. If `narrow`
+	 * names it, it lets other messages pass: of a container, relayed by an MTA, encrypted.
+	 */
+	implied = exclusion_asks(wide) & ~exclusion_written(wide);
+	return !(implied & (exclusion_written(narrow) | ~exclusion_asks(narrow)));
 }
 
 enum state exclusion_state(const struct exclusion *exclusion, enum criterion criterion,

@@ -1,44 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* An exclusion, and how one message compares with each of its criteria. Pure. */
+/*
+ * An exclusion, and how one message compares with each of its criteria. Pure.
+ *
+ * A criterion has a number and a name (event/criterion.h) and one row (exclusion.c). The
+ * configuration is read, checked and freed by the row, and messages are evaluated by it.
+ */
 #ifndef SMTPSNOOP_EXCLUSION_H
 #define SMTPSNOOP_EXCLUSION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "base/schedule.h"
-#include "base/zone.h"
-#include "policy/criterion.h"
+#include "event/criterion.h"
 #include "policy/facts.h"
 #include "policy/limits.h"
 #include "policy/relay.h"
-
-enum scheduled_by {
-	SCHEDULED_NOT_ASKED,
-	SCHEDULED_SYSTEMD_TIMER,
-	SCHEDULED_CRON,
-	SCHEDULED_AT,
-	SCHEDULED_ANY,
-};
-
-enum demand {
-	DEMAND_ANY,
-	DEMAND_REQUIRED,
-	DEMAND_NONE,
-};
-
-/* When mail is expected. */
-struct due {
-	struct schedule *at; /* owned; NULL: at any time */
-	struct zone *zone;   /* owned */
-	char *text;	     /* as written; owned */
-	uint64_t for_s;
-};
-
-struct expiry {
-	bool set;
-	int64_t time_s; /* seconds since 1970: the end of the day that is named, in UTC */
-};
+#include "policy/value_kind.h"
+#include "policy/values.h"
 
 struct exclusion {
 	char *name;
@@ -83,6 +62,24 @@ struct surroundings {
 	uint64_t steps;			 /* left for expressions, for one message */
 };
 
+struct criterion_row {
+	size_t offset; /* of its value in struct exclusion */
+
+	/* One of these evaluates it. The first is called for each process that sent a byte. */
+	enum state (*of_process)(const struct exclusion *exclusion,
+				 const struct facts_process *process);
+	enum state (*of_message)(const struct exclusion *exclusion, const struct facts *facts,
+				 struct surroundings *surroundings);
+
+	const char *key; /* in the configuration; NULL: its name in events */
+	enum value_kind kind;
+	bool selects; /* says which process, relay or mail is meant; an exclusion needs one */
+	bool of_mail; /* does not count if nothing of the mail was seen */
+};
+
+/* By enum criterion. */
+extern const struct criterion_row criterion_rows[CRITERION_COUNT];
+
 /* Whether the exclusion has this criterion in the configuration. */
 bool exclusion_has(const struct exclusion *exclusion, enum criterion criterion);
 
@@ -95,5 +92,11 @@ uint32_t exclusion_asks(const struct exclusion *exclusion);
 /* How the message compares with one criterion. STATE_NOT_ASKED: it does not count here. */
 enum state exclusion_state(const struct exclusion *exclusion, enum criterion criterion,
 			   const struct facts *facts, struct surroundings *surroundings);
+
+/*
+ * Whether `wide` excludes every message that `narrow` excludes. False if that is not certain, and
+ * always if `wide` has a schedule or a limit.
+ */
+bool exclusion_covers(const struct exclusion *wide, const struct exclusion *narrow);
 
 #endif

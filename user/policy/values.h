@@ -16,7 +16,7 @@ struct pattern {
 	struct wildcard *wildcard;
 };
 
-/* All three kinds of list: items are owned; count 0: the exclusion does not have the criterion. */
+/* All kinds of list: the items are owned; count 0: the exclusion does not have the criterion. */
 struct patterns {
 	struct pattern *items;
 	size_t count;

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The criteria of exclusions, as events carry them: one bit each. policy/exclusion.h says what they
+ * compare.
+ */
+#ifndef SMTPSNOOP_CRITERION_H
+#define SMTPSNOOP_CRITERION_H
+
+/*
+ * ROW(constant, name in events), in the order of evaluation: the most expensive ones last. Events
+ * list them in this order.
+ *
+ * These are evaluated even if an exclusion does not name them:
+ *
+ * CAPTURE and ENCRYPTED for every message: nothing was hidden or lost, and the plaintext was seen.
+ * REAL_USER with any criterion of a process: real and effective user are the same.
+ * CONTAINER likewise: without a container, the namespaces are the watch's own.
+ * ORIGIN for every message: without an origin, no MTA has relayed it.
+ */
+#define CRITERIA(ROW)                                                                              \
+	ROW(CRITERION_EXPIRES, "expires")                                                          \
+	ROW(CRITERION_CAPTURE, "capture")                                                          \
+	ROW(CRITERION_ENCRYPTED, "encrypted")                                                      \
+	ROW(CRITERION_USER, "process.user")                                                        \
+	ROW(CRITERION_REAL_USER, "process.real_user")                                              \
+	ROW(CRITERION_GROUP, "process.group")                                                      \
+	ROW(CRITERION_LOGIN, "process.login")                                                      \
+	ROW(CRITERION_TTY, "process.tty")                                                          \
+	ROW(CRITERION_CONTAINER, "process.container")                                              \
+	ROW(CRITERION_SCHEDULED_BY, "process.scheduled_by")                                        \
+	ROW(CRITERION_SHA256, "process.sha256")                                                    \
+	ROW(CRITERION_UNIT, "process.unit")                                                        \
+	ROW(CRITERION_EXECUTABLE, "process.executable")                                            \
+	ROW(CRITERION_ANCESTOR, "process.ancestor")                                                \
+	ROW(CRITERION_RELAY, "relay")                                                              \
+	ROW(CRITERION_TLS, "tls")                                                                  \
+	ROW(CRITERION_ORIGIN, "origin")                                                            \
+	ROW(CRITERION_AUTH_USER, "auth_user")                                                      \
+	ROW(CRITERION_SENDER, "mail.sender")                                                       \
+	ROW(CRITERION_HEADER_FROM, "mail.header_from")                                             \
+	ROW(CRITERION_RECIPIENTS, "mail.recipients")                                               \
+	ROW(CRITERION_SUBJECT, "mail.subject")                                                     \
+	ROW(CRITERION_SCHEDULE, "schedule")                                                        \
+	ROW(CRITERION_CONTAINS, "mail.contains")                                                   \
+	ROW(CRITERION_MATCHES, "mail.matches")                                                     \
+	ROW(CRITERION_LIMIT_MESSAGES, "limits.messages")                                           \
+	ROW(CRITERION_LIMIT_RECIPIENTS, "limits.recipients")                                       \
+	ROW(CRITERION_LIMIT_BYTES, "limits.bytes")
+
+#define CRITERION_CONSTANT(constant, name) constant,
+enum criterion { CRITERIA(CRITERION_CONSTANT) CRITERION_COUNT };
+#undef CRITERION_CONSTANT
+
+/* "process.executable", ...; a static string. */
+const char *criterion_name(enum criterion criterion);
+
+#endif
