@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Each criterion met, failed and unknown; which exclusion decides, and which one is nearest;
- * limits, across a reload too. The facts are made here; that they are those of real processes and
- * mails is for the live tests.
+ * Over 600 lines: the cases of two tables, one for each criterion and one for pairs of exclusions.
+ *
+ * Each criterion met, failed and unknown; which exclusion applies, and which one is nearest;
+ * limits, also across a reload; which exclusion covers another. The facts are made up here. The
+ * live tests check that those of real processes and mails are the same.
  */
 #include "unit.h"
 
@@ -554,6 +556,64 @@ static void test_relay_names(void **state)
 	config_free(config);
 }
 
+/* ---- Shadows --------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *wide, *narrow;
+	bool covers;
+} shadows[] = {
+	/* Lists. */
+	{REPORTS, REPORTS "\n  tls: none", true},
+	{REPORTS "\n  tls: none", REPORTS, false},
+	{"process: { user: [a, b] }", "process: { user: b }", true},
+	{"process: { user: b }", "process: { user: [a, b] }", false},
+	{"process: { executable: '/opt/*' }", "process: { executable: /opt/x }", true},
+	{"process: { executable: /opt/x }", "process: { executable: '/opt/*' }", false},
+	{"relay: 10.0.0.0/8", "relay: 10.1.2.3:25", true},
+	{"relay: 10.0.0.0/8", "relay: 11.1.2.3", false},
+	{"relay: 10.1.2.3:25", "relay: 10.1.2.3", false},
+	{"relay: Mail.example", "relay: mail.example:25", true},
+	{"mail: { contains: [a, b] }", "mail: { contains: a }", true},
+	{"mail: { contains: a }", "mail: { matches: a }", false},
+
+	/* Single values. */
+	{"process: { scheduled_by: any }", "process: { scheduled_by: cron }", true},
+	{"process: { scheduled_by: cron }", "process: { scheduled_by: at }", false},
+	{REPORTS "\n  expires: 2030-01-02", REPORTS "\n  expires: 2030-01-01", true},
+	{REPORTS "\n  expires: 2030-01-02", REPORTS, false},
+	{REPORTS "\n  encrypted: allow", REPORTS, true},
+	{REPORTS, REPORTS "\n  encrypted: allow", false},
+	{REPORTS "\n  limits: { messages: 2/1h }", REPORTS "\n  limits: { messages: 2/1h }", false},
+	{REPORTS "\n  schedule: { at: '0 8 * * *', for: 1h }",
+	 REPORTS "\n  schedule: { at: '0 8 * * *', for: 1h }", false},
+
+	/* Implied criteria: the watch's own namespaces, and mail that no MTA has relayed. */
+	{REPORTS, "process: { user: reports, container: c }", false},
+	{"process: { container: 'c*' }", "process: { container: c1 }", true},
+	{"process: { container: c }", REPORTS, false},
+	{"relay: 10.0.0.1", "relay: 10.0.0.1\n  process: { container: c }", true},
+	{REPORTS, "relay: 10.0.0.1", false},
+	{"relay: 10.0.0.1", "relay: 10.0.0.1\n  origin: { user: u }", false},
+	{"origin: { user: u }", "origin: { user: u }\n  relay: 10.0.0.1", true},
+	{"origin: { user: u }", "relay: 10.0.0.1", false},
+};
+
+static void test_shadows(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(shadows) / sizeof(shadows[0]); i++) {
+		struct config *wide = asking(shadows[i].wide), *narrow = asking(shadows[i].narrow);
+
+		if (exclusion_covers(wide->policy.exclusions, narrow->policy.exclusions) !=
+		    shadows[i].covers) {
+			print_message("%s | %s\n", shadows[i].wide, shadows[i].narrow);
+			fail();
+		}
+		config_free(wide);
+		config_free(narrow);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -564,6 +624,7 @@ int main(void)
 		cmocka_unit_test(test_limit_is_never_exceeded),
 		cmocka_unit_test(test_backtracking_ends),
 		cmocka_unit_test(test_relay_names),
+		cmocka_unit_test(test_shadows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
