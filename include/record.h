@@ -347,6 +347,8 @@ struct cgroup_record {
 	char path[]; /* "/system.slice/cron.service" */
 };
 
+#define RELAY_ADDRESSES_MAX 64U /* of one name */
+
 /* The result of looking up the name of a relay. */
 struct relay_record {
 	struct record h;

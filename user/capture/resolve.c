@@ -3,10 +3,10 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "policy/relay_names.h"
 
 static bool address_of(const struct addrinfo *info, uint8_t *address)
 {

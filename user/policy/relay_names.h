@@ -12,11 +12,10 @@
 #include "record.h"
 #include "base/span.h"
 
-#define RELAY_NAMES_MAX	    1024U
-#define RELAY_ADDRESSES_MAX 64U		     /* of one name */
-#define RELAY_FRESH_NS	    300000000000ULL  /* asked for again when older than this */
-#define RELAY_RETRY_NS	    10000000000ULL   /* the same while nothing is known */
-#define RELAY_STALE_NS	    3600000000000ULL /* not used if older than this */
+#define RELAY_NAMES_MAX 1024U
+#define RELAY_FRESH_NS	300000000000ULL	 /* asked for again when older than this */
+#define RELAY_RETRY_NS	10000000000ULL	 /* the same while nothing is known */
+#define RELAY_STALE_NS	3600000000000ULL /* not used if older than this */
 
 enum relay_answer {
 	RELAY_UNKNOWN, /* the name was not resolved, or too long ago */
