@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A configuration file: read whole, or refused with one line. */
+/* A configuration file is read completely, or refused with one line. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The configuration: what it says is read, what is wrong with it is told with its place, and
- * nothing is taken by half.
+ * The configuration: every key is read, a mistake is reported with its place, and a configuration
+ * with a mistake is refused completely.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -126,7 +126,7 @@ static void test_empty(void **state)
 
 #define ONE(name) "exclusions: [ { name: " name ", relay: 10.0.0.1, accept_forgeable: true } ]\n"
 
-/* conf.d in the order of names; what ends otherwise, or is hidden, is not read. */
+/* conf.d is read in the order of names; hidden files and other suffixes are not read. */
 static void test_folder(void **state)
 {
 	struct config *config;
@@ -169,7 +169,7 @@ static void test_folder(void **state)
 	"not an address; expected one such as /dev/log, udp://10.0.0.5:514 or "                    \
 	"tcp://[2001:db8::5]:601"
 
-/* A mistake, and what is said of it, behind the file's name. */
+/* A mistake, and its message after the file's name. */
 static const char *const mistakes[][2] = {
 	{"exclusion: []", "1:1: exclusion: unknown key; expected one of " KEYS},
 	{"[]", "1:1: expected a mapping with " KEYS},
@@ -402,7 +402,7 @@ static void test_files(void **state)
 			    "/dev/zero:1:1: not a regular file, or larger than 4194304 bytes");
 }
 
-/* Every beginning of it, and every byte of it changed: read or refused, and nothing is lost. */
+/* With any byte changed, or cut there, it is read or refused; nothing crashes or leaks. */
 static void test_damaged(void **state)
 {
 	char text[] = WHOLE, error[CONFIG_ERROR_MAX];
@@ -441,7 +441,7 @@ static void assert_refused(const char *text, const char *why)
 	char error[CONFIG_ERROR_MAX];
 
 	write_file("smtpsnoop.yaml", text);
-	alarm(10); /* where it hangs */
+	alarm(10); /* ends the test if it hangs */
 	assert_null(config_load(path, error));
 	alarm(0);
 	if (!strstr(error, why))
@@ -456,7 +456,7 @@ static void make_folder(void)
 	assert_int_equal(mkdir(full, 0755), 0);
 }
 
-/* Nobody will ever write into it: whoever waits for that waits for ever. */
+/* A FIFO that nobody writes to is reported, not waited for. */
 static void test_fifo(void **state)
 {
 	(void)state;
@@ -473,7 +473,7 @@ static void test_fifo(void **state)
 	drop_file("smtpsnoop.yaml");
 }
 
-/* Lists are one list; of all else one would be in force, and the other not. */
+/* The lists of all files are joined; any other key may be set in one file only. */
 static void test_once(void **state)
 {
 	static const char *const texts[] = {"capture: { body_bytes: 1KiB }",

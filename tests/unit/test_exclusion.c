@@ -35,7 +35,7 @@ static struct config *configure(const char *text)
 	return config;
 }
 
-/* One exclusion of user `reports`, and what else it asks. */
+/* A configuration with one exclusion, which has these keys. */
 static struct config *asking(const char *more)
 {
 	char text[2048];
@@ -47,7 +47,7 @@ static struct config *asking(const char *more)
 
 static struct span recipients[3], from[1];
 
-/* A message by which every criterion of the tests is met: 2026-11-24 08:05 in Berlin. */
+/* A message that meets every criterion of the tests: 2026-11-24 08:05 in Berlin. */
 static struct facts message(void)
 {
 	static const char content[] = "Subject: Report of today\nAll is Well, see "
@@ -402,7 +402,8 @@ static void test_first_met_decides(void **state)
 	decide(decider, &facts, NULL, false, &decision); /* not before its end */
 	assert_null(decision.excluded);
 	decide(decider, &facts, NULL, true, &decision);
-	decide(decider, &facts, NULL, true, &decision); /* past its limit: the one behind it */
+	decide(decider, &facts, NULL, true,
+	       &decision); /* its limit is used up: the next one applies */
 	assert_string_equal(decision.excluded->name, "behind");
 	assert_int_equal(decider_passed(decider, 3)->messages, 2);
 	assert_int_equal(decider_passed(decider, 3)->recipients, 4);
@@ -418,13 +419,13 @@ static void test_nearest(void **state)
 	struct facts facts = message();
 
 	(void)state;
-	config->policy.exclusion_count = 4; /* without the last one, which asks for little */
+	config->policy.exclusion_count = 4; /* without the last one, which has one criterion only */
 	decider = config_decider(config);
 	change(&facts, ONE_RECIPIENT_MORE);
 	decide(decider, &facts, NULL, true, &decision);
 	assert_null(decision.excluded);
 	assert_string_equal(decision.nearest->name,
-			    "near"); /* one of five, "right" one of four and a limit: the same */
+			    "near"); /* misses one of five, like "right", and is first */
 	assert_int_equal(decision.failed, 1U << CRITERION_EXECUTABLE);
 	assert_int_equal(decision.unknown, 0);
 	facts.processes[0].executable = (struct span){NULL, 0};
@@ -458,13 +459,13 @@ static void test_limits_over_a_reload(void **state)
 	facts.clock_ns += HOUR_NS; /* the window is two hours now */
 	decide(decider, &facts, NULL, true, &decision);
 	assert_null(decision.excluded);
-	facts.clock_ns += HOUR_NS + HOUR_NS / 30; /* and a slice */
+	facts.clock_ns += HOUR_NS + HOUR_NS / 30; /* the window and a slice */
 	decide(decider, &facts, NULL, true, &decision);
 	assert_non_null(decision.excluded);
 	decider_free(decider);
 }
 
-/* Never more than the limit in any window, whatever the times; and free again a slice after it. */
+/* No window exceeds the limit, whatever the times; it is free again one slice after the window. */
 static void test_limit_is_never_exceeded(void **state)
 {
 	const struct limit limit = {.amount = 10, .window_s = 600};
@@ -548,7 +549,7 @@ static void test_relay_names(void **state)
 	assert_int_equal(exclusion_state(config->policy.exclusions, CRITERION_RELAY, &facts,
 					 &surroundings),
 			 STATE_FAILED);
-	facts.clock_ns = 3 * HOUR_NS; /* nobody has answered since */
+	facts.clock_ns = 3 * HOUR_NS; /* no lookup has succeeded since */
 	assert_int_equal(exclusion_state(config->policy.exclusions, CRITERION_RELAY, &facts,
 					 &surroundings),
 			 STATE_UNKNOWN);

@@ -1042,12 +1042,12 @@ static void test_key(void **state)
 	assert_non_null(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/key", folder);
 	expect_key(path, -ENOENT, "head -c 32 /dev/urandom");
-	expect_key(folder, -EINVAL, "no regular file");
-	expect_key("/dev/null", -EINVAL, "no regular file");
+	expect_key(folder, -EINVAL, "not a regular file");
+	expect_key("/dev/null", -EINVAL, "not a regular file");
 	write_key(path, PRIVACY_KEY_MIN - 1, 0600);
-	expect_key(path, -EINVAL, "too few");
+	expect_key(path, -EINVAL, "too short");
 	write_key(path, 0, 0600);
-	expect_key(path, -EINVAL, "too few");
+	expect_key(path, -EINVAL, "too short");
 	write_key(path, PRIVACY_KEY_MAX + 1, 0600);
 	expect_key(path, -EFBIG, "too long");
 	write_key(path, 32, 0640);
@@ -1070,7 +1070,7 @@ static void test_key(void **state)
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	alarm(10); /* it would wait for a writer */
-	expect_key(path, -EINVAL, "no regular file");
+	expect_key(path, -EINVAL, "not a regular file");
 	alarm(0);
 	unlink(path);
 	rmdir(folder);

@@ -203,7 +203,7 @@ static bool next_document(struct reader *reader, yaml_parser_t *parser, bool *go
 		yaml_node_t place = {.start_mark = parser->problem_mark};
 
 		*good = reader_fail(reader, &place, "not YAML: %s",
-				    parser->problem ? parser->problem : "it cannot be read");
+				    parser->problem ? parser->problem : "cannot be read");
 		return false;
 	}
 	return yaml_document_get_root_node(&reader->document);

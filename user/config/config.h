@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The configuration: a main file, and the files in conf.d beside it. Read completely or not at all.
- */
+/* The configuration: a main file and conf.d beside it. It is read completely or not at all. */
 #ifndef SMTPSNOOP_CONFIG_H
 #define SMTPSNOOP_CONFIG_H
 

@@ -230,7 +230,7 @@ static const struct key kinds[VALUE_COUNT] = {
 #define KEYS_MAX (CRITERION_COUNT + 8)
 
 /*
- * Adds the keys of a group ("" for criteria without one) behind the `count` keys that are there,
+ * Adds the keys of a group ("" for criteria without one) after the `count` existing keys,
  * and the end of the list.
  */
 static void add_keys(struct key keys[KEYS_MAX], size_t count, const char *group)

@@ -25,10 +25,10 @@ static int open_error(int error, const char *path, char why[PRIVACY_WHY_MAX])
 {
 	if (error == ENOENT)
 		snprintf(why, PRIVACY_WHY_MAX,
-			 "it is not there; make it: (umask 077; head -c 32 /dev/urandom > %s)",
+			 "no such file; create it with: (umask 077; head -c 32 /dev/urandom > %s)",
 			 shown(path));
 	else
-		snprintf(why, PRIVACY_WHY_MAX, "it cannot be read: %s", strerror(error));
+		snprintf(why, PRIVACY_WHY_MAX, "cannot be read: %s", strerror(error));
 	return -error;
 }
 
@@ -36,18 +36,19 @@ static int check(const struct stat *file, const char *path, char why[PRIVACY_WHY
 {
 	if (!S_ISREG(file->st_mode)) {
 		snprintf(why, PRIVACY_WHY_MAX,
-			 "it is no regular file; name one that holds the key");
+			 "not a regular file; name one that contains the key");
 		return -EINVAL;
 	}
 	if (file->st_uid != 0 && file->st_uid != geteuid()) {
 		snprintf(why, PRIVACY_WHY_MAX,
-			 "it belongs to uid %u, who could read or change it; chown root %s",
+			 "belongs to uid %u, who could read or change it; run: chown root %s",
 			 (unsigned int)file->st_uid, shown(path));
 		return -EPERM;
 	}
 	if (file->st_mode & (S_IRWXG | S_IRWXO)) {
 		snprintf(why, PRIVACY_WHY_MAX,
-			 "others than its owner have permissions on it; chmod 600 %s", shown(path));
+			 "users other than its owner have permissions; run: chmod 600 %s",
+			 shown(path));
 		return -EPERM;
 	}
 	return 0;
@@ -79,25 +80,25 @@ static int take(struct privacy *privacy, const unsigned char *bytes, ssize_t len
 	unsigned char digest[EVP_MAX_MD_SIZE];
 
 	if (len < 0) {
-		snprintf(why, PRIVACY_WHY_MAX, "it cannot be read: %s", strerror((int)-len));
+		snprintf(why, PRIVACY_WHY_MAX, "cannot be read: %s", strerror((int)-len));
 		return (int)len;
 	}
 	if ((size_t)len < PRIVACY_KEY_MIN) {
 		snprintf(why, PRIVACY_WHY_MAX,
-			 "%zd bytes are too few for a key (at least %u); make one: head -c 32 "
+			 "too short for a key: %zd bytes, needs %u; create one with: head -c 32 "
 			 "/dev/urandom > %s",
 			 len, PRIVACY_KEY_MIN, shown(path));
 		return -EINVAL;
 	}
 	if ((size_t)len > PRIVACY_KEY_MAX) {
 		snprintf(why, PRIVACY_WHY_MAX,
-			 "it is too long for a key (at most %u bytes); make one: head -c 32 "
+			 "too long for a key, at most %u bytes; create one with: head -c 32 "
 			 "/dev/urandom > %s",
 			 PRIVACY_KEY_MAX, shown(path));
 		return -EFBIG;
 	}
 	if (EVP_Digest(bytes, (size_t)len, digest, NULL, EVP_sha256(), NULL) != 1) {
-		snprintf(why, PRIVACY_WHY_MAX, "libcrypto has no SHA-256 here");
+		snprintf(why, PRIVACY_WHY_MAX, "libcrypto does not offer SHA-256");
 		return -EIO;
 	}
 	memcpy(privacy->key, digest, sizeof(privacy->key));

@@ -82,15 +82,15 @@ bool reader_list(struct reader *reader, const yaml_node_t *node, const struct ke
 void *reader_append(void *items, size_t *count, size_t size);
 
 /*
- * A copy of a scalar's text, owned by the caller. NULL: it is not one, and that `what` was expected
- * has been reported.
+ * A copy of a scalar's text, owned by the caller. NULL: the node is not a text, which has been
+ * reported with `what` as what was expected; or there is no memory.
  */
 char *reader_text(struct reader *reader, const yaml_node_t *node, const char *what);
 
 /* The same for a path, which must begin with '/'. */
 char *reader_path(struct reader *reader, const yaml_node_t *node, const char *what);
 
-/* Readers of values. Each writes the type that is named behind it. */
+/* Readers of values. Each writes the type named after it. */
 bool reader_mapping(struct reader *reader, const yaml_node_t *node, const struct key *key,
 		    void *target); /* as key->keys say, into the same target */
 bool reader_string(struct reader *reader, const yaml_node_t *node, const struct key *key,

@@ -73,7 +73,7 @@ struct criterion_row {
 
 	const char *key; /* in the configuration; NULL: its name in events */
 	enum value_kind kind;
-	bool selects; /* says which process, relay or mail is meant; an exclusion needs one */
+	bool selects; /* selects a process, relay or mail; an exclusion needs one such */
 	bool of_mail; /* does not count if nothing of the mail was seen */
 };
 
