@@ -1,70 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Over 600 lines: the cases of one table, which share its builders of records. */
-/*
- * The process table, and the images it makes, fed with records as the kernel side and /proc tell
- * them.
- */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
+/* The process table, fed with records as the kernel side and the reader of /proc write them. */
+#include "exec_records.h"
 
 #include "process/image.h"
 #include "process/process.h"
-#include "capture/records.h"
 
 #define MS   1000000ULL
 #define TICK (10 * MS)
 
+#define B PATH("b\0bin")
+#define C PATH("c\0bin")
+
 /* ---- Records --------------------------------------------------------------------------------- */
-
-struct exec {
-	uint32_t pid;
-	uint64_t start_ns, exec_ns;
-	uint64_t read_ns; /* of a snapshot */
-	uint32_t flags;
-	uint32_t parent_pid;
-	uint64_t parent_start_ns;
-	struct span exe, filename, interp, cwd, args;
-};
-
-#define BYTES(literal) ((struct span){(literal), sizeof(literal) - 1})
-#define PATH(literal)  ((struct span){(literal), sizeof(literal)})
-
-static struct exec_record *exec_record(const struct exec *exec)
-{
-	const struct span parts[] = {exec->exe, exec->filename, exec->interp, exec->cwd,
-				     exec->args};
-	struct exec_record *record = calloc(1, sizeof(*record) + EXEC_DATA_MAX);
-	size_t at = 0;
-
-	assert_non_null(record);
-	for (size_t i = 0; i < 5; i++) {
-		if (parts[i].len)
-			memcpy(record->data + at, parts[i].data, parts[i].len);
-		at += parts[i].len;
-	}
-	record->h = (struct record){RECORD_EXEC, (uint32_t)(sizeof(*record) + at),
-				    exec->read_ns ? exec->read_ns : exec->exec_ns};
-	record->pid = exec->pid;
-	record->start_ns = exec->start_ns;
-	record->exec_ns = exec->exec_ns;
-	record->flags = exec->flags;
-	record->parent_pid = exec->parent_pid;
-	record->parent_start_ns = exec->parent_start_ns;
-	record->exe_len = (uint16_t)exec->exe.len;
-	record->filename_len = (uint16_t)exec->filename.len;
-	record->interp_len = (uint16_t)exec->interp.len;
-	record->cwd_len = (uint16_t)exec->cwd.len;
-	record->args_len = (uint16_t)exec->args.len;
-	record = realloc(record, record->h.len); /* so that the sanitizer sees a read behind it */
-	assert_non_null(record);
-	assert_true(record_valid(&record->h, record->h.len));
-	return record;
-}
 
 static void tell_exec(struct process_table *table, const struct exec *exec)
 {
@@ -105,197 +52,6 @@ static void check(struct process_table *table, uint32_t pid, uint64_t start, uin
 		assert_null(image);
 	}
 	image_unref(image);
-}
-
-static void check_image(const struct exec *exec, const char *executable, const char *script,
-			const char *directory)
-{
-	struct exec_record *record = exec_record(exec);
-	struct image *image = image_of_exec(record);
-
-	assert_non_null(image);
-	assert_string_equal(image->executable, executable);
-	assert_string_equal(image->script, script);
-	assert_string_equal(image->directory, directory);
-	assert_true(image_bytes(image) > sizeof(*image));
-	image_unref(image);
-	free(record);
-}
-
-#define CHECK_IMAGE(executable, script, directory, ...)                                            \
-	check_image(&(struct exec){.pid = 1, __VA_ARGS__}, executable, script, directory)
-
-#define A	PATH("a\0bin")
-#define B	PATH("b\0bin")
-#define C	PATH("c\0bin")
-#define PYTHON	PATH("python3\0bin\0usr")
-#define HOME	PATH("reports\0home")
-#define PY_PATH PATH("/usr/bin/python3")
-
-/* ---- Images ---------------------------------------------------------------------------------- */
-
-static void test_paths(void **state)
-{
-	(void)state;
-	CHECK_IMAGE("/usr/bin/python3", "", "/home/reports", .exe = PYTHON, .cwd = HOME);
-	CHECK_IMAGE("", "", "/");
-	CHECK_IMAGE("/tool", "", "/", .exe = PATH("tool"));
-	CHECK_IMAGE(".../lib/tool", "", "/", .exe = PATH("tool\0lib"),
-		    .flags = EXEC_PATH_TRUNCATED);
-	CHECK_IMAGE("...", "", "/", .flags = EXEC_PATH_TRUNCATED);
-	CHECK_IMAGE("/tool", "", "/", .exe = PATH("tool\0"), .cwd = PATH(""));
-	CHECK_IMAGE("", "", "", .flags = EXEC_SNAPSHOT);
-	CHECK_IMAGE("", "", "/", .flags = EXEC_SNAPSHOT, .cwd = PATH(""));
-}
-
-/* What hangs in no file system is named by its maker, and never looks like a path. */
-static void test_memfd(void **state)
-{
-	(void)state;
-	CHECK_IMAGE("memfd:x", "", "/", .exe = PATH("memfd:x"), .flags = EXEC_MEMFD | EXEC_DELETED);
-	CHECK_IMAGE("memfd:", "", "/", .exe = PATH("memfd:"), .flags = EXEC_MEMFD);
-	CHECK_IMAGE("memfd:../usr/bin/x", "", "/", .exe = PATH("memfd:../usr/bin/x"),
-		    .flags = EXEC_MEMFD);
-	CHECK_IMAGE("usr/bin/x", "", "/", .exe = PATH("//usr/bin/x"), .flags = EXEC_MEMFD);
-	CHECK_IMAGE("dev/zero", "", "/", .exe = PATH("dev/zero"), .flags = EXEC_MEMFD);
-	CHECK_IMAGE("/memfd:x", "", "/", .exe = PATH("memfd:x")); /* a file of that name */
-}
-
-static void test_script(void **state)
-{
-	(void)state;
-	CHECK_IMAGE("/usr/bin/python3", "/opt/r.py", "/home/reports", .exe = PYTHON, .cwd = HOME,
-		    .filename = PATH("/opt/r.py"), .interp = PY_PATH);
-	CHECK_IMAGE("/usr/bin/python3", "/home/reports/r.py", "/home/reports", .exe = PYTHON,
-		    .cwd = HOME, .filename = PATH("./r.py"), .interp = PY_PATH);
-	CHECK_IMAGE("/usr/bin/python3", "/home/reports/../x/r.py", "/home/reports", .exe = PYTHON,
-		    .cwd = HOME, .filename = PATH("../x/.//./r.py"), .interp = PY_PATH);
-	CHECK_IMAGE("/usr/bin/python3", "/r.py", "/", .exe = PYTHON, .filename = PATH("r.py"),
-		    .interp = PY_PATH);
-	CHECK_IMAGE("/usr/bin/python3", "/a/.b/..c/r.py", "/", .exe = PYTHON,
-		    .filename = PATH("//a/./.b/..c//r.py"), .interp = PY_PATH);
-	CHECK_IMAGE("/usr/bin/python3", "/dev/fd/3", "/", .exe = PYTHON,
-		    .filename = PATH("/dev/fd/3"), .interp = PY_PATH);
-	CHECK_IMAGE("/usr/bin/python3", ".../r.py", "", .exe = PYTHON, .filename = PATH("r.py"),
-		    .interp = PY_PATH, .flags = EXEC_SNAPSHOT);
-}
-
-static void test_no_script(void **state)
-{
-	(void)state;
-	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .filename = PY_PATH,
-		    .interp = PY_PATH);
-	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .filename = PATH("r.py"));
-	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .interp = PATH("r.py"));
-	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .filename = PATH(""),
-		    .interp = PATH("r.py"));
-	CHECK_IMAGE("/usr/bin/python3", "/r.pyc", "/", .exe = PYTHON, .filename = PATH("r.pyc"),
-		    .interp = PATH("r.py"));
-}
-
-/* No script for the kernel, but one for the interpreter, by its arguments (user/script.c). */
-static void test_script_by_args(void **state)
-{
-	static char cut[EXEC_ARGS_MAX] = "python3\0-B\0/opt/";
-	struct span all = {cut, sizeof(cut)};
-
-	(void)state;
-	memset(cut + 16, 'x', sizeof(cut) - 16);
-	CHECK_IMAGE("/usr/bin/python3", "/home/reports/r.py", "/home/reports", .exe = PYTHON,
-		    .cwd = HOME, .args = PATH("python3\0-B\0./r.py\0-x"));
-	CHECK_IMAGE("/usr/bin/python3", "/r.py", "/", .exe = PYTHON,
-		    .args = BYTES("python3\0r.py")); /* no NUL */
-	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .args = PATH("python3\0-c\0pass"));
-	CHECK_IMAGE("/usr/bin/python3", "", "/", .exe = PYTHON, .flags = EXEC_ARGS_UNREAD);
-	CHECK_IMAGE("/usr/bin/python3", "...", "/", .exe = PYTHON, .args = all,
-		    .flags = EXEC_ARGS_TRUNCATED);
-	CHECK_IMAGE("/usr/bin/python3", "/a", "/", .exe = PYTHON, .args = PATH("python3\0a\0b"),
-		    .flags = EXEC_ARGS_TRUNCATED);
-	CHECK_IMAGE("/bin/a", "", "/", .exe = A, .args = PATH("python3\0r.py"));
-}
-
-/* The kernel side keeps 1024 bytes of what was asked for and 256 of what was run. */
-static void test_script_cut(void **state)
-{
-	char name[1024], interp[256];
-
-	(void)state;
-	memset(name, 'n', sizeof(name));
-	memcpy(interp, name, sizeof(interp));
-	name[0] = interp[0] = '/';
-	interp[255] = name[300] = '\0';
-	CHECK_IMAGE("/bin/a", "", "/", .exe = A, .filename = {name, 301}, .interp = {interp, 256});
-	name[300] = 'n';
-	name[1023] = '\0';
-	CHECK_IMAGE("/bin/a", "", "/", .exe = A, .filename = {name, 1024}, .interp = {interp, 256});
-	CHECK_IMAGE("/bin/a", "...", "/", .exe = A, .filename = {name, 1024},
-		    .interp = PATH("/bin/a"));
-	interp[200] = '\0';
-	CHECK_IMAGE("/bin/a", "...", "/", .exe = A, .filename = {name, 1024},
-		    .interp = {interp, 201});
-}
-
-/* A directory that the kernel side gave up on is not taken for an absolute one. */
-static void test_directory_cut(void **state)
-{
-	char deep[2 * PATH_DEPTH_MAX], expected[8 + 2 * PATH_DEPTH_MAX] = "...";
-	char script[sizeof(expected)];
-
-	(void)state;
-	for (unsigned int i = 0; i < PATH_DEPTH_MAX; i++) {
-		memcpy(deep + (size_t)2 * i, "d", 2);
-		strcat(expected, "/d");
-	}
-	CHECK_IMAGE("/bin/a", "", expected, .exe = A, .cwd = {deep, sizeof(deep)});
-	CHECK_IMAGE("/bin/a", "", expected + 3, .exe = A, .cwd = {deep, sizeof(deep)},
-		    .flags = EXEC_SNAPSHOT);
-	memcpy(script, expected, sizeof(expected));
-	strcat(script, "/x");
-	CHECK_IMAGE("/bin/a", script, expected, .exe = A, .filename = PATH("x"),
-		    .interp = PATH("/bin/a"), .cwd = {deep, sizeof(deep)});
-}
-
-static void check_args(struct span args, struct span expected)
-{
-	struct exec_record *record = exec_record(&(struct exec){.pid = 1, .args = args});
-	struct image *image = image_of_exec(record);
-
-	assert_non_null(image);
-	assert_int_equal(image->args_len, expected.len);
-	assert_memory_equal(image->args, expected.data, expected.len + 1);
-	image_unref(image);
-	free(record);
-}
-
-static void test_args(void **state)
-{
-	static char most[EXEC_ARGS_MAX + 2];
-
-	(void)state;
-	check_args(BYTES(""), BYTES(""));
-	check_args(BYTES("a\0-b\0\0c\0"), BYTES("a\0-b\0\0c\0"));
-	check_args(BYTES("a\0-b"), BYTES("a\0-b\0")); /* cut, or written over */
-	check_args(BYTES("\0"), BYTES("\0"));
-	memset(most, 'x', EXEC_ARGS_MAX);
-	check_args((struct span){most, EXEC_ARGS_MAX}, (struct span){most, EXEC_ARGS_MAX + 1});
-}
-
-static void test_longest_record(void **state)
-{
-	static char path[EXEC_DATA_MAX - EXEC_ARGS_MAX];
-	struct exec_record *record;
-	struct image *image;
-
-	(void)state;
-	memset(path, 'p', sizeof(path) - 1);
-	record = exec_record(&(struct exec){.pid = 1, .exe = {path, sizeof(path)}});
-	image = image_of_exec(record);
-	assert_non_null(image);
-	assert_int_equal(strlen(image->executable), sizeof(path));
-	image_unref(image);
-	free(record);
-	memset(path, '\0', sizeof(path)); /* nothing but empty components */
-	CHECK_IMAGE("/", "", "...", .exe = {path, 4096}, .cwd = {path, 4096});
 }
 
 /* ---- The table ------------------------------------------------------------------------------- */
@@ -625,16 +381,7 @@ static void test_asked_once_a_minute(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_paths),
-		cmocka_unit_test(test_memfd),
-		cmocka_unit_test(test_script),
-		cmocka_unit_test(test_no_script),
-		cmocka_unit_test(test_script_by_args),
-		cmocka_unit_test(test_script_cut),
-		cmocka_unit_test(test_directory_cut),
-		cmocka_unit_test(test_args),
-		cmocka_unit_test(test_longest_record),
+	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_by_time),
 		cmocka_unit_test(test_out_of_order),
 		cmocka_unit_test(test_many_execs),
