@@ -1,53 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Over 600 lines: the cases of one thread and its requests, which share a fixture. */
 /*
  * The enricher: real files and processes, known digests, files that are swapped, pipes, a full
  * queue.
  */
+#include "processes.h"
+
 #include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 #include <pwd.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
-#include <cmocka.h>
 
 #include "capture/enrich.h"
 #include "capture/hash.h"
 #include "capture/records.h"
 
-static char work[] = "/tmp/smtpsnoop-enrich.XXXXXX";
-
 /* ---- Files, processes, results --------------------------------------------------------------- */
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
-
-static char *in_work(const char *name)
-{
-	char *path = NULL;
-
-	assert_true(asprintf(&path, "%s/%s", work, name) > 0);
-	return path;
-}
 
 static char *make_file(const char *name, const void *data, size_t len)
 {
@@ -57,19 +24,6 @@ static char *make_file(const char *name, const void *data, size_t len)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, data, len), len);
 	close(fd);
-	return path;
-}
-
-static char *make_program(const char *name)
-{
-	char *path = make_file(name, "", 0);
-	int from = open("/bin/sleep", O_RDONLY | O_CLOEXEC), to = open(path, O_WRONLY | O_CLOEXEC);
-	struct stat st;
-
-	assert_true(from >= 0 && to >= 0 && fstat(from, &st) == 0);
-	assert_int_equal(sendfile(to, from, NULL, (size_t)st.st_size), st.st_size);
-	close(from);
-	close(to);
 	return path;
 }
 
@@ -87,32 +41,6 @@ static struct image image_of(char *path)
 	image.size = (uint64_t)st.st_size;
 	image.ctime_ns = (uint64_t)st.st_ctim.tv_sec * 1000000000ULL + (uint64_t)st.st_ctim.tv_nsec;
 	return image;
-}
-
-/* A process that has executed the file: the pipe closes on exec. */
-static pid_t spawn(const char *path)
-{
-	int fds[2];
-	char byte;
-	pid_t pid;
-
-	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		execl(path, "sleep", "60", NULL);
-		_exit(1);
-	}
-	close(fds[1]);
-	assert_int_equal(read(fds[0], &byte, 1), 0);
-	close(fds[0]);
-	return pid;
-}
-
-static void end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
 }
 
 /* The next result, which comes, and is well formed. */
@@ -201,7 +129,7 @@ static void test_hash_of_process(void **state)
 {
 	char *path = make_program("tool"), *elsewhere = in_work("elsewhere");
 	struct image image = image_of(path);
-	pid_t pid = spawn(path);
+	pid_t pid = spawn_sleep("/", path);
 
 	(void)state;
 	assert_like_sha256sum(path, hash(&image, (uint32_t)pid));
@@ -220,7 +148,7 @@ static void test_hash_of_deleted(void **state)
 {
 	char *path = make_program("gone");
 	struct image image = image_of(path);
-	pid_t pid = spawn(path);
+	pid_t pid = spawn_sleep("/", path);
 	char by_pid[64];
 	struct stat st;
 
@@ -290,7 +218,7 @@ static void test_hash_racy(void **state)
 	image.exec_ns =
 		image.ctime_ns - (clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME)) + 100000;
 	assert_string_equal(hash(&image, 0), "");
-	pid = spawn(path);
+	pid = spawn_sleep("/", path);
 	assert_like_sha256sum(path, hash(&image, (uint32_t)pid)); /* while it runs, nobody can */
 	end(pid);
 	assert_string_equal(hash(&image, (uint32_t)pid), "");
@@ -458,7 +386,7 @@ static void test_cgroup(void **state)
 	check_cgroup(enricher, getpid(), start + 9999999, path);
 	check_cgroup(enricher, getpid(), start + 10000000, "");
 	check_cgroup(enricher, getpid(), start - 1, "");
-	pid = spawn("/bin/sleep");
+	pid = spawn_sleep("/", "/bin/sleep");
 	check_cgroup(enricher, pid, start_of(pid), path);
 	end(pid);
 	check_cgroup(enricher, pid, start, "");
@@ -596,21 +524,6 @@ static void test_name_service_hangs(void **state)
 	free(path);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	return mkdtemp(work) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	char command[128];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf '%s'", work);
-	return system(command);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -631,5 +544,5 @@ int main(void)
 		cmocka_unit_test(test_name_service_hangs),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, make_work, remove_work);
 }

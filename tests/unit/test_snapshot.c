@@ -1,35 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Over 600 lines: the cases of one reader of /proc, which share a process tree. */
-/* snapshot.c, against real processes: names, deleted and foreign executables, arguments, ends. */
-#include <errno.h>
-#include <fcntl.h>
+/*
+ * What the reader of /proc says about real processes: names, deleted and foreign executables,
+ * arguments, processes that end.
+ */
+#include "processes.h"
+
 #include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
-#include <cmocka.h>
 
 #include "process/image.h"
 #include "process/process.h"
 #include "capture/procfs.h"
 #include "capture/records.h"
 #include "capture/snapshot.h"
-
-static char work[] = "/tmp/smtpsnoop-snapshot.XXXXXX";
 
 /* ---- Taking a snapshot ----------------------------------------------------------------------- */
 
@@ -73,88 +59,11 @@ static struct image *take_image(pid_t pid)
 	return image;
 }
 
-/* ---- Processes ------------------------------------------------------------------------------- */
-
-static char *in_work(const char *name)
-{
-	char *path = NULL;
-
-	assert_true(asprintf(&path, "%s/%s", work, name) > 0);
-	return path;
-}
-
-static void copy_file(const char *from, int to)
-{
-	int fd = open(from, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-
-	assert_true(fd >= 0 && fstat(fd, &st) == 0);
-	assert_int_equal(sendfile(to, fd, NULL, (size_t)st.st_size), st.st_size);
-	close(fd);
-}
-
-static char *make_program(const char *name)
-{
-	char *path = in_work(name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
-
-	assert_true(fd >= 0);
-	copy_file("/bin/sleep", fd);
-	close(fd);
-	return path;
-}
-
-static const char *const sleep_argv[] = {"sleep", "60", NULL};
-
-/* Waits until the process has executed something: the pipe closes on exec. */
-static pid_t spawn(const char *directory, int program, const char *path, const char *const *argv)
-{
-	int fds[2];
-	pid_t pid;
-	char byte;
-
-	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		if (directory && chdir(directory))
-			_exit(1);
-		if (program >= 0)
-			fexecve(program, (char *const *)argv, environ);
-		else
-			execv(path, (char *const *)argv);
-		_exit(1);
-	}
-	close(fds[1]);
-	assert_int_equal(read(fds[0], &byte, 1), 0);
-	close(fds[0]);
-	return pid;
-}
-
-static pid_t spawn_sleep(const char *directory, const char *path)
-{
-	return spawn(directory, -1, path, sleep_argv);
-}
-
-static void end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
-
 /* ---- Tests ----------------------------------------------------------------------------------- */
 
 static void test_one(void **state)
 {
-	const uint64_t before = now_ns();
+	const uint64_t before = clock_ns(CLOCK_BOOTTIME);
 	pid_t pid = spawn_sleep("/", "/bin/sleep");
 	struct exec_record *record = take(pid), *own = take(getpid());
 	struct image *image = image_of_exec(record);
@@ -182,8 +91,9 @@ static void test_one(void **state)
 	assert_int_equal(record->pid, pid);
 	assert_int_equal(record->exec_ns, record->start_ns);
 	assert_int_equal(record->start_ns % procfs_tick_ns(), 0);
-	assert_true(record->start_ns + procfs_tick_ns() > before && record->start_ns < now_ns());
-	assert_true(record->h.time_ns >= before && record->h.time_ns <= now_ns());
+	assert_true(record->start_ns + procfs_tick_ns() > before &&
+		    record->start_ns < clock_ns(CLOCK_BOOTTIME));
+	assert_true(record->h.time_ns >= before && record->h.time_ns <= clock_ns(CLOCK_BOOTTIME));
 	assert_int_equal(record->parent_pid, getpid());
 	assert_int_equal(record->parent_start_ns, own->start_ns);
 	image_unref(image);
@@ -236,7 +146,8 @@ static void test_comm(void **state)
 		record = take(pid);
 		assert_int_equal(record->parent_pid, getpid());
 		assert_int_equal(record->parent_start_ns, own->start_ns);
-		assert_true(record->start_ns >= own->start_ns && record->start_ns < now_ns());
+		assert_true(record->start_ns >= own->start_ns &&
+			    record->start_ns < clock_ns(CLOCK_BOOTTIME));
 		assert_int_equal(record->inode, own->inode);
 		free(record);
 		end(pid);
@@ -574,16 +485,10 @@ static void test_all(void **state)
 	end(churn);
 }
 
-/* Processor time: other tests run at the same time. */
-static uint64_t cpu_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
-
-/* A thousand processes; the time is printed, and bounded where no sanitizer slows it down. */
+/*
+ * A thousand processes. The processor time is printed (other tests run at the same time), and it is
+ * bounded where no sanitizer slows it down.
+ */
 static void test_speed(void **state)
 {
 	enum { COUNT = 1000 };
@@ -602,9 +507,9 @@ static void test_speed(void **state)
 		assert_true(pids[i] > 0);
 	}
 	for (int i = 0; i < 5; i++) {
-		started = cpu_ns();
+		started = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 		assert_true(snapshot_processes(on_record, &taken) >= COUNT);
-		started = cpu_ns() - started;
+		started = clock_ns(CLOCK_THREAD_CPUTIME_ID) - started;
 		best = started < best ? started : best;
 	}
 	for (int i = 0; i < COUNT; i++)
@@ -615,21 +520,6 @@ static void test_speed(void **state)
 #ifndef __SANITIZE_ADDRESS__
 	assert_true(best < 100000000);
 #endif
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	return mkdtemp(work) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	char command[128];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf '%s'", work);
-	return system(command);
 }
 
 int main(void)
@@ -652,5 +542,5 @@ int main(void)
 		cmocka_unit_test(test_speed),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, make_work, remove_work);
 }
