@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Over 600 lines: one case for each kind of event, with the lines that it must give. */
 /*
  * Events in CEF, decoded again (cef_decoder.h): what comes out is what went in, nothing that
  * somebody else chose can end a field or begin one, and no record exceeds its bound.
