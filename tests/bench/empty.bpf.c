@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Programs that do nothing, on the hooks that a send passes: what it costs to be called at all. */
+/* Programs that do nothing, on the hooks of a send: the cost of being called at all. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 

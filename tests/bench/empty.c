@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Attaches the empty programs until it is told to end: empty CGROUP2_ROOT. */
+/* Attaches the empty programs and waits for a signal. Usage: empty CGROUP2_ROOT */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>

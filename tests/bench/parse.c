@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The speed of the parser alone: sessions from memory, both streams in the pieces that a capture
- * gives (16 KiB at most), without a socket, an event or a line of output. CPU time; the median of
+ * The speed of the parser alone: sessions from memory, both streams in pieces as a capture gives
+ * them (at most 16 KiB), without sockets, events or output. The figures are CPU time, the median of
  * several rounds for each kind of session. MB/s counts the client's bytes.
  */
 #include <stdio.h>
@@ -48,8 +48,8 @@ static struct text *step(struct talk *talk, bool client, const char *text)
 }
 
 /*
- * A dialogue, command by command but for its envelope; `message` is of `lines` lines of 76
- * characters.
+ * A dialogue, command by command except for the pipelined envelope. The message has `lines` lines
+ * of 76 characters.
  */
 static void make_mail(struct talk *talk, const char *name, const char *header, unsigned int lines,
 		      const char *tail)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The time of one small send over loopback: rounds of 64-byte sends on a long-lived connection to a
- * child that reads them. Prints the nanoseconds a send, a line a round.
+ * The time of one small send over loopback: rounds of 64-byte sends on one connection to a child
+ * that reads them. Prints the nanoseconds per send, one line per round.
  *
- *	sendcost ROUNDS SENDS
+ * sendcost ROUNDS SENDS
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

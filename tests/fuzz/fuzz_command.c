@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* One command line; what the parser gives back lies within it. */
+/* One command line: everything that the parser returns is inside it. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -15,7 +15,7 @@ static void within(struct span line, struct span part)
 		abort();
 }
 
-/* The secret is gone, and the user is still there. */
+/* Redacting keeps the user name. */
 static void check_auth(struct span mechanism, struct span response)
 {
 	char before[SMTP_WORD_MAX], after[SMTP_WORD_MAX], *copy = malloc(response.len + 1);
@@ -36,7 +36,7 @@ static void check_auth(struct span mechanism, struct span response)
 	free(copy);
 }
 
-/* It fits where it is to go. */
+/* The address fits into a buffer of the argument's size. */
 static void check_address(const struct smtp_command *command)
 {
 	char *address = malloc(command->argument.len ? command->argument.len : 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * An event whose fields hold pieces of the input, in every format: each keeps its bound, CEF is one
- * clean line with no more keys than the same event has with harmless words, and a JSON line is
- * shortened or stays as it was.
+ * An event with pieces of the input in its fields, in every format. Each format must stay within
+ * its limit. CEF must be one clean line, with no more keys than the same event with harmless words.
+ * A JSON line is shortened or stays unchanged.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,13 +15,16 @@
 #include "smtp/transaction.h"
 
 #define CEF_MAX	    7500U
-#define KEYS_MAX    44U /* with harmless words in every field */
+#define KEYS_MAX    44U /* of an event with harmless words in every field */
 #define JOURNAL_MAX 49152U
 #define REPEAT_MAX  32U
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Cuts the input into pieces: a byte says how many follow, and how often they are repeated. */
+/*
+ * The next piece of the input: one byte gives its length and whether it is repeated. The caller
+ * frees it.
+ */
 static char *piece(struct span *rest)
 {
 	size_t len = 0, times = 1;
@@ -105,7 +108,7 @@ static struct event *event_of(struct span rest)
 	return event;
 }
 
-/* Keys of a record, behind the header's seven fields: each ends with an '=' that is not escaped. */
+/* The number of keys behind the seven fields of the header: each ends with an unescaped '='. */
 static size_t keys(const struct text *line)
 {
 	size_t count = 0, header = 7;
@@ -145,7 +148,7 @@ static void check_journal(const struct event *event)
 	text_free(&datagram);
 }
 
-/* NUL bytes in a string are fine: jansson asks. */
+/* A string may contain NUL bytes; jansson needs a flag for that. */
 static void check_parses(const struct text *line)
 {
 	json_t *object = json_loadb(line->data, line->len, JSON_ALLOW_NUL, NULL);

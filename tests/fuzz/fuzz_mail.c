@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A message, in pieces: header fields, MIME parts, encoded words. The same comes of it however it
- * is cut.
+ * A message in pieces: header fields, MIME parts, encoded words. The result must not depend on the
+ * cuts.
  */
 #include <stdint.h>
 #include <stdlib.h>

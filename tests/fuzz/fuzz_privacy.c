@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * An event whose fields are the input's bytes, spread by its lines, with an address put where the
- * input says. What is written of it afterwards holds nothing of its local part; what is written of
- * an event that shares its senders is as before.
+ * An event with one line of the input in each field, and an address where the input says so. The
+ * written event must not contain the address's local part, and an event that shares its senders
+ * must be written as before.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -20,8 +20,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /*
- * The next line; its bytes 1, 3 and 4 stand for the address in one of its forms, with blanks beside
- * it.
+ * The next line. Bytes 1, 3 and 4 are replaced by the address in one of its forms, with blanks
+ * around it.
  */
 static struct text next_field(struct span *rest)
 {
@@ -163,7 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct text args = {0};
 
 	if (size < 2 ||
-	    memmem(data, size, LOCAL, strlen(LOCAL))) /* a marker that is no address's */
+	    memmem(data, size, LOCAL, strlen(LOCAL))) /* the marker alone, without an address */
 		return 0;
 	privacy.addresses = data[0] % 2 ? PRIVACY_HASH : PRIVACY_DOMAIN;
 	privacy.subject_hidden = data[0] & 2;

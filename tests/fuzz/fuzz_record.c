@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Records as the kernel side, or a forged recording, may tell them: the check, and the whole
- * pipeline behind it with both writers of events. The input is a list of records; their lengths are
- * put right half of the time.
+ * Records as the kernel side or a forged recording may contain them: the check, and the whole
+ * pipeline behind it. The input is a list of records; half of them get a correct length.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -21,7 +20,7 @@ static void keep(void *context, const struct record *record)
 {
 	(void)context;
 	if (!record_valid(record, record->len))
-		abort(); /* masking must not spoil a record */
+		abort(); /* masking must leave a record valid */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

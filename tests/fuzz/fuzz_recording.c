@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The reader of recordings: any file. It is behind the magic, half of the time, that the input
- * begins.
+ * The reader of recordings, with any file. The input's first bit decides whether the magic precedes
+ * the rest.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Schedules, and when they are due: the input is a zone, a moment, and a text. */
+/* Schedules and their next due time: the input is a zone, a moment, and a text. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Both streams of a session, and the matching of replies. The input is a list of steps: a byte that
- * says which side and how long, then the bytes. A transaction is told with bounds kept and once.
+ * Both streams of a session, and the matching of replies. The input is a list of steps: one byte
+ * with the side and the length, then the bytes. Each transaction must be reported once, within its
+ * bounds.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static void take(void *context, struct smtp_transaction *transaction)
 }
 
 /*
- * Client bytes are masked, as a recording would, before the session has them: no line end may move.
+ * Client bytes are masked before the session reads them, as in a recording: no line end may move.
  */
 static void client(struct smtp_session *session, struct span piece, uint64_t now)
 {

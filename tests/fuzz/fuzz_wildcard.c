@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Patterns and texts: the input is a kind, a pattern up to its first newline, and a text. */
+/* Patterns and texts: the input is a kind, a pattern up to the first newline, and a text. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		return 0;
 	}
-	/* A pattern of letters alone matches itself, and nothing that is longer. */
+	/* A pattern without special characters matches itself, and no longer text. */
 	if (wildcard_is_literal(wildcard) && !memchr(pattern.data, '\\', pattern.len) &&
 	    (!wildcard_match(wildcard, pattern) ||
 	     (rest.len > pattern.len && wildcard_match(wildcard, rest))))

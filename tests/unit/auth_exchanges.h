@@ -10,9 +10,9 @@
 #include "smtp/auth.h"
 #include "smtp/smtp.h"
 
-#define WINDOW 3 /* bytes of a secret that must not be left anywhere */
+#define WINDOW 3 /* as many bytes of a secret must not be left anywhere */
 
-/* One response in which a user is named. */
+/* One response that names a user. */
 struct exchange {
 	const char *mechanism;
 	uint32_t step;
@@ -22,8 +22,8 @@ struct exchange {
 };
 
 /*
- * What MS-NLMP calls AUTHENTICATE_MESSAGE. Its fields: LM and NT responses, domain, user,
- * workstation, key.
+ * An AUTHENTICATE_MESSAGE of MS-NLMP. Its fields: LM and NT responses, domain, user, workstation,
+ * key.
  */
 #define NTLM_HEADER(user_len, flags)                                                               \
 	"NTLMSSP\0\x03\0\0\0"                                                                      \
@@ -127,7 +127,7 @@ static inline struct span base64(struct span bytes)
 }
 
 /*
- * By another decoder than that which is tested, and with 'A' for what is missing. The caller frees
+ * Decodes independently of the code under test; 'A' replaces missing digits. The caller frees
  * `data`.
  */
 static inline struct span decode(struct span line)
@@ -158,7 +158,7 @@ static inline void expect_user(const char *mechanism, uint32_t step, struct span
 	free(user);
 }
 
-/* Of a response before base64. */
+/* The same for a response that is not yet base64. */
 static inline void expect_user_of(const char *mechanism, uint32_t step, struct span response,
 				  const char *expected)
 {
@@ -197,9 +197,9 @@ static inline void expect_no_secret(const struct exchange *exchange, struct span
 }
 
 /*
- * Holds for every response: what is redacted names the same user, is base64 as long as before or
- * masked throughout, and is not changed by being redacted again. Gives the redacted line; the
- * caller frees `data`.
+ * What must hold for every response: the redacted line names the same user; it is masked
+ * throughout, or it is base64 of the same length; redacting it again changes nothing. Returns the
+ * redacted line; the caller frees `data`.
  */
 static inline struct span redact(const char *mechanism, uint32_t step, struct span line)
 {
@@ -235,7 +235,7 @@ static inline void expect_masked(const char *mechanism, uint32_t step, struct sp
 	exact_free(copy);
 }
 
-/* Redacts and forgets, for a response of which only the invariants are of interest. */
+/* For a response where only the invariants matter. */
 static inline void expect_invariants(const struct exchange *exchange, struct span line)
 {
 	struct span redacted = redact(exchange->mechanism, exchange->step, line);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What text_add_line() makes of bytes, held against its description and undone again. */
+/* Checks the output of text_add_line() against its description, and decodes it. */
 #ifndef SMTPSNOOP_TESTS_CLEAN_H
 #define SMTPSNOOP_TESTS_CLEAN_H
 
@@ -8,7 +8,7 @@
 #include "base/text.h"
 
 /*
- * The bytes again: of a row of backslashes before an 'x', each two are one, and one that is left
+ * Appends the original bytes. In a row of backslashes before an 'x', two stand for one; an odd one
  * begins an escape.
  */
 static void clean_decode(struct text *bytes, struct span line)
@@ -41,8 +41,7 @@ static void clean_decode(struct text *bytes, struct span line)
 }
 
 /*
- * One line of valid UTF-8 without control characters, of either set, separators and what turns
- * direction.
+ * One line of valid UTF-8 without control characters (C0 or C1), line separators and bidi controls.
  */
 static void assert_clean_line(struct span line)
 {
@@ -60,7 +59,7 @@ static void assert_clean_line(struct span line)
 				   (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9)))
 			fail_msg("separator or bidi control at %zu", i);
 	}
-	/* Valid UTF-8: nothing is left to escape but what the doubling of backslashes adds. */
+	/* If it is valid UTF-8, escaping it again only doubles backslashes. */
 	text_add_utf8(&again, line);
 	for (size_t i = 0; i < again.len; i++) {
 		if (same < line.len && again.data[i] == line.data[same])

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Conversations for the tests of the SMTP session: written down, played in pieces, summed up as
- * text.
+ * Conversations for the tests of the SMTP session: how to write them, play them in pieces, and sum
+ * up the result as text.
  */
 #ifndef SMTPSNOOP_TESTS_CONVERSATION_H
 #define SMTPSNOOP_TESTS_CONVERSATION_H
@@ -16,7 +16,7 @@
 #include "smtp/smtp.h"
 #include "base/text.h"
 
-#define CUTS_MAX 400U /* longer conversations are cut at this many positions, evenly spread */
+#define CUTS_MAX 400U /* longer conversations are cut at so many positions, evenly spread */
 
 enum step_kind { STEP_END, STEP_CLIENT, STEP_SERVER, STEP_CLIENT_GAP, STEP_SERVER_GAP };
 
@@ -47,7 +47,7 @@ struct step {
 		.kind = STEP_END                                                                   \
 	}
 
-/* What came of a conversation: one line a transaction, and everything else that could differ. */
+/* The result of a conversation: one line per transaction, and everything else that could differ. */
 struct played {
 	struct text lines;
 	struct text details;
@@ -105,7 +105,7 @@ static inline void played_take(void *context, struct smtp_transaction *transacti
 	smtp_transaction_free(transaction);
 }
 
-/* The bytes in memory of just their size, so that ASan sees a read beyond them. */
+/* The bytes are in memory of exactly their size, so that ASan sees a read behind them. */
 static inline void feed_exact(struct smtp_session *session, const struct step *step,
 			      struct span piece, uint64_t time_ns)
 {
@@ -121,7 +121,10 @@ static inline void feed_exact(struct smtp_session *session, const struct step *s
 	free(copy);
 }
 
-/* In pieces of `size` bytes (0: whole steps), and cut once more at `cut` bytes from the start. */
+/*
+ * Plays in pieces of `size` bytes (0: whole steps), with one more cut at `cut` bytes from the
+ * start.
+ */
 static inline void play(const struct step *steps, bool replies, size_t size, size_t cut,
 			struct played *played)
 {
@@ -173,7 +176,7 @@ static inline void play_and_compare(const struct step *steps, bool replies, size
 	played_free(&played);
 }
 
-/* Plays in every way, and gives what came of it, equal each time. */
+/* Plays in every segmentation, requires the same result each time, and returns its facts. */
 static inline struct smtp_facts expect_with(const struct step *steps, bool replies,
 					    const char *lines)
 {

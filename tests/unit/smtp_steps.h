@@ -22,7 +22,7 @@ static inline struct smtp_facts expect(const struct step *steps, const char *lin
 	return expect_with(steps, true, lines);
 }
 
-/* A line of `len` bytes: `head`, as many x as it takes, `tail`. */
+/* A line of `len` bytes: `head`, then as many x as needed, then `tail`. The caller frees it. */
 static inline char *long_line(const char *head, const char *tail, size_t len)
 {
 	char *line = malloc(len + 1);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * cgroup_parse(): what systemd and the container engines make, and what others make to look like
- * it.
- */
+/* cgroup_parse(): paths that systemd and container engines create, and paths that imitate them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +23,7 @@ static void check(const struct example *examples, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		const struct example *example = &examples[i];
 		const size_t len = strlen(example->path);
-		char *copy = malloc(len + 1); /* of exactly the length: no NUL to run into */
+		char *copy = malloc(len + 1); /* of exact length: there is no NUL behind it */
 		struct cgroup_names names;
 
 		assert_non_null(copy);
@@ -61,8 +58,8 @@ static void test_system_units(void **state)
 	      {"/system.slice/run-r1f.scope", "run-r1f.scope", "", ""},
 	      {"/system.slice/system-postfix.slice/postfix@-.service", "postfix@-.service", "", ""},
 	      {"/system.slice/my\\x2dtool.service", "my\\x2dtool.service", "", ""},
-	      {"/system.slice/_io.service", "io.service", "",
-	       ""}, /* escaped for the kernel's sake */
+	      /* systemd escapes names that a file of the kernel could have */
+	      {"/system.slice/_io.service", "io.service", "", ""},
 	      {"/system.slice/__own.service", "_own.service", "", ""});
 }
 
@@ -83,7 +80,7 @@ static void test_no_unit(void **state)
 	      {"/user.slice/user-1000.slice", "", "", ""});
 }
 
-/* Made below what was delegated: the name is not the system manager's. */
+/* Below a delegated cgroup: the system manager did not choose the name. */
 static void test_delegated(void **state)
 {
 	(void)state;
@@ -98,7 +95,7 @@ static void test_delegated(void **state)
 	      {"/init.scope/cron.service", "", "", ""});
 }
 
-/* Slices lie within the slice that their name begins with. */
+/* A slice must be inside the slice that its name begins with. */
 static void test_slices_out_of_place(void **state)
 {
 	(void)state;
@@ -219,8 +216,8 @@ static void test_lengths(void **state)
 
 	(void)state;
 	memset(name, 'n', sizeof(name));
-	for (size_t n = 240; n < 260;
-	     n++) { /* with ".service", at most 255 bytes are a unit's name */
+	/* A unit's name has at most 255 bytes, with ".service". */
+	for (size_t n = 240; n < 260; n++) {
 		len = (size_t)snprintf(path, sizeof(path), "/system.slice/%.*s.service", (int)n,
 				       name);
 		cgroup_parse((struct span){path, len}, &names);
@@ -242,9 +239,7 @@ static void test_lengths(void **state)
 	assert_string_equal(names.unit, "");
 }
 
-/*
- * Pieces of what means something, in every order: nothing is read outside, and no name is made up.
- */
+/* Meaningful pieces in any order: no read outside the path, and every name is part of the path. */
 static void test_any_order(void **state)
 {
 	static const char *const pieces[] = {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The SMTP session against labelled conversations from public captures. They are no part of the
- * project: SMTPSNOOP_CORPUS names their folder (else ../shared/corpus); without it there is nothing
- * to test.
+ * The SMTP session against labelled conversations from public captures. These are not part of the
+ * project: SMTPSNOOP_CORPUS names their folder (default: ../shared/corpus); without it the tests
+ * are skipped.
  *
- * A conversation is a file of lines "C base64" and "S base64"; truth.jsonl says of each what it
- * holds.
+ * A conversation is a file of lines "C base64" and "S base64"; truth.jsonl has one line for each,
+ * which says what the conversation contains.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,11 +25,11 @@
 
 enum segmentation { AS_CAPTURED, BYTE_BY_BYTE, JOINED };
 
-/* What the session said, in the truth's own form. */
+/* What the session reported, in the form of truth.jsonl. */
 struct seen {
 	json_t *mail_from;
 	json_t *rcpt_to;
-	json_t *accepted; /* objects of mail_from, rcpt_to */
+	json_t *accepted; /* objects with mail_from and rcpt_to */
 };
 
 static const char *corpus(void)
@@ -39,10 +39,7 @@ static const char *corpus(void)
 	return folder ? folder : "../shared/corpus";
 }
 
-/*
- * Addresses may be any bytes; the truth's are UTF-8, where they are not they are told apart by
- * nothing else.
- */
+/* Addresses may be any bytes, but truth.jsonl is UTF-8: all other addresses count as equal. */
 static json_t *string_of(struct span text)
 {
 	json_t *string = json_stringn(text.data, text.len);
@@ -55,7 +52,7 @@ static void take(void *context, struct smtp_transaction *transaction)
 	struct seen *seen = context;
 	json_t *recipients;
 
-	/* Data that was taken without MAIL and RCPT: it is told, and has no addresses. */
+	/* Data that the server accepted without MAIL and RCPT: reported, but without addresses. */
 	if (transaction->from_unknown && !transaction->recipient_count) {
 		smtp_transaction_free(transaction);
 		return;
@@ -91,7 +88,7 @@ static void feed(struct smtp_session *session, char side, struct span bytes)
 }
 
 /*
- * The bytes of a line "C base64", owned by the caller. EVP_DecodeBlock() counts the padding as
+ * The bytes of a line "C base64"; the caller frees `data`. EVP_DecodeBlock() counts padding as
  * bytes.
  */
 static struct span decode(const char *line, size_t len)
@@ -109,7 +106,7 @@ static struct span decode(const char *line, size_t len)
 	return (struct span){(char *)bytes, (size_t)decoded - padding};
 }
 
-/* A conversation in memory: runs of bytes, each of one side. */
+/* A conversation in memory: runs of bytes, each from one side. */
 struct run {
 	char side;
 	char *bytes;
@@ -202,8 +199,8 @@ static bool is_true(const json_t *truth, const char *key)
 }
 
 /*
- * The mails whose data the server took (2yz). Where line ends are LF alone the truth gives no code
- * for an end of data that was there: those count as taken.
+ * The mails whose data the server accepted (2yz). If lines end in LF alone, truth.jsonl has no code
+ * for an existing end of data: such mails count as accepted.
  */
 static json_t *accepted_of(const json_t *truth)
 {
@@ -243,7 +240,7 @@ static bool agrees(const char *name, const char *what, const json_t *expected, c
 	return false;
 }
 
-/* Whether the client sent this command, alone, and the server's answer begins with these digits. */
+/* True if the client sent this command alone, and the server's answer begins with these digits. */
 static bool was_answered(const struct conversation *conversation, const char *command,
 			 const char *address, const char *digits)
 {
@@ -261,9 +258,8 @@ static bool was_answered(const struct conversation *conversation, const char *co
 }
 
 /*
- * The truth lists every MAIL and RCPT that was issued; the session hands out transactions. So these
- * may be missing, and nothing else: a MAIL that no RCPT followed, and what the server called out of
- * sequence.
+ * truth.jsonl lists every MAIL and RCPT; the session reports transactions. Only these may be
+ * missing: a MAIL that no RCPT followed, and a command that the server called out of sequence.
  */
 static bool may_be_missing(const json_t *truth, const struct conversation *conversation,
 			   const char *command, const char *address)
@@ -305,7 +301,8 @@ static bool compare_addresses(const json_t *truth, const struct conversation *co
 }
 
 /*
- * The truth's is of the last greeting command; a nameless one that was refused replaces none here.
+ * truth.jsonl has the name of the last greeting. In the session, a refused greeting without a name
+ * does not replace an earlier one.
  */
 static bool compare_helo(const json_t *truth, const struct conversation *conversation,
 			 const struct smtp_facts *facts)

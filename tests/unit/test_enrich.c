@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The enricher: real files and processes, known digests, files that are swapped, pipes, a full
- * queue.
+ * The enricher, with real files and processes: known digests, replaced files, pipes, a full queue.
  */
 #include "processes.h"
 
@@ -27,7 +26,7 @@ static char *make_file(const char *name, const void *data, size_t len)
 	return path;
 }
 
-/* The image of a process that executes the file now: a tick after it was made, and more. */
+/* The image of a process that executed the file long enough (5 s) after the file was written. */
 static struct image image_of(char *path)
 {
 	struct image image = {.refs = 1,
@@ -43,7 +42,7 @@ static struct image image_of(char *path)
 	return image;
 }
 
-/* The next result, which comes, and is well formed. */
+/* Waits for the next result, which must be valid and of this type. The caller frees it. */
 static void *next(struct enricher *enricher, uint32_t type)
 {
 	struct record *record = enricher_next(enricher);
@@ -60,7 +59,7 @@ static void *next(struct enricher *enricher, uint32_t type)
 	return record;
 }
 
-/* The hash as hex digits; "" if none is given. */
+/* The hash as hex digits; "" if the enricher gives no hash. */
 static const char *hash(struct image *image, uint32_t pid)
 {
 	static char hex[SHA256_HEX_LEN + 1];
@@ -124,7 +123,9 @@ static void test_hash_known(void **state)
 	free(large);
 }
 
-/* By the process, wherever its file is now; and by the path, if the process is gone. */
+/*
+ * Read through the process, wherever its file is now; through the path, if the process has ended.
+ */
 static void test_hash_of_process(void **state)
 {
 	char *path = make_program("tool"), *elsewhere = in_work("elsewhere");
@@ -143,7 +144,9 @@ static void test_hash_of_process(void **state)
 	free(elsewhere);
 }
 
-/* Its last name goes: that changes its ctime, and with it goes the proof that it is the same. */
+/*
+ * Deleting the last name changes the ctime, so nothing proves any more that the file is the same.
+ */
 static void test_hash_of_deleted(void **state)
 {
 	char *path = make_program("gone");
@@ -156,7 +159,7 @@ static void test_hash_of_deleted(void **state)
 	unlink(path);
 	assert_string_equal(hash(&image, (uint32_t)pid), "");
 	snprintf(by_pid, sizeof(by_pid), "/proc/%d/exe", pid);
-	assert_int_equal(stat(by_pid, &st), 0); /* as one that was deleted before its exec */
+	assert_int_equal(stat(by_pid, &st), 0); /* as if it was deleted before the exec */
 	image.ctime_ns = (uint64_t)st.st_ctim.tv_sec * 1000000000ULL + (uint64_t)st.st_ctim.tv_nsec;
 	assert_like_sha256sum("/bin/sleep", hash(&image, (uint32_t)pid));
 	end(pid);
@@ -182,7 +185,7 @@ static void test_hash_of_another(void **state)
 	changed = image;
 	changed.ctime_ns++;
 	assert_string_equal(hash(&changed, 0), "");
-	assert_int_equal(rename(other, path), 0); /* swapped */
+	assert_int_equal(rename(other, path), 0); /* replaced */
 	assert_string_equal(hash(&image, 0), "");
 	unlink(path);
 	assert_string_equal(hash(&image, 0), "");
@@ -202,12 +205,15 @@ static void test_hash_rewritten(void **state)
 	(void)state;
 	usleep(20000);
 	free(make_file("rewritten", "abd", 3));
-	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0); /* what its owner can set back */
+	/* the owner can restore the mtime */
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 	assert_string_equal(hash(&image, 0), "");
 	free(path);
 }
 
-/* Executed within a tick of its making, it could have been written again without a trace. */
+/*
+ * A file executed within a tick of its last change could have been written again without a trace.
+ */
 static void test_hash_racy(void **state)
 {
 	char *path = make_program("fresh");
@@ -219,17 +225,19 @@ static void test_hash_racy(void **state)
 		image.ctime_ns - (clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME)) + 100000;
 	assert_string_equal(hash(&image, 0), "");
 	pid = spawn_sleep("/", path);
-	assert_like_sha256sum(path, hash(&image, (uint32_t)pid)); /* while it runs, nobody can */
+	/* Nobody can write it while it runs. */
+	assert_like_sha256sum(path, hash(&image, (uint32_t)pid));
 	end(pid);
 	assert_string_equal(hash(&image, (uint32_t)pid), "");
 	image.exec_ns += 1000000000ULL;
 	assert_like_sha256sum(path, hash(&image, (uint32_t)pid));
-	image.ctime_ns -= image.ctime_ns % 1000000000ULL; /* a file system of whole seconds */
+	/* A file system that stores whole seconds. */
+	image.ctime_ns -= image.ctime_ns % 1000000000ULL;
 	assert_string_equal(hash(&image, (uint32_t)pid), "");
 	free(path);
 }
 
-/* To open a pipe would wait for somebody to write. */
+/* Opening a pipe would block until somebody writes to it. */
 static void test_hash_of_pipe(void **state)
 {
 	char *path = in_work("pipe"), zero[] = "/dev/zero", directory[] = "/";
@@ -254,8 +262,7 @@ static void test_hash_of_odd_paths(void **state)
 
 	(void)state;
 	assert_non_null(longest);
-	assert_int_equal(chdir(work),
-			 0); /* a path that is not absolute is none, though it would be found */
+	assert_int_equal(chdir(work), 0); /* a relative path is not used, even if it exists */
 	for (int i = 0; i < 4; i++) {
 		image.executable = names[i];
 		assert_string_equal(hash(&image, 0), "");
@@ -311,7 +318,7 @@ static void test_names(void **state)
 	check_name(enricher, false, 0, "root");
 	if (daemon)
 		check_name(enricher, true, daemon->pw_uid, "daemon");
-	check_name(enricher, true, 3999999999U, ""); /* nobody's */
+	check_name(enricher, true, 3999999999U, ""); /* an unused id */
 	check_name(enricher, false, 3999999999U, "");
 	check_name(enricher, true, UINT32_MAX, "");
 	enricher_free(enricher);
@@ -319,7 +326,7 @@ static void test_names(void **state)
 
 /* ---- Cgroups --------------------------------------------------------------------------------- */
 
-/* Our own, read plainly: the v2 path, or the named hierarchy's where that is "/". */
+/* Our own cgroup: the v2 path, or the path in the named hierarchy if the v2 path is "/". */
 static void own_cgroup(char *path, size_t size)
 {
 	FILE *file = fopen("/proc/self/cgroup", "re");
@@ -403,10 +410,10 @@ static void test_full(void **state)
 	(void)state;
 	while (enricher_request_user(enricher, accepted) == 0)
 		accepted++;
-	assert_int_equal(accepted, ENRICH_QUEUE_MAX); /* results that nobody takes count */
+	assert_int_equal(accepted, ENRICH_QUEUE_MAX); /* results that nobody has fetched count */
 	assert_int_equal(enricher_request_group(enricher, 1), -EAGAIN);
-	assert_int_equal(enricher_request_activation(enricher, 1, 1, "no-such.service"),
-			 0); /* another lane */
+	/* Activations have a queue of their own. */
+	assert_int_equal(enricher_request_activation(enricher, 1, 1, "no-such.service"), 0);
 	for (; results < accepted + 1; results++) {
 		struct record *record = NULL;
 
@@ -421,7 +428,7 @@ static void test_full(void **state)
 	enricher_free(enricher);
 }
 
-/* Each request gives one result, and the descriptor is quiet once all are taken. */
+/* Each request gives one result, and the descriptor is not readable once all are fetched. */
 static void test_all_at_once(void **state)
 {
 	char *path = make_file("abc", "abc", 3);
@@ -456,7 +463,7 @@ static void test_all_at_once(void **state)
 	free(path);
 }
 
-/* The end does not wait for a long hash, nor for what is queued. */
+/* enricher_free() waits neither for a long hash nor for queued requests. */
 static void test_end(void **state)
 {
 	char *path = in_work("sparse");
@@ -484,7 +491,7 @@ static void test_end(void **state)
 	free(path);
 }
 
-/* A name service that does not answer, for this user: ours goes before the library's. */
+/* Replaces the C library's function: for this user, the name service does not answer. */
 #define HANGING_UID 4242U
 
 static int hang[2] = {-1, -1};
@@ -501,7 +508,8 @@ int getpwuid_r(uid_t uid, struct passwd *user, char *buffer, size_t size, struct
 }
 
 /*
- * Neither a hash nor the end waits for it; and when it answers at last, nobody is there any more.
+ * Neither a hash nor enricher_free() waits for the name service. Its answer comes after the
+ * enricher was freed.
  */
 static void test_name_service_hangs(void **state)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Streams put in order, and whose bytes are whose. */
+/* Flows: bytes put in order, the senders of byte ranges, and the table's bounds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -71,7 +71,7 @@ static void server(uint32_t seq, const char *text, uint64_t time_ns)
 	flow_bytes(flow, false, seq, span_of(text), (uint32_t)strlen(text), time_ns);
 }
 
-/* A sender of this pid, as the flow knows it; its index. */
+/* Adds a sender with this pid to the flow. Returns its index. */
 static int sender_of(uint32_t pid)
 {
 	struct sender *sender = calloc(1, sizeof(*sender));
@@ -97,7 +97,7 @@ static void test_in_order_across_the_wrap(void **state)
 	assert_int_equal(last_missing, 0);
 }
 
-/* Told before its segment, more than once, and again when it has passed. */
+/* Urgent data is reported before its segment, more than once, and again after the segment. */
 static void test_urgent(void **state)
 {
 	(void)state;
@@ -209,7 +209,7 @@ static void test_inbound_far_ahead_is_not_ours(void **state)
 	assert_int_equal(smtp_session_facts(flow->smtp)->replies, 1);
 }
 
-/* Gigabytes that did not look like mail were let pass uncopied, and then comes a mail. */
+/* Gigabytes that did not look like mail were skipped without a copy; then a mail follows. */
 static void test_jumps(void **state)
 {
 	static const uint32_t skipped[] = {(1U << 31) - 1, 1U << 31, (1U << 31) + 1, 3U << 30,
@@ -238,7 +238,9 @@ static void test_jumps(void **state)
 	}
 }
 
-/* A send that begins behind the bytes that left was not before them: the numbers went round. */
+/*
+ * A new send is never older than the bytes that left, even if its number is: the numbers wrapped.
+ */
 static void test_jump_of_a_send(void **state)
 {
 	struct sender *found[4];
@@ -266,7 +268,7 @@ static void test_jump_of_a_send(void **state)
 	assert_int_equal(last_missing, 0);
 }
 
-/* What may be repeated, or forged, is not taken for new. */
+/* Bytes that may be repeated or forged do not count as new ones. */
 static void test_no_jump(void **state)
 {
 	(void)state;
@@ -342,16 +344,13 @@ static void test_claims_bounded(void **state)
 		flow_claim(flow, i % 2 ? one : two, 100 + i, 1, (struct span){NULL, 0});
 	assert_int_equal(flow->claim_count, FLOW_CLAIMS_MAX);
 	assert_true(flow->claims_dropped > 0);
-	/*
-	 * What was dropped is not forgotten: both are named for bytes that one of them may have
-	 * sent.
-	 */
+	/* The dropped claims leave a doubt: bytes that either sender may have sent name both. */
 	assert_int_equal(flow_senders_of(flow, 5 * FLOW_CLAIMS_MAX, 5 * FLOW_CLAIMS_MAX + 1, found,
 					 FLOW_SENDERS_MAX),
 			 2);
 }
 
-/* Of many senders, those of what is open are kept. */
+/* A full list drops the oldest sender that has no part in an open transaction. */
 static void test_senders_bounded(void **state)
 {
 	struct sender *found[FLOW_SENDERS_MAX];
@@ -392,14 +391,14 @@ static void test_sender_behind_many(void **state)
 	assert_int_equal(found[0]->task.pid, 100);
 	assert_int_equal(found[1]->task.pid, 101);
 	assert_false(flow_unclaimed(flow, start, UINT64_MAX));
-	assert_true(
-		flow_unclaimed(flow, 0, UINT64_MAX)); /* not everybody is kept who sent the rest */
-	assert_int_equal(sender_of(300), -1); /* every other one has a part in what is open */
+	/* Some senders of the other bytes were dropped. */
+	assert_true(flow_unclaimed(flow, 0, UINT64_MAX));
+	assert_int_equal(sender_of(300), -1); /* every sender has a part in the open mail */
 	assert_int_equal(flow->senders_dropped, 1);
 	assert_true(flow_unclaimed(flow, start, UINT64_MAX));
 }
 
-/* Whoever sent the beginning of a line has sent of the command. */
+/* Whoever sent the beginning of a line sent part of the command. */
 static void test_senders_of_a_line(void **state)
 {
 	struct sender *found[FLOW_SENDERS_MAX];
@@ -515,7 +514,7 @@ static void open_mail(uint64_t cookie)
 	flow_bytes(one, true, 100, span_of("MAIL FROM:<a@b>\r\n"), 17, 1);
 }
 
-/* What must go is a flow without an open transaction, if one is found within bounds. */
+/* A full table drops a flow without an open transaction, if a bounded search finds one. */
 static void test_table_keeps_what_is_open(void **state)
 {
 	(void)state;

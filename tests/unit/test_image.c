@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Images: what is read from exec records, as the kernel side and the reader of /proc fill them. */
+/* Images made from exec records, as the kernel side and the reader of /proc write them. */
 #include "exec_records.h"
 
 #include "process/image.h"
@@ -40,7 +40,7 @@ static void test_paths(void **state)
 	CHECK_IMAGE("", "", "/", .flags = EXEC_SNAPSHOT, .cwd = PATH(""));
 }
 
-/* What hangs in no file system is named by its maker, and never looks like a path. */
+/* The creator chooses the name of a file outside all file systems; it must not look like a path. */
 static void test_memfd(void **state)
 {
 	(void)state;
@@ -85,7 +85,7 @@ static void test_no_script(void **state)
 		    .interp = PATH("r.py"));
 }
 
-/* No script for the kernel, but one for the interpreter, by its arguments (user/script.c). */
+/* The kernel saw no script, but the interpreter's arguments name one (user/process/script.c). */
 static void test_script_by_args(void **state)
 {
 	static char cut[EXEC_ARGS_MAX] = "python3\0-B\0/opt/";
@@ -106,7 +106,7 @@ static void test_script_by_args(void **state)
 	CHECK_IMAGE("/bin/a", "", "/", .exe = A, .args = PATH("python3\0r.py"));
 }
 
-/* The kernel side keeps 1024 bytes of what was asked for and 256 of what was run. */
+/* The kernel side keeps 1024 bytes of the requested file name and 256 of the interpreter's. */
 static void test_script_cut(void **state)
 {
 	char name[1024], interp[256];
@@ -127,7 +127,7 @@ static void test_script_cut(void **state)
 		    .interp = {interp, 201});
 }
 
-/* A directory that the kernel side gave up on is not taken for an absolute one. */
+/* A directory that was too deep for the kernel side is not shown as an absolute path. */
 static void test_directory_cut(void **state)
 {
 	char deep[2 * PATH_DEPTH_MAX], expected[8 + 2 * PATH_DEPTH_MAX] = "...";
@@ -166,7 +166,7 @@ static void test_args(void **state)
 	(void)state;
 	check_args(BYTES(""), BYTES(""));
 	check_args(BYTES("a\0-b\0\0c\0"), BYTES("a\0-b\0\0c\0"));
-	check_args(BYTES("a\0-b"), BYTES("a\0-b\0")); /* cut, or written over */
+	check_args(BYTES("a\0-b"), BYTES("a\0-b\0")); /* cut, or overwritten by the process */
 	check_args(BYTES("\0"), BYTES("\0"));
 	memset(most, 'x', EXEC_ARGS_MAX);
 	check_args((struct span){most, EXEC_ARGS_MAX}, (struct span){most, EXEC_ARGS_MAX + 1});
@@ -186,7 +186,7 @@ static void test_longest_record(void **state)
 	assert_int_equal(strlen(image->executable), sizeof(path));
 	image_unref(image);
 	free(record);
-	memset(path, '\0', sizeof(path)); /* nothing but empty components */
+	memset(path, '\0', sizeof(path)); /* only empty components */
 	CHECK_IMAGE("/", "", "...", .exe = {path, 4096}, .cwd = {path, 4096});
 }
 

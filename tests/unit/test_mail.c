@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Messages: header fields, addresses, encoded words, dates, parameters, MIME parts; in every
- * segmentation the same.
+ * Messages: header fields, addresses, encoded words, dates, parameters, MIME parts. The result must
+ * not depend on how the message is split.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 #include "mail/word.h"
 #include "smtp/smtp.h"
 
-/* What was found of a message, a line a fact. */
+/* Appends what the parser found, one line per fact. */
 static void sum_up(const struct mail *mail, struct text *out)
 {
 	static const char *const kinds[] = {"from", "to", "cc", "reply-to"};
@@ -104,7 +104,7 @@ static void test_words(void **state)
 	expect_words("=?ISO-8859-1?B?5Gg=?=", "\xc3\xa4h");
 	expect_words("=?utf-8?q?a?=\t =?utf-8*de?Q?b?=  c", "ab  c");
 	expect_words("=?utf-8?B?w6?= =?utf-8?Q?x?=",
-		     "=?utf-8?B?w6?= =?utf-8?Q?x?="); /* half a character */
+		     "=?utf-8?B?w6?= =?utf-8?Q?x?="); /* a character split over two words */
 	expect_words("=?utf-8?Q?=C3?= =?utf-8?Q?=A4?=", "\xc3\xa4");
 	expect_words("=?windows-1251?Q?=CF?=", "\xd0\x9f");
 	expect_words("=?iso-2022-jp?B?GyRCJCIbKEI=?=", "\xe3\x81\x82");
@@ -221,7 +221,7 @@ static void keep(void *context, struct smtp_transaction *transaction)
 	smtp_transaction_free(transaction);
 }
 
-/* As it goes over the wire: dots doubled by DATA, taken as they are by BDAT. */
+/* As sent over the wire: DATA doubles a leading dot, BDAT does not. */
 static void test_in_a_session(void **state)
 {
 	static const char wire[] =
@@ -248,9 +248,7 @@ static void test_in_a_session(void **state)
 	}
 }
 
-/*
- * What a slow parser would be slow at: 4 MiB of each, in pieces, in far less than the time allowed.
- */
+/* Input that makes a careless parser slow: 4 MiB of each text, in pieces. */
 static void test_time(void **state)
 {
 #define MIXED "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
@@ -351,7 +349,9 @@ static void test_content(void **state)
 	}
 }
 
-/* However little there is room for: never more, it is said, and all of it comes back. */
+/*
+ * The content never exceeds its limit or the budget, a cut is reported, and the budget is returned.
+ */
 static void test_content_bounds(void **state)
 {
 	(void)state;

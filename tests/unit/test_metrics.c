@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The metrics over real sockets and in real files: who holds connections open keeps nobody out, a
- * disk that hangs holds nothing up, old numbers do not stay. And the lines on standard error, which
- * wait for no reader.
+ * The metrics over real sockets and in real files: open connections lock nobody out, a hanging disk
+ * delays nothing, old numbers disappear. And lines on standard error, which never wait for a
+ * reader.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,9 +24,9 @@
 
 #define PAGE	   "smtpsnoop_records_total 42\n"
 #define PAGE_SPAN  ((struct span){PAGE, sizeof(PAGE) - 1})
-#define HELD	   400 /* connections: more than are taken, and than wait */
-#define HELD_S	   15  /* within which a page comes all the same */
-#define DEADLINE_S 10  /* of a connection */
+#define HELD	   400 /* connections: more than the server accepts and queues */
+#define HELD_S	   15  /* a page must still come within this time */
+#define DEADLINE_S 10  /* the server closes a connection after this time */
 
 static char folder[] = "/tmp/smtpsnoop-metrics-XXXXXX";
 
@@ -41,7 +41,7 @@ static void sleep_ms(long ms)
 	nanosleep(&time, NULL);
 }
 
-/* In the place of the C library's: a disk that does not answer. */
+/* Replaces the C library's function: a disk that does not answer. */
 int rename(const char *from, const char *to)
 {
 	while (renames_hang) {
@@ -113,7 +113,7 @@ static struct metrics_config listening(uint16_t port)
 	return (struct metrics_config){.address = "127.0.0.1", .port = port};
 }
 
-/* -1: refused. Where a queue is full, it is under way. */
+/* -1: refused. If the server's queue is full, the connection is still in progress on return. */
 static int open_connection(uint16_t port)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
@@ -128,7 +128,7 @@ static int open_connection(uint16_t port)
 	return -1;
 }
 
-/* Whether the page came. */
+/* True if the page came in time. */
 static bool get_page(uint16_t port, int timeout_ms)
 {
 	static const char request[] = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -176,7 +176,7 @@ static void test_page(void **state)
 	metrics_free(metrics);
 }
 
-/* Who has the connection open sends a byte each second; -1: it has been ended. */
+/* A slow client sends one byte. Sets *fd to -1 if the server has closed the connection. */
 static void trickle(int *fd)
 {
 	char byte;
@@ -189,7 +189,7 @@ static void trickle(int *fd)
 	*fd = -1;
 }
 
-/* A slow sender has 10 s in all, though nobody else wants his place. */
+/* A slow client has 10 s in all, even if nobody else waits for its place. */
 static void test_deadline(void **state)
 {
 	struct metrics *metrics = metrics_new();
@@ -214,7 +214,7 @@ static void test_deadline(void **state)
 	metrics_free(metrics);
 }
 
-/* Held again as soon as they are ended, as someone would who wants nobody to see them. */
+/* An attacker who wants to hide the metrics opens each connection again as soon as it is closed. */
 static void test_held(void **state)
 {
 	struct metrics *metrics = metrics_new();
@@ -252,7 +252,7 @@ static void test_held(void **state)
 
 static int standard_error = -1;
 
-/* Standard error as a pipe; its other end. */
+/* Makes standard error a pipe. Returns the reading end. */
 static int begin_pipe(void)
 {
 	int ends[2];
@@ -270,7 +270,7 @@ static void end_pipe(void)
 	close(standard_error);
 }
 
-/* What is in it now. */
+/* Reads what is in the pipe now, without waiting. */
 static size_t read_some(int fd, char *out, size_t size)
 {
 	struct pollfd ready = {.fd = fd, .events = POLLIN};
@@ -310,7 +310,7 @@ static void test_report(void **state)
 	close(pipe_end);
 }
 
-/* Nobody reads: nothing waits, and what was dropped is told. */
+/* Nobody reads the pipe: no writer waits, and the number of dropped lines is reported. */
 static void test_full_pipe(void **state)
 {
 	int pipe_end = begin_pipe();
@@ -338,7 +338,7 @@ static void test_full_pipe(void **state)
 	report("test", "and no more");
 	read_some(pipe_end, text, sizeof(text));
 	assert_string_equal(text, "smtpsnoop: test: and no more\n");
-	close(pipe_end); /* a reader that is gone ends nobody */
+	close(pipe_end); /* writing without a reader must not end the process */
 	report("test", "to nobody");
 	end_pipe();
 	pipe_end = begin_pipe();
@@ -427,11 +427,11 @@ static void test_retry(void **state)
 	(void)state;
 	config.textfile = path_of("retry.prom");
 	assert_false(metrics_retry(metrics, &config));
-	assert_true(metrics_wanted(metrics)); /* the file is written all the same */
+	assert_true(metrics_wanted(metrics)); /* the text file is still written */
 	metrics_publish(metrics, PAGE_SPAN);
 	assert_true(wait_until(exists, config.textfile, true, 5));
-	assert_int_equal(metrics_configure(metrics, &config, why),
-			 0); /* a reload that changes other things */
+	/* A reload that changes other settings. */
+	assert_int_equal(metrics_configure(metrics, &config, why), 0);
 	for (int i = 0; i < 100; i++)
 		assert_false(metrics_retry(metrics, &config));
 	close(squatter);
@@ -450,7 +450,7 @@ static void test_retry(void **state)
 		 "smtpsnoop: metrics.listen: 127.0.0.1 port %u: listening now\n",
 		 taken, taken);
 	assert_string_equal(text, expected);
-	assert_true(metrics_retry(metrics, &another)); /* what is in force is another: at once */
+	assert_true(metrics_retry(metrics, &another)); /* a new address is tried at once */
 	assert_true(get_page(another.port, 2000));
 	assert_false(get_page(config.port, 500));
 	assert_true(wait_until(exists, config.textfile, false, 2));
@@ -495,10 +495,10 @@ static void test_file(void **state)
 	assert_int_equal(metrics_configure(metrics, &config, why), 0);
 	assert_true(wait_until(exists, a, true, 5));
 	metrics_free(metrics);
-	assert_false(exists(a)); /* the end has waited for that */
+	assert_false(exists(a)); /* metrics_free() waits for the removal */
 }
 
-/* Its path changes all the time while it is read. */
+/* The path changes all the time, while the writer uses it. */
 static void test_file_changes(void **state)
 {
 	struct metrics *metrics = metrics_new();
@@ -518,7 +518,8 @@ static void test_file_changes(void **state)
 }
 
 /*
- * A disk that hangs: neither a reload nor the end waits for it, and nothing is freed that it uses.
+ * A disk hangs: neither a reload nor metrics_free() waits for it, and nothing that it uses is
+ * freed.
  */
 static void test_file_hangs(void **state)
 {

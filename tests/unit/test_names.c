@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The cache of names, hashes and cgroups: told once, asked for once, bounded. */
+/*
+ * The cache of names, hashes and cgroups: each is requested once and stored once; the cache is
+ * bounded.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

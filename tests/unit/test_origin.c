@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Whom a Received field names, for each MTA; that nothing in it can be borrowed; and the table of
+ * The user that a Received field names, for each MTA; that nobody can forge it; the table of
  * submissions.
  */
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 
 #include "event/origin.h"
 
-/* "uid UID user USER id QUEUE_ID" of what is known, or "none". */
+/* Expects "uid UID user USER id QUEUE_ID" (the known parts), or "none". */
 static void expect(const char *mta, const char *received, const char *expected)
 {
 	struct origin origin;
@@ -80,10 +80,10 @@ static void test_lies(void **state)
 	char longest[3000];
 
 	(void)state;
-	/* One MTA's form is nothing in another's mail. */
+	/* The form of one MTA has no meaning in the mail of another. */
 	expect("exim", "by mx.x (Postfix, from userid 0) id 4X; now", "id 4X");
 	expect("postfix", "from root by mx.x with local (Exim 4.96) id 4X; now", "id 4X");
-	/* What a HELO or an address can hold. */
+	/* Text that a HELO or an address can contain. */
 	expect("postfix",
 	       "from by mx.x (Postfix, from userid 0) (localhost [127.0.0.1]) by mx.x (Postfix) "
 	       "with SMTP id "
@@ -118,14 +118,17 @@ static void test_lies(void **state)
 	       "id 4");
 	expect("sendmail", "(from root) by mx.x (8.17.1) id 4X", "id 4X");
 	expect("sendmail", "(from @localhost) by mx.x (8.17.1) id 4X", "id 4X");
-	/* What is too long to be seen whole may have its second id beyond. */
+	/*
+	 * A field that is too long to be kept whole may have a second id in the part that is
+	 * missing.
+	 */
 	memset(longest, 'a', sizeof(longest));
 	memcpy(longest, "from x id 4A ", 13);
 	longest[sizeof(longest) - 1] = '\0';
 	expect("postfix", longest, "none");
 }
 
-/* Every byte string is taken without harm. */
+/* No byte string does harm or names a user. */
 static void test_any(void **state)
 {
 	static const char alphabet[] =
@@ -204,7 +207,10 @@ static void test_submissions(void **state)
 	assert_true(origin.has_uid && origin.named);
 	assert_int_equal(origin.uid, 1000);
 	assert_string_equal(origin.submission, "0123456789abcdef0123456789abcdef");
-	/* Again by the same user: the last. By another: nobody's, whoever comes then. */
+	/*
+	 * A second submission of the same user replaces the first. A second one of another user
+	 * makes the id ambiguous for good.
+	 */
 	submissions_add(table, span_of("4X"), 1000, true, "b");
 	assert_true(find(table, "4X", &origin));
 	assert_string_equal(origin.submission, "b");
@@ -227,7 +233,7 @@ static void test_submissions(void **state)
 	submissions_free(table);
 }
 
-/* Known executables under their own users, and nothing else. */
+/* Only known executables under their own users are MTAs. */
 static void test_mta(void **state)
 {
 	struct image image = {.executable = (char *)"/usr/sbin/exim4"};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Outputs with real files and sockets: nothing is lost when the other end is slow, goes away and
- * comes back, nor when a file is rotated or the disk is full; what cannot be kept is counted.
+ * Outputs with real files and sockets: no record is lost when the receiver is slow or goes down and
+ * comes back, when a file is rotated, or when the disk is full. Records that do not fit the queue
+ * are counted.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -78,7 +79,7 @@ static void end(struct output *output)
 	output_free(output);
 }
 
-/* How often each number came. */
+/* How often each record came. */
 struct tally {
 	unsigned char times[RECORDS];
 	unsigned int bad;
@@ -136,8 +137,8 @@ static int fill(struct queue *queue, struct queue_class class)
 }
 
 /*
- * Of 80 records that have room: what a sender with more than 20 leaves to others, and what is left
- * for what is urgent.
+ * In a queue for 80 records: the room that one sender must leave to others, and the room that is
+ * reserved for urgent records.
  */
 static void test_shares(void **state)
 {
@@ -149,7 +150,7 @@ static void test_shares(void **state)
 	class.urgent = true;
 	assert_int_equal(fill(queue, class), 20);
 	class = (struct queue_class){.sender = 1001};
-	assert_int_equal(fill(queue, class), 0); /* the quarter for what is urgent is begun */
+	assert_int_equal(fill(queue, class), 0); /* only the quarter for urgent records is left */
 	class.urgent = true;
 	assert_int_equal(fill(queue, class), 10);
 	assert_int_equal(fill(queue, (struct queue_class){.urgent = true, .sender = QUEUE_OWN}), 0);
@@ -157,7 +158,7 @@ static void test_shares(void **state)
 		next = entry->next;
 		queue_release(queue, entry);
 	}
-	class.sender = 1000; /* what was released is his again */
+	class.sender = 1000; /* released room can be used again */
 	assert_int_equal(fill(queue, class), 70);
 	assert_int_equal(fill(queue, (struct queue_class){.urgent = true, .sender = QUEUE_OWN}),
 			 10);
@@ -181,7 +182,8 @@ static void test_queue(void **state)
 	assert_in_range(urgent, 3, 4);
 	assert_int_equal(queue_records(queue), added + urgent);
 	entry = queue_take(queue, 0);
-	assert_false(queue_add(queue, none, body, URGENT)); /* what was taken still counts */
+	/* Entries that were taken still count until they are released. */
+	assert_false(queue_add(queue, none, body, URGENT));
 	for (int i = 0; entry; i++) {
 		struct entry *next = entry->next;
 
@@ -211,7 +213,7 @@ static void test_rotation(void **state)
 	for (int i = 0; i < RECORDS; i++) {
 		add(output, i);
 		if (i % (RECORDS / 5) ==
-		    RECORDS / 10) { /* five rotations; one of them without a new file */
+		    RECORDS / 10) { /* five rotations, one of them without a new file */
 			snprintf(from, sizeof(from), "%s", path_of("log"));
 			for (int j = 0; j < 500 && access(from, F_OK); j++)
 				rest(10);
@@ -256,8 +258,8 @@ static void test_removed(void **state)
 }
 
 /*
- * A line that an earlier run did not end is ended; a full disk (here: a limit) cuts no line in two
- * for good.
+ * An unfinished line of an earlier run gets its line end. A full disk (here: a limit) leaves no
+ * torn line.
  */
 static void test_torn(void **state)
 {
@@ -287,7 +289,7 @@ static void test_torn(void **state)
 	assert_true(output_stats(output).up);
 	end(output);
 	count_file(&tally, "torn");
-	assert_int_equal(tally.bad, 1); /* the half line */
+	assert_int_equal(tally.bad, 1); /* the unfinished line */
 	assert_all(&tally, 0, 20, true);
 }
 
@@ -320,7 +322,7 @@ static int listen_local(const char *path)
 	return fd;
 }
 
-/* Reads up to `most` records, until nothing comes for a while. */
+/* Reads up to `most` records; returns early if nothing comes for a while. */
 static int read_local(int fd, struct tally *tally, int most)
 {
 	struct pollfd ready = {.fd = fd, .events = POLLIN};
@@ -351,13 +353,13 @@ static void test_receiver_restarts(void **state)
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s", path_of("dgram"));
-	output = started(&config); /* before there is a receiver */
+	output = started(&config); /* the receiver does not exist yet */
 	for (int i = 0; i < RECORDS / 2; i++)
 		add(output, i);
 	fd = listen_local(path);
 	read += read_local(fd, &tally, RECORDS / 4);
 	rest(100);
-	close(fd); /* with records in its queue that nobody read */
+	close(fd); /* unread records are lost with the socket */
 	for (int i = RECORDS / 2; i < RECORDS; i++)
 		add(output, i);
 	fd = listen_local(path);
@@ -398,7 +400,7 @@ static void test_too_large(void **state)
 	close(fd);
 }
 
-/* Nobody there, and no room: it is counted, and the end comes in time. */
+/* No receiver and a small queue: the lost records are counted, and output_end() returns in time. */
 static void test_away(void **state)
 {
 	char path[128];
@@ -439,7 +441,7 @@ static int listen_tcp(uint16_t port)
 	return fd;
 }
 
-/* Reads lines of one connection: up to `most` bytes, until nothing comes for a while. */
+/* Reads lines of one connection, up to `most` bytes; returns early if nothing comes for a while. */
 static void read_tcp(int listener, struct tally *tally, size_t most)
 {
 	struct pollfd ready = {.fd = listener, .events = POLLIN};
@@ -488,7 +490,7 @@ static void test_tcp_restarts(void **state)
 	output = started(&config);
 	for (int i = 0; i < RECORDS / 2; i++)
 		add(output, i);
-	read_tcp(listener, &tally, 20000); /* and away, with much unread */
+	read_tcp(listener, &tally, 20000); /* the receiver goes down with much unread */
 	close(listener);
 	for (int i = RECORDS / 2; i < RECORDS; i++)
 		add(output, i);
@@ -527,14 +529,14 @@ static void test_reconfigured(void **state)
 	assert_int_equal(outputs_configure(outputs, configs, 1, why), 0);
 	first = outputs_at(outputs, 0);
 	assert_int_equal(sink->write(sink, event), 0);
-	assert_int_equal(outputs_configure(outputs, configs, 3, why),
-			 -ENOENT); /* whole or not at all */
+	/* All outputs or no change. */
+	assert_int_equal(outputs_configure(outputs, configs, 3, why), -ENOENT);
 	assert_non_null(strstr(why, "output c: "));
 	assert_int_equal(outputs_count(outputs), 1);
 	assert_ptr_equal(outputs_at(outputs, 0), first);
 	assert_int_equal(sink->write(sink, event), 0);
 	assert_int_equal(outputs_configure(outputs, configs, 2, why), 0);
-	assert_ptr_equal(outputs_at(outputs, 0), first); /* it goes on */
+	assert_ptr_equal(outputs_at(outputs, 0), first); /* an unchanged output continues */
 	assert_int_equal(sink->write(sink, event), 0);
 	assert_int_equal(outputs_configure(outputs, configs + 1, 1, why), 0);
 	assert_int_equal(outputs_count(outputs), 1);

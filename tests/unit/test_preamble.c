@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * SMTP behind requests to proxies: where it begins, whom the request names, and what is no request.
+ * SMTP behind requests to proxies: where it begins, which target the request names, and what is not
+ * a request.
  */
 #include "conversation.h"
 
@@ -21,11 +22,11 @@
 		 "bye\r\n"
 #define OK_HTTP	  "HTTP/1.1 200 Connection established\r\nVia: p\r\n\r\n"
 #define OK_SOCKS4 "\0\x5a\0\x19\x7f\0\0\x01"
-#define OK_SOCKS5 "\x05\0\0\x01\x0a\0\0\x0a\x0a\x0a" /* the address is of line ends */
+#define OK_SOCKS5 "\x05\0\0\x01\x0a\0\0\x0a\x0a\x0a" /* the address consists of line ends */
 
 #define NUL_16 "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 
-/* In every segmentation, and cut at every place. */
+/* Plays in every segmentation, with a cut at every position. */
 static void expect(const struct step *steps, const char *lines, uint8_t protocol, uint8_t hops,
 		   const char *target)
 {
@@ -138,7 +139,7 @@ static void test_chain(void **state)
 	expect(at_once, DELIVERED, PREAMBLE_SOCKS5, 2, "127.0.0.3:25");
 }
 
-/* Said to a mail server: lines that it refuses, each of them, and its replies stay in step. */
+/* A request sent to a mail server: the server refuses each line, and its replies stay in step. */
 static void test_to_a_mail_server(void **state)
 {
 	static const struct step http[] = {S(GREETING),
@@ -171,7 +172,7 @@ static void test_to_a_mail_server(void **state)
 	expect(in_user, taken, 0, 0, "");
 }
 
-/* Commands in a request that a proxy took: what follows is read all the same. */
+/* Commands inside a request that a proxy accepted: the session behind it is still read. */
 static void test_commands_to_a_proxy(void **state)
 {
 	static const struct step message[] = {C("CONNECT x:25 HTTP/1.1\r\nDATA\r\n\r\n"),
@@ -195,7 +196,7 @@ static void test_commands_to_a_proxy(void **state)
 	}
 }
 
-/* What a tunnel carries is what counts: a post through it is no session. */
+/* The content of the tunnel counts: an HTTP POST through it is not a session. */
 static void test_quoted_in_a_tunnel(void **state)
 {
 	static const struct step post[] = {C("CONNECT x:80 HTTP/1.1\r\n\r\n"), S(OK_HTTP),
@@ -256,7 +257,7 @@ static void test_bounds(void **state)
 	preamble_client(&preamble, (struct span){request, sizeof(request)}, NULL, &ended);
 	assert_true(preamble.client.off);
 	preamble = (struct preamble){0};
-	memcpy(request, "CONNECT aaaaaaaaaaaa", 20); /* a target without an end */
+	memcpy(request, "CONNECT aaaaaaaaaaaa", 20); /* the target does not end */
 	preamble_client(&preamble, (struct span){request, sizeof(request)}, NULL, &ended);
 	assert_true(preamble.client.off);
 	assert_true(preamble.target_len <= PREAMBLE_TARGET_MAX);

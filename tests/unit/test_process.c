@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The process table, fed with records as the kernel side and the reader of /proc write them. */
+/* The process table, with records as the kernel side and the reader of /proc write them. */
 #include "exec_records.h"
 
 #include "process/image.h"
@@ -39,7 +39,7 @@ static void tell_exit(struct process_table *table, uint32_t pid, uint64_t start,
 	assert_int_equal(process_table_record(table, &record.h), 0);
 }
 
-/* What the process ran at that moment; NULL: not known. */
+/* Expects that the process ran this executable at that moment; NULL: unknown. */
 static void check(struct process_table *table, uint32_t pid, uint64_t start, uint64_t at,
 		  const char *executable)
 {
@@ -64,7 +64,7 @@ static void test_by_time(void **state)
 	(void)state;
 	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 200, .exe = A);
 	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 300, .exe = B);
-	check(table, 7, 101, 199, NULL); /* what ran before is not known */
+	check(table, 7, 101, 199, NULL); /* unknown before the first exec */
 	check(table, 7, 101, 200, "/bin/a");
 	check(table, 7, 101, 299, "/bin/a");
 	check(table, 7, 101, 300, "/bin/b");
@@ -91,7 +91,7 @@ static void test_out_of_order(void **state)
 	process_table_free(table);
 }
 
-/* The newest are kept, and a moment before them is not known. */
+/* The table keeps the newest images; for the time before them, the image is unknown. */
 static void test_many_execs(void **state)
 {
 	struct process_table *table = process_table_new();
@@ -105,7 +105,7 @@ static void test_many_execs(void **state)
 	check(table, 7, 101, 6000, "/bin/b");
 	check(table, 7, 101, 7000, "/bin/a");
 	EXEC(table, .pid = 7, .start_ns = 101, .exec_ns = 500,
-	     .exe = C); /* older than all of them */
+	     .exe = C); /* older than all others */
 	check(table, 7, 101, 3999, NULL);
 	process_table_free(table);
 }
@@ -124,12 +124,12 @@ static void test_fork(void **state)
 	     .parent_start_ns = 5);
 	check(table, 8, 301, 599, "/bin/a");
 	check(table, 8, 301, 600, "/bin/c");
-	tell_fork(table, 70, 101, 80, 701); /* a parent that nobody told of */
+	tell_fork(table, 70, 101, 80, 701); /* the parent is unknown */
 	check(table, 80, 701, 800, NULL);
 	process_table_free(table);
 }
 
-/* A fork of a moment, read after the parent's next exec. */
+/* A fork that is read after the parent's next exec. */
 static void test_fork_read_late(void **state)
 {
 	struct process_table *table = process_table_new();
@@ -151,7 +151,7 @@ static void test_exit(void **state)
 	EXEC(table, .pid = 8, .start_ns = 102, .exec_ns = 200, .exe = B);
 	tell_exit(table, 7, 101, 1000);
 	tell_exit(table, 7, 101, 2000); /* twice */
-	tell_exit(table, 9, 101, 2000); /* never heard of */
+	tell_exit(table, 9, 101, 2000); /* unknown */
 	check(table, 7, 101, 900, "/bin/a");
 	process_table_expire(table, 1000 + PROCESS_LINGER_NS - 1);
 	assert_int_equal(process_table_count(table), 2);
@@ -159,7 +159,7 @@ static void test_exit(void **state)
 	assert_int_equal(process_table_count(table), 1);
 	check(table, 7, 101, 900, NULL);
 	process_table_expire(table, UINT64_MAX);
-	assert_int_equal(process_table_count(table), 1); /* what is alive stays */
+	assert_int_equal(process_table_count(table), 1); /* a living process stays */
 	tell_exit(table, 8, 102, UINT64_MAX);
 	process_table_expire(table, 5);
 	assert_int_equal(process_table_count(table), 1);
@@ -177,7 +177,7 @@ static void test_pid_reused(void **state)
 	check(table, 7, 101 * MS + 1, 500 * MS, "/bin/a");
 	check(table, 7, 301 * MS + 1, 500 * MS, "/bin/b");
 	assert_int_equal(process_table_count(table), 2);
-	/* The next one shows that the end of this one was lost. */
+	/* The pid is used again, so the exit record of this process was lost. */
 	EXEC(table, .pid = 7, .start_ns = 501 * MS + 1, .exec_ns = 600 * MS, .exe = C);
 	process_table_expire(table, 600 * MS + PROCESS_LINGER_NS);
 	assert_int_equal(process_table_count(table), 1);
@@ -204,15 +204,15 @@ static void test_snapshot_start(void **state)
 	assert_int_equal(process_table_count(table), 1);
 	check(table, 7, start, 29 * TICK, "/bin/a");
 	check(table, 7, start, 30 * TICK, "/bin/b");
-	check(table, 7, 3 * TICK, 30 * TICK, "/bin/b"); /* asked as /proc would */
-	check(table, 7, start + 1, 30 * TICK, NULL);	/* now it is exact */
+	check(table, 7, 3 * TICK, 30 * TICK, "/bin/b"); /* whole ticks, as in /proc */
+	check(table, 7, start + 1, 30 * TICK, NULL);	/* the exact start is known */
 	tell_exit(table, 7, start, 40 * TICK);
 	process_table_expire(table, 40 * TICK + PROCESS_LINGER_NS);
 	assert_int_equal(process_table_count(table), 0);
 	process_table_free(table);
 }
 
-/* A process can change what /proc tells of it: what an exec or a fork told stays. */
+/* A process can change what /proc shows; records of an exec or a fork have priority. */
 static void test_snapshot_of_known(void **state)
 {
 	struct process_table *table = process_table_new();
@@ -232,7 +232,7 @@ static void test_snapshot_of_known(void **state)
 	process_table_free(table);
 }
 
-/* A process of which only the fork is known is read from /proc. */
+/* If only the fork is known, /proc adds the image. */
 static void test_snapshot_of_fork(void **state)
 {
 	struct process_table *table = process_table_new();
@@ -246,7 +246,7 @@ static void test_snapshot_of_fork(void **state)
 	process_table_free(table);
 }
 
-/* The hooks were there before /proc was read: records of that time come after the snapshot. */
+/* The hooks are attached before /proc is read, so older records may follow the snapshot. */
 static void test_snapshot_overtaken(void **state)
 {
 	struct process_table *table = process_table_new();
@@ -256,7 +256,7 @@ static void test_snapshot_overtaken(void **state)
 	EXEC(table, .pid = 7, .start_ns = 3 * TICK, .exec_ns = 3 * TICK, .read_ns = 9 * TICK,
 	     .flags = EXEC_SNAPSHOT, .exe = B);
 	EXEC(table, .pid = 7, .start_ns = start, .exec_ns = 8 * TICK, .exe = B);
-	check(table, 7, start, 7 * TICK, NULL); /* not what it took on later */
+	check(table, 7, start, 7 * TICK, NULL); /* not the image of its later exec */
 	check(table, 7, start, 8 * TICK, "/bin/b");
 
 	EXEC(table, .pid = 1, .start_ns = TICK, .exec_ns = TICK, .read_ns = 5 * TICK,
@@ -292,11 +292,11 @@ static void test_ended_leave_first(void **state)
 	check(table, 100003, 101, 300, "/bin/a");
 	EXEC(table, .pid = 400, .start_ns = 400 * TICK, .exec_ns = 400 * TICK,
 	     .flags = EXEC_SNAPSHOT, .exe = B);
-	check(table, 400, 400 * TICK + 1, 400 * TICK + 1, "/bin/b"); /* made anew: it had left */
+	check(table, 400, 400 * TICK + 1, 400 * TICK + 1, "/bin/b"); /* dropped, so new */
 	process_table_free(table);
 }
 
-/* Bytes are bounded as well, whoever is told of with the longest records. */
+/* The bytes are bounded too, even with the longest records. */
 static void test_bytes(void **state)
 {
 	static char path[EXEC_DATA_MAX - EXEC_ARGS_MAX], args[EXEC_ARGS_MAX];
@@ -321,7 +321,7 @@ static void test_bytes(void **state)
 	process_table_free(table);
 }
 
-/* Records at random: nothing but the sanitizers to say that something is wrong. */
+/* Random records: only the sanitizers can find a fault. */
 static void test_any_order(void **state)
 {
 	struct process_table *table = process_table_new();
@@ -358,10 +358,7 @@ static void test_any_order(void **state)
 	process_table_free(table);
 }
 
-/*
- * /proc is not asked for each send of a process that cannot be read there; what tells of it later
- * counts.
- */
+/* If /proc cannot be read, it is not tried again for each send. Later records still count. */
 static void test_asked_once_a_minute(void **state)
 {
 	struct process_table *table = process_table_new();

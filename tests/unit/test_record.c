@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * record_valid(): a good record of every type, cut at each byte, and with each length and count
- * spoilt.
+ * record_valid(): a valid record of each type, cut at each byte, and with each length and count
+ * changed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,9 @@
 #include "base/hook.h"
 #include "capture/records.h"
 
-/* A record in memory of exactly its size, so that the sanitizer sees a read behind it. */
+/*
+ * A record in memory of exactly its size, so that ASan sees a read behind it. The caller frees it.
+ */
 static void *make(uint32_t type, size_t fixed, const void *data, size_t data_len)
 {
 	struct record *record = calloc(1, fixed + data_len);
@@ -176,12 +178,12 @@ static void test_good(void **state)
 	for (size_t i = 0; i < n; i++) {
 		assert_true(valid(records[i]));
 		assert_true(record_valid(records[i],
-					 records[i]->len + 100U)); /* a longer slot in the ring */
+					 records[i]->len + 100U)); /* a longer slot of the ring */
 		free(records[i]);
 	}
 }
 
-/* Cut short at each byte: by the room that there is, and by what the record says of itself. */
+/* Cut at each byte, both by the available room and by the record's own length. */
 static void test_truncated(void **state)
 {
 	struct record *records[16];
@@ -238,7 +240,7 @@ static void test_type(void **state)
 	free(record);
 }
 
-/* Every byte of every record set to every extreme: no read outside, whatever comes of it. */
+/* Each byte of each record is set to extreme values: whatever the result, no read is outside. */
 static void test_each_byte(void **state)
 {
 	static const unsigned char values[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
@@ -277,7 +279,7 @@ static void test_exec(void **state)
 	assert_spoilt(exec, args_len, 8);
 	assert_spoilt(exec, args_len, 0xffff);
 	assert_spoilt(exec, cwd_len, 0xffff);
-	exec->args_len = 8; /* the sum is right, but the strings do not end where they should */
+	exec->args_len = 8; /* the total length is right, but the strings end at the wrong places */
 	exec->filename_len = 7;
 	assert_false(valid(exec));
 	exec->filename_len = 6;
@@ -299,7 +301,7 @@ static void test_exec_strings(void **state)
 	assert_spoilt(exec, data[27], 'x');  /* the interpreter's */
 	assert_spoilt(exec, data[40], 'x');  /* the working directory's */
 	assert_spoilt(exec, data[15], '\0'); /* a NUL within the file name */
-	exec->data[49] = 'x';		     /* arguments may be cut */
+	exec->data[49] = 'x';		     /* arguments may be cut, without a last NUL */
 	assert_true(valid(exec));
 	free(exec);
 }
@@ -315,7 +317,7 @@ static void test_exec_empty_and_longest(void **state)
 	exec->exe_len = EXEC_DATA_MAX - EXEC_ARGS_MAX;
 	exec->args_len = EXEC_ARGS_MAX;
 	assert_true(valid(exec));
-	exec->exe_len--; /* more arguments than there may be */
+	exec->exe_len--; /* too many bytes of arguments */
 	exec->args_len++;
 	assert_false(valid(exec));
 	free(exec);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Recordings: written and read again, and files that are none. */
+/* Recordings that are written and read back, and files that are not recordings. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Schedules: what is due when, across both changes of daylight saving time, months' ends and leap
- * days; and that `systemd-analyze calendar` and python3-croniter, where they are there, say the
- * same.
+ * Schedules: due times across both changes of daylight saving time, ends of months and leap days.
+ * If `systemd-analyze calendar` and python3-croniter are installed, they must agree.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,9 +76,13 @@ static void test_cron(void **state)
 	       "2024-01-05 09:40, 2024-01-08 08:00, 2024-01-08 08:20, ");
 	expect("0 0 31 * *", "UTC", "2024-01-31 00:01", "2024-03-31 00:00, 2024-05-31 00:00, ");
 	expect("0 0 29 2 *", "UTC", "2024-03-01 00:00", "2028-02-29 00:00, ");
-	expect("0 0 29 2 *", "UTC", "2096-03-01 00:00", "2104-02-29 00:00, "); /* 2100 is none */
+	/* 2100 is not a leap year. */
+	expect("0 0 29 2 *", "UTC", "2096-03-01 00:00", "2104-02-29 00:00, ");
 	expect("0 0 30 2 *", "UTC", "2024-03-01 00:00", "never");
-	/* Both days given: either. One of them begins with a star: both. */
+	/*
+	 * If both days are given, either one is enough. If one of them begins with a star, both
+	 * must match.
+	 */
 	expect("0 0 13 * fri", "UTC", "2024-09-05 00:00",
 	       "2024-09-06 00:00, 2024-09-13 00:00, 2024-09-20 00:00, ");
 	expect("0 0 */2 * fri", "UTC", "2024-09-05 00:00", "2024-09-13 00:00, 2024-09-27 00:00, ");
@@ -91,14 +94,14 @@ static void test_cron(void **state)
 	expect("0 8 * * *", "Europe/Berlin", "2024-03-30 00:00",
 	       "2024-03-30 07:00, 2024-03-31 06:00, ");
 	/*
-	 * 02:30 is left out: the job runs at 03:00. A job of every half hour has nothing to make up
-	 * for.
+	 * 02:30 does not exist: the job runs at 03:00. A job that runs every half hour is not
+	 * repeated.
 	 */
 	expect("30 2 * * *", "Europe/Berlin", "2024-03-31 00:00",
 	       "2024-03-31 01:00, 2024-04-01 00:30, ");
 	expect("*/30 * * * *", "Europe/Berlin", "2024-03-31 00:30",
 	       "2024-03-31 00:30, 2024-03-31 01:00, 2024-03-31 01:30, ");
-	/* 02:30 comes twice: once. A job of every half hour runs each time. */
+	/* 02:30 comes twice: the job runs once. A job that runs every half hour runs each time. */
 	expect("30 2 * * *", "Europe/Berlin", "2024-10-27 00:00",
 	       "2024-10-27 00:30, 2024-10-28 01:30, ");
 	expect("*/30 * * * *", "Europe/Berlin", "2024-10-27 00:30",
@@ -182,7 +185,7 @@ static void test_zones(void **state)
 	assert_int_equal(zone_offset(zone, utc("2024-10-27 00:59")), 7200);
 	assert_int_equal(zone_offset(zone, utc("2024-10-27 01:00")), 3600);
 	assert_int_equal(zone_offset(zone, utc("2224-07-01 01:00")),
-			 7200); /* beyond the table, by the rule */
+			 7200); /* after the table's end, by its rule */
 	assert_null(getenv("TZ"));
 	zone_free(zone);
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
@@ -194,7 +197,10 @@ static void test_zones(void **state)
 
 #define ITERATIONS 12
 
-/* Reads moments off a command's output, one a line, by `read`; false: the command is not there. */
+/*
+ * Reads due times from a command's output, one per line, with `read`. False: the command is not
+ * installed.
+ */
 static bool compare(const char *command, const char *text, const char *zone_name, int64_t from,
 		    bool (*read)(const char *line, int64_t *moment))
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which argument is the script. */
+/* Which argument of an interpreter is the script. */
 #include "unit.h"
 
 #include "process/script.h"
@@ -15,7 +15,7 @@ static void expect_span(const char *executable, struct span args, const char *ex
 	exact_free(program);
 }
 
-/* With the last NUL and without it: a process may end its arguments either way. */
+/* With and without the last NUL: a process may end its arguments either way. */
 #define EXPECT(executable, args, expected)                                                         \
 	do {                                                                                       \
 		expect_span(executable, (struct span){args, sizeof(args)}, expected);              \
@@ -77,7 +77,7 @@ static void test_no_scripts(void **state)
 	expect_span("/usr/bin/python3", (struct span){"", 1}, "");
 }
 
-/* Cut at any byte it gives the script, a part of it, or nothing; and reads no byte behind. */
+/* Cut at any byte, the result is the script, a part of it, or nothing. No byte behind is read. */
 static void test_truncated(void **state)
 {
 	static const char args[] = "python3\0-BW\0ignore\0/opt/send.py\0x";

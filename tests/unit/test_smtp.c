@@ -115,7 +115,7 @@ static void test_refused_greeting(void **state)
 	facts = expect(older, MAIL_1);
 	assert_int_equal(facts.protocol, SMTP_PROTOCOL_SMTP);
 	facts = expect(empty, MAIL_1);
-	assert_int_equal(facts.helo_len, 10); /* the one that was accepted */
+	assert_int_equal(facts.helo_len, 10); /* of the accepted greeting */
 	expect(again, "1 reset unknown <a@x> <b@y>250 0 bytes 250 Ok\n"
 		      "2 data success <a@x> <b@y>250 18 bytes 250 Queued\n");
 	facts = expect(goodbye, "");
@@ -423,7 +423,7 @@ static void test_data_refused(void **state)
 	expect(argument, MAIL_1);
 }
 
-/* A server that takes an odd DATA all the same. */
+/* The server accepts a DATA that this parser does not know. */
 static void test_unknown_data(void **state)
 {
 	static const struct step steps[] = {HELLO,

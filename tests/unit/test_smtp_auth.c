@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which user an AUTH exchange names, and that nothing of its secret is left in what is redacted. */
+/* The user that an AUTH exchange names; and that the redacted line has nothing of its secret. */
 #include "auth_exchanges.h"
 
 /* ---- What is found --------------------------------------------------------------------------- */
@@ -12,7 +12,7 @@ static void test_users(void **state)
 			       exchanges[i].user);
 }
 
-/* As the RFCs print them. */
+/* The examples of the RFCs. */
 static void test_examples(void **state)
 {
 	(void)state;
@@ -158,7 +158,7 @@ static void test_redacted_plain(void **state)
 	exact_free(line);
 }
 
-/* The bits of a cut digit are a part of the secret too. */
+/* The last digit of a cut line has bits of the secret too. */
 static void test_redacted_bits(void **state)
 {
 	struct span redacted = redact("PLAIN", 0, BYTES("AHQAf"));
@@ -171,10 +171,7 @@ static void test_redacted_bits(void **state)
 	exact_free(redacted);
 }
 
-/*
- * Cut anywhere: none of the name or, once it is found, all of it; LOGIN and EXTERNAL: what is
- * there.
- */
+/* A cut line gives no name or the whole name; with LOGIN and EXTERNAL, the part before the cut. */
 static void test_truncated(void **state)
 {
 	(void)state;

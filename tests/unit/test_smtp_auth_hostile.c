@@ -7,7 +7,7 @@
 
 /* ---- Hostile input --------------------------------------------------------------------------- */
 
-/* Every byte of the line changed into every other one. */
+/* Each byte of the line is changed to each other value. */
 static void test_flipped_line(void **state)
 {
 	(void)state;
@@ -25,7 +25,7 @@ static void test_flipped_line(void **state)
 	}
 }
 
-/* Every byte of the response changed into every other one: that makes no secret a name. */
+/* Each byte of the response is changed to each other value: no secret becomes a user name. */
 static void test_flipped_response(void **state)
 {
 	(void)state;
@@ -71,7 +71,7 @@ static void test_bounds(void **state)
 	}
 }
 
-/* A character of UTF-16 that does not fit whole is left out, and so is what follows it. */
+/* A UTF-16 character that does not fit whole is left out, with everything behind it. */
 static void test_bounds_utf16(void **state)
 {
 	static const size_t fits[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10};
@@ -121,7 +121,7 @@ static void put(char *message, size_t at, uint32_t value, size_t size)
 		message[at + i] = (char)(value >> 8 * i);
 }
 
-/* The last exchange, its name in OEM bytes, with one field that says something else. */
+/* The last exchange, whose name is in OEM bytes, with another length and offset in one field. */
 static void expect_field(size_t field, uint32_t len, uint32_t offset, const char *expected)
 {
 	const struct exchange *exchange = &exchanges[EXCHANGES - 1];
@@ -152,12 +152,12 @@ static void test_ntlm_lies(void **state)
 	expect_field(USER, 8, 0x80, "");
 	expect_field(USER, 43, 70, "");
 	expect_field(USER, 1, 0x6f, "1");
-	expect_field(USER, 8, 0x81, ""); /* beyond the end */
+	expect_field(USER, 8, 0x81, ""); /* behind the end */
 	expect_field(USER, 1, 0x88, "");
 	expect_field(USER, 0xffff, 70, "");
 	expect_field(USER, 3, 0xffffffff, "");
 	expect_field(USER, 0xffff, 0xffffffff, "");
-	expect_field(LM, 8, 66, ""); /* a secret in the name */
+	expect_field(LM, 8, 66, ""); /* the secret overlaps the name */
 	expect_field(LM, 7, 63, "");
 	expect_field(NT, 1, 79, "");
 	expect_field(NT, 6, 64, "tim the el");
@@ -185,9 +185,9 @@ static void test_ntlm_utf16(void **state)
 {
 	(void)state;
 	expect_utf16(BYTES("t\0i\0m\0"), "tim");
-	expect_utf16(BYTES("t\0i\0m"), "");		 /* half a unit */
+	expect_utf16(BYTES("t\0i\0m"), "");		 /* half a code unit */
 	expect_utf16(BYTES("t\0\0\0m\0"), "");		 /* a NUL */
-	expect_utf16(BYTES("\x3d\xd8"), "\xef\xbf\xbd"); /* half a pair */
+	expect_utf16(BYTES("\x3d\xd8"), "\xef\xbf\xbd"); /* half a surrogate pair */
 	expect_utf16(BYTES("\x3d\xd8t\0"), "\xef\xbf\xbdt");
 	expect_utf16(BYTES("\x00\xdet\0"), "\xef\xbf\xbdt");
 	expect_utf16(BYTES("\x3d\xd8\x3d\xd8\x00\xde"), "\xef\xbf\xbd\xf0\x9f\x98\x80");
@@ -221,7 +221,7 @@ static uint32_t next_random(uint64_t *seed)
 	return (uint32_t)(*seed >> 33);
 }
 
-/* Bytes that mean something to one mechanism or another. */
+/* Bytes that have a meaning in some mechanism. */
 static char random_byte(uint64_t *seed)
 {
 	static const char special[] = "\0\x01,=\"\\ *nauser2Cf";

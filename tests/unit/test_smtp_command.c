@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One command line: which command, of whom, and whether servers may read another address from it.
+ * One command line: its verb, its address, and whether a server may read another address from it.
  */
 #include "unit.h"
 
 #include "smtp/smtp.h"
 #include "smtp/command.h"
 
-/* The address that a line gives, as the transaction keeps it; in memory of just its size. */
+/* The command of a line, and its address as a transaction keeps it. All memory has exact size. */
 static struct smtp_command parse(struct span line, char *address, size_t size)
 {
 	struct span copy = exact(line);
@@ -39,7 +39,7 @@ static void expect(const struct form *form, bool odd)
 			 command.odd_address ? ", odd" : "");
 }
 
-/* What every server reads in the same way. */
+/* Lines that every server reads in the same way. */
 static void test_plain(void **state)
 {
 	static const struct form forms[] = {
@@ -72,7 +72,7 @@ static void test_plain(void **state)
 		expect(&forms[i], false);
 }
 
-/* White space as Postfix has it: all that isspace() has. */
+/* White space as Postfix defines it: everything that isspace() accepts. */
 static void test_white_space(void **state)
 {
 	static const struct form forms[] = {
@@ -103,7 +103,7 @@ static void test_white_space(void **state)
 	assert_int_equal(smtp_command_parse(BYTES("MAIL FROM\v:<a@x>")).verb, SMTP_VERB_NONE);
 }
 
-/* What servers were seen to read an address from that is not the text itself. */
+/* Lines from which some server was seen to read an address that differs from the text. */
 static void test_odd(void **state)
 {
 	static const struct form forms[] = {
@@ -138,14 +138,14 @@ static void test_odd(void **state)
 		{"RCPT TO:<v@y", "v@y"},
 		{"RCPT TO:<v@y>x", "v@y"},
 		{"RCPT TO:<v@y> <ok@corp.example>", "v@y"},
-		/* Blanks within. */
+		/* Blanks inside the brackets. */
 		{"RCPT TO:< v@y >", "v@y"},
 		{"RCPT TO:v @ y NOTIFY=NEVER", "v@y"},
 		{"RCPT TO:<v \f@\v y\r.test>", "v@y.test"},
 		{"RCPT TO:<v w@y>", "v w@y"},
 		{"RCPT TO:v w@y", "v w@y"},
 		{"RCPT TO:v w@y NOTIFY=NEVER ", "v w@y NOTIFY=NEVER"},
-		/* Neither is an address. */
+		/* Not an address at all. */
 		{"RCPT TO:", ""},
 		{"RCPT TO:<\"v@y>", "\"v@y"},
 		{"RCPT TO:\"v@y\"", "\"v@y\""},
@@ -171,7 +171,7 @@ static void test_odd(void **state)
 		expect(&forms[i], true);
 }
 
-/* What is told of a session in which this line stands for a RCPT. */
+/* What a session with these lines for MAIL and RCPT reports. */
 struct told {
 	uint32_t count;
 	bool odd;
@@ -220,7 +220,7 @@ static void test_told(void **state)
 	assert_string_equal(told.to, "b@y");
 }
 
-/* Of a line that is longer than what is kept of one, the server may read more. */
+/* The server may read more of a line that is longer than the part kept here. */
 static void test_cut(void **state)
 {
 	static const char blanks[] = {' ', '\r', '\f'};
@@ -244,7 +244,7 @@ static void test_cut(void **state)
 	}
 }
 
-/* A line of nothing but what opens something costs no more than its length. */
+/* Lines that open many brackets, quotes or comments cost time in proportion to their length. */
 static void test_nothing_closed(void **state)
 {
 	static const char *const heads[] = {"(",  "\"",	  "<",	"\\", "\"(", "(\"",

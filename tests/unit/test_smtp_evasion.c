@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Ways to make this parser lose the place that the server is at: each conversation is one that a
- * real server (Postfix, Exim) takes a mail in. It must be told, as what it is where that can be
- * known, else as incomplete.
+ * Ways to make this parser and the server disagree about the state of the session. In each
+ * conversation a real server (Postfix, Exim) accepts a mail. That mail must be reported: as it is
+ * if that can be known, else as incomplete.
  */
 #include "conversation.h"
 
@@ -25,10 +25,7 @@ static struct smtp_facts expect(const struct step *steps, const char *lines)
 	return expect_with(steps, true, lines);
 }
 
-/*
- * A line that is to be found in what is told, and nothing of what was told of this address is
- * complete.
- */
+/* Expects a reported transaction with this text, and that it is marked as incomplete. */
 static void expect_doubtful(const struct step *steps, bool replies, const char *address)
 {
 	struct played played = {0};
@@ -66,7 +63,7 @@ static void test_refused_end(void **state)
 		facts = expect(STEPS(HELLO, MAIL_E, end, reply, RCPT_V, DATA_V, QUIT), EVIL);
 		assert_int_equal(facts.protocol, SMTP_PROTOCOL_ESMTP);
 		assert_int_equal(facts.helo_len, 10);
-		/* Pipelined: the reply comes when more has been sent. */
+		/* Pipelined: the reply comes after the next command. */
 		snprintf(at_once, sizeof(at_once), "MAIL FROM:<evil@x>\r\n%sRCPT TO:<v@y>\r\n",
 			 ends[i].command);
 		snprintf(replies, sizeof(replies), "250 Ok\r\n%s250 Ok\r\n", ends[i].reply);
@@ -79,7 +76,7 @@ static void test_refused_end(void **state)
 	}
 }
 
-/* Several of them in a row, each answered in its own way. */
+/* Several such commands in a row, each with a reply of its own. */
 static void test_refused_ends(void **state)
 {
 	(void)state;
@@ -97,13 +94,16 @@ static void test_refused_ends(void **state)
 		     C("MAIL FROM:<evil@x>\r\nRSET x\r\nMAIL FROM:<a@x>\r\nRCPT TO:<v@y>\r\n"),
 		     S("250 Ok\r\n501 No\r\n503 Nested\r\n250 Ok\r\n"), DATA_V, QUIT),
 	       EVIL);
-	/* Taken: what follows without a MAIL is refused, and nothing. */
+	/*
+	 * The RSET is accepted: the server refuses the RCPT without a MAIL, which opens no
+	 * transaction.
+	 */
 	expect(STEPS(HELLO, C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRSET\r\nRCPT TO:<v@y>\r\n"),
 		     S("250 Ok\r\n250 Ok\r\n250 Ok\r\n503 MAIL first\r\n"), MAIL_E, RCPT_V, DATA_V,
 		     QUIT),
 	       "1 reset unknown <a@x> <b@y>250 0 bytes 250 Ok\n"
 	       "2 data success <evil@x> <v@y>250 18 bytes 250 Queued\n");
-	/* Never answered: what it did is not known. */
+	/* Never answered: its effect is unknown. */
 	expect_doubtful(STEPS(HELLO, C("MAIL FROM:<a@x>\r\nRSET x\r\nRCPT TO:<v@y>\r\n"),
 			      S("250 Ok\r\n")),
 			true, "<v@y>");
@@ -125,7 +125,7 @@ static void test_no_mail(void **state)
 	       "1 data success <evil@x> 18 bytes replies missing 250 Queued\n");
 	expect(STEPS(HELLO, C("XMAIL FROM:<evil@x>\r\n"), S("250 Ok\r\n"), RCPT_V, QUIT),
 	       "1 close unknown <?> <v@y>250 0 bytes replies missing 250 Ok\n");
-	/* Refused: there was none. */
+	/* Refused: there was no MAIL. */
 	expect(STEPS(HELLO, C("RCPT TO:<v@y>\r\n"), S("503 No\r\n"), C("DATA\r\n"), S("503 No\r\n"),
 		     MAIL_E, RCPT_V, DATA_V, QUIT),
 	       EVIL);
@@ -174,7 +174,10 @@ static void test_second_mail(void **state)
 	(void)state;
 	expect(bad_first, EVIL);
 	expect(bad_second, EVIL);
-	/* Without replies, the one that is named may be the wrong one: that is said. */
+	/*
+	 * Without replies, the reported MAIL may be the wrong one, so the transaction is
+	 * incomplete.
+	 */
 	expect_with(STEPS(C("EHLO me\r\n"), C("MAIL FROM:<evil@x>\r\nMAIL FROM:<a@x>\r\n"),
 			  BLIND_V),
 		    false, "1 data unknown <a@x> <v@y>0 18 bytes replies missing 0 \n");
@@ -197,7 +200,7 @@ static void test_refused_data(void **state)
 		     BODY, QUIT),
 	       "1 reset failure <a@x> <b@y>550! 0 bytes 554 No\n"
 	       "2 data success <evil@x> <v@y>250 18 bytes 250 Queued\n");
-	/* Again and again, and the mail itself behind one more. */
+	/* Several refused DATA, then the mail. */
 	expect(STEPS(HELLO,
 		     C("DATA\r\nDATA\r\nDATA\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nDATA\r\n"
 		       "Subject: x\r\n\r\nHi\r\n.\r\nQUIT\r\n"),
@@ -205,17 +208,17 @@ static void test_refused_data(void **state)
 		       "Queued\r\n221 "
 		       "Bye\r\n")),
 	       EVIL);
-	/* In the pieces of a sender that does not wait. */
+	/* In the pieces of a client that does not wait. */
 	expect(STEPS(HELLO, C("DATA\r\nMAIL FROM:<ev"), C("il@x>\r\nRCPT TO:<v@y>\r\n"),
 		     S("503 No\r\n"), C("DATA\r\n"), S("250 Ok\r\n250 Ok\r\n354 Go\r\n"), BODY,
 		     QUIT),
 	       EVIL);
-	/* Never answered: a message, as far as can be known. */
+	/* Never answered: this is a message as far as anybody can know. */
 	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("DATA\r\nMAIL FROM:<a@x>\r\n.\r\nQUIT\r\n")),
 	       "1 data unknown <evil@x> <v@y>250 17 bytes 250 Ok\n");
 }
 
-/* Without replies, a DATA for nobody is read as what a server makes of it. */
+/* Without replies, a DATA without recipients is read as the server reads it: refused. */
 static void test_refused_data_blind(void **state)
 {
 	(void)state;
@@ -227,7 +230,10 @@ static void test_refused_data_blind(void **state)
 			false, "<evil@x> <v@y>");
 }
 
-/* More than is kept: the session says that something is hidden, and nothing of it is complete. */
+/*
+ * More bytes than are kept behind a DATA: the session reports surplus replies, and its transactions
+ * are incomplete.
+ */
 static void test_refused_data_bound(void **state)
 {
 	static const char *const behind[] = {"503 No\r\n", "503 No\r\n250 Ok\r\n250 Ok\r\n"};
@@ -292,7 +298,7 @@ static void test_positions(void **state)
 	smtp_session_free(session);
 }
 
-/* Secrets among what is kept are masked, in whatever pieces they come. */
+/* Secrets behind a DATA or BDAT are masked, in every segmentation. */
 static void test_mask_behind(void **state)
 {
 	static const char *const texts[] = {"DATA\r\nAUTH LOGIN\r\nsecret\r\nsecret\r\n",
@@ -332,7 +338,7 @@ static void test_refused_bdat(void **state)
 	struct smtp_facts facts;
 
 	(void)state;
-	/* Not offered to HELO: the octets never come. */
+	/* BDAT is not offered after HELO: the chunk never comes. */
 	facts = expect(STEPS(S("220 mx\r\n"), C("HELO me\r\n"), S("250 mx\r\n"),
 			     C("BDAT 999999999\r\n"), S("503 No\r\n"), MAIL_E, RCPT_V, DATA_V,
 			     QUIT),
@@ -341,7 +347,7 @@ static void test_refused_bdat(void **state)
 	expect(STEPS(HELLO, C("BDAT 999999999\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nDATA\r\n"),
 		     S("503 No\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n"), BODY, QUIT),
 	       EVIL);
-	/* Refused at once, or only when the octets are there: what follows them begins a line. */
+	/* Refused at once or after the whole chunk: a command begins behind the chunk. */
 	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("BDAT 9 LAST\r\nSubject: "), S("554 No\r\n"), MAIL_E,
 		     RCPT_V, DATA_V, QUIT),
 	       "1 data failure <evil@x> <v@y>250 9 bytes 554 No\n"
@@ -349,14 +355,14 @@ static void test_refused_bdat(void **state)
 	expect(STEPS(HELLO, C("BDAT 9 LAST\r\nSubject: MAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\n"),
 		     S("503 No\r\n250 Ok\r\n250 Ok\r\n"), DATA_V, QUIT),
 	       EVIL);
-	/* Answered before its octets are there: no server waits for more. */
+	/* Answered before the whole chunk was sent: the server does not wait for the rest. */
 	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("BDAT 100 LAST\r\nHi"), S("250 Queued\r\n"),
 		     C("MAIL FROM:<c@x>\r\n"), S("250 Ok\r\n"), RCPT_V, DATA_V, QUIT),
 	       "1 data success <evil@x> <v@y>250 2 bytes replies missing 250 Queued\n"
 	       "2 data success <c@x> <v@y>250 18 bytes 250 Queued\n");
 }
 
-/* 2^32 + 12, of which Exim takes 12; and a form that it takes 18 octets for. */
+/* For 2^32 + 12, Exim reads 12 octets; for "18 x" it reads 18. */
 static void test_odd_bdat(void **state)
 {
 	(void)state;
@@ -402,7 +408,7 @@ static void test_no_tls(void **state)
 	expect_with(STEPS(C("EHLO me\r\n"), C("STARTTLS\r\n\x16\x03\x01junk\r\n"),
 			  C("MAIL FROM:<evil@x>\r\n"), BLIND_V),
 		    false, "1 data unknown <evil@x> <v@y>0 18 bytes replies missing 0 \n");
-	/* Nothing of a session that is encrypted. */
+	/* An encrypted session gives no transaction. */
 	expect_with(STEPS(C("EHLO me\r\n"), C("STARTTLS\r\n"),
 			  C("\x16\x03\x01MAIL FROM:<evil@x>\r\n\xff\n\n")),
 		    false, "");
@@ -426,8 +432,8 @@ static void test_answers_ahead(void **state)
 		     S("334 \r\n535 No\r\n250 Ok\r\n250 Ok\r\n"), DATA_V, QUIT),
 	       EVIL);
 	/*
-	 * The answer is a command, for nothing is asked any more, or for the server takes it as an
-	 * answer.
+	 * A command in place of an answer: either the server asks for nothing more, or it reads the
+	 * command as the answer.
 	 */
 	facts = expect(STEPS(HELLO, C("AUTH LOGIN\r\n"), S("334 VXNlcm5hbWU6\r\n"),
 			     C("dXNlcg==\r\n"), S("334 UGFzc3dvcmQ6\r\n"), MAIL_E, RCPT_V, DATA_V,
@@ -479,7 +485,7 @@ static void test_false_end(void **state)
 		struct played played = {0};
 
 		snprintf(text, sizeof(text), "Hi%s%sbye\r\n.\r\n", ends[i % 5], modes[i / 5 % 7]);
-		/* The server takes what is behind that end for text, and then a second mail. */
+		/* For the server, the bytes behind that end are text. A second mail follows. */
 		play(STEPS(HELLO, C("MAIL FROM:<a@x>\r\n"), S("250 Ok\r\n"), C("RCPT TO:<b@y>\r\n"),
 			   S("250 Ok\r\n"), data, S("354 Go\r\n"),
 			   {.kind = STEP_CLIENT, .bytes = span_of(text)}, S("250 Queued\r\n"),
@@ -488,7 +494,7 @@ static void test_false_end(void **state)
 		assert_non_null(strstr(played.lines.data, "data success <a@x> <b@y>250"));
 		assert_non_null(strstr(played.lines.data, "<evil@x> <v@y>"));
 		played_free(&played);
-		/* Likewise, and its replies cannot be seen. */
+		/* The same without replies. */
 		play(STEPS(C("EHLO me\r\n"), C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\n"), data,
 			   {.kind = STEP_CLIENT, .bytes = span_of(text)},
 			   C("MAIL FROM:<evil@x>\r\n"), BLIND_V),
@@ -497,7 +503,7 @@ static void test_false_end(void **state)
 		assert_non_null(strstr(played.lines.data, "<evil@x> <v@y>"));
 		played_free(&played);
 	}
-	/* It cannot be told which of the two it was: the first mail may be longer. */
+	/* The end of the first mail is uncertain, so the first mail is incomplete. */
 	expect_doubtful(STEPS(HELLO, MAIL_E, RCPT_V, C("DATA\r\n"), S("354 Go\r\n"),
 			      C("Hi\r\n.\r\r\nmore\r\n.\r\n"), S("250 Queued\r\n")),
 			true, "<evil@x>");
@@ -505,7 +511,7 @@ static void test_false_end(void **state)
 			      C("MAIL FROM:<evil@x>\r\nRCPT "
 				"TO:<v@y>\r\nDATA\r\nHi\r\n.\r\r\nmore\r\n.\r\n")),
 			false, "<evil@x>");
-	/* A client that waits for the reply ended it. */
+	/* The client waited for the reply, so the mail had ended. */
 	expect(STEPS(HELLO, MAIL_E, RCPT_V, C("DATA\r\n"), S("354 Go\r\n"), C("Hi\n.\n"),
 		     S("250 Queued\r\n"), MAIL_E, RCPT_V, C("BDAT 4 LAST\r\nHi\r\n"),
 		     S("250 Queued\r\n"), QUIT),
@@ -526,7 +532,7 @@ static void test_tunnel(void **state)
 		     S("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n"), HELLO,
 		     MAIL_E, RCPT_V, DATA_V, QUIT),
 	       EVIL);
-	/* Nothing is waited for. */
+	/* The client does not wait for replies. */
 	expect(STEPS(C("TUNNEL h:25\r\nEHLO me\r\nMAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nDATA\r\n"
 		       "Subject: x\r\n\r\nHi\r\n.\r\n"),
 		     S("OK\r\n220 mx\r\n250 mx\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n250 Queued\r\n")),
@@ -534,11 +540,11 @@ static void test_tunnel(void **state)
 	expect(STEPS(C("TUNNEL h:25\r\n"), S("OK\r\n"), HELLO, MAIL_E, RCPT_V,
 		     C("BDAT 4 LAST\r\nHi\r\n"), S("250 Queued\r\n"), QUIT),
 	       "1 data success <evil@x> <v@y>250 4 bytes 250 Queued\n");
-	/* A greeting that went by the tunnel's own name. */
+	/* The tunnel's answer takes the place of the greeting. */
 	expect_doubtful(STEPS(C("TUNNEL h:25\r\n"), S("OK mx\r\n"), C("EHLO me\r\n"),
 			      S("250 mx\r\n"), MAIL_E, RCPT_V, DATA_V),
 			true, "<evil@x>");
-	/* A post that quotes a session, and a server that quotes one back. */
+	/* An HTTP POST that quotes a session, and a server that quotes one in its answer. */
 	expect(STEPS(C("POST / HTTP/1.1\r\n\r\nEHLO c\r\nMAIL FROM:<a@x>\r\nRCPT "
 		       "TO:<b@y>\r\nDATA\r\nx\r\n.\r\n"),
 		     S("HTTP/1.1 200 OK\r\n\r\n250 a\r\n250 b\r\n354 c\r\n250 d\r\n")),

@@ -198,7 +198,7 @@ static void test_client_gaps(void **state)
 	assert_int_equal(facts.client_missing, 1);
 }
 
-/* A hole where an answer to a 334 should be: the commands behind it are commands. */
+/* A gap in place of the answer to a 334: the lines behind it are commands. */
 static void test_gap_in_answer(void **state)
 {
 	static const struct step steps[] = {HELLO,
@@ -234,10 +234,7 @@ static void test_gap_in_answer(void **state)
 	expect(whole, MAIL_1);
 }
 
-/*
- * Whole commands are missing; that they were answered shows that the next one starts behind the
- * hole.
- */
+/* Whole commands are missing. Their replies show that the next command begins behind the gap. */
 static void test_gap_of_commands(void **state)
 {
 	static const struct step steps[] = {HELLO, MAIL_A, RCPT_B, C_GAP(15), S("250 Ok\r\n"),
@@ -277,7 +274,7 @@ static void test_server_gaps(void **state)
 	assert_non_null(strstr(played.lines.data, "replies missing"));
 	assert_int_equal(played.facts.server_missing, 30);
 	played_free(&played);
-	/* What hid a command once may do so again. */
+	/* What hid one command may hide another one. */
 	expect(surplus, "1 data success <a@x> <b@y>250 18 bytes replies missing 250 Queued\n"
 			"2 data success <a@x> <b@y>250 18 bytes replies missing 250 Queued\n");
 	facts = expect(junk, MAIL_1);
@@ -304,7 +301,7 @@ static void test_long_reply(void **state)
 
 /* ---- Bounds ---------------------------------------------------------------------------------- */
 
-/* MAIL, `count` recipients of `len` bytes each at least, and the end; each answered at once. */
+/* MAIL, `count` recipients of at least `len` bytes each, and DATA, each with its reply. */
 static void play_recipients(uint32_t count, size_t len, struct played *played)
 {
 	struct text client = {0}, server = {0};
@@ -353,8 +350,7 @@ static void test_recipients(void **state)
 }
 
 /*
- * `count` mails in one piece, none answered until all were sent, which is more than is kept behind
- * a DATA.
+ * `count` mails in one piece, with all replies at the end. This is more than is kept behind a DATA.
  */
 static void play_unanswered(uint32_t count, uint32_t noops, bool answered, struct played *played)
 {
@@ -448,7 +444,9 @@ static void test_blind(void **state)
 	assert_true(facts.starttls);
 }
 
-/* What has ended goes out with the next command, not only at the end of the connection. */
+/*
+ * A finished transaction is reported with the next command, not only at the end of the connection.
+ */
 static void test_blind_at_once(void **state)
 {
 	struct played played = {0};

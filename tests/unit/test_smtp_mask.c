@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* AUTH secrets are masked in bytes that are kept, however the bytes are split. */
+/* AUTH secrets are masked in recorded bytes, in every segmentation. */
 #include "smtp_steps.h"
 
 /* ---- Masking --------------------------------------------------------------------------------- */
 
 /*
- * Plays as the recorder does: masks a copy of each piece, then feeds the original. Returns what it
- * kept.
+ * Plays as the recorder does: masks a copy of each piece, then feeds the original. Returns the
+ * masked bytes; the caller frees them.
  */
 static struct text play_masked(const struct step *steps, size_t size, size_t cut)
 {
@@ -50,7 +50,10 @@ static void expect_masked_once(const struct step *steps, size_t size, size_t cut
 	text_free(&recorded);
 }
 
-/* In one piece the users' names are with_user; in a line that came in two, nothing is. */
+/*
+ * If an AUTH line comes in one piece, its user name is kept (`with_user`); if it is split, all of
+ * it is masked.
+ */
 static void expect_masked_user(const struct step *steps, const char *with_user,
 			       const char *expected)
 {
@@ -76,7 +79,7 @@ static void expect_masked(const struct step *steps, const char *expected)
 	expect_masked_user(steps, expected, expected);
 }
 
-/* Lower-case letters are the secret here: none of them may be kept, in whatever pieces it came. */
+/* Here, lower-case letters are the secret: no such letter may be kept, in any segmentation. */
 static void expect_no_secret(const struct step *steps, size_t size, size_t cut)
 {
 	struct text recorded = play_masked(steps, size, cut);
@@ -159,7 +162,7 @@ static void test_mask_pipelined(void **state)
 	}
 }
 
-/* A message is kept as it is, whatever it looks like, once the server has taken its DATA. */
+/* A message is not masked, whatever it looks like, once the server has accepted its DATA. */
 static void test_mask_message(void **state)
 {
 	static const struct step steps[] = {HELLO,
@@ -225,7 +228,7 @@ static void test_mask_long_line(void **state)
 	free(line);
 }
 
-/* What is not the next thing in the stream is masked by what it could be. */
+/* Bytes that are not the next ones in the stream are masked by what they could be. */
 static void test_mask_out_of_order(void **state)
 {
 	struct smtp_session *session = smtp_session_new(true, keep_it, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Text that quotes SMTP is no session, SMTP behind anything else is one; and what hides in a
- * session is said.
+ * Text that quotes SMTP is not a session; SMTP behind other bytes is one. Attempts to hide a mail
+ * in a session are reported.
  */
 #include <stdio.h>
 
@@ -11,7 +11,7 @@
 	"EHLO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nSubject: "                          \
 	"s\r\n\r\ntext\r\n.\r\nQUIT\r\n"
 
-/* How many transactions come of it, in every segmentation the same. */
+/* The number of transactions, which must be the same in every segmentation. */
 static uint32_t messages(const struct step *steps, bool replies)
 {
 	static const size_t sizes[] = {0, 1, 3, 7};
@@ -53,7 +53,7 @@ static void test_quoted(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		assert_int_equal(messages(all[i], true), 0);
-	/* Replies cannot be seen. */
+	/* Without replies. */
 	assert_int_equal(
 		messages((const struct step[]){C("POST / HTTP/1.1\r\n\r\n" MAIL_TEXT), END}, false),
 		0);
@@ -92,7 +92,10 @@ static void note_smuggling(void *context, struct smtp_transaction *transaction)
 	smtp_transaction_free(transaction);
 }
 
-/* A bit for each transaction, the first one highest: whether it is said to be smuggling. */
+/*
+ * One bit for each transaction, behind a leading 1: set if the transaction is reported as
+ * smuggling.
+ */
 static uint32_t smuggling(const char *client, size_t size)
 {
 	uint32_t bits = 1;
@@ -124,7 +127,10 @@ static void test_smuggling(void **state)
 		assert_int_equal(smuggling(text, 1), 7);
 		assert_int_equal(smuggling(text, 1000), 7);
 	}
-	/* No end for this parser, but for some servers: the second mail is text of the first. */
+	/*
+	 * An end of data for some servers, but not for this parser: the second mail is text of the
+	 * first.
+	 */
 	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
 		for (size_t size = 1; size < 9; size++) {
 			snprintf(text, sizeof(text), "%s%s%s", OPENING("\r\n"), odd[i], SECOND);
@@ -133,9 +139,9 @@ static void test_smuggling(void **state)
 		snprintf(text, sizeof(text), "%s%s%s", OPENING("\r\n"), odd[i], "x\r\n.\r\n");
 		assert_int_equal(smuggling(text, 1000), 2);
 	}
-	/* A mail that tells of one is none. */
+	/* A mail that quotes such an end is not smuggling. */
 	assert_int_equal(smuggling(OPENING("\r\n") "\r\n..\r\nMAIL FROM:<e@x>\r\n.\r\n", 1000), 2);
-	/* The one true end, pipelined; and a client that writes every line so. */
+	/* The correct end, pipelined; and a client that ends every line with LF alone. */
 	assert_int_equal(smuggling(OPENING("\r\n") "\r\n.\r\n" SECOND, 1000), 4);
 	assert_int_equal(
 		smuggling(OPENING("\n") "\n.\nMAIL FROM:<e@x>\nRCPT TO:<f@y>\nDATA\nx\n.\n", 1), 4);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The SMTP session: what ends a transaction, or leaves it open: refusals, BDAT, LMTP. Each
+ * The SMTP session: what ends a transaction and what leaves it open (refusals, BDAT, LMTP). Each
  * conversation is played as it is, a byte at a time, and cut at every position: how TCP splits the
  * bytes must never change what is seen.
  */
@@ -105,7 +105,10 @@ static void test_second_mail(void **state)
 					    TEXT,
 					    QUIT,
 					    END};
-	/* All in one piece, and accepted: the second MAIL takes the recipients behind it. */
+	/*
+	 * All in one piece: the server refuses the second MAIL, so the recipients behind it belong
+	 * to the first.
+	 */
 	static const struct step pipelined[] = {
 		HELLO,
 		C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nMAIL FROM:<c@x>\r\nRCPT "
@@ -115,8 +118,8 @@ static void test_second_mail(void **state)
 		QUIT,
 		END};
 	/*
-	 * Its reply comes only after the message, and the mail behind it: it is the one that the
-	 * server has.
+	 * The reply to the second MAIL comes only after the message and the next envelope: the
+	 * server has used the second MAIL.
 	 */
 	static const struct step late[] = {
 		HELLO,
@@ -138,7 +141,7 @@ static void test_second_mail(void **state)
 
 /* ---- BDAT ------------------------------------------------------------------------------------ */
 
-/* To a server that does not know BDAT, what follows it is commands. */
+/* For a server that does not know BDAT, the bytes behind it are commands. */
 static void test_bdat_unknown(void **state)
 {
 	static const struct step waits[] = {
@@ -321,7 +324,10 @@ static void test_lmtp(void **state)
 					   S("250 D has it\r\n"),
 					   QUIT,
 					   END};
-	/* All at once: that a recipient is refused is known when the message is sent. */
+	/*
+	 * All in one piece: the client does not know that a recipient is refused when it sends the
+	 * message.
+	 */
 	static const struct step pipelined[] = {
 		LHLO,
 		C("MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nRCPT TO:<d@y>\r\nBDAT 2 "

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Urgent data in a session. A caret stands before each byte that was sent as urgent data. What a
- * server on Linux makes of it was tried: a dialogue is read without these bytes, of a burst only
- * the last one is missing.
+ * Urgent data in a session. A caret marks the next byte as urgent data. Tried with servers on
+ * Linux: in a dialogue the server does not read these bytes; in a burst, only the last one is
+ * missing.
  */
 #include "conversation.h"
 
@@ -10,9 +10,7 @@
 
 #define URGENT '^'
 
-/*
- * Number, end and envelope of each transaction; how many bytes a server counts is its own affair.
- */
+/* Number, end and envelope of each transaction. The size depends on the server and is left out. */
 static void take(void *context, struct smtp_transaction *transaction)
 {
 	static const char *const ends[] = {"data", "reset", "close"};
@@ -38,7 +36,7 @@ static void say(struct smtp_session *session, const char *text, size_t len)
 	}
 }
 
-/* What a client's text amounts to, by a server that takes each line. */
+/* Expects these transactions from a client's text, with a server that accepts each line. */
 static void expect(const char *text, bool replies, const char *lines)
 {
 	static const char greeting[] = "220 mx\r\n", taken[] = "250 Ok\r\n";

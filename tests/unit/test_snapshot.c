@@ -20,7 +20,7 @@
 /* ---- Taking a snapshot ----------------------------------------------------------------------- */
 
 struct taken {
-	struct exec_record *record; /* the last one of `pid` */
+	struct exec_record *record; /* the last record of `pid` */
 	uint32_t pid;
 	int count;
 };
@@ -114,7 +114,7 @@ static void test_which_process(void **state)
 	assert_int_equal(snapshot_process((uint32_t)pid, start + tick - 1, on_record, &taken), 0);
 	assert_int_equal(snapshot_process((uint32_t)pid, start + tick, on_record, &taken), -ESRCH);
 	assert_int_equal(snapshot_process((uint32_t)pid, start - 1, on_record, &taken), -ESRCH);
-	kill(pid, SIGKILL); /* a zombie, until it is waited for */
+	kill(pid, SIGKILL); /* a zombie until waitpid() */
 	assert_int_equal(waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
 	assert_int_equal(snapshot_process((uint32_t)pid, 0, on_record, &taken), -ENOENT);
 	end(pid);
@@ -125,7 +125,7 @@ static void test_which_process(void **state)
 	free(record);
 }
 
-/* A name that looks like the fields of stat behind it. */
+/* The process name looks like the fields that follow it in /proc/PID/stat. */
 static void test_comm(void **state)
 {
 	static const char *const names[] = {") \n", "a) S 1 2 3 4 (", "))))))))))))))", "\n\n\n",
@@ -174,7 +174,7 @@ static void test_deleted(void **state)
 	free(path);
 }
 
-/* The words " (deleted)" may be part of the name. */
+/* " (deleted)" may be part of the file name. */
 static void test_deleted_by_name_only(void **state)
 {
 	char *path = make_program("tool (deleted)");
@@ -208,8 +208,8 @@ static void test_memfd(void **state)
 		assert_true(fd >= 0);
 		copy_file("/bin/sleep", fd);
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		by_name = open(path,
-			       O_RDONLY | O_CLOEXEC); /* one open for writing cannot be executed */
+		/* A file open for writing cannot be executed. */
+		by_name = open(path, O_RDONLY | O_CLOEXEC);
 		close(fd);
 		pid = spawn("/", by_name, NULL, sleep_argv);
 		close(by_name);
@@ -222,7 +222,7 @@ static void test_memfd(void **state)
 	}
 }
 
-/* A deleted file is no memfd, whatever its name. */
+/* A deleted file is not a memfd, whatever its name. */
 static void test_not_a_memfd(void **state)
 {
 	char *path = NULL;
@@ -277,7 +277,7 @@ static void test_directory(void **state)
 	free(odd);
 }
 
-/* `n` bytes of arguments, the NULs included. */
+/* `n` bytes of arguments, including the NULs. */
 static void check_args(size_t n)
 {
 	char *most = malloc(n);
@@ -320,7 +320,7 @@ static void test_longest_path(void **state)
 	memset(name, 'd', 255);
 	name[255] = '\0';
 	directory = open(work, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	for (; levels < 17; levels++) { /* the link has room for PATH_MAX, the kernel for more */
+	for (; levels < 17; levels++) { /* until the path exceeds PATH_MAX */
 		int next;
 
 		assert_int_equal(mkdirat(directory, name, 0755), 0);
@@ -364,8 +364,8 @@ static void test_kernel_thread(void **state)
 }
 
 /*
- * Somebody mounts a file system of their own, in a mount namespace of their own, over /usr, and
- * hands a descriptor of "/usr/tool" to a process out here, which executes it.
+ * A user mounts a file system over /usr in a private mount namespace. A process outside executes
+ * the file "/usr/tool" of that namespace.
  */
 static void test_foreign_mount(void **state)
 {
@@ -394,7 +394,7 @@ static void test_foreign_mount(void **state)
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	if (!byte) {
 		end(owner);
-		skip(); /* not allowed to */
+		skip(); /* no permission */
 	}
 	snprintf(path, sizeof(path), "/proc/%d/root/usr/tool", owner);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -412,7 +412,7 @@ static void test_foreign_mount(void **state)
 }
 
 /*
- * Reads a process that executes all the time, one of two files by turns: what is told is of one of
+ * Reads a process that executes two files in turn, all the time: each record must describe one of
  * them.
  */
 static void test_exec_meanwhile(void **state)
@@ -456,7 +456,7 @@ static void test_exec_meanwhile(void **state)
 	free(shell);
 }
 
-/* Processes come and go while all are read; nothing but valid records, and ours among them. */
+/* Processes come and go while all are read: every record is valid, and our own is among them. */
 static void test_all(void **state)
 {
 	struct taken taken = {.pid = (uint32_t)getpid()};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Bytes that others chose, on their way to a machine and to a terminal. */
+/* Untrusted bytes, escaped for programs and for terminals. */
 #include "unit.h"
 
 #include <locale.h>
@@ -44,7 +44,7 @@ static void test_utf8(void **state)
 	UTF8("\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80");
 	UTF8("\\x41 \\n \\", "\\\\x41 \\n \\");
 	UTF8("\\\\x", "\\\\\\\\x");
-	UTF8("\\\x7f", "\\\\\\x7f"); /* not as "\x7f" written out */
+	UTF8("\\\x7f", "\\\\\\x7f"); /* differs from the four characters \x7f in the input */
 	UTF8("\\x7f", "\\\\x7f");
 }
 
@@ -55,7 +55,7 @@ static void test_utf8_invalid(void **state)
 	UTF8("\xc1\xbf", "\\xc1\\xbf");
 	UTF8("\xe0\x9f\xbf", "\\xe0\\x9f\\xbf");
 	UTF8("\xf0\x8f\xbf\xbf", "\\xf0\\x8f\\xbf\\xbf");
-	UTF8("\xe0\xa0\x80", "\xe0\xa0\x80"); /* the first that are not */
+	UTF8("\xe0\xa0\x80", "\xe0\xa0\x80"); /* the shortest valid forms */
 	UTF8("\xf0\x90\x80\x80", "\xf0\x90\x80\x80");
 	UTF8("\xed\xa0\x80", "\\xed\\xa0\\x80"); /* surrogates */
 	UTF8("\xed\xbf\xbf", "\\xed\\xbf\\xbf");
@@ -64,14 +64,14 @@ static void test_utf8_invalid(void **state)
 	UTF8("\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf");
 	UTF8("\xf5\x80\x80\x80", "\\xf5\\x80\\x80\\x80");
 	UTF8("\xf8\x88\x80\x80\x80", "\\xf8\\x88\\x80\\x80\\x80");
-	UTF8("\xc3", "\\xc3"); /* cut short */
+	UTF8("\xc3", "\\xc3"); /* truncated */
 	UTF8("\xe2\x82", "\\xe2\\x82");
 	UTF8("\xf0\x9f\x98", "\\xf0\\x9f\\x98");
 	UTF8("\xe2\x82x", "\\xe2\\x82x");
 	UTF8("\x80\xbf", "\\x80\\xbf");
 }
 
-/* Every two bytes there are become something that is valid, and that nothing else becomes. */
+/* Any two bytes give valid UTF-8, and no other two bytes give the same. */
 static void test_utf8_pairs(void **state)
 {
 	struct text text = {0}, again = {0}, back = {0};
@@ -89,7 +89,7 @@ static void test_utf8_pairs(void **state)
 		assert_int_equal(back.len, 2);
 		assert_memory_equal(back.data, bytes, 2);
 		text_free(&back);
-		/* Once valid, only the doubling of backslashes is left to do. */
+		/* Escaping valid UTF-8 again only doubles backslashes. */
 		if (!memchr(text.data, '\\', text.len)) {
 			text_add_utf8(&again, (struct span){text.data, text.len});
 			assert_int_equal(again.len, text.len);
@@ -132,7 +132,8 @@ static void test_line(void **state)
 	LINE("  a  ", "\\x20 a \\x20");
 	LINE(" ", "\\x20");
 	LINE("a\\ ", "a\\\\\\x20");
-	LINE("\\x41", "\\\\x41"); /* told apart from the byte, in a row of any length */
+	/* Differs from the escaped byte, with any number of backslashes. */
+	LINE("\\x41", "\\\\x41");
 	LINE("\\\\x41", "\\\\\\\\x41");
 	LINE("\\\x7f", "\\\\\\x7f");
 	LINE("\\", "\\");
@@ -141,10 +142,7 @@ static void test_line(void **state)
 	expect_line(BYTES("a,b"), TEXT_LISTED, "a\\x2cb");
 }
 
-/*
- * Every four bytes of those that matter give something that is one clean line, and that only they
- * give.
- */
+/* Any four of the special bytes give one clean line, and no other four give the same. */
 static void test_line_rows(void **state)
 {
 	static const char bytes[] = {'\\',   'x',    '4',    '1',    ' ',    '\n',   '\0', '\x7f',
@@ -165,7 +163,7 @@ static void test_line_rows(void **state)
 	}
 }
 
-/* Wherever it is cut, what is left decodes to a beginning of the bytes. */
+/* Wherever the line is cut, the rest decodes to a beginning of the bytes. */
 static void test_cut(void **state)
 {
 	static const char row[] = "a\\\\x41\xff\xc3\xbc\\\xff\xf0\x9f\x98\x80\\\\\\z\\\\\\x";
@@ -188,10 +186,7 @@ static void test_cut(void **state)
 	text_free(&line);
 }
 
-/*
- * A JSON string that is bounded stays one, wherever it is cut, and decodes to a beginning of the
- * bytes.
- */
+/* A bounded JSON string stays valid wherever it is cut, and decodes to a beginning of the bytes. */
 static void expect_json_cut(struct span bytes, size_t max)
 {
 	struct text json = {0}, back = {0};
@@ -252,10 +247,10 @@ static void test_visible(void **state)
 	VISIBLE("\xe2\x80\xae\xe2\x80\xac\xe2\x81\xa6\xe2\x81\xa9", "\\u202e\\u202c\\u2066\\u2069");
 	VISIBLE("\xe2\x80\x8b\xef\xbb\xbf\xc2\xad\xe2\x80\x8f", "\\u200b\\ufeff\\u00ad\\u200f");
 	VISIBLE("\xe2\x80\xa8\xe2\x80\xa9", "\\u2028\\u2029");
-	VISIBLE("\xf3\xa0\x81\x81", "\\U000e0041"); /* a tag */
-	VISIBLE("e\xcc\x81", "e\\u0301");	    /* combining: takes no column of its own */
+	VISIBLE("\xf3\xa0\x81\x81", "\\U000e0041"); /* a tag character */
+	VISIBLE("e\xcc\x81", "e\\u0301");	    /* combining: it has no column of its own */
 	VISIBLE("\xe3\x85\xa4\xe1\x85\x9f",
-		"\\u3164\\u115f"); /* Hangul fillers: blank, and letters */
+		"\\u3164\\u115f"); /* Hangul fillers: letters that look blank */
 	VISIBLE("\xe2\xa0\x80\xef\xbe\xa0", "\\u2800\\uffa0");
 }
 
@@ -291,7 +286,7 @@ static void test_columns(void **state)
 	expect_column(BYTES("\xe5\x8d\x97\xe5\x8d\x97\xe5\x8d\x97"), 2, false, NULL);
 }
 
-/* Whatever it is made of: exactly as wide as asked. */
+/* Whatever the text contains, it has exactly the requested width. */
 static void test_column_widths(void **state)
 {
 	static const char *const parts[] = {"a", "\xe5\x8d\x97", "\xc3\xbc", "\xf0\x9f\x98\x80",
@@ -329,7 +324,7 @@ static void test_growth(void **state)
 	assert_int_equal(text.len, 0);
 	assert_string_equal(text.data, "");
 	text_add_format(&text, "%600s", "x");
-	assert_int_equal(text.len, 511); /* the bound of one format */
+	assert_int_equal(text.len, 511); /* the limit of text_add_format() */
 	text_free(&text);
 	assert_null(text.data);
 	text_clear(&text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Patterns: what they match, where their stars end, that they agree with fnmatch(), and that none
- * is slow.
+ * Patterns: what they match, where their stars stop, that they agree with fnmatch(), and that no
+ * pattern is slow.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -152,7 +152,7 @@ static void test_like_fnmatch(void **state)
 	assert_true(matched > 1000);
 }
 
-/* What makes backtracking matchers take for ever takes as long as anything else. */
+/* Patterns that a backtracking matcher never finishes are as fast as any other. */
 static void test_time(void **state)
 {
 	char pattern[WILDCARD_TOKENS_MAX + 1], text[65537];

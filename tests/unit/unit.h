@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * What every unit test needs: cmocka with what it wants included before it, and bytes in exact
- * memory.
- */
+/* For every unit test: cmocka with the headers that it needs, and copies of bytes of exact size. */
 #ifndef SMTPSNOOP_TESTS_UNIT_H
 #define SMTPSNOOP_TESTS_UNIT_H
 
@@ -18,7 +15,7 @@
 #define BYTES(literal) ((struct span){(literal), sizeof(literal) - 1})
 
 /*
- * A copy in memory of just its size, so that ASan sees a read beyond it. The caller frees `data`.
+ * A copy in memory of exactly its size, so that ASan sees a read behind it. Free with exact_free().
  */
 static inline struct span exact(struct span bytes)
 {
