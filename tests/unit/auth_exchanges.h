@@ -10,7 +10,7 @@
 #include "smtp/auth.h"
 #include "smtp/smtp.h"
 
-#define WINDOW 3 /* as many bytes of a secret must not be left anywhere */
+#define WINDOW 3 /* no run of so many bytes of a secret may remain */
 
 /* One response that names a user. */
 struct exchange {

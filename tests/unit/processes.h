@@ -116,6 +116,7 @@ static inline pid_t spawn_sleep(const char *directory, const char *path)
 
 static inline void end(pid_t pid)
 {
+	assert_true(pid > 0); /* kill(-1) would end every process of this host */
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }

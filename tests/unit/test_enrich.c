@@ -205,7 +205,7 @@ static void test_hash_rewritten(void **state)
 	(void)state;
 	usleep(20000);
 	free(make_file("rewritten", "abd", 3));
-	/* the owner can restore the mtime */
+	/* The owner can restore the mtime. */
 	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 	assert_string_equal(hash(&image, 0), "");
 	free(path);

@@ -260,7 +260,8 @@ static void test_severity(void **state)
 	}
 }
 
-/* The reasons, else the criteria that the nearest exclusion does not meet; of a loss, its detail.
+/*
+ * The reasons, else the criteria that the nearest exclusion does not meet; of a loss, its detail.
  */
 static void test_reason(void **state)
 {

@@ -400,7 +400,7 @@ static void test_too_large(void **state)
 	close(fd);
 }
 
-/* No receiver and a small queue: the lost records are counted, and output_end() returns in time. */
+/* No receiver and a small queue: the lost records are counted, and the output ends in time. */
 static void test_away(void **state)
 {
 	char path[128];

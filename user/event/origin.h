@@ -37,7 +37,8 @@ struct origin {
  */
 const char *origin_mta(const struct sender *sender);
 
-/* True if a program, or what runs as a user, sends mail that others submitted to it. NULL: false.
+/*
+ * True if a program, or what runs as a user, sends mail that others submitted to it. NULL: false.
  */
 bool path_passes_on(const char *executable);
 bool user_passes_on(const char *user);

@@ -2,8 +2,7 @@
 /*
  * Over 600 lines: it finds where an address begins in free text, which has many cases. Hiding every
  * word with an @ would need fewer; that is not done yet.
- */
-/*
+ *
  * Theory of operation: what a field holds as an address is one, whatever stands in it: only what is
  * certainly a domain is told, so odd syntax may cost the domain, and never tells a local part. In
  * free text an address is looked for at each '@': to the right the domain, to the left the local

@@ -58,18 +58,19 @@ struct pipeline {
 	char *host;
 };
 
-/* ---- Composing events (compose.c) --------------------------------------------------------------
- */
+/* ---- Composing events (compose.c) ------------------------------------------------------------ */
 
 /* An event of this time (CLOCK_BOOTTIME). NULL: no memory, and it is counted as lost. */
 struct event *compose_event(struct pipeline *pipeline, enum event_action action, uint64_t time_ns);
 
-/* Writes an id of EVENT_ID_LEN hex digits, and a NUL, that these numbers make unique on this boot.
+/*
+ * Writes an id of EVENT_ID_LEN hex digits, and a NUL, that these numbers make unique on this boot.
  */
 void compose_id(const struct pipeline *pipeline, char *id, uint64_t cookie, uint64_t what,
 		uint64_t number);
 
-/* A number that no other flow has had since boot; a flow known by address may share that address.
+/*
+ * A number that no other flow has had since boot; a flow known by address may share that address.
  */
 uint64_t compose_flow_number(const struct flow *flow);
 
@@ -96,12 +97,12 @@ struct event *compose_message(struct pipeline *pipeline, const struct flow *flow
 /* Remembers who submitted a mail to an MTA of this host. */
 void compose_submission(struct pipeline *pipeline, const struct event *event);
 
-/* Fills in what is known of the event's senders and origin by now. True: nothing more is to come.
+/*
+ * Fills in what is known of the event's senders and origin by now. True: nothing more is to come.
  */
 bool compose_fill(struct pipeline *pipeline, struct event *event);
 
-/* ---- Events on their way out (hold.c) ----------------------------------------------------------
- */
+/* ---- Events on their way out (hold.c) -------------------------------------------------------- */
 
 /* Queues an event until its names have arrived. Takes ownership. */
 void hold_event(struct pipeline *pipeline, struct event *event);
@@ -118,8 +119,7 @@ void hold_write(struct pipeline *pipeline, struct event *event);
 /* The server sent `surplus` replies to nothing that was parsed: marks the flow's waiting events. */
 void hold_take_surplus(struct pipeline *pipeline, uint64_t flow, uint32_t surplus);
 
-/* ---- Totals (totals.c) -------------------------------------------------------------------------
- */
+/* ---- Totals (totals.c) ----------------------------------------------------------------------- */
 
 /* The kernel side's counters, as they are now: reports what was lost since the last time. */
 void totals_lost(struct pipeline *pipeline, const __u64 counters[COUNTER_MAX]);
