@@ -10,9 +10,9 @@
 #include "commands/options.h"
 
 /*
- * Where a standard descriptor is closed, the next file that is opened would become it, and what is
- * meant for standard error be written into a recording. /dev/null takes its place, open the wrong
- * way round: whoever uses it still gets EBADF.
+ * If a standard descriptor is closed, the next file that is opened would get its number, and
+ * messages for standard error would be written into a recording. /dev/null takes its place, opened
+ * in the wrong direction: using it still gives EBADF.
  */
 static bool keep_standard_descriptors(void)
 {

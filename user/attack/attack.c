@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The table of attacks, and how one is run: in a child that leads a process group of its own, so
- * that whatever it leaves behind can be ended, and with a limit, so that none holds the others up.
+ * The table of attacks, and how one is run: in a child that leads its own process group, so that
+ * everything it leaves behind can be ended, and with a time limit, so that none delays the others.
  */
 #include "attack/attack.h"
 
@@ -23,7 +23,7 @@
 #define BODY_LONG 300000U
 
 /*
- * run() for a way: as a dialogue, as one piece after the greeting, or as one piece with a long
+ * run() for a way: as a dialogue, in one piece after the greeting, or in one piece with a long
  * message.
  */
 #define BY_DIALOGUE(name)                                                                          \
@@ -164,7 +164,7 @@ enum attack_status attack_run(const struct attack *attack, const struct attack_t
 		left_ms -= STEP_MS;
 	}
 	errno = 0;
-	kill(-child, SIGKILL); /* what it left behind, or itself */
+	kill(-child, SIGKILL); /* the processes it left behind, or the child itself */
 	errno = 0;
 	if (left_ms <= 0) {
 		waitpid(child, &state, 0);

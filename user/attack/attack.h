@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The ways in which bytes of a process can reach a TCP peer, for doctor --attack: each brings one
- * mail to a server that belongs to the test, over loopback or in namespaces of its own, and harms
+ * The ways in which bytes of a process can reach a TCP peer, for doctor --attack. Each brings one
+ * mail to a server that belongs to the test, over loopback or in its own namespaces, and harms
  * nothing.
  */
 #ifndef SMTPSNOOP_ATTACK_H
@@ -12,26 +12,27 @@
 #include <sys/types.h>
 
 enum attack_status {
-	ATTACK_DONE,	    /* the server took the mail */
-	ATTACK_UNAVAILABLE, /* this kernel, or this machine, does not have it */
+	ATTACK_DONE,	    /* the server accepted the mail */
+	ATTACK_UNAVAILABLE, /* this kernel or machine does not have it */
 	ATTACK_FAILED,	    /* the mail did not arrive */
 };
 
-/* In memory that the attack's processes and the caller share. */
+/* In memory shared between the attack's processes and the caller. */
 struct attack_shared {
 	pid_t sender_pid; /* the process that sent the mail, in the caller's pid namespace */
-	char why[128];	  /* why it is unavailable, or failed */
+	char why[128];	  /* why it is unavailable or failed */
 };
 
-/* The servers that attack_serve() made: one for each kind of socket. */
+/* The servers that attack_serve() started: one for each kind of socket. */
 struct attack_server {
 	pid_t pid;
 	uint16_t port;	     /* TCP over IPv4, with Fast Open */
 	uint16_t ipv6_port;  /* 0: there is none */
 	uint16_t mptcp_port; /* 0: there is none */
 	uint16_t smc_port;   /* 0: there is none */
-	uint16_t ktls_port; /* what comes in is TLS, in the kernel, by a key that both sides know */
-	/* a connection here is answered by one back, to the port that was said on it */
+	/* The input is TLS, decrypted in the kernel with a key that both sides know */
+	uint16_t ktls_port;
+	/* a connection here is answered by one back, to the port that the client names */
 	uint16_t call_port;
 };
 
@@ -39,7 +40,7 @@ struct attack_target {
 	struct attack_server server;
 	char sender[64];    /* the reverse-path */
 	char recipient[64]; /* the only one */
-	/* a connection that was made, and greeted, before the watch began; -1: none */
+	/* a connection that was made and greeted before the watch; -1: none */
 	int older_fd;
 	struct attack_shared *shared;
 };
@@ -53,16 +54,18 @@ struct attack {
 extern const struct attack attacks[];
 extern const size_t attack_count;
 
-/* Runs one in a process group of its own, for at most ten seconds; what is left of it is ended. */
+/*
+ * Runs one attack in its own process group, for at most ten seconds; then ends what is left of it.
+ */
 enum attack_status attack_run(const struct attack *attack, const struct attack_target *target);
 
 /* Starts the servers in a child, which ends with its parent. Returns 0 or a negative errno. */
 int attack_serve(struct attack_server *server);
 
-/* The same on every IPv6 address: in a network namespace of one's own alone. */
+/* The same on every IPv6 address: only in a network namespace of one's own. */
 int attack_serve_anywhere(struct attack_server *server);
 
-/* A connection to it, greeted; -1: none. */
+/* A connection to the server, greeted; -1: none. */
 int attack_connect_greeted(const struct attack_server *server);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The receiving side of the attacks: one process, a child for each connection, a few words of SMTP.
+ * The receiving side of the attacks: one process with a child for each connection, and a few words
+ * of SMTP.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,7 +19,7 @@
 
 #include "attack/attack_session.h"
 
-/* One connection waits through the start of the watch and many attacks */
+/* One connection waits during the start of the watch and many attacks. */
 #define SERVE_LIMIT_S  300
 #define FASTOPEN_QUEUE 16
 #define BACKLOG	       64
@@ -31,7 +32,7 @@ static void answer(int fd, const char *text)
 		_exit(1);
 }
 
-/* What a server says to a line; NULL: nothing, it is a line of the message. */
+/* The server's reply to a line; NULL: none, because it is a line of the message. */
 static const char *reply_to(const char *line, bool *body)
 {
 	if (*body) {
@@ -52,7 +53,7 @@ static const char *reply_to(const char *line, bool *body)
 	return "500 what\r\n";
 }
 
-/* Speaks SMTP as a server, until the client leaves. Ends the process. */
+/* Speaks SMTP as a server until the client leaves. Ends the process. */
 _Noreturn static void serve_connection(int fd)
 {
 	char buffer[65536], line[1024];
@@ -106,7 +107,7 @@ _Noreturn static void serve_call(int fd)
 enum { LISTEN_TCP, LISTEN_IPV6, LISTEN_MPTCP, LISTEN_SMC, LISTEN_KTLS, LISTEN_CALL, LISTEN_COUNT };
 
 /*
- * A listener on a free port of loopback, or of any IPv6 address. -1: this kernel has no such
+ * A listener on a free port of loopback, or of any IPv6 address. -1: the kernel has no such
  * sockets.
  */
 static int listen_on(int family, int protocol, uint16_t *port, bool anywhere)
@@ -134,7 +135,7 @@ static int listen_on(int family, int protocol, uint16_t *port, bool anywhere)
 		close(fd);
 		return -1;
 	}
-	*port = ntohs(bound.sin6_port); /* at the same place in either family */
+	*port = ntohs(bound.sin6_port); /* at the same offset in both families */
 	return fd;
 }
 

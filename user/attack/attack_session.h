@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the attacks share: a connection, and a session on it whose bytes go out by any function. */
+/*
+ * What the attacks share: a connection, and a session on it whose bytes are sent by any function.
+ */
 #ifndef SMTPSNOOP_ATTACK_SESSION_H
 #define SMTPSNOOP_ATTACK_SESSION_H
 
@@ -13,14 +15,14 @@
 #define ATTACK_TLS_TX	     1
 #define ATTACK_TLS_RX	     2
 
-/* Brings all of the bytes to the peer: 0, or -1 with errno. */
+/* Sends all of the bytes to the peer: 0, or -1 with errno. */
 typedef int (*attack_way)(int fd, const char *data, size_t len);
 
-/* Notes why, with errno if that is not 0, and returns the status. */
+/* Keeps the reason, with errno if it is not 0, and returns the status. */
 enum attack_status attack_unavailable(const struct attack_target *target, const char *what);
 enum attack_status attack_failed(const struct attack_target *target, const char *what);
 
-/* By errno: unavailable where the kernel refuses the thing itself, else failed. */
+/* By errno: unavailable if the kernel refuses the feature itself, otherwise failed. */
 enum attack_status attack_refused(const struct attack_target *target, const char *what);
 
 /* A connection to a port of IPv4's loopback, or -1. */
@@ -32,23 +34,23 @@ int attack_reply(int fd);
 /* The whole session in one piece, with a message of about `size` bytes; owned by the caller. */
 char *attack_text(const struct attack_target *target, size_t size);
 
-/*
- * A dialogue, command by command, each in one call of `way`; the connection is closed at the end.
- */
+/* A dialogue, command by command, each in one call of `way`; then closes the connection. */
 enum attack_status attack_dialogue(const struct attack_target *target, int fd, attack_way way);
 
 /* The whole session in one call of `way`, after the greeting. */
 enum attack_status attack_at_once(const struct attack_target *target, int fd, attack_way way,
 				  size_t size);
 
-/* Reads the replies to a session that was sent at once, and whether the mail was taken. */
+/*
+ * Reads the replies to a session that was sent at once, and checks whether the mail was accepted.
+ */
 enum attack_status attack_taken(const struct attack_target *target, int fd);
 
-/* send(), again until all is sent. */
+/* send(), repeated until everything is sent. */
 int attack_send(int fd, const char *data, size_t len);
 
 /*
- * Makes a socket one of TLS in the kernel, in one direction, by a fixed key. 0, or -1 with errno.
+ * Switches a socket to TLS in the kernel, in one direction, with a fixed key. 0, or -1 with errno.
  */
 int attack_ktls(int fd, int direction);
 

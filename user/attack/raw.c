@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * TCP in user space, for one short session: the kernel has no TCP socket for the client's end. All
- * of it happens in a network namespace of its own, where loopback also routes the client's made-up
- * address, so that the kernel neither answers for it nor drops what is sent to it before a packet
- * socket has seen it.
+ * TCP in user space, for one short session: the kernel has no TCP socket for the client's end.
+ * Everything happens in its own network namespace, where loopback also routes the client's made-up
+ * address. So the kernel neither answers for that address nor drops packets to it before a packet
+ * socket has seen them.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -89,7 +89,7 @@ static int put_segment(struct stack *stack, bool syn, const char *data, size_t l
 	return sendto(stack->out, packet, total, 0, (struct sockaddr *)&to, sizeof(to)) < 0;
 }
 
-/* The payload of the next segment to the client, acknowledged; -1: none came in time. */
+/* The payload of the next segment to the client, acknowledged; -1: none arrived in time. */
 static ssize_t take_segment(struct stack *stack, char *data, size_t size)
 {
 	char packet[4096] = "";
@@ -112,9 +112,7 @@ static ssize_t take_segment(struct stack *stack, char *data, size_t size)
 			continue;
 		len = ntohs(ip.tot_len) - headers;
 		if (!tcp.syn && (!len || ntohl(tcp.seq) != stack->ack))
-			/*
-			 * an acknowledgement, or the second look at a packet that loopback brings
-			 */
+			/* an acknowledgement, or the second copy of a packet on loopback */
 			continue;
 		stack->ack = ntohl(tcp.seq) + (uint32_t)len + tcp.syn;
 		if (len >= size)
@@ -158,7 +156,7 @@ static bool set(const char *path)
 	return good;
 }
 
-/* Loopback goes up, and takes what is sent to the client's address. */
+/* Sets loopback up, and makes it accept packets to the client's address. */
 static bool routed(void)
 {
 	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Ways round the watch that are more than another call: other transports, and the process that
- * sends not being the one that connected. Who must be named is left in shared->sender_pid.
+ * Evasions that are more than another system call: other transports, or a sender that is not the
+ * process that connected. The process that must be named is left in shared->sender_pid.
  */
 #include "attack/scenarios.h"
 
@@ -125,7 +125,7 @@ enum attack_status run_ktls_sendfile(const struct attack_target *target)
 	return attack_dialogue(target, fd, way_sendfile);
 }
 
-/* Data in the SYN needs a cookie, which the first connection brings. */
+/* Data in the SYN needs a cookie, which the first connection obtains. */
 enum attack_status run_fastopen(const struct attack_target *target)
 {
 	struct sockaddr_in addr = loopback(target->server.port);
@@ -189,8 +189,8 @@ enum attack_status run_netns(const struct attack_target *target)
 }
 
 /*
- * As in a container: user, pid, mount and network namespaces of its own. Its pid is known outside
- * alone.
+ * As in a container: its own user, pid, mount and network namespaces. Its pid is known only
+ * outside.
  */
 enum attack_status run_container(const struct attack_target *target)
 {
@@ -217,7 +217,7 @@ enum attack_status run_container(const struct attack_target *target)
 
 /* ---- Who sends ------------------------------------------------------------------------------- */
 
-/* Sends the whole session on a connection that is greeted already. */
+/* Sends the whole session on a connection that has been greeted. */
 static bool send_text(const struct attack_target *target, int fd)
 {
 	char *text = attack_text(target, 0);
@@ -237,7 +237,7 @@ static int greeted(const struct attack_target *target)
 	return -1;
 }
 
-/* Runs `sends` in a child, which is who must be named, and reads the replies here. */
+/* Runs `sends` in a child, which must be named as the sender, and reads the replies here. */
 static enum attack_status by_child(const struct attack_target *target, int fd,
 				   void (*sends)(const struct attack_target *target, int fd))
 {
@@ -263,7 +263,7 @@ static void just_send(const struct attack_target *target, int fd)
 		_exit(1);
 }
 
-/* It ends at once: nobody is there any more when the watch looks. */
+/* It ends at once: the process is gone when the watch looks. */
 enum attack_status run_inherited(const struct attack_target *target)
 {
 	return by_child(target, greeted(target), just_send);
@@ -280,7 +280,7 @@ enum attack_status run_setuid(const struct attack_target *target)
 	return by_child(target, greeted(target), send_as_nobody);
 }
 
-/* The pages have another process's image by then: a shell that prints into the socket. */
+/* The pages then hold another process's image: a shell that prints into the socket. */
 static void exec_and_send(const struct attack_target *target, int fd)
 {
 	char *text = attack_text(target, 0);
@@ -344,7 +344,7 @@ enum attack_status run_passed(const struct attack_target *target)
 	return attack_taken(target, fd);
 }
 
-/* It takes the socket out of the process that connected, which did nothing to pass it on. */
+/* It takes the socket from the process that connected, which did nothing to pass it on. */
 enum attack_status run_fetched(const struct attack_target *target)
 {
 	int pipe_fds[2], theirs = -1, pidfd, fd;
@@ -418,7 +418,7 @@ enum attack_status run_thread(const struct attack_target *target)
 			     : attack_failed(target, "cannot send");
 }
 
-/* The connection was made, and the greeting read, before the watch began. */
+/* The connection was made, and the greeting read, before the watch. */
 enum attack_status run_older(const struct attack_target *target)
 {
 	if (target->older_fd < 0)
@@ -427,9 +427,7 @@ enum attack_status run_older(const struct attack_target *target)
 						   : attack_failed(target, "cannot send");
 }
 
-/*
- * The server calls back, and is then spoken to as by any client: on a connection that was accepted.
- */
+/* The server calls back, and is then the peer of a client on an accepted connection. */
 enum attack_status run_accepted(const struct attack_target *target)
 {
 	struct sockaddr_in addr = loopback(0);
@@ -447,7 +445,7 @@ enum attack_status run_accepted(const struct attack_target *target)
 	return attack_dialogue(target, accept(listener, NULL, NULL), attack_send);
 }
 
-/* Junk stands before the verb in every send; the server answers it too. */
+/* Every send begins with junk before the verb; the server answers the junk too. */
 enum attack_status run_junk(const struct attack_target *target)
 {
 	static const int codes[] = {250, 250, 250, 354};
@@ -490,7 +488,7 @@ static void *rewrites(void *context)
 	return NULL;
 }
 
-/* The subject changes all the while; what is reported must be what the server was sent. */
+/* The subject changes all the time; the report must have what the server received. */
 enum attack_status run_rewritten(const struct attack_target *target)
 {
 	char *text = attack_text(target, 0);
@@ -519,7 +517,7 @@ static void *unmaps(void *context)
 }
 
 /*
- * The call blocks, for the server is slow to read; its first page, with the envelope, is gone when
+ * The call blocks because the server reads slowly; its first page, with the envelope, is gone when
  * it ends.
  */
 enum attack_status run_unmapped(const struct attack_target *target)
@@ -558,7 +556,7 @@ static void *resolves(void *context)
 	return NULL;
 }
 
-/* The page is not there until the kernel reads it, and user space decides then what is in it. */
+/* The page does not exist until the kernel reads it; user space decides then what it contains. */
 enum attack_status run_userfault(const struct attack_target *target)
 {
 	struct uffdio_api api = {.api = UFFD_API};

@@ -30,7 +30,7 @@ enum attack_status run_userfault(const struct attack_target *target);
 enum attack_status run_older(const struct attack_target *target);
 enum attack_status run_ktls_sendfile(const struct attack_target *target);
 
-/* What the peer reads is not what each send shows: see stream.c. */
+/* The peer reads something else than each send shows: see stream.c. */
 enum attack_status run_urgent(const struct attack_target *target);
 enum attack_status run_pieces(const struct attack_target *target);
 enum attack_status run_fake_tls(const struct attack_target *target);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Ways in which what the peer reads is not what a look at each send shows: urgent data, junk, lines
- * that look like TLS, pages that change on the way, segments that are no TCP where they leave,
- * calls by the dozen that do not end.
+ * Ways in which the peer reads something else than each send shows: urgent data, junk, lines that
+ * look like TLS, pages that change on the way, segments that leave in another form than TCP, dozens
+ * of calls that do not end.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,7 +26,7 @@
 #define LINE_MAX	512U
 #define JUNK_PIECES	60
 #define URGENT_PAUSE_MS 30
-#define BLOCKED_MAX	600U /* calls under way at once */
+#define BLOCKED_MAX	600U /* calls that run at once */
 #define STACK_SIZE	65536U
 
 extern char **environ;
@@ -51,8 +51,7 @@ static void session_line(const struct attack_target *target, int number, char *l
 }
 
 /*
- * A session whose commands are sent by `send`; `refused` replies of 500 come before the one to
- * each.
+ * A session whose commands are sent by `send`; `refused` replies of 500 precede the reply to each.
  */
 static enum attack_status lines_by(const struct attack_target *target, int fd, send_line send,
 				   int refused)
@@ -89,7 +88,7 @@ static int greeted(const struct attack_target *target)
 	return fd;
 }
 
-/* The server reads in between: of urgent bytes that come close on each other it would read some. */
+/* The server must read in between: it would read some of several urgent bytes in a row. */
 static int line_urgent(int fd, int number, const char *line)
 {
 	(void)number;
@@ -102,7 +101,7 @@ static int line_urgent(int fd, int number, const char *line)
 	return attack_send(fd, line + 2, strlen(line) - 2);
 }
 
-/* An X stands in each verb, which the server does not read, for it is urgent data. */
+/* Each verb contains an X that the server does not read, because it is urgent data. */
 enum attack_status run_urgent(const struct attack_target *target)
 {
 	int fd = greeted(target);
@@ -119,7 +118,7 @@ static int line_after_junk(int fd, int number, const char *line)
 	return attack_send(fd, text, strlen(text));
 }
 
-/* A line of many sends, and then no verb at the beginning of any. */
+/* A line in many sends, and after that no send begins with a verb. */
 enum attack_status run_pieces(const struct attack_target *target)
 {
 	int fd = greeted(target);
@@ -134,7 +133,7 @@ enum attack_status run_pieces(const struct attack_target *target)
 }
 
 /*
- * A line that begins like a TLS record, before the server has said anything, and again behind its
+ * A line that begins like a TLS record, before the server's first bytes, and again after its
  * greeting.
  */
 enum attack_status run_fake_tls(const struct attack_target *target)
@@ -170,8 +169,8 @@ static bool own_connection(int *client, int *server)
 }
 
 /*
- * A page is handed over by vmsplice(), with harmless text in it; that changes when it has left, and
- * before the peer reads. Both ends are here, so that the second comes after the first.
+ * vmsplice() passes a page with harmless text; the text changes after it left and before the peer
+ * reads it. Both ends are here, to keep that order.
  */
 enum attack_status run_changed_later(const struct attack_target *target)
 {
@@ -222,11 +221,11 @@ static void *blocks(void *context)
 		return NULL;
 	setsockopt(client, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	send(client, bulk, sizeof(bulk),
-	     MSG_NOSIGNAL); /* nobody reads, and the process is ended in it */
+	     MSG_NOSIGNAL); /* nobody reads, and the process is ended while it waits */
 	return NULL;
 }
 
-/* More than a kernel with kretprobes keeps room for: twice its CPUs, at least ten. */
+/* More calls than a kernel with kretprobes has room for: twice its CPUs, at least ten. */
 static size_t blocked_wanted(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
@@ -254,8 +253,8 @@ enum attack_status run_blocked(const struct attack_target *target)
 /* ---- Addresses and routes -------------------------------------------------------------------- */
 
 /*
- * Runs lines of the shell, quietly, in which $ip is ip(8) itself and not a shell's own; true if all
- * went well.
+ * Runs shell lines quietly, in which $ip is ip(8) itself and not a shell's own; true if all
+ * succeeded.
  */
 static bool shell(const char *line)
 {
@@ -291,7 +290,7 @@ static enum attack_status at_once_to(const struct attack_target *inside, const c
 	return attack_at_once(inside, fd, attack_send, 0);
 }
 
-/* A link-local address, which means something with an interface alone. */
+/* A link-local address, which is valid only with an interface. */
 enum attack_status run_scoped(const struct attack_target *target)
 {
 	struct attack_target inside = *target;
@@ -305,9 +304,9 @@ enum attack_status run_scoped(const struct attack_target *target)
 }
 
 /*
- * The route wraps each packet into another (segment routing over IPv6), before the wire hook sees
- * it. As with IPsec, it is no TCP there. Two namespaces with a link between them; the server is in
- * the other one.
+ * The route wraps each packet into another one (segment routing over IPv6) before the wire hook
+ * sees it. As with IPsec, the packet is no longer TCP there. Two namespaces with a link between
+ * them; the server is in the other one.
  */
 enum attack_status run_encapsulated(const struct attack_target *target)
 {
@@ -332,8 +331,7 @@ enum attack_status run_encapsulated(const struct attack_target *target)
 	if (pipe2(up, O_CLOEXEC) || pipe2(down, O_CLOEXEC) || unshare(CLONE_NEWNET))
 		return attack_unavailable(target, "cannot make a network namespace");
 	other = fork();
-	if (other ==
-	    0) { /* the server's side: ready, then told that the link is there, then serving */
+	if (other == 0) { /* the server's side: ready, then informed about the link, then serving */
 		struct attack_server server = {};
 		char go = !unshare(CLONE_NEWNET);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Sends through io_uring, by its system calls alone: one ring a call of a way, one request at a
- * time. The kernel may carry a request out in the process, in one of its worker threads, or
- * (polled) in a thread that reads the ring without any system call of the process.
+ * Sends through io_uring, with its system calls only: one ring per call of a way, one request at a
+ * time. The kernel may execute a request in the process, in one of its worker threads, or (polled)
+ * in a thread that reads the ring without any system call of the process.
  */
 #include <errno.h>
 #include <linux/io_uring.h>
@@ -90,7 +90,7 @@ static int uring_submit(struct uring *ring)
 	return 0;
 }
 
-/* Carries one request out. Its result, or -1 with errno. */
+/* Executes one request. Returns its result, or -1 with errno. */
 static int uring_do(struct uring *ring, const struct io_uring_sqe *request)
 {
 	unsigned tail = *ring->sq_tail, index = tail & *ring->sq_mask;
@@ -119,7 +119,7 @@ static int uring_do(struct uring *ring, const struct io_uring_sqe *request)
 	return -1;
 }
 
-/* All of the bytes by requests of one kind; `area` is what they are addressed in. */
+/* Sends all of the bytes by requests of one kind; `area` is the buffer they refer to. */
 static int uring_all(struct uring *ring, struct io_uring_sqe *request, const char *data, size_t len)
 {
 	while (len) {
@@ -145,7 +145,7 @@ static int uring_one_way(int fd, const char *data, size_t len, int opcode, bool 
 	if (uring_open(&ring, polled))
 		return -1;
 	if (polled && syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_FILES, &fd, 1) == 0) {
-		request.fd = 0; /* before 5.11 a polled ring takes registered files alone */
+		request.fd = 0; /* before 5.11 a polled ring accepts only registered files */
 		request.flags = IOSQE_FIXED_FILE;
 	}
 	error = uring_all(&ring, &request, data, len);
@@ -186,7 +186,7 @@ int way_uring_sendmsg(int fd, const char *data, size_t len)
 	return n == (int)len ? 0 : -1;
 }
 
-/* All of the bytes from a buffer that is registered with the ring. */
+/* Sends all of the bytes from a buffer that is registered with the ring. */
 static int uring_registered(int fd, const char *data, size_t len, int opcode, unsigned short how)
 {
 	struct iovec buffer = {(char *)data, len};

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The calls that bring bytes to a connected TCP socket: each a function that sends all of what it
- * is given.
+ * The calls that bring bytes to a connected TCP socket: each function sends everything it is given.
  */
 #include "attack/ways.h"
 
@@ -20,7 +19,7 @@
 
 #define PIECES_MAX 1000U
 
-/* Repeats what sends a part, until all is sent. */
+/* Repeats a call that sends a part, until everything is sent. */
 #define SEND_ALL(call)                                                                             \
 	do {                                                                                       \
 		while (len) {                                                                      \
@@ -71,7 +70,7 @@ int way_sendmmsg(int fd, const char *data, size_t len)
 	return sendmmsg(fd, messages, count, 0) == (int)count && !len ? 0 : -1;
 }
 
-/* Up to a thousand pieces of one to three bytes, each behind an empty one. */
+/* Up to a thousand pieces of one to three bytes, each after an empty one. */
 int way_writev_tiny(int fd, const char *data, size_t len)
 {
 	while (len) {
@@ -111,7 +110,7 @@ int way_bytes(int fd, const char *data, size_t len)
 	SEND_ALL(send(fd, data, 1, 0));
 }
 
-/* At odd places, so that no send begins with a whole verb. */
+/* At odd offsets, so that no send begins with a complete verb. */
 int way_split(int fd, const char *data, size_t len)
 {
 	int yes = 1;
@@ -195,7 +194,7 @@ int way_sendfile(int fd, const char *data, size_t len)
 	return (size_t)at == len ? 0 : -1;
 }
 
-/* Moves all that is in the pipe to the socket, and closes the pipe. */
+/* Moves everything in the pipe to the socket, and closes the pipe. */
 static int drain_pipe(int pipe_fds[2], int fd, size_t len)
 {
 	ssize_t n = 1;
@@ -279,7 +278,7 @@ int way_cold(int fd, const char *data, size_t len)
 	return send_mapped(fd, area, 0, len, len);
 }
 
-/* The text begins five bytes before the end of a page that nothing was written to before it. */
+/* The text begins five bytes before the end of a page that was never written to before. */
 int way_hole(int fd, const char *data, size_t len)
 {
 	int file = memfd_create("attack", MFD_CLOEXEC);

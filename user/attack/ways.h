@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Ways of sending, by the call or the kind of memory. Each sends all: 0, or -1 with errno. */
+/* Ways to send, by system call or by kind of memory. Each sends everything: 0, or -1 with errno. */
 #ifndef SMTPSNOOP_ATTACK_WAYS_H
 #define SMTPSNOOP_ATTACK_WAYS_H
 

@@ -6,18 +6,19 @@
 #include <stdbool.h>
 
 enum hook {
-	HOOK_AUTO, /* the first of the following that works */
+	HOOK_AUTO, /* the first of these that works */
 	HOOK_FENTRY,
 	HOOK_KPROBE,
 	HOOK_TRACEPOINT,
-	HOOK_NONE, /* no send hook: the wire alone, attributed to whoever connected */
+	/* No send hook: the wire hook alone; the process that connected counts as the sender */
+	HOOK_NONE,
 	HOOK_COUNT,
 };
 
 /* "auto", "fentry", ...; a static string. */
 const char *hook_name(enum hook hook);
 
-/* The hook that a user may ask for by this name; false if there is none. */
+/* The hook with this name; false if there is none. */
 bool hook_parse(const char *name, enum hook *hook);
 
 /*

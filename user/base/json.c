@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Whether what stands at the end wants no comma behind it. */
+/* Whether no comma is needed after the last byte. */
 static bool is_opening(const struct text *out)
 {
 	char last = out->len ? out->data[out->len - 1] : '{';
@@ -18,8 +18,8 @@ static char *put(char *at, struct span bytes)
 }
 
 /*
- * A comma where something stands before, the name, and the value, with `quote` ('\0': none) at
- * either end. In one piece: most of an event is this.
+ * A comma if something precedes it, the name, and the value with `quote` ('\0': none) at either
+ * end. Written in one piece, because most of an event is this.
  */
 static void add(struct text *out, const char *name, char quote, struct span value)
 {
@@ -85,7 +85,10 @@ void json_bytes(struct text *out, const char *name, struct span bytes)
 	end(out, '"');
 }
 
-/* The length of the row of backslashes at the front of a JSON string, each of them two here. */
+/*
+ * The length of the row of backslashes at the front of a JSON string; each backslash is two bytes
+ * there.
+ */
 static size_t json_row(const char *json, size_t len)
 {
 	size_t row = 0;
@@ -97,7 +100,7 @@ static size_t json_row(const char *json, size_t len)
 
 /*
  * The bytes at the front of a JSON string that belong together: a character, an escape, or a row of
- * backslashes with the 'x' or the "xNN" behind it, as text_add_json() wrote them.
+ * backslashes with the 'x' or the "xNN" after it, as text_add_json() wrote them.
  */
 static size_t json_front(const char *json, size_t len)
 {
@@ -114,8 +117,8 @@ static size_t json_front(const char *json, size_t len)
 }
 
 /*
- * Cuts what was added since `start`. Of a row that does not fit up to half stays: it may have been
- * doubled.
+ * Cuts what was added since `start`. Up to half of a row of backslashes that does not fit stays: it
+ * may have been doubled.
  */
 static void cut(struct text *out, size_t start, size_t max)
 {
@@ -138,9 +141,7 @@ void json_bytes_max(struct text *out, const char *name, struct span bytes, size_
 {
 	size_t start;
 
-	/*
-	 * a byte takes one or more; one character more, so that it is not its end that is cut here
-	 */
+	/* a byte needs one or more; one more character, so that this cut does not hit its end */
 	if (bytes.len > max + 4)
 		bytes.len = max + 4;
 	add(out, name, '\0', span_of("\""));

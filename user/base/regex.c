@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * PCRE2's own match limit begins anew at each place of the text that a match may start at: within
- * 64 KiB an expression that backtracks could take 65,536 times as long. So expressions call out
- * before each of their items, and the steps of a whole search are counted there. No JIT: no memory
- * of a root process is writable and executable.
+ * PCRE2's own match limit starts again at each place of the text where a match may begin. In 64
+ * KiB, an expression that backtracks could take 65,536 times as long. So expressions call out
+ * before each of their items, and the steps of a whole search are counted there. No JIT: a root
+ * process should have no memory that is both writable and executable.
  */
 #include "base/regex.h"
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * Text that is looked for within a text: as it stands in any case, or by a regular expression
- * (PCRE2).
- */
+/* Searches in a text: for words in any case, or by a regular expression (PCRE2). */
 #ifndef SMTPSNOOP_REGEX_H
 #define SMTPSNOOP_REGEX_H
 
@@ -15,30 +12,30 @@
 #define REGEX_LEN_MAX 4096U /* bytes of an expression */
 
 enum regex_kind {
-	REGEX_WORDS,	  /* no character has a meaning; any case */
-	REGEX_EXPRESSION, /* Perl's, with UTF-8; '.' ends at a line's end */
+	REGEX_WORDS,	  /* no character has a special meaning; any case */
+	REGEX_EXPRESSION, /* Perl's syntax, with UTF-8; '.' does not match a line end */
 };
 
 enum regex_result {
 	REGEX_NOT_FOUND,
 	REGEX_FOUND,
-	REGEX_GAVE_UP, /* after too many steps, or for want of memory */
+	REGEX_GAVE_UP, /* after too many steps, or because there was no memory */
 };
 
 struct regex;
 
 /*
- * NULL if the expression is none; then `error` (of REGEX_ERROR_MAX bytes) says why, and *at is the
- * offset of the byte. The caller frees it.
+ * NULL if the expression is not valid; then `error` (of REGEX_ERROR_MAX bytes) says why, and *at is
+ * the offset of the byte. The caller frees it.
  */
 #define REGEX_ERROR_MAX 128U
 struct regex *regex_new(struct span expression, enum regex_kind kind, char *error, size_t *at);
 void regex_free(struct regex *regex); /* NULL is allowed */
 
 /*
- * Looks for it. What is not UTF-8 in the text matches nothing. An expression that the text's author
- * makes backtrack ends when *steps has come to 0; a step is less than a microsecond. Words take no
- * steps.
+ * Searches the text. Bytes that are not UTF-8 match nothing. If the author of the text makes an
+ * expression backtrack, the search ends when *steps reaches 0. A step takes less than a
+ * microsecond. Words use no steps.
  */
 enum regex_result regex_find(const struct regex *regex, struct span text, uint64_t *steps);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: a line is made whole, and written at once, so that lines of several threads
- * do not mix. Standard error may be a pipe that nobody reads, and the thread that captures must not
- * wait for it: a line goes out if poll(2) says that there is room. A pipe has room for PIPE_BUF
- * bytes then, more than a line has. What finds none is counted, and the next line tells it.
+ * Theory of operation: a line is built completely and written at once, so that lines of several
+ * threads do not mix. Standard error may be a pipe that nobody reads, and the capturing thread must
+ * not wait for it. So a line is written only if poll(2) says that there is room. A pipe then has
+ * room for PIPE_BUF bytes, which is more than a line has. A line without room is counted, and the
+ * next line reports the number.
  */
 #include "base/report.h"
 
@@ -23,17 +24,18 @@
 
 _Static_assert(LINE_MAX_BYTES + MISSED_MAX <= PIPE_BUF, "one write is not cut, nor does it wait");
 
-/* Lines, one behind the other. */
+/* Several lines, one after the other. */
 struct lines {
 	char data[LINE_MAX_BYTES + MISSED_MAX];
 	size_t len;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static unsigned long long missed; /* lines that were not written, or not whole; under the lock */
-static bool cut;		  /* the last one was not written whole: its line has no end */
+static unsigned long long missed; /* lines that were not written, or only in part; under the lock */
+/* The last line was not written completely: it has no line feed */
+static bool cut;
 
-/* As much as fits, with room for the line's end. */
+/* As much as fits, with room for the line feed. */
 static void put(struct lines *lines, const char *text)
 {
 	for (; *text; text++) {
@@ -49,7 +51,7 @@ static void put(struct lines *lines, const char *text)
 	}
 }
 
-/* Puts before the line what is missing. */
+/* Writes what is missing before the line. */
 static void put_missed(struct lines *lines)
 {
 	char note[MISSED_MAX];
@@ -62,7 +64,7 @@ static void put_missed(struct lines *lines)
 	lines->len += (size_t)len;
 }
 
-/* A reader that is gone is no room, and would end the program by a signal. */
+/* If the reader is gone, there is no room, and a write would end the program with a signal. */
 static bool has_room(void)
 {
 	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -75,7 +77,7 @@ static void write_lines(struct lines *lines)
 	unsigned long long told = 0;
 	ssize_t written = -1;
 
-	pthread_mutex_lock(&lock); /* between poll and write, nobody else takes the room */
+	pthread_mutex_lock(&lock); /* nobody else uses the room between poll and write */
 	if (has_room()) {
 		told = missed;
 		if (told)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Theory of operation: a schedule is a set of local minutes (and seconds, for OnCalendar), as bits.
- * The next one is searched for along real time, a minute after the other, each converted to local
- * time; days and hours that do not match are passed over, but for those around a change of the
- * clock. So months' ends, leap days and both changes of daylight saving time need no rules of their
- * own, but for what the two programs do at a change:
+ * The next one is searched along real time, minute by minute, each converted to local time. Days
+ * and hours that do not match are skipped, except around a change of the clock. So month ends, leap
+ * days and both changes of daylight saving time need no rules of their own, except for what the two
+ * programs do at a change:
  *
- *   a minute that does not exist	OnCalendar leaves it out; cron runs it right after the
- * change a minute that comes twice		only the first, but for cron's jobs whose minute or
- * hour begins with '*'
+ * a minute that does not exist: OnCalendar skips it; cron runs it right after the change
+ * a minute that comes twice: only the first one counts, except for cron's jobs whose minute or hour
+ * begins with '*'
  */
 #include "base/schedule.h"
 
@@ -21,21 +21,21 @@
 #define YEAR_FIRST 1970
 #define YEARS	   256U
 #define DAY_S	   86400LL
-/* The largest change that counts as one of daylight saving time: cron's own bound */
+/* The largest change that counts as daylight saving time: cron's own bound. */
 #define GAP_MAX_S 10800LL
 
 struct schedule {
 	struct zone *zone;
 	bool cron;
 	bool time_star;	 /* cron: minute or hour begin with '*' */
-	bool either_day; /* cron: day of month or day of week, for neither begins with '*' */
+	bool either_day; /* cron: day of month or day of week, because neither begins with '*' */
 	uint64_t seconds, minutes, hours;
 	uint64_t days;	    /* bit 1: the first */
 	uint64_t last_days; /* bit 1: the last, of OnCalendar's "~" */
 	uint64_t months;    /* bit 1: January */
 	uint64_t weekdays;  /* bit 0: Sunday */
 	uint64_t years[YEARS / 64];
-	int64_t asked_s; /* what was answered last: the same holds up to answer_s */
+	int64_t asked_s; /* the last answer; it holds up to answer_s */
 	int64_t answer_s;
 };
 
@@ -83,7 +83,7 @@ static bool take_blanks(struct parse *parse)
 	return parse->at > from;
 }
 
-/* What a field may hold. */
+/* The values that a field may have. */
 struct field {
 	unsigned int min, max;
 	const char *const *names; /* of min, min + 1, ...; NULL: none */
@@ -128,7 +128,10 @@ static void add(uint64_t *bits, unsigned int from, unsigned int to, unsigned int
 		bits[i / 64] |= 1ULL << (i % 64);
 }
 
-/* One of a list. `range`: how a range is written; `open`: "3/5" is every fifth from 3 on. */
+/*
+ * One element of a list. `range`: how a range is written; `open`: "3/5" means every fifth from 3
+ * on.
+ */
 static bool parse_item(struct parse *parse, const struct field *field, const char *range, bool open,
 		       uint64_t *bits, unsigned int base)
 {
@@ -233,7 +236,7 @@ static bool parse_cron(struct parse *parse, struct schedule *schedule)
 
 static bool parse_weekdays(struct parse *parse, struct schedule *schedule)
 {
-	/* From Monday to Sunday: that is how ranges go. */
+	/* From Monday to Sunday, because ranges are in that order. */
 	static const char *const names[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
 	static const struct field field = {1, 7, names, 7,
 					   "a day of the week is a name like \"Mon\""};
@@ -260,7 +263,7 @@ static bool parse_date(struct parse *parse, struct schedule *schedule)
 	struct parse start = *parse;
 	uint64_t years[YEARS / 64] = {0}, months = 0;
 
-	/* "YEAR-MONTH-DAY" or "MONTH-DAY": which one it is, the second '-' tells. */
+	/* "YEAR-MONTH-DAY" or "MONTH-DAY": the second '-' decides. */
 	if (parse_list(parse, &year_field, "..", true, years, YEAR_FIRST) && take(parse, "-") &&
 	    parse_list(parse, &month_field, "..", true, &months, 0) &&
 	    (peek(parse) == '-' || peek(parse) == '~')) {
@@ -297,7 +300,7 @@ static bool parse_time(struct parse *parse, struct schedule *schedule)
 	return parse_list(parse, &second_field, "..", true, &schedule->seconds, 0);
 }
 
-/* Whether the word at this place has this character in it. */
+/* Whether the word at this place contains the character. */
 static bool word_has(const struct parse *parse, const char *one_of)
 {
 	for (size_t i = parse->at; i < parse->text.len && parse->text.data[i] != ' '; i++) {
@@ -430,7 +433,7 @@ static bool minute_matches(const struct schedule *schedule, int64_t local_s)
 	       day_matches(schedule, &tm);
 }
 
-/* Whether a local time was there already, before the clock was put back. */
+/* Whether a local time already occurred before the clock was set back. */
 static bool is_repeated(const struct schedule *schedule, int64_t time_s, int32_t offset)
 {
 	static const int32_t changes[] = {1800, 3600, 7200};
@@ -442,7 +445,7 @@ static bool is_repeated(const struct schedule *schedule, int64_t time_s, int32_t
 	return false;
 }
 
-/* Whether a minute that the clock just left out is one of cron's. */
+/* Whether one of cron's minutes was just skipped by the clock. */
 static bool was_left_out(const struct schedule *schedule, int64_t time_s, int32_t offset)
 {
 	int32_t before = zone_offset(schedule->zone, time_s - 60);
@@ -466,8 +469,8 @@ static bool is_due(const struct schedule *schedule, int64_t time_s, int32_t offs
 }
 
 /*
- * How far the next minute is that has to be looked at: what is left of a day or an hour that does
- * not match is passed over, where the clock is not changed in between.
+ * How far it is to the next minute to examine: the rest of a day or hour that does not match is
+ * skipped, unless the clock changes in between.
  */
 static int64_t step_from(const struct schedule *schedule, int64_t time_s, int32_t offset)
 {

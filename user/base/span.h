@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Bytes as pointer and length. A span borrows: it dies with the call it was passed to. */
+/*
+ * Bytes as a pointer and a length. A span borrows: it is valid only during the call it was passed
+ * to.
+ */
 #ifndef SMTPSNOOP_SPAN_H
 #define SMTPSNOOP_SPAN_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: bytes are taken as UTF-8, a character at a time, by the rules of RFC 3629
- * (no overlong forms, no surrogates, nothing above U+10FFFF). What does not parse is one byte that
- * is escaped; so nothing is lost and nothing is passed through that was not understood.
+ * Theory of operation: bytes are read as UTF-8, one character at a time, by the rules of RFC 3629
+ * (no overlong forms, no surrogates, nothing above U+10FFFF). A byte that does not parse is
+ * escaped. So nothing is lost, and nothing passes that was not understood.
  */
 #include "base/text.h"
 
@@ -132,13 +132,13 @@ static size_t backslashes(struct span bytes)
 	return count;
 }
 
-/* Whether the byte at the front is no character that may stay. */
+/* Whether the byte at the front does not begin a character that may stay. */
 static bool is_escaped(struct span bytes, size_t len, uint32_t code)
 {
 	return bytes.len && (!len || code == 0x7f || (code >= 0x80 && code < 0xa0));
 }
 
-/* Whether the backslashes in front of this must be doubled: an 'x', or an escape, follows them. */
+/* Whether the backslashes before this must be doubled, because an 'x' or an escape follows them. */
 static bool doubles(struct span rest)
 {
 	uint32_t code = 0;
@@ -164,7 +164,10 @@ void text_add_utf8(struct text *text, struct span bytes)
 		} else {
 			size_t run = len;
 
-			/* Plain text in one go. Whether a char is signed depends on the machine. */
+			/*
+			 * Plain text is copied at once. Whether a char is signed depends on the
+			 * machine.
+			 */
 			while (len == 1 && run < bytes.len &&
 			       (unsigned char)bytes.data[run] >= ' ' &&
 			       (unsigned char)bytes.data[run] < 0x7f && bytes.data[run] != '\\')
@@ -184,7 +187,7 @@ bool text_breaks_line(uint32_t code)
 }
 
 /*
- * The length of what stands at the front and needs no escape in JSON: printable ASCII but for " and
+ * The length of the text at the front that needs no escape in JSON: printable ASCII except " and
  * \\.
  */
 static size_t json_plain(struct span bytes)
@@ -201,7 +204,7 @@ static size_t json_plain(struct span bytes)
 	return len;
 }
 
-/* One ASCII character that JSON wants escaped. */
+/* One ASCII character that must be escaped in JSON. */
 static void add_json_escape(struct text *text, unsigned char c)
 {
 	static const char letters[] = {
@@ -215,7 +218,7 @@ static void add_json_escape(struct text *text, unsigned char c)
 		add_code(text, c);
 }
 
-/* The backslashes at the front; how many bytes that were. */
+/* Adds the backslashes at the front; returns how many bytes that were. */
 static size_t add_json_backslashes(struct text *text, struct span bytes)
 {
 	size_t row = backslashes(bytes);
@@ -257,7 +260,7 @@ void text_add_json(struct text *text, struct span bytes)
 
 /* ---- One line -------------------------------------------------------------------------------- */
 
-/* Whether the first byte is to be escaped; else the bytes of the character that stays. */
+/* Whether to escape the first byte; otherwise the bytes of the character that stays. */
 static bool line_escapes(struct span bytes, unsigned int flags, size_t *len)
 {
 	uint32_t code = 0;
@@ -277,7 +280,7 @@ static bool line_escapes(struct span bytes, unsigned int flags, size_t *len)
 	}
 }
 
-/* The backslashes at the front; how many bytes that were. */
+/* Adds the backslashes at the front; returns how many bytes that were. */
 static size_t add_backslashes(struct text *text, struct span bytes, unsigned int flags)
 {
 	size_t row = backslashes(bytes), len = 0;
@@ -319,7 +322,7 @@ size_t text_piece(struct span line)
 		len = utf8_front(line, &code);
 		return len ? len : 1;
 	}
-	/* What a row of them means is told by its length, and by what follows. */
+	/* The meaning of a row of backslashes depends on its length and on what follows. */
 	len = row;
 	if (row < line.len && line.data[row] == 'x')
 		len += row % 2 ? 3 : 1;
@@ -350,8 +353,8 @@ static bool locale_is_utf8(void)
 }
 
 /*
- * Characters that change what is around them, or cannot be seen (Unicode general category Cf, and
- * the separators).
+ * Characters that change the text around them, or that cannot be seen (Unicode general category Cf,
+ * and the separators).
  */
 static bool is_deceptive(uint32_t code)
 {
@@ -361,7 +364,7 @@ static bool is_deceptive(uint32_t code)
 	       (code >= 0xfff9 && code <= 0xfffb) || (code >= 0xe0000 && code <= 0xe0fff) ||
 	       (code >= 0xfe00 && code <= 0xfe0f) || code == 0x115f || code == 0x1160 ||
 	       code == 0x3164 || code == 0xffa0 ||
-	       code == 0x2800; /* letters and a symbol that are blank */
+	       code == 0x2800; /* letters and a symbol that look blank */
 }
 
 static bool is_visible(uint32_t code)
@@ -417,7 +420,7 @@ size_t text_width(struct span visible)
 }
 
 /*
- * The bytes of as many characters from the front as fit `width` columns, and the columns they take.
+ * The bytes of as many characters from the front as fit `width` columns, and the columns they use.
  */
 static size_t fitting(struct span visible, size_t width, size_t *columns)
 {
@@ -458,13 +461,13 @@ void text_add_column(struct text *text, struct span visible, size_t width, bool 
 	}
 	if (!width)
 		return;
-	/* Head, ellipsis, tail; where a wide character does not fit, a blank stands. */
+	/* Head, ellipsis, tail. Where a wide character does not fit, a blank is written. */
 	cut = fitting(visible, width / 2, &head);
 	text_add(text, (struct span){visible.data, cut});
 	text_add_string(text, ellipsis);
 	tail = width - head - 1;
 	skip = fitting(visible, total - tail, &columns);
-	if (columns < total - tail) { /* the next one is wide: leave it out as well */
+	if (columns < total - tail) { /* the next one is wide: omit it as well */
 		size_t more;
 
 		skip += visible_front((struct span){visible.data + skip, visible.len - skip},
@@ -506,7 +509,7 @@ void text_time(char *out, int64_t realtime_ns)
 		ns += 1000000000;
 		seconds--;
 	}
-	gmtime_r(&seconds, &tm); /* 64 bits of nanoseconds are the years 1677 to 2262 */
+	gmtime_r(&seconds, &tm); /* 64 bits of nanoseconds cover the years 1677 to 2262 */
 	memcpy(out, "YYYY-MM-DDThh:mm:ss.ffffffZ", sizeof("YYYY-MM-DDThh:mm:ss.ffffffZ"));
 	put_digits(out, (unsigned int)tm.tm_year + 1900, 4);
 	put_digits(out + 5, (unsigned int)tm.tm_mon + 1, 2);

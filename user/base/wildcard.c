@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: the tokens of a pattern are the states of a nondeterministic automaton;
- * which of them are active is kept in bits, and every byte of the text moves them all at once. So
- * nothing is tried again, and no text, however it was chosen, makes a pattern slow.
+ * Theory of operation: the tokens of a pattern are the states of a nondeterministic automaton. Bits
+ * say which of them are active, and every byte of the text moves them all at once. So nothing is
+ * tried twice, and no text can make a pattern slow.
  */
 #include "base/wildcard.h"
 
@@ -23,7 +23,7 @@ struct set {
 struct token {
 	enum token_type type;
 	unsigned char byte;
-	uint16_t set; /* index into it's sets */
+	uint16_t set; /* index into the pattern's sets */
 };
 
 struct wildcard {
@@ -31,7 +31,7 @@ struct wildcard {
 	struct set bounds; /* bytes that neither '*' nor '?' matches */
 	uint32_t count;
 	uint32_t set_count;
-	/* bytes that the pattern begins and ends with; of a literal one they are all */
+	/* bytes that the pattern begins and ends with; of a literal one, all its bytes */
 	uint32_t lead, tail;
 	struct set *sets; /* owned */
 	struct token tokens[];
@@ -67,7 +67,7 @@ static void add_range(struct set *set, unsigned char first, unsigned char last, 
 	}
 }
 
-/* One byte of a set, a quoted one perhaps. */
+/* One byte of a set, perhaps a quoted one. */
 static bool set_byte(struct parse *parse, unsigned char *c)
 {
 	if (parse->at < parse->pattern.len && parse->pattern.data[parse->at] == '\\')
@@ -78,7 +78,7 @@ static bool set_byte(struct parse *parse, unsigned char *c)
 	return true;
 }
 
-/* Behind the '['. */
+/* The text after the '['. */
 static bool parse_set(struct parse *parse, const struct set *bounds, struct set *set)
 {
 	char sign = parse->at < parse->pattern.len ? parse->pattern.data[parse->at] : '\0';
@@ -152,7 +152,7 @@ static bool parse_token(struct parse *parse, struct wildcard *wildcard, struct t
 	return true;
 }
 
-/* How it begins and ends, in no more memory than it needs. */
+/* Keeps how the pattern begins and ends, in no more memory than needed. */
 static struct wildcard *finished(struct wildcard *wildcard)
 {
 	struct wildcard *smaller;
@@ -218,7 +218,7 @@ struct states {
 	uint64_t words[WORDS];
 };
 
-/* A star matches nothing, too: what stands behind it is active with it. */
+/* A star also matches nothing, so the token after it is active with it. */
 static void activate(const struct wildcard *wildcard, struct states *states, uint32_t state)
 {
 	for (;; state++) {
@@ -239,7 +239,7 @@ static void step(const struct wildcard *wildcard, struct states *next, uint32_t 
 {
 	const struct token *token = &wildcard->tokens[state];
 
-	/* '?' took the first byte of a character: the others go with it. */
+	/* '?' matched the first byte of a character: the others belong to it. */
 	if (state && is_continuation(c) && wildcard->tokens[state - 1].type == TOKEN_ANY)
 		activate(wildcard, next, state);
 	if (state == wildcard->count)
@@ -277,7 +277,7 @@ static bool same_bytes(const struct wildcard *wildcard, uint32_t token, const ch
 	return true;
 }
 
-/* What most texts that do not match fail at: how the pattern begins and ends. */
+/* Most texts that do not match already fail here: at how the pattern begins and ends. */
 static bool may_match(const struct wildcard *wildcard, struct span text)
 {
 	uint32_t tail = wildcard->lead == wildcard->count ? 0 : wildcard->tail;

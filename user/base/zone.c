@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Theory of operation: the C library knows one zone at a time, the one that TZ names, and reads it
- * from a file whenever TZ changes. So TZ is set for a moment, and put back, and in that moment the
- * offsets of all days of about a year are taken. Where two days differ, the quarters of an hour
- * between them are asked for, at whose bounds all changes are.
+ * from a file whenever TZ changes. So TZ is set for a moment and then restored, and in that moment
+ * the offsets of all days of about a year are read. Where two days differ, the quarters of an hour
+ * between them are read as well; all changes are at the bounds of quarters.
  */
 #include "base/zone.h"
 
@@ -15,7 +15,7 @@
 
 #define DAY_S	   86400
 #define QUARTER_S  900
-#define BLOCK_DAYS 366U /* of days that are asked for at once */
+#define BLOCK_DAYS 366U /* days that are read at once */
 #define BLOCKS	   16U	/* kept */
 #define QUARTERS   256U
 
@@ -24,7 +24,7 @@ struct zone {
 	struct {
 		int64_t number;
 		int32_t offsets[BLOCK_DAYS +
-				8]; /* at the beginning of each day, and of those behind */
+				8]; /* at the beginning of each day, and of the days after it */
 		bool known;
 	} blocks[BLOCKS];
 	struct {
@@ -96,7 +96,7 @@ static void look_up(const struct zone *zone, int64_t time_s, int64_t step_s, int
 	free(kept);
 }
 
-/* Of a day: its offset, and those of the days behind it. */
+/* The offset of a day, and of the days after it. */
 static const int32_t *days_from(struct zone *zone, int64_t day)
 {
 	int64_t number = day / BLOCK_DAYS;

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * Time zones by their IANA names, as the host's tz database has them. Not for several threads at
- * once.
- */
+/* Time zones by their IANA names, from the host's tz database. Not thread-safe. */
 #ifndef SMTPSNOOP_ZONE_H
 #define SMTPSNOOP_ZONE_H
 
@@ -21,10 +18,13 @@ struct zone;
 struct zone *zone_new(struct span name);
 void zone_free(struct zone *zone); /* NULL is allowed */
 
-/* Seconds that local time is ahead of UTC at a moment (seconds since 1970, not negative). */
+/* Seconds by which local time is ahead of UTC at a moment (seconds since 1970, not negative). */
 int32_t zone_offset(struct zone *zone, int64_t time_s);
 
-/* Whether it is the same until `days` whole days of UTC behind that of a moment. At most 7. */
+/*
+ * Whether the offset stays the same for `days` whole days of UTC after the day of that moment; at
+ * most 7.
+ */
 bool zone_is_steady(struct zone *zone, int64_t time_s, unsigned int days);
 
 #endif

@@ -39,7 +39,9 @@ advise(struct adviser *adviser, const struct exclusion *exclusion, const char *f
 
 /* ---- What can be borrowed -------------------------------------------------------------------- */
 
-/* A unit in which programs of any user run, among those that the exclusion names. */
+/*
+ * A unit in which programs of any user run, among the units that the exclusion names; NULL: none.
+ */
 static const char *shared_unit(const struct exclusion *exclusion)
 {
 	static const char *const shared[] = {"cron.service", "crond.service", "atd.service",
@@ -71,7 +73,7 @@ static void forgeable(struct adviser *adviser, const struct exclusion *exclusion
 
 /* ---- What can never be met ------------------------------------------------------------------- */
 
-/* Whether every executable is literal and (not) an MTA's. */
+/* Whether every executable is literal and is (or is not) an MTA's. */
 static bool executables_are(const struct exclusion *exclusion, bool mta)
 {
 	for (size_t i = 0; i < exclusion->process.executable.count; i++) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is allowed in a configuration, and yet hardly meant. */
+/* What is valid in a configuration but probably a mistake. */
 #ifndef SMTPSNOOP_ADVICE_H
 #define SMTPSNOOP_ADVICE_H
 
@@ -7,13 +7,13 @@
 
 #include "config/config.h"
 
-/* One line on one exclusion, without its end; it dies with the call. */
+/* One line about one exclusion, without a line feed; valid only during the call. */
 typedef void (*advice_fn)(void *context, const struct exclusion *exclusion, const char *advice);
 
 /*
- * Tells of exclusions that trust only what a sender can forge, that can never be met, that others
- * come before, or that have expired. `now_s`: seconds since 1970. `user_exists`: whether the host
- * knows a user; NULL: not asked. Returns how many.
+ * Reports exclusions that rely only on what a sender can forge, can never be met, are covered by
+ * earlier ones, or have expired. `now_s`: seconds since 1970. `user_exists`: whether the host knows
+ * a user; NULL: not checked. Returns how many.
  */
 size_t config_advise(const struct config *config, int64_t now_s,
 		     bool (*user_exists)(const char *name), advice_fn on_advice, void *context);

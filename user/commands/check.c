@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * The command check: a configuration is read as a watch would read it, and looked at for what is
- * hardly meant.
- */
+/* The command check: reads a configuration as a watch would, and warns about probable mistakes. */
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +25,7 @@ static void on_advice(void *context, const struct exclusion *exclusion, const ch
 	       advice);
 }
 
-/* What is hardly meant outside of exclusions. Returns how many warnings. */
+/* Warns about probable mistakes outside of exclusions. Returns how many warnings. */
 static size_t advise_whole(const struct config *config, const char *path)
 {
 	size_t warnings = 0;

@@ -18,12 +18,12 @@ int command_explain(const struct options *options);
 int command_suggest(const struct options *options);
 int command_doctor(const struct options *options);
 
-/* The sink that the options ask for, on standard output. NULL if there is no memory. */
+/* The sink that the options select, on standard output. NULL if there is no memory. */
 struct sink *command_sink(const struct options *options);
 
 /*
- * The exclusions of the configuration that the options name, or NULL if they name none. False if it
- * is wrong: that was reported.
+ * The exclusions of the configuration that the options name, or NULL if they name none. False if
+ * the configuration is wrong (reported).
  */
 struct decider;
 bool command_decider(const struct options *options, struct decider **decider);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The command doctor: tries each family of hooks on its own, says which one a watch would take and
- * what it cannot see, then watches for real while a child sends one mail to another over loopback.
+ * The command doctor: tries each family of hooks by itself, says which one a watch would use and
+ * what it cannot see, then watches for real while one child sends a mail to another over loopback.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,7 +31,7 @@ struct self_test {
 
 /* ---- A mail over loopback -------------------------------------------------------------------- */
 
-/* Answers each line with what an SMTP server says to it, until QUIT. */
+/* Answers each line as an SMTP server would, until QUIT. */
 static void serve(int listener)
 {
 	char line[512];
@@ -98,7 +98,7 @@ static void send_mail(const struct self_test *test)
 	_exit(0);
 }
 
-/* Capture is on: the mail is sent. */
+/* Capture is on: send the mail. */
 static void on_ready(void *context, const struct capture *capture)
 {
 	struct self_test *test = context;
@@ -195,7 +195,7 @@ static void print_kernel(void)
 		printf("kernel      %s %s %s\n", name.sysname, name.release, name.machine);
 }
 
-/* Tries one family on its own. Returns 0 if it works. */
+/* Tries one family by itself. Returns 0 if it works. */
 static int try_hook(enum hook hook, bool wire, struct capture_trial *trial)
 {
 	struct capture_options options = {.hook = hook, .wire = wire};
@@ -212,7 +212,7 @@ static int try_hook(enum hook hook, bool wire, struct capture_trial *trial)
 	return error;
 }
 
-/* Prints a line for each family; the first that works, or HOOK_COUNT. */
+/* Prints a line for each family; returns the first that works, or HOOK_COUNT. */
 static enum hook print_hooks(const struct options *options, bool *wire, bool *pages, char *wire_why)
 {
 	enum hook chosen = HOOK_COUNT;

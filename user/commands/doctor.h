@@ -9,8 +9,8 @@
 #include "commands/options.h"
 
 /*
- * Watches with the hooks that the options ask for, while a child tries every known way of sending a
- * mail, and prints what became of each. `hook`, `wire` and `pages` are what the watch will choose.
+ * Watches with the hooks that the options select, while a child tries every known way to send a
+ * mail, and prints the result of each. `hook`, `wire` and `pages` are what the watch will choose.
  * Returns an exit status.
  */
 int doctor_attack(const struct options *options, enum hook hook, bool wire, bool pages);

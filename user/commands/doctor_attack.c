@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * doctor --attack: every known way in which bytes of a process can reach a TCP peer, tried on this
- * host while a watch runs, and what the watch made of each.
+ * doctor --attack: tries every known way in which bytes of a process can reach a TCP peer, on this
+ * host, while a watch runs.
  *
- * A child runs them one after the other (attack.h), over loopback and in namespaces of its own;
- * each brings one mail with an address of its own to a server that belongs to the test. What the
- * watch then says of that address is held against what was done: one message, its envelope whole,
- * from the process that sent it. docs/coverage.md is the table of what to expect, class by class
- * and family by family; a class that is expected to be missed is said to be, and only another one
- * fails the command.
+ * A child runs them one after the other (attack.h), over loopback and in its own namespaces. Each
+ * brings one mail, with an address of its own, to a server that belongs to the test. Then the
+ * watch's report about that address is compared with what was done: one message, with its complete
+ * envelope, from the process that sent it.
+ *
+ * docs/coverage.md is the table of expected results, class by class and family by family. A class
+ * that is expected to be missed is reported as such; only an unexpected result fails the command.
  */
 #include "attack/attack.h"
 
@@ -27,18 +28,18 @@
 #include "watch/live.h"
 #include "base/report.h"
 
-/* From the last mail until the watch ends: longer than any event takes */
+/* From the last mail to the end of the watch: longer than any event takes. */
 #define SETTLE_NS   2500000000L
 #define DURATION_NS 240000000000ULL
 #define ATTACKS_MAX 96U
 #define DOMAIN	    "attack.localhost"
 
-/* What came of one attack; in memory shared with the child that makes it. */
+/* The result of one attack, in memory shared with the child that runs it. */
 struct trial {
 	struct attack_shared shared;
 	enum attack_status status;
 	bool made;
-	bool again; /* it was not as expected, and is tried a second time */
+	bool again; /* the result was not expected; it is tried a second time */
 	/* what the watch saw */
 	uint32_t messages;
 	bool whole, by_right_process, complete;
@@ -47,7 +48,7 @@ struct trial {
 struct attacks_run {
 	struct trial *trials; /* shared */
 	struct attack_server server;
-	int older_fd; /* a connection that was made before the watch began */
+	int older_fd; /* a connection that existed before the watch */
 	pid_t conductor;
 	bool wire, pages;
 	enum hook hook;
@@ -56,8 +57,8 @@ struct attacks_run {
 /* ---- Making them ----------------------------------------------------------------------------- */
 
 /*
- * Runs in a child, and ends it. The addresses carry the parent's pid, so that two of these can run
- * at once.
+ * Runs in a child, and ends it. The addresses contain the parent's pid, so that two of these can
+ * run at once.
  */
 static void conduct(const struct attacks_run *run, const char *sender_suffix)
 {
@@ -91,13 +92,13 @@ static void on_ready(void *context, const struct capture *capture)
 	run->conductor = fork();
 	if (run->conductor == 0)
 		conduct(run, suffix);
-	close(run->older_fd); /* it is the attack's alone now */
+	close(run->older_fd); /* now it belongs to the attack alone */
 	run->older_fd = -1;
 }
 
 /* ---- What the watch saw ---------------------------------------------------------------------- */
 
-/* Which attack an address belongs to; attack_count: none of ours. */
+/* The attack that an address belongs to; attack_count: none of ours. */
 static size_t attack_of(struct span from, char kind)
 {
 	char text[64], *end;
@@ -148,7 +149,7 @@ enum seen { SEEN, PARTLY, MISSED };
 
 static const char *const seen_names[] = {"caught", "partly", "MISSED"};
 
-/* What came of it, and in `why` what was wrong with it. */
+/* The result, and in `why` what was wrong with it. */
 static enum seen trial_seen(const struct trial *trial, const char **why)
 {
 	*why = "";
@@ -166,9 +167,9 @@ static enum seen trial_seen(const struct trial *trial, const char **why)
 }
 
 /*
- * The classes that are not seen as they are, with docs/coverage.md; all others are seen, by every
- * family. `alone`: without the wire hook. `pages`: at the send they can be read only where this
- * kernel tells where its pages are.
+ * The classes that are not seen completely, as in docs/coverage.md; all others are seen by every
+ * family. `alone`: without the wire hook. `pages`: at the send they can be read only if this kernel
+ * reveals where its pages are.
  */
 static const struct gap {
 	const char *name;
@@ -215,7 +216,7 @@ static bool trial_could_be_tried(const struct trial *trial)
 	return trial->made && trial->status != ATTACK_UNAVAILABLE;
 }
 
-/* Whether it is as expected, or could not be tried at all here. */
+/* Whether the result is expected, or the attack cannot be tried here. */
 static bool trial_good(const struct attack *attack, const struct trial *trial,
 		       const struct attacks_run *run)
 {
@@ -248,8 +249,8 @@ static void trial_print(const struct attack *attack, const struct trial *trial,
 }
 
 /*
- * One watch, in which all that is new or to be tried again is tried. Returns 0, or a negative errno
- * (reported).
+ * One watch, in which every new attack, and every one to be repeated, is tried. Returns 0, or a
+ * negative errno (reported).
  */
 static int attacks_round(struct attacks_run *run, const struct options *options)
 {
@@ -285,7 +286,7 @@ static int attacks_round(struct attacks_run *run, const struct options *options)
 }
 
 /*
- * Marks what was not as expected. A kernel under load may leave a run of a program out (counted as
+ * Marks unexpected results. A kernel under load may skip a run of a program (counted as
  * missed_runs), and with it one send: such a loss does not happen twice.
  */
 static bool mark_again(struct attacks_run *run)

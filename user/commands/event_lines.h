@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Events that were written as JSON, one a line, read back. */
+/* Reads events back that were written as JSON, one per line. */
 #ifndef SMTPSNOOP_EVENT_LINES_H
 #define SMTPSNOOP_EVENT_LINES_H
 
@@ -12,8 +12,9 @@
 typedef void (*event_line_fn)(void *context, const json_t *event);
 
 /*
- * Reads all lines; empty ones are passed over. A line that is no JSON, or an error of reading, is
- * reported with `name` and the line's number; then false, once all have been read.
+ * Reads all lines; empty ones are skipped. A line that is not JSON, or an error of reading, is
+ * reported with `name` and the line's number; then the result is false, after all lines have been
+ * read.
  */
 bool event_lines_read(FILE *file, const char *name, event_line_fn on_event, void *context);
 

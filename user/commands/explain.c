@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The command explain: for each event of standard input, or of a recording, how it stands to each
- * criterion of each exclusion. Nothing is counted: a limit is shown as it stands to this message
+ * The command explain: shows for each event of standard input, or of a recording, how it compares
+ * with each criterion of each exclusion. Nothing is counted: a limit is shown for this message
  * alone.
  */
 #include <errno.h>
@@ -26,7 +26,7 @@ struct explanation {
 	struct sink sink;
 	const struct policy *policy;
 	struct pipeline *pipeline;
-	struct relay_names *names; /* for events; those of a recording are in it */
+	struct relay_names *names; /* for events; a recording contains its own */
 	struct text line;
 };
 
@@ -38,7 +38,7 @@ static void put(struct explanation *explanation)
 	text_clear(&explanation->line);
 }
 
-/* "  met      process.user" for each criterion that is asked for. */
+/* Writes "  met      process.user" for each criterion that is evaluated. */
 static void explain_exclusion(struct explanation *explanation, const struct exclusion *exclusion,
 			      const struct facts *facts, const struct relay_names *names)
 {
@@ -81,7 +81,7 @@ static void explain_all(struct explanation *explanation, const struct facts *fac
 	}
 }
 
-/* What the message is, in a line. */
+/* Describes the message in one line. */
 static void headline(struct explanation *explanation, const char *time, const struct facts *facts,
 		     struct span executable)
 {
@@ -133,7 +133,7 @@ static void explain_json(void *context, const json_t *event)
 
 	if (!facts_of_json(&facts, event))
 		return;
-	facts.clock_ns = 0; /* the names were resolved now */
+	facts.clock_ns = 0; /* the names have just been resolved */
 	text_add_visible(&explanation->line, time.data ? time : span_of("-"));
 	headline(explanation, "", &facts, json_text_at(event, "process.executable"));
 	explain_all(explanation, &facts, explanation->names);

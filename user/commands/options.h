@@ -25,22 +25,22 @@ enum command {
 
 struct options {
 	enum command command;
-	enum output_format output; /* one that fits FORMAT_ON_TERMINAL */
+	enum output_format output; /* a format that fits FORMAT_ON_TERMINAL */
 	bool output_given;
 	enum hook hook;
 	bool wire;
-	bool attack; /* doctor: try every known way round it */
+	bool attack; /* doctor: also try every known evasion */
 	struct filter filter;
 	uint64_t count;	      /* end after that many messages; 0: never */
 	uint64_t duration_ns; /* end after that long; 0: never */
 	const char *file;     /* record, replay; explain: NULL is standard input */
 	char **files;	      /* suggest: NULL-terminated; none is standard input */
-	const char *config;   /* NULL: none was named */
+	const char *config;   /* NULL: not given */
 };
 
 /*
- * Reads the command line. On a mistake, one line on standard error that says what is wrong and what
- * would be right, and -EINVAL. Strings point into argv.
+ * Reads the command line. On a mistake: one line on standard error that says what is wrong and what
+ * is expected, and -EINVAL. Strings point into argv.
  */
 int options_parse(struct options *options, int argc, char **argv);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The command replay: a recording through the pipeline. The only clock is the recording's. */
+/*
+ * The command replay: passes a recording through the pipeline. The recording's clock is the only
+ * one.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

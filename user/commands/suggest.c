@@ -25,9 +25,9 @@
 #include "base/text.h"
 
 #define GROUPS_MAX	  1000U
-#define MESSAGES_MAX	  100000U /* of a group; the rest is left out, and said */
+#define MESSAGES_MAX	  100000U /* of a group; the rest is left out and counted */
 #define RECIPIENTS_MAX	  1000U
-#define RECIPIENTS_SHOWN  8U /* more of one domain become a pattern */
+#define RECIPIENTS_SHOWN  8U /* more than this of one domain become a pattern */
 #define SPREAD_MAX_S	  7200
 #define SCHEDULE_DAYS_MIN 3U
 #define DAY_S		  86400
@@ -52,12 +52,12 @@ struct seen {
 };
 
 struct group {
-	char *parts[PART_COUNT]; /* owned; "" where it is not known */
+	char *parts[PART_COUNT]; /* owned; "" if it is not known */
 	char **recipients;	 /* owned, once each */
 	size_t recipient_count;
 	struct seen *messages;
 	size_t message_count;
-	char *subject; /* owned: what all begin with; NULL: one had none */
+	char *subject; /* owned: the common beginning; NULL: one had none */
 	bool subject_varies;
 	bool encrypted;
 	bool too_many; /* messages or recipients that were left out */
@@ -144,7 +144,8 @@ static void add_subject(struct group *group, struct span subject)
 		same++;
 	if (group->subject && (group->subject[same] || same < subject.len)) {
 		while (same &&
-		       ((unsigned char)group->subject[same] & 0xc0) == 0x80) /* a whole character */
+		       /* Complete characters only */
+		       ((unsigned char)group->subject[same] & 0xc0) == 0x80)
 			same--;
 		group->subject[same] = '\0';
 		group->subject_varies = true;
@@ -175,7 +176,7 @@ static void add_message(struct suggestion *suggestion, struct group *group,
 	add_subject(group, facts->header_known ? facts->subject : (struct span){"", 0});
 }
 
-/* Whether it is known well enough who sent it; what is not, no exclusion would let pass. */
+/* Whether the sender is known well enough: no exclusion could let an unknown sender pass. */
 static bool is_clear(const struct facts *facts)
 {
 	const struct facts_process *process = &facts->processes[0];
@@ -219,8 +220,8 @@ static void take_event(void *context, const json_t *event)
 /* ---- Writing --------------------------------------------------------------------------------- */
 
 /*
- * Between double quotes, as YAML escapes them. `pattern`: what a pattern gives a meaning is escaped
- * too.
+ * Between double quotes, escaped for YAML. `pattern`: characters with a meaning in patterns are
+ * escaped too.
  */
 static void quoted(struct text *out, const char *string, bool pattern, const char *tail)
 {
@@ -307,8 +308,8 @@ static int by_number(const void *a, const void *b)
 }
 
 /*
- * The shortest arc of the day that holds all of them: its start, in seconds of the day; *spread is
- * its length.
+ * The shortest arc of the day that contains all times: returns its start, in seconds of the day;
+ * *spread is its length.
  */
 static int arc_of_day(const struct group *group, int *spread)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The commands watch and record: a live watch, printed, and kept in a file if that was asked for.
+ * The commands watch and record: a live watch that is printed, and with record also saved in a
+ * file.
  */
 #include <errno.h>
 #include <pwd.h>
@@ -85,7 +86,7 @@ struct reloading {
 	struct decider *decider;
 };
 
-/* The file is read again. What is wrong in it is said, and the old configuration stays. */
+/* Reads the file again. A mistake in it is reported, and the old configuration stays. */
 static bool on_reload(void *context, struct pipeline *pipeline)
 {
 	const struct reloading *reloading = context;
@@ -137,7 +138,7 @@ static int watch(const struct options *options, struct sink *sink, struct record
 	return error ? command_output_failed(error) : STATUS_DONE;
 }
 
-/* A number, or a name that is known here: a mistyped one would show nothing, and that for ever. */
+/* A number, or a name that this host knows: a mistyped name would silently match nothing. */
 static bool user_exists(const char *user)
 {
 	return !user || (user[0] >= '0' && user[0] <= '9') || getpwnam(user);

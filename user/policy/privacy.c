@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Theory of operation: an event is rewritten after it was decided and before a format sees it, so
- *no format needs to know. Where an address or a subject can stand in what is written (event_json.c,
- *event_table.c):
+ * no format needs to know about privacy. Addresses and subjects can be in these fields:
  *
- *   a whole address   smtp.mail_from, smtp.rcpt_to[], smtp.rcpt_refused[] (they are the same
- *bytes), the values of ORCPT= and AUTH= in smtp.mail_parameters,
- *email.{from,to,cc,reply_to}.address[] a name	       smtp.auth.user free text	       the rest of
- *smtp.mail_parameters, smtp.last_reply.text, smtp.helo, smtp.auth.mechanism,
- *		       email.{subject,x_mailer}, email.attachments[].file.{name,mime_type},
- *tls.client.server_name, and of every sender process.{args,command_line} and the name it gave
- *itself a path	       of every sender and ancestor the executable and its name, the script, and the
- *working directory a subject	       email.subject, and those arguments in which it stands, be it
- *over several of them; where the subject is not known (a session's totals, an encrypted session, a
- *header not seen whole), all arguments but the first
+ * a whole address: smtp.mail_from, smtp.rcpt_to[], smtp.rcpt_refused[] (the same bytes), the values
+ * of ORCPT= and AUTH= in smtp.mail_parameters, email.{from,to,cc,reply_to}.address[]
+ * a name: smtp.auth.user
+ * free text: the rest of smtp.mail_parameters, smtp.last_reply.text, smtp.helo,
+ * smtp.auth.mechanism, email.{subject,x_mailer}, email.attachments[].file.{name,mime_type},
+ * tls.client.server_name, and of every sender process.{args,command_line} and its comm
+ * a path: of every sender and ancestor the executable and its name, the script, and the working
+ * directory
+ * a subject: email.subject, and the arguments that contain it, even across several of them. If the
+ * subject is not known (a session's totals, an encrypted session, a header that was not seen
+ * completely): all arguments except the first
  *
- * Left as they are: email.message_id, whose left side is no address but a number that a program
- *made up, and by which a mail is found in a server's log; names of users (smtpsnoop.origin.user
- *too), groups, units, cgroups and containers, and queue ids, which are this host's and say who
- *sent; a proxy's target, which is a server; what the configuration and the rules say.
+ * These stay as they are: email.message_id, whose left side is a number that a program made up, and
+ * which finds a mail in a server's log; names of users (smtpsnoop.origin.user too), groups, units,
+ * cgroups and containers, and queue ids, which belong to this host and say who sent; a proxy's
+ * target, which is a server; what the configuration and the rules contain.
  *
- * The transaction, its mail, the session and the origin are the event's own and are changed in
- *place. Senders and images are shared with the flow, the process table and other events: one in
- *which something is to be changed is replaced by a copy. No format writes the arguments of an
- *ancestor: they are left out of its copy.
+ * The transaction, its mail, the session and the origin belong to the event and are changed in
+ * place. Senders and images are shared with the flow, the process table and other events: if one
+ * must change, a copy replaces it. No format writes the arguments of an ancestor, so its copy has
+ * none.
  *
- * Who sends chooses his arguments and paths, and those of his ancestors, and causes an event by
- *some bytes: what is looked at of an image for one event is bounded (ARGS_PLACES_MAX,
- *PATHS_PLACES_MAX), and told of in smtpsnoop.yaml(5).
+ * The sender chooses his arguments and paths, and those of his ancestors, and a few bytes are
+ * enough to cause an event. So the work on an image for one event is bounded (ARGS_PLACES_MAX,
+ * PATHS_PLACES_MAX); smtpsnoop.yaml(5) describes that.
  */
 #include "policy/privacy.h"
 
@@ -38,16 +38,15 @@
 #include "policy/privacy_text.h"
 #include "base/text.h"
 
-#define SUBJECT_MIN 4U /* bytes; a shorter one is found everywhere */
-/* Of addresses in the arguments of an image; what is behind is left out */
+#define SUBJECT_MIN 4U /* bytes; a shorter subject would be found everywhere */
+/* Addresses examined in the arguments of an image; the text after them is left out. */
 #define ARGS_PLACES_MAX 64U
-/* Likewise in its executable, script and working directory together */
+/* The same for its executable, script and working directory together. */
 #define PATHS_PLACES_MAX 16U
 #define IMAGES_MAX	 (EVENT_SENDERS_MAX * (ANCESTORS_MAX + 1))
 
 /*
- * An image of the event, and what takes its place: itself, where nothing is to be changed. Both are
- * references.
+ * An image of the event, and its replacement: itself if nothing must change. Both are references.
  */
 struct exchange {
 	struct image *from, *to;
@@ -56,8 +55,8 @@ struct exchange {
 struct hiding {
 	const struct privacy *privacy;
 	struct teller teller;
-	struct text subject; /* to be looked for in arguments, loosened; empty: it is not */
-	bool args_hidden;    /* a subject may stand in the arguments, and which one is not known */
+	struct text subject; /* the subject to find in arguments, loosened; empty: none */
+	bool args_hidden;    /* the arguments may contain a subject that is not known */
 	struct exchange images[IMAGES_MAX];
 	size_t image_count;
 	struct text scratch;
@@ -90,7 +89,8 @@ static bool hide_auth_user(struct hiding *hiding, struct smtp_facts *session)
 		     (struct span){session->auth_user, session->auth_user_len});
 	if (out->failed)
 		return false;
-	if (out->len > sizeof(session->auth_user)) /* never: a domain and a hash are shorter */
+	/* Never happens: a domain and a hash are shorter */
+	if (out->len > sizeof(session->auth_user))
 		out->len = 0;
 	if (out->len)
 		memcpy(session->auth_user, out->data, out->len);
@@ -150,7 +150,7 @@ static uint32_t add_address(struct hiding *hiding, struct text *out, struct span
 	return (uint32_t)(out->len - before);
 }
 
-/* Takes the place of the envelope: from, parameters and recipients stand in it in this order. */
+/* Replaces the envelope: from, parameters and recipients, in this order. */
 static void set_envelope(struct smtp_transaction *transaction, struct text *out, uint32_t from_len,
 			 uint32_t parameters_len, struct smtp_recipient *recipients)
 {
@@ -166,7 +166,7 @@ static void set_envelope(struct smtp_transaction *transaction, struct text *out,
 	transaction->recipient_size = transaction->recipient_count;
 }
 
-/* Written anew: what takes an address's place may be longer. */
+/* Writes the envelope again, because a replacement may be longer than its address. */
 static bool hide_envelope(struct hiding *hiding, struct smtp_transaction *transaction)
 {
 	struct smtp_recipient *recipients =
@@ -205,7 +205,7 @@ static struct mail_string add_text(struct hiding *hiding, struct text *out, cons
 	return (struct mail_string){before, (uint32_t)out->len - before};
 }
 
-/* Nothing of the old text stays, not even what no format writes. */
+/* Nothing of the old text remains, not even what no format writes. */
 static bool hide_mail(struct hiding *hiding, struct mail *mail)
 {
 	struct mail_string id = mail->message_id;
@@ -231,7 +231,7 @@ static bool hide_mail(struct hiding *hiding, struct mail *mail)
 	mail->message_id = (struct mail_string){(uint32_t)out.len, id.len};
 	text_add(&out, mail_span(mail, id));
 	mail->received = (struct mail_string){0, 0};
-	if (out.failed) { /* the strings fit neither text: there are none */
+	if (out.failed) { /* the strings fit neither text, so they are dropped */
 		text_free(&out);
 		mail->address_count = mail->attachment_count = 0;
 		mail->subject = mail->x_mailer = mail->message_id = (struct mail_string){0, 0};
@@ -262,8 +262,8 @@ static bool is_blank(char c)
 }
 
 /*
- * What a program may have changed of a subject counts for nothing: letters are small (ASCII),
- * blanks of any kind and number are one, and so is what parts two arguments.
+ * Ignores what a program may have changed in a subject: case (ASCII), the kind and number of
+ * blanks, and the separator of two arguments.
  */
 static void loosen(struct text *line)
 {
@@ -280,7 +280,7 @@ static void loosen(struct text *line)
 	line->len = len;
 }
 
-/* Marks in the loosened arguments where the subject stands. False: nowhere. */
+/* Marks the subject in the loosened arguments. False: it is not there. */
 static bool mark_loosened(const struct hiding *hiding, const struct text *line, bool *marked)
 {
 	const struct text *subject = &hiding->subject;
@@ -296,7 +296,7 @@ static bool mark_loosened(const struct hiding *hiding, const struct text *line, 
 	return at;
 }
 
-/* The same in the arguments as they are. False: there was no memory. */
+/* Marks the subject in the original arguments. False: there is no memory. */
 static bool mark_subject(const struct hiding *hiding, struct span args, bool *marked)
 {
 	struct text line = {0};
@@ -307,7 +307,7 @@ static bool mark_subject(const struct hiding *hiding, struct span args, bool *ma
 	text_add(&line, args);
 	done = !line.failed;
 	loosen(&line);
-	/* From the end, for a byte is never before its loosened one. */
+	/* From the end, because a byte never precedes its loosened one. */
 	if (done && mark_loosened(hiding, &line, marked)) {
 		for (size_t at = args.len, loosened = line.len; at-- > 0;) {
 			marked[at] = marked[loosened - 1];
@@ -319,13 +319,14 @@ static bool mark_subject(const struct hiding *hiding, struct span args, bool *ma
 	return done;
 }
 
-/* Arguments over which the subject stands become one. */
+/* Arguments that the subject spans become one. */
 static bool add_args(struct hiding *hiding, struct text *out, const struct image *image)
 {
 	struct span args = {image->args, hiding->args_hidden && image->args_len
 						 ? strnlen(image->args, image->args_len - 1) + 1
 						 : image->args_len};
-	bool *marked = calloc(args.len + 1, sizeof(*marked)); /* from the byte before the first */
+	/* Starts at the byte before the first */
+	bool *marked = calloc(args.len + 1, sizeof(*marked));
 	bool done = marked && mark_subject(hiding, args, marked + 1), more = true;
 	size_t places = ARGS_PLACES_MAX;
 
@@ -346,7 +347,7 @@ static bool add_args(struct hiding *hiding, struct text *out, const struct image
 
 /* ---- Images ---------------------------------------------------------------------------------- */
 
-/* Where there is no memory, it may have. */
+/* If there is no memory, the answer is yes. */
 static bool has_subject(struct hiding *hiding, const struct image *image)
 {
 	struct text *line = &hiding->scratch;
@@ -360,7 +361,7 @@ static bool has_subject(struct hiding *hiding, const struct image *image)
 	       memmem(line->data, line->len, hiding->subject.data, hiding->subject.len);
 }
 
-/* More than the first argument, which are not told. */
+/* More than the first argument, which is hidden. */
 static bool has_hidden_args(const struct hiding *hiding, const struct image *image)
 {
 	return hiding->args_hidden && image->args_len &&
@@ -385,7 +386,7 @@ static bool are_paths_to_change(const struct hiding *hiding, const struct image 
 		strchr(image->directory, '@'));
 }
 
-/* A copy with the same bytes, but for the arguments. NULL if there is no memory. */
+/* A copy with the same bytes, except for the arguments. NULL if there is no memory. */
 static struct image *copy_of(struct hiding *hiding, const struct image *image, bool with_args)
 {
 	struct image *copy = malloc(sizeof(*copy));
@@ -415,9 +416,9 @@ static struct image *copy_of(struct hiding *hiding, const struct image *image, b
 }
 
 /*
- * What is written in the place of an image: borrowed of `hiding`. NULL if there is no memory. Of an
- * ancestor no arguments are written: they are left out of a copy, unless the image was a sender's
- * before.
+ * The image that is written instead of this one; borrowed from `hiding`. NULL if there is no
+ * memory. The arguments of an ancestor are not written: a copy omits them, unless the image
+ * belonged to a sender before.
  */
 static struct image *exchanged(struct hiding *hiding, struct image *image, bool with_args)
 {
@@ -452,7 +453,7 @@ static bool exchange_image(struct hiding *hiding, struct image **image)
 	return true;
 }
 
-/* A task can give itself any name. It is short: a hash has no room in it. */
+/* A task can give itself any name. It is short: a hash does not fit. */
 static bool hide_comm(struct hiding *hiding, char comm[COMM_LEN])
 {
 	struct text *out = &hiding->scratch;
@@ -476,7 +477,7 @@ static bool is_comm_to_change(const struct hiding *hiding, const struct sender *
 	       memchr(sender->task.comm, '@', COMM_LEN);
 }
 
-/* Where there was no memory for an image, it is as well: then there is none in its copy. */
+/* If there was no memory for an image, the answer is yes; the copy then has none. */
 static bool is_sender_to_change(struct hiding *hiding, const struct sender *sender)
 {
 	bool change = is_comm_to_change(hiding, sender) ||
@@ -510,7 +511,9 @@ static bool hide_sender(struct hiding *hiding, struct sender **sender)
 	return !is_comm_to_change(hiding, copy) || hide_comm(hiding, copy->task.comm);
 }
 
-/* The senders' own images first, with their arguments: one may be an ancestor's as well. */
+/*
+ * The senders' own images come first, with their arguments: one of them may be an ancestor as well.
+ */
 static bool hide_senders(struct hiding *hiding, struct event *event)
 {
 	for (uint32_t i = 0; i < event->sender_count; i++) {
@@ -529,8 +532,8 @@ static bool hide_senders(struct hiding *hiding, struct event *event)
 /* ---- The whole ------------------------------------------------------------------------------- */
 
 /*
- * Whether a subject could stand in the arguments that cannot be looked for there: `subject` is what
- * is to be looked for.
+ * Whether the arguments may contain a subject that cannot be searched there. `subject` is the one
+ * to search.
  */
 static bool is_subject_unknown(const struct text *subject, const struct mail *mail)
 {

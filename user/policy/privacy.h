@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What is left out of events, or told by a keyed hash only: the local parts of addresses, and
+ * What is hidden in events, or shown only as a keyed hash: the local parts of addresses, and
  * subjects.
  */
 #ifndef SMTPSNOOP_PRIVACY_H
@@ -21,11 +21,11 @@ enum privacy_addresses {
 #define PRIVACY_KEY_MAX 4096U
 #define PRIVACY_WHY_MAX 320U /* bytes of a reason, its NUL included */
 
-/* Zero it to begin: everything is told. */
+/* Zeroed: everything is shown. */
 struct privacy {
 	enum privacy_addresses addresses;
 	bool subject_hidden;
-	unsigned char key[32]; /* for PRIVACY_HASH: made of the key file's bytes by SHA-256 */
+	unsigned char key[32]; /* for PRIVACY_HASH: the SHA-256 of the key file's bytes */
 };
 
 /*
@@ -38,9 +38,9 @@ struct privacy {
 int privacy_read_key(struct privacy *privacy, const char *path, char why[PRIVACY_WHY_MAX]);
 
 /*
- * Rewrites what the event says of addresses and subject; to be called after it was decided, and
- * once. What it shares with others (senders, images) is replaced by copies. False if there was no
- * memory: then the event must not be written.
+ * Hides the addresses and the subject of an event. Call it once, after the event was decided. What
+ * it shares with others (senders, images) is replaced by copies. False if there was no memory: then
+ * the event must not be written.
  */
 bool privacy_apply(const struct privacy *privacy, struct event *event);
 

@@ -3,21 +3,20 @@
  * Over 600 lines: it finds where an address begins in free text, which has many cases. Hiding every
  * word with an @ would need fewer; that is not done yet.
  *
- * Theory of operation: what a field holds as an address is one, whatever stands in it: only what is
- * certainly a domain is told, so odd syntax may cost the domain, and never tells a local part. In
- * free text an address is looked for at each '@': to the right the domain, to the left the local
- * part, up to a byte that an address cannot have without quotes. A quoted string or a comment in
- * front of the '@' belongs to it, and so does all that stands in one pair of angle brackets with
- * it.
+ * Theory of operation: in a field that holds an address, everything is part of it. Only what is
+ * certainly a domain is shown; so odd syntax may lose the domain, but never shows a local part. In
+ * free text an address is searched at each '@': to the right is the domain, to the left the local
+ * part, up to a byte that an address cannot have without quotes. A quoted string or a comment
+ * before the '@' belongs to the address, and so does everything in the same pair of angle brackets.
  *
- * Some bytes are in doubt: ' ` = | & may be of a local part (o'brien, bounce+bob=corp.example), and
- * they may part it from what is in front (--to=bob, 'bob). They part where what is in front of them
- * is empty or the name of a value; else they are of the local part. A doubt that is left hides
- * more, not less.
+ * Some bytes are ambiguous: ' ` = | & may be part of a local part (o'brien,
+ * bounce+bob=corp.example), or separate it from what precedes it (--to=bob, 'bob). They separate if
+ * what precedes them is empty or the name of a value; otherwise they belong to the local part. A
+ * doubt hides more, not less.
  *
- * Each '@' looks back no further than the end of the one before, so that the time is linear. What
- * costs most is an address: of what a process chose (arguments, paths), no more than a number of
- * them is looked at.
+ * Each '@' looks back no further than the end of the previous address, so that the time is linear.
+ * Addresses cost most: in text that a process chose (arguments, paths), only a limited number of
+ * them is examined.
  */
 #include "policy/privacy_text.h"
 
