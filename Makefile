@@ -226,7 +226,7 @@ format: ## lay out the code
 	$(Q)clang-format -i $(C_FILES)
 
 check: all ## format, layout, clang's warnings, clang-tidy, cppcheck
-	@MAKEFLAGS= $(PYTHON) tests/run.py --build $(BUILD) check
+	@MAKEFLAGS= $(PYTHON) tests/run.py --build $(BUILD) check tidy
 
 .PHONY: check-format check-layout check-clang check-tidy check-cppcheck
 check-format:

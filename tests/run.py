@@ -6,9 +6,10 @@ as the very last line, `N passed, N failed, N skipped`.
 
 Groups: unit (cmocka), replay (recordings without a kernel), events (output of the unit tests against the schema),
 formats (the same output, read by other programs), docs (manual pages and examples), live (real clients, servers
-and kernel; needs root), check (format, compiler and static analysis), sanitized (unit, replay and some live tests
+and kernel; needs root), check (format, layout, clang's warnings, cppcheck), sanitized (unit, replay and some live tests
 under ASan and UBSan), fuzz (each target for FUZZ_SECONDS), sentinel (deploy/sentinel, by the service's own query
-parser), vm (Debian's kernels and systemd in QEMU). Without a group, every group runs except vm, which --long adds.
+parser), tidy (clang-tidy: four minutes of processor time), vm (Debian's kernels and systemd in QEMU). Without a group,
+every group runs except tidy and vm, which --long adds.
 
 Groups run in lanes, side by side. The live tests have a lane of their own, because they watch the whole host and
 would see each other's mail; they mostly wait. The groups of `make quick` are the second lane. Builds, static analysis
@@ -194,8 +195,12 @@ class Group:
 
 
 def check(group):
-    for target in ("check-format", "check-layout", "check-clang", "check-cppcheck", "check-tidy"):
+    for target in ("check-format", "check-layout", "check-clang", "check-cppcheck"):
         group.command(target, *NICE, "make", "--no-print-directory", target)
+
+
+def tidy(group):
+    group.command("check-tidy", *NICE, "make", "--no-print-directory", "check-tidy")
 
 
 def cmocka(group, build, names=(), workers=UNIT_WORKERS, prefix=()):
@@ -361,13 +366,14 @@ def live(group):
 
 # ---- The lanes ------------------------------------------------------------------------------------
 
-GROUPS = ("unit", "replay", "events", "formats", "docs", "live", "check", "sanitized", "fuzz", "sentinel", "vm")
+GROUPS = ("unit", "replay", "events", "formats", "docs", "live", "check", "sanitized", "fuzz", "sentinel", "tidy", "vm")
+LONG = ("tidy", "vm")  # not without --long, unless named
 
 
 class Run:
     def __init__(self, options):
         self.options, self.report = options, Report()
-        self.chosen = options.groups or [name for name in GROUPS if name != "vm" or options.long]
+        self.chosen = options.groups or [name for name in GROUPS if name not in LONG or options.long]
         self.built = threading.Event()  # with sanitizers, or failed to
         self.built_well = False
 
@@ -407,7 +413,7 @@ class Run:
         self.group("sanitized", self.build_sanitized, "build")
         if self.built_well:
             self.group("sanitized")
-        for name in ("fuzz", "sentinel", "check"):
+        for name in ("fuzz", "sentinel", "check", "tidy"):
             self.group(name)
 
     def all(self):

@@ -15,7 +15,7 @@ import unittest
 
 from harness import LiveCase, PYTHON, PYTHON_EXECUTABLE, Server, Sink, Watch, get, short, sized, wait_for
 
-MAILS = int(os.environ.get("SMTPSNOOP_MAILS", sized(50, 500)))
+MAILS = int(os.environ.get("SMTPSNOOP_MAILS", sized(30, 500)))
 FIRST = 3 * 100000  # numbers of mails from here on are not counted
 WORKERS = 2  # per client
 USERS = ("root", "nobody", "daemon")
