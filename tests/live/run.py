@@ -109,17 +109,17 @@ class Lines(unittest.TestResult):
         self.faults.append("expected to fail, but passed")
 
 
-def run(name, result):
-    """Runs a module, class or test. If it cannot be loaded, that is a failure."""
+def load(name, result):
+    """The tests of a module, class or test. If it cannot be loaded, that is a failure."""
     try:
         importlib.import_module(name.split(".", 1)[0])
         tests = unittest.defaultTestLoader.loadTestsFromName(name)
     except (Exception, SystemExit):
         result.add_broken(name, traceback.format_exc().rstrip())
-        return
+        return unittest.TestSuite()
     if not tests.countTestCases():
         result.add_broken(name, "contains no test")
-    tests.run(result)
+    return tests
 
 
 def main(arguments):
@@ -130,10 +130,8 @@ def main(arguments):
     result.faults = None
     if names == modules() and os.geteuid() == 0:
         importlib.import_module("mta").install_early()
-    for name in names:
-        if result.shouldStop:
-            break
-        run(name, result)
+    # One suite: a class that several names are of is set up for all of them, and taken down once.
+    unittest.TestSuite(load(name, result) for name in names).run(result)
     print(f"{result.passed} passed, {result.failed} failed, {result.skips} skipped")
     return 1 if result.failed or not result.passed and not result.skips else 0
 
