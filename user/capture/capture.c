@@ -4,11 +4,11 @@
  *
  * What hooks a kernel allows is found by trying, never by its version: distributions backport, and
  * lockdown, capabilities and configuration decide as much as age. The families are tried in the
- * order of their cost: the object is opened, the programs of other families are set aside, and the
- * rest is loaded and attached. The first family that works is kept. The wire hook takes part in
- * each attempt, because the programs are compiled for its presence (a constant); if it alone fails,
- * the round is repeated without it. If no family works, the wire hook alone is enough, with the
- * process that connected as the sender.
+ * order of their cost: first with a program that does nothing (family.c); then the object is
+ * opened, the programs of other families are set aside, and the rest is loaded and attached. The
+ * first family that works is kept. The wire hook takes part in each attempt, because the programs
+ * are compiled for its presence (a constant); if it alone fails, the round is repeated without it.
+ * If no family works, the wire hook alone is enough, with the process that connected as the sender.
  *
  * File descriptors hold everything (links, maps, programs) and nothing is pinned: however the
  * process ends, the kernel is left as it was before.
@@ -30,6 +30,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/clock.h"
+#include "capture/family.h"
 
 #include "smtpsnoop.skel.h"
 
@@ -179,23 +180,17 @@ static bool find_page_symbols(uint64_t *page_offset, uint64_t *vmemmap)
 	return found[0] && found[1];
 }
 
-static int capture_load(struct capture *capture, const struct capture_options *options)
+static int capture_load(struct capture *capture, const struct capture_options *options,
+			struct btf *kernel)
 {
 	uint32_t ring_size = options->ring_size ? options->ring_size : RING_SIZE_DEFAULT;
-	struct btf *kernel = btf__load_vmlinux_btf();
 	struct bpf_program *program;
 	uint64_t page_offset, vmemmap;
 	int error;
 
-	if (!kernel)
-		return -ENOENT;
-
 	capture->skeleton = smtpsnoop_bpf__open();
-	if (!capture->skeleton) {
-		error = errno;
-		btf__free(kernel);
-		return error ? -error : -ENOMEM;
-	}
+	if (!capture->skeleton)
+		return errno ? -errno : -ENOMEM;
 	bpf_object__for_each_program(program, capture->skeleton->obj)
 	{
 		bpf_program__set_autoload(program, program_wanted(bpf_program__name(program),
@@ -207,7 +202,6 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 	capture->skeleton->rodata->socket_storage =
 		capture->hook != HOOK_KPROBE && capture->skeleton->rodata->socket_cookies &&
 		kernel_has(kernel, "bpf_sk_storage_get_tracing");
-	btf__free(kernel);
 	capture->pages = capture->hook != HOOK_NONE && find_page_symbols(&page_offset, &vmemmap);
 	capture->skeleton->rodata->page_offset_at = capture->pages ? page_offset : 0;
 	capture->skeleton->rodata->vmemmap_at = capture->pages ? vmemmap : 0;
@@ -290,10 +284,11 @@ void capture_close(struct capture *capture)
 }
 
 /* One attempt to load and attach. 0, or a negative errno with the reason in `why`. */
-static int capture_try(struct capture **out, const struct capture_options *options, enum hook hook,
-		       bool wire, bool *wire_failed, char *why)
+static int capture_try(struct capture **out, const struct capture_options *options,
+		       struct btf *kernel, enum hook hook, bool wire, bool *wire_failed, char *why)
 {
 	struct capture *capture = calloc(1, sizeof(*capture));
+	const char *step;
 	int error;
 
 	libbpf_complaint[0] = '\0';
@@ -302,7 +297,12 @@ static int capture_try(struct capture **out, const struct capture_options *optio
 		return -ENOMEM;
 	capture->hook = hook;
 	capture->wire = wire;
-	error = capture_load(capture, options);
+	error = family_try(hook, kernel, &step);
+	if (error) {
+		explain(why, error, step);
+		goto failed;
+	}
+	error = capture_load(capture, options, kernel);
 	if (error) {
 		explain(why, error, "load");
 		goto failed;
@@ -348,8 +348,9 @@ static void trial_note(struct trials *trials, enum hook hook, bool wire, int err
 }
 
 /* Tries each family that the options allow, with or without the wire hook. */
-static int capture_round(struct capture **capture, const struct capture_options *options, bool wire,
-			 bool *wire_failed, char *why, struct trials *trials)
+static int capture_round(struct capture **capture, const struct capture_options *options,
+			 struct btf *kernel, bool wire, bool *wire_failed, char *why,
+			 struct trials *trials)
 {
 	int error = -ENOTSUP;
 
@@ -359,7 +360,7 @@ static int capture_round(struct capture **capture, const struct capture_options 
 			continue;
 		if (hook == HOOK_NONE && !wire)
 			continue;
-		error = capture_try(capture, options, hook, wire, wire_failed, why);
+		error = capture_try(capture, options, kernel, hook, wire, wire_failed, why);
 		trial_note(trials, hook, wire, error, why);
 		if (!error || *wire_failed)
 			return error;
@@ -392,15 +393,24 @@ int capture_open(struct capture **capture, const struct capture_options *options
 	char wire_why[CAPTURE_WHY_MAX] = "";
 	bool wire_failed = false;
 	int error = capture_precheck(why);
+	struct btf *kernel = NULL;
 
 	libbpf_set_print(libbpf_print);
 	if (!error) {
-		error = capture_round(capture, options, options->wire, &wire_failed, why, &trials);
-		if (error && options->wire && wire_failed) {
-			snprintf(wire_why, sizeof(wire_why), "%s", why);
-			error = capture_round(capture, options, false, &wire_failed, why, &trials);
+		kernel = btf__load_vmlinux_btf();
+		if (!kernel) {
+			error = -errno;
+			explain(why, error, "read " BTF_PATH);
 		}
 	}
+	if (!error)
+		error = capture_round(capture, options, kernel, options->wire, &wire_failed, why,
+				      &trials);
+	if (error && options->wire && wire_failed) {
+		snprintf(wire_why, sizeof(wire_why), "%s", why);
+		error = capture_round(capture, options, kernel, false, &wire_failed, why, &trials);
+	}
+	btf__free(kernel);
 	if (!error)
 		snprintf((*capture)->wire_why, sizeof((*capture)->wire_why), "%s", wire_why);
 	if (trial_count)
