@@ -15,6 +15,9 @@
 #define IPPROTO_TCP   6
 #define IPPROTO_MPTCP 262
 
+#define USER_NS_LEVELS	   33 /* as many as the kernel allows */
+#define USER_OF_NAMESPACES 1U /* no namespace has this inode number */
+
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT	2
 #define TCP_CLOSE	7
@@ -64,6 +67,28 @@ static __always_inline struct flow_state *flow_hash_begin(const struct sock *sk,
 	if (before)
 		bpf_map_delete_elem(&flow_hash, &address);
 	return state;
+}
+
+/*
+ * Who pays for the current task's bytes in the ring: the effective user and the pid namespace (so
+ * that root of a container is not root of the host). Anyone can make user namespaces, and with them
+ * any number of users: all of them pay as the user who made the outermost one.
+ *
+ * A function of its own without arguments: the verifier examines it once, not for each caller.
+ */
+__noinline __u64 user_key(void)
+{
+	struct task_struct *task = current_task();
+	struct user_namespace *ns = BPF_CORE_READ(task, cred, user_ns);
+	int level = BPF_CORE_READ(ns, level), i;
+
+	if (!level)
+		return (__u64)BPF_CORE_READ(task, cred, euid.val) << 32 | task_ns_pid(task);
+	for (i = 0; i < USER_NS_LEVELS && level > 1; i++) {
+		ns = BPF_CORE_READ(ns, parent);
+		level = BPF_CORE_READ(ns, level);
+	}
+	return (__u64)BPF_CORE_READ(ns, owner.val) << 32 | USER_OF_NAMESPACES;
 }
 
 /* Resets the state of a socket, so that nothing of an earlier connection remains. */
@@ -241,8 +266,11 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 	if (new == TCP_SYN_SENT) {
 		if (!plain_sendmsg)
 			plain_sendmsg = (__u64)BPF_CORE_READ(sk, __sk_common.skc_prot, sendmsg);
-		state_begin(state, key, FLOW_FROM_START);
+		/* TCP_REPAIR: a connection that another socket began */
+		state_begin(state, key,
+			    BPF_CORE_READ_BITFIELD_PROBED(tp, repair) ? 0 : FLOW_FROM_START);
 		task_identify(current_task(), &state->opener);
+		state->user = user_key();
 		if (BPF_CORE_READ(tp, fastopen_req)) {
 			state->id.flags |= FLOW_FASTOPEN;
 			/* otherwise the wire hook will know it by another key */

@@ -65,28 +65,6 @@ static __always_inline void count(__u32 counter, __u64 n)
 /* ---- The ring -------------------------------------------------------------------------------- */
 
 /*
- * How much payload of one segment goes into the ring, depending on how full it is. Bulk is given up
- * first: commands and replies are short, and they matter most. The last eighth is reserved for
- * records of processes and sockets.
- */
-#define KEPT_HALF_FULL	 512U
-#define KEPT_ALMOST_FULL 128U
-
-static __always_inline __u32 ring_kept(__u32 len)
-{
-	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
-	__u32 kept = len;
-
-	if (used > ring_size / 8 * 7)
-		kept = 0;
-	else if (used > ring_size / 4 * 3)
-		kept = KEPT_ALMOST_FULL;
-	else if (used > ring_size / 2)
-		kept = KEPT_HALF_FULL;
-	return kept < len ? kept : len;
-}
-
-/*
  * Submits a record. The reader drains on its own timer and is not woken, unless the ring fills
  * faster than the timer runs: then once, by the program that first sees a quarter of it in use.
  */
@@ -119,6 +97,54 @@ static __always_inline __u32 bounded(__u32 len, const __u32 max)
 	return ((len - 1) & (max - 1)) + 1;
 }
 
+/* ---- Shares of the ring ---------------------------------------------------------------------- */
+
+/*
+ * Whoever floods loses his own bytes. Payload is written to the ring only within the share of its
+ * user, and within that, of its socket. A share depends on what is free: each user may have twice
+ * as much payload waiting in the ring as is free in it, and each socket twice as much as its user
+ * has left. So the first flood fills four sevenths of the ring, and what is free remains for those
+ * who have little waiting. The last eighth is reserved for the records of processes and sockets.
+ *
+ * How much of a user or socket waits in the ring is known from positions: what was written before
+ * the mark is no longer there once the reader has passed the mark.
+ */
+struct share {
+	__u64 mark;   /* position in the ring */
+	__u32 before; /* bytes written before the mark, unless the reader has passed it */
+	__u32 after;  /* bytes written after it */
+};
+
+struct user_share {
+	struct share share;
+	__u64 dropped; /* bytes of payload that were left out */
+};
+
+/* By user, as user_key() in flow.bpf.h makes it. User space reads who lost how much. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct user_share);
+} user_shares SEC(".maps");
+
+/* The bytes that wait in the ring, or a little more. */
+static __always_inline __u64 share_waiting(struct share *share)
+{
+	if (bpf_ringbuf_query(&ring, BPF_RB_CONS_POS) >= share->mark) {
+		share->before = share->after;
+		share->after = 0;
+		share->mark = bpf_ringbuf_query(&ring, BPF_RB_PROD_POS);
+	}
+	return (__u64)share->before + share->after;
+}
+
+/* Twice what is left of `whole`. */
+static __always_inline __u64 share_limit(__u64 whole, __u64 used)
+{
+	return used < whole ? 2 * (whole - used) : 0;
+}
+
 /* ---- The state of a socket ------------------------------------------------------------------- */
 
 /* What one direction of a flow looks like so far. */
@@ -127,10 +153,18 @@ enum look {
 	LOOK_SMTP,    /* commands (sent) or a 220 greeting (received) */
 	LOOK_OTHER,   /* not SMTP */
 	LOOK_TLS,     /* a TLS record: what follows is unreadable */
+	LOOK_TUNNEL,  /* (received) a proxy was asked for a tunnel; (a piece) a request for one */
 	/*
 	 * a piece that begins with an HTTP request line; tx and rx of a state never have this value
 	 */
 	LOOK_REQUEST,
+};
+
+/* The line that one direction has begun, as far as its pieces show it. */
+struct line {
+	__u64 head; /* its first bytes, leading blanks not counted */
+	__u32 next; /* the sequence number after the last piece; 0: unknown */
+	__u32 len;  /* bytes in `head`, at most 8 */
 };
 
 struct flow_state {
@@ -144,12 +178,19 @@ struct flow_state {
 	__u8 tls_asked; /* a TLS record was sent after a 220, and has no answer yet */
 	__u8 on_wire;	/* the wire hook has seen what this socket sends */
 	__u8 kept; /* the current call is in `sends`, although the wire most likely has its bytes */
-	__u32 tries; /* records delivered on trial */
+	__u8 idle; /* the last line sent carries no mail and may be repeated (NOOP) */
+	__u8 pad[3];
+	__u32 trial;   /* what was delivered on trial, as state_tried() charges it */
+	__u32 arrived; /* bytes received */
 	/* the socket was closed during the current call: its close is reported after its bytes */
 	__u32 ended;
-	__u64 head; /* the first eight bytes, or fewer, of a line that was sent in small pieces */
-	__u32 head_len;
+	__u32 pad2;
 	__u32 plain_seq; /* plaintext flows (outer.bpf.h): bytes sent so far */
+
+	struct line sent, received;
+
+	__u64 user; /* who pays for its bytes in the ring (user_key()); 0: unknown, or root */
+	struct share share;
 
 	/* The current send, for the exit hook to compare with what was accepted. */
 	__u32 entry_tid; /* 0: no send */
@@ -164,6 +205,56 @@ struct flow_state {
 
 	struct task_id opener; /* the task at the first state change; pid 0: unknown */
 };
+
+/*
+ * How much of `len` bytes of payload may be written to the ring: all of it, as long as the flow
+ * has used less than half of its share. Then bulk is given up, because commands and replies are
+ * short and matter most. What is not written is to be counted by ring_dropped().
+ */
+#define KEPT_HALF_USED	 512U
+#define KEPT_ALMOST_USED 128U
+#define RECORD_COST	 160U /* what a record takes besides its payload, roughly */
+
+static __always_inline __u32 ring_allowed(struct flow_state *state, __u32 len)
+{
+	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA), limit, waiting;
+	struct user_share *user, none = {};
+	__u32 allowed = len;
+
+	if (used < ring_size / 8) /* plenty for everyone */
+		return len;
+	user = bpf_map_lookup_elem(&user_shares, &state->user);
+	if (!user) {
+		bpf_map_update_elem(&user_shares, &state->user, &none, BPF_NOEXIST);
+		user = bpf_map_lookup_elem(&user_shares, &state->user);
+		if (!user)
+			return 0;
+	}
+	limit = share_limit(ring_size / 8 * 7, used);
+	limit = share_limit(limit, share_waiting(&user->share));
+	waiting = share_waiting(&state->share);
+	if (waiting >= limit)
+		allowed = 0;
+	else if (waiting >= limit / 4 * 3)
+		allowed = KEPT_ALMOST_USED;
+	else if (waiting >= limit / 2)
+		allowed = KEPT_HALF_USED;
+	if (allowed > len)
+		allowed = len;
+	__sync_fetch_and_add(&user->share.after, allowed + RECORD_COST);
+	state->share.after += allowed + RECORD_COST;
+	return allowed;
+}
+
+/* Counts payload that was left out, and whose it was. */
+static __always_inline void ring_dropped(const struct flow_state *state, __u32 len)
+{
+	struct user_share *user = bpf_map_lookup_elem(&user_shares, &state->user);
+
+	count(COUNTER_PRESSURE_BYTES, len);
+	if (user)
+		__sync_fetch_and_add(&user->dropped, len);
+}
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

@@ -99,7 +99,7 @@ static __always_inline void outer_end(int ret)
 		if (state_copied(state)) {
 			emit_sender(state, 0);
 			emit_pieces(state, id, pending, ret);
-			state_tried(state);
+			state_tried(state, ret, false);
 		} else {
 			state->id.flags |= FLOW_SKIPPED;
 		}

@@ -170,25 +170,29 @@ __noinline int emit_next(__u64 id)
 }
 
 /*
- * Reports all accepted bytes of a call, piece by piece; bytes that cannot be read are reported as a
- * claim.
+ * Reports all accepted bytes of a call, piece by piece. Bytes that cannot be read, or for which the
+ * flow has no share of the ring left, are reported as a claim.
  */
 static __always_inline void emit_pieces(struct flow_state *state, __u64 id, struct pending *pending,
 					__u32 accepted)
 {
+	__u32 allowed = ring_allowed(state, accepted), left_out = accepted - allowed;
 	int i;
 
 	pending->flow = state->id;
-	pending->left = accepted;
+	pending->left = allowed;
 	state->emitted = 1;
 	if (pending->vector.urgent)
 		emit_urgent(state, pending->seq + accepted - 1);
 	for (i = 0; i < PIECES_MAX && emit_next(id); i++)
 		;
-	if (pending->left) {
+	if (pending->left)
 		count(COUNTER_SEND_UNREADABLE, 1);
-		emit_claim(state, pending->seq, pending->left, SEND_EXIT | SEND_UNREADABLE);
-	}
+	if (left_out)
+		ring_dropped(state, left_out);
+	if (pending->left || left_out)
+		emit_claim(state, pending->seq, pending->left + left_out,
+			   SEND_EXIT | SEND_UNREADABLE);
 }
 
 /*
@@ -199,7 +203,6 @@ static __always_inline bool send_look(struct flow_state *state, const struct vec
 				      const bool wire)
 {
 	__u64 first[2] = {}, address, len;
-	enum look look;
 
 	if (!vector_front(vector, &address, &len))
 		return false;
@@ -214,11 +217,10 @@ static __always_inline bool send_look(struct flow_state *state, const struct vec
 			return true;
 		if (memory_read(vector->memory, first, len & 7, address))
 			return false;
-		state_tx(state, look_trickle(state, first[0], len));
+		state_tx(state, look_trickle(line_add(&state->sent, first[0], len, false)));
 		return true;
 	}
-	look = look_tx(first[0], first[1]);
-	state_tx(state, look);
+	state_tx(state, look_tx(first[0], line_of(first[0], first[1])));
 	return true;
 }
 
@@ -262,6 +264,8 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 		return;
 	if (!state->id.local_port)
 		flow_address(&state->id, sk);
+	if (!state->user)
+		state->user = user_key();
 	state->entry_tid = id;
 	state->entry_seq = pending.seq;
 	state->entry_len = pending.vector.count;
@@ -273,7 +277,10 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 	if (!wire)
 		return;
 	emit_sender(state, 0);
-	emit_prefix(state, &pending.vector, pending.seq);
+	if (ring_allowed(state, SEND_PREFIX_MAX))
+		emit_prefix(state, &pending.vector, pending.seq);
+	else
+		count(COUNTER_SENDER_LOST, 1);
 }
 
 static __always_inline void send_begin(const struct sock *sk, const struct msghdr *msg,
@@ -337,7 +344,7 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 	if (ret > 0 && state_copied(state)) {
 		emit_sender(state, 0);
 		emit_pieces(state, id, pending, ret);
-		state_tried(state);
+		state_tried(state, ret, false);
 	}
 	if (state->ended && state->emitted) {
 		emit_close(state);

@@ -13,9 +13,10 @@
 #define ETH_P_IPV6	    0x86dd
 #define IPV6_EXTENSIONS_MAX 6
 /* chunks of SEGMENT_DATA_MAX bytes: together more than the largest segment (BIG TCP, 512 KiB) */
-#define CHUNKS_MAX     40U
-#define BACK_LEN       64U   /* bytes kept of the end of a segment that is cut short */
-#define HELLO_DATA_MAX 2048U /* bytes kept of the segment in which TLS begins */
+#define CHUNKS_MAX	 40U
+#define TAIL_SEGMENT_MAX 512U
+#define BACK_LEN	 64U   /* bytes kept of the end of a segment that is cut short */
+#define HELLO_DATA_MAX	 2048U /* bytes kept of the segment in which TLS begins */
 
 /* Where the payload of a segment is. */
 struct segment {
@@ -181,14 +182,14 @@ static __always_inline bool emit_tail(struct __sk_buff *skb, struct flow_state *
 }
 
 /*
- * How much of a segment is kept: all of it, unless the ring fills up or the rest is unreadable
- * anyway (TLS).
+ * How much of a segment is worth copying: all of it, unless the flow is on trial or the rest is
+ * unreadable anyway (TLS).
  */
-static __always_inline __u32 segment_kept(const struct flow_state *state, __u32 len)
+static __always_inline __u32 segment_worth(const struct flow_state *state, __u32 len)
 {
-	if (state->tx == LOOK_TLS && len > HELLO_DATA_MAX)
-		len = HELLO_DATA_MAX;
-	return ring_kept(len);
+	if (state->tx == LOOK_TLS)
+		return len < HELLO_DATA_MAX ? len : HELLO_DATA_MAX;
+	return state_worth(state, len);
 }
 
 /*
@@ -216,26 +217,90 @@ lost:
 }
 
 /*
- * Delivers a segment; if the ring fills up, only its front and its last bytes, because the end of a
- * message and the commands after it are there. What is left out shows as a hole in the sequence.
+ * Delivers a segment; if the flow's share of the ring is almost used up, only its front and its
+ * last bytes, because the end of a message and the commands after it are there. What is left out
+ * shows as a hole in the sequence.
  */
 static __always_inline void emit_segments(struct __sk_buff *skb, struct flow_state *state,
 					  const struct segment *segment, __u32 flags)
 {
-	__u32 kept = segment_kept(state, segment->len), left_out = segment->len - kept;
+	__u32 worth = segment_worth(state, segment->len), kept = ring_allowed(state, worth),
+	      left_out = worth - kept;
 
 	emit_front(skb, state, segment, kept, flags);
-	if (!left_out || state->tx == LOOK_TLS)
+	if (worth < segment->len && state->tx == LOOK_UNKNOWN)
+		state->id.flags |= FLOW_SKIPPED;
+	if (!left_out)
 		return;
 	if (kept && left_out > BACK_LEN) {
 		left_out -= BACK_LEN;
-		emit_segment(skb, state, segment->offset + segment->len - BACK_LEN,
-			     segment->seq + segment->len - BACK_LEN, BACK_LEN, flags, BACK_LEN);
+		emit_segment(skb, state, segment->offset + worth - BACK_LEN,
+			     segment->seq + worth - BACK_LEN, BACK_LEN, flags, BACK_LEN);
 	}
-	count(COUNTER_PRESSURE_BYTES, left_out);
+	ring_dropped(state, left_out);
 }
 
-/* Adds the first bytes of a segment to the verdict. True if TLS begins in this segment. */
+/* Adds a sent segment to the verdict. True if TLS begins in it. */
+static __always_inline bool look_sent(struct flow_state *state, const struct segment *segment,
+				      __u64 lo, __u64 hi)
+{
+	__u64 line;
+
+	if (segment->len < 8) {
+		line = line_trickle(&state->sent, segment->seq, lo, segment->len, false);
+		state_tx(state, look_trickle(line));
+	} else {
+		line = line_of(lo, hi);
+		state_tx(state, look_tx(lo, line));
+		line_end(&state->sent);
+	}
+	state->idle = is_idle(line);
+	line_next(&state->sent, segment->seq + segment->len);
+	if (state->tx != LOOK_TLS || state->tls_told)
+		return false;
+	state->tls_told = 1; /* the send hook may have seen it before */
+	return true;
+}
+
+/*
+ * Gathers the line that begins near the end of a received piece of at least eight bytes. Pieces
+ * whose size a small window decided are short; in the bulk of other protocols it would cost more
+ * than it shows.
+ */
+static __always_inline void look_tail(struct __sk_buff *skb, struct flow_state *state,
+				      const struct segment *segment)
+{
+	__u64 tail;
+
+	line_end(&state->received);
+	if (segment->len > TAIL_SEGMENT_MAX || !state_copied(state) ||
+	    bpf_skb_load_bytes(skb, segment->offset + segment->len - 8, &tail, 8))
+		return;
+	state->received.len = 8; /* inside a line, until it ends */
+	state->received.head = ~0ULL;
+	state_reply(state, line_add(&state->received, tail, 8, true));
+}
+
+/* Adds a received segment to the verdict. True if TLS begins in it. */
+static __always_inline bool look_received(struct __sk_buff *skb, struct flow_state *state,
+					  const struct segment *segment, __u64 lo, __u64 hi)
+{
+	bool fresh = !state->received.len || segment->seq != state->received.next, tls_begins;
+	__u64 line;
+
+	state->arrived += segment->len;
+	if (segment->len < 8) {
+		line = line_trickle(&state->received, segment->seq, lo, segment->len, true);
+		tls_begins = state_rx(state, lo, line, fresh);
+	} else {
+		tls_begins = state_rx(state, lo, line_of(lo, hi), fresh);
+		look_tail(skb, state, segment);
+	}
+	line_next(&state->received, segment->seq + segment->len);
+	return tls_begins;
+}
+
+/* Adds a segment to the verdict. True if TLS begins in it. */
 static __always_inline bool segment_look(struct __sk_buff *skb, struct flow_state *state,
 					 const struct segment *segment, bool outbound)
 {
@@ -248,13 +313,8 @@ static __always_inline bool segment_look(struct __sk_buff *skb, struct flow_stat
 	} else if (bpf_skb_load_bytes(skb, segment->offset, first, bounded(len, LOOK_LEN))) {
 		return false;
 	}
-	if (!outbound)
-		return state_rx(state, first[0]);
-	state_tx(state, len < 8 ? look_trickle(state, first[0], len) : look_tx(first[0], first[1]));
-	if (state->tx != LOOK_TLS || state->tls_told)
-		return false;
-	state->tls_told = 1; /* the send hook may have seen it before */
-	return true;
+	return outbound ? look_sent(state, segment, first[0], first[1])
+			: look_received(skb, state, segment, first[0], first[1]);
 }
 
 static __always_inline bool is_mail_port(__u16 port)
@@ -330,7 +390,7 @@ copy:
 	if (segment.urgent && outbound)
 		emit_urgent(state, segment.seq + segment.urgent - 1);
 	emit_segments(skb, state, &segment, outbound ? SEGMENT_OUTBOUND : 0);
-	state_tried(state);
+	state_tried(state, segment.len, outbound);
 	return 1;
 }
 

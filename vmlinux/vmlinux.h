@@ -35,6 +35,9 @@ struct ns_common {
 };
 
 struct user_namespace {
+	struct user_namespace *parent;
+	int level;
+	kuid_t owner;
 	struct ns_common ns;
 };
 
@@ -270,6 +273,7 @@ struct tcp_sock {
 	__u32 write_seq;
 	__u32 snd_nxt;
 	bool is_mptcp;
+	__u8 repair : 1;
 	struct tcp_fastopen_request *fastopen_req;
 };
 

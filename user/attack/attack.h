@@ -23,6 +23,16 @@ struct attack_shared {
 	char why[128];	  /* why it is unavailable or failed */
 };
 
+/* Servers whose first words do not look like a greeting, or later ones like commands. */
+enum attack_odd {
+	ATTACK_ODD_PROXY,  /* a proxy's answer and the greeting, in one segment */
+	ATTACK_ODD_PIECES, /* everything in segments of two bytes */
+	ATTACK_ODD_BLANK,  /* a blank line before the greeting */
+	ATTACK_ODD_ECHO,   /* a segment that begins with the client's EHLO */
+	ATTACK_ODD_LATE,   /* the greeting comes late */
+	ATTACK_ODD_COUNT,
+};
+
 /* The servers that attack_serve() started: one for each kind of socket. */
 struct attack_server {
 	pid_t pid;
@@ -34,6 +44,7 @@ struct attack_server {
 	uint16_t ktls_port;
 	/* a connection here is answered by one back, to the port that the client names */
 	uint16_t call_port;
+	uint16_t odd_ports[ATTACK_ODD_COUNT];
 };
 
 struct attack_target {

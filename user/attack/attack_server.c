@@ -23,13 +23,50 @@
 #define SERVE_LIMIT_S  300
 #define FASTOPEN_QUEUE 16
 #define BACKLOG	       64
+#define LATE_MS	       300
+#define ORDINARY       ATTACK_ODD_COUNT /* a server that is not odd */
 
 /* ---- One connection -------------------------------------------------------------------------- */
 
-static void answer(int fd, const char *text)
+static void answer_part(int fd, const char *text, size_t len)
 {
-	if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
+	if (send(fd, text, len, MSG_NOSIGNAL) < 0)
 		_exit(1);
+}
+
+static void answer(int fd, const char *text, enum attack_odd odd)
+{
+	size_t len = strlen(text);
+
+	for (; odd == ATTACK_ODD_PIECES && len > 2; len -= 2, text += 2)
+		answer_part(fd, text, 2);
+	answer_part(fd, text, len);
+}
+
+static void greet(int fd, enum attack_odd odd)
+{
+	static const char greeting[] = "220 attack.localhost ESMTP\r\n";
+	static const char *const before[ATTACK_ODD_COUNT + 1] = {
+		[ATTACK_ODD_PROXY] = "HTTP/1.1 200 Connection established\r\n\r\n",
+		[ATTACK_ODD_BLANK] = "\r\n",
+	};
+	char text[128], request[512];
+	int yes = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+	if (odd == ATTACK_ODD_PROXY && recv(fd, request, sizeof(request), 0) <= 0)
+		_exit(0);
+	if (odd == ATTACK_ODD_LATE)
+		poll(NULL, 0, LATE_MS);
+	snprintf(text, sizeof(text), "%s%s", before[odd] ? before[odd] : "", greeting);
+	answer(fd, text, odd);
+}
+
+/* A reply that repeats the client's name, which is a command, at the beginning of a segment. */
+static void answer_echo(int fd)
+{
+	answer_part(fd, "250 attack.localhost ", 21);
+	answer_part(fd, "EHLO attack\r\n", 13);
 }
 
 /* The server's reply to a line; NULL: none, because it is a line of the message. */
@@ -48,20 +85,20 @@ static const char *reply_to(const char *line, bool *body)
 	if (strncasecmp(line, "QUIT", 4) == 0)
 		return "221 bye\r\n";
 	if (strncasecmp(line, "EHLO", 4) == 0 || strncasecmp(line, "MAIL", 4) == 0 ||
-	    strncasecmp(line, "RCPT", 4) == 0)
+	    strncasecmp(line, "RCPT", 4) == 0 || strncasecmp(line, "NOOP", 4) == 0)
 		return "250 ok\r\n";
 	return "500 what\r\n";
 }
 
 /* Speaks SMTP as a server until the client leaves. Ends the process. */
-_Noreturn static void serve_connection(int fd)
+_Noreturn static void serve_connection(int fd, enum attack_odd odd)
 {
 	char buffer[65536], line[1024];
 	size_t len = 0;
 	bool body = false;
 
 	alarm(SERVE_LIMIT_S);
-	answer(fd, "220 attack.localhost ESMTP\r\n");
+	greet(fd, odd);
 	for (;;) {
 		ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
 
@@ -80,8 +117,10 @@ _Noreturn static void serve_connection(int fd)
 			line[len] = '\0';
 			len = 0;
 			reply = reply_to(line, &body);
-			if (reply)
-				answer(fd, reply);
+			if (odd == ATTACK_ODD_ECHO && strncasecmp(line, "EHLO", 4) == 0)
+				answer_echo(fd);
+			else if (reply)
+				answer(fd, reply, odd);
 		}
 	}
 }
@@ -99,12 +138,21 @@ _Noreturn static void serve_call(int fd)
 	addr.sin_port = htons((uint16_t)atoi(text));
 	if (back < 0 || connect(back, (struct sockaddr *)&addr, sizeof(addr)))
 		_exit(1);
-	serve_connection(back);
+	serve_connection(back, ORDINARY);
 }
 
 /* ---- Listening ------------------------------------------------------------------------------- */
 
-enum { LISTEN_TCP, LISTEN_IPV6, LISTEN_MPTCP, LISTEN_SMC, LISTEN_KTLS, LISTEN_CALL, LISTEN_COUNT };
+enum {
+	LISTEN_TCP,
+	LISTEN_IPV6,
+	LISTEN_MPTCP,
+	LISTEN_SMC,
+	LISTEN_KTLS,
+	LISTEN_CALL,
+	LISTEN_ODD,
+	LISTEN_COUNT = LISTEN_ODD + ATTACK_ODD_COUNT
+};
 
 /*
  * A listener on a free port of loopback, or of any IPv6 address. -1: the kernel has no such
@@ -162,7 +210,9 @@ _Noreturn static void serve(const int listeners[LISTEN_COUNT])
 					_exit(1);
 				if (i == LISTEN_CALL)
 					serve_call(fd);
-				serve_connection(fd);
+				serve_connection(fd, i < LISTEN_ODD
+							     ? ORDINARY
+							     : (enum attack_odd)(i - LISTEN_ODD));
 			}
 			close(fd);
 		}
@@ -183,6 +233,8 @@ static int start(struct attack_server *server, bool anywhere)
 	listeners[LISTEN_SMC] = listen_on(ATTACK_AF_SMC, 0, &server->smc_port, false);
 	listeners[LISTEN_KTLS] = listen_on(AF_INET, 0, &server->ktls_port, false);
 	listeners[LISTEN_CALL] = listen_on(AF_INET, 0, &server->call_port, false);
+	for (int i = 0; i < ATTACK_ODD_COUNT; i++)
+		listeners[LISTEN_ODD + i] = listen_on(AF_INET, 0, &server->odd_ports[i], false);
 	server->pid = fork();
 	if (server->pid == 0)
 		serve(listeners);

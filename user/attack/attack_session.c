@@ -184,6 +184,59 @@ enum attack_status attack_dialogue(const struct attack_target *target, int fd, a
 	return ATTACK_DONE;
 }
 
+/* ---- Lines that are more than one command ---------------------------------------------------- */
+
+enum { LINE_EHLO, LINE_MAIL, LINE_RCPT, LINE_DATA, LINES };
+
+static const int line_codes[LINES] = {250, 250, 250, 354};
+
+static void session_line(const struct attack_target *target, int number, char *line)
+{
+	switch (number) {
+	case LINE_EHLO: snprintf(line, ATTACK_LINE_MAX, "EHLO attack\r\n"); break;
+	case LINE_MAIL:
+		snprintf(line, ATTACK_LINE_MAX, "MAIL FROM:<%s>\r\n", target->sender);
+		break;
+	case LINE_RCPT:
+		snprintf(line, ATTACK_LINE_MAX, "RCPT TO:<%s>\r\n", target->recipient);
+		break;
+	default: snprintf(line, ATTACK_LINE_MAX, "DATA\r\n"); break;
+	}
+}
+
+enum attack_status attack_lines(const struct attack_target *target, int fd, attack_send_line send,
+				int refused)
+{
+	static const char message[] = "Subject: a test\r\n\r\nhello\r\n.\r\n";
+	char line[ATTACK_LINE_MAX];
+
+	for (int number = 0; number < LINES; number++) {
+		session_line(target, number, line);
+		if (send(fd, number, line))
+			return attack_refused(target, "cannot send");
+		for (int i = 0; i < refused; i++) {
+			if (attack_reply(fd) != 500)
+				return attack_failed(
+					target,
+					"the server did not answer a junk line as expected");
+		}
+		if (attack_reply(fd) != line_codes[number])
+			return attack_failed(target, "the server refused a command");
+	}
+	if (attack_send(fd, message, strlen(message)) || attack_reply(fd) != 250)
+		return attack_failed(target, "the server did not accept the message");
+	close(fd);
+	return ATTACK_DONE;
+}
+
+int attack_line_after_junk(int fd, int number, const char *line)
+{
+	char text[ATTACK_LINE_MAX + 16];
+
+	snprintf(text, sizeof(text), "XJUNK %d\r\n%s", number, line);
+	return attack_send(fd, text, strlen(text));
+}
+
 /* ---- TLS in the kernel ----------------------------------------------------------------------- */
 
 int attack_ktls(int fd, int direction)

@@ -28,6 +28,9 @@ enum attack_status attack_refused(const struct attack_target *target, const char
 /* A connection to a port of IPv4's loopback, or -1. */
 int attack_connect(uint16_t port);
 
+/* Brings up the loopback interface of a network namespace of one's own. */
+bool attack_loopback_up(void);
+
 /* The code of the next reply, or -1. */
 int attack_reply(int fd);
 
@@ -45,6 +48,21 @@ enum attack_status attack_at_once(const struct attack_target *target, int fd, at
  * Reads the replies to a session that was sent at once, and checks whether the mail was accepted.
  */
 enum attack_status attack_taken(const struct attack_target *target, int fd);
+
+#define ATTACK_LINE_MAX 512U
+
+/* Sends a line of a session, which is command `number` of it; 0, or -1. */
+typedef int (*attack_send_line)(int fd, int number, const char *line);
+
+/*
+ * A session on a greeted connection, whose commands are sent by `send`; `refused` replies of 500
+ * precede the reply to each. Closes the connection.
+ */
+enum attack_status attack_lines(const struct attack_target *target, int fd, attack_send_line send,
+				int refused);
+
+/* An attack_send_line: junk and the line in one send, so that no send begins with a verb. */
+int attack_line_after_junk(int fd, int number, const char *line);
 
 /* send(), repeated until everything is sent. */
 int attack_send(int fd, const char *data, size_t len);

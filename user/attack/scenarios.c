@@ -167,7 +167,7 @@ enum attack_status run_fastopen_connect(const struct attack_target *target)
 
 /* ---- Namespaces ------------------------------------------------------------------------------ */
 
-static bool loopback_up(void)
+bool attack_loopback_up(void)
 {
 	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -183,7 +183,7 @@ enum attack_status run_netns(const struct attack_target *target)
 
 	if (unshare(CLONE_NEWNET))
 		return attack_unavailable(target, "cannot make a network namespace");
-	if (!loopback_up() || attack_serve(&inside.server))
+	if (!attack_loopback_up() || attack_serve(&inside.server))
 		return attack_failed(target, "cannot start a server in the namespace");
 	return attack_at_once(&inside, attack_connect(inside.server.port), attack_send, 0);
 }
@@ -204,7 +204,7 @@ enum attack_status run_container(const struct attack_target *target)
 	if (child == 0) {
 		struct attack_target inside = *target;
 
-		status = !loopback_up() || attack_serve(&inside.server)
+		status = !attack_loopback_up() || attack_serve(&inside.server)
 				 ? attack_failed(target, "cannot start a server in the namespace")
 				 : attack_at_once(&inside, attack_connect(inside.server.port),
 						  attack_send, 0);

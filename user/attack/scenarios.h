@@ -39,6 +39,14 @@ enum attack_status run_blocked(const struct attack_target *target);
 enum attack_status run_scoped(const struct attack_target *target);
 enum attack_status run_encapsulated(const struct attack_target *target);
 
+/* The connection does not look like SMTP: see hidden.c. */
+enum attack_status run_proxy_answer(const struct attack_target *target);
+enum attack_status run_greeting_pieces(const struct attack_target *target);
+enum attack_status run_greeting_blank(const struct attack_target *target);
+enum attack_status run_echo(const struct attack_target *target);
+enum attack_status run_early(const struct attack_target *target);
+enum attack_status run_repair(const struct attack_target *target);
+
 /* Raw and packet sockets, with TCP in user space: see raw.c. */
 enum attack_status run_raw_socket(const struct attack_target *target);
 enum attack_status run_packet_socket(const struct attack_target *target);

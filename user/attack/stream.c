@@ -23,7 +23,6 @@
 #include "attack/scenarios.h"
 
 #define PAGE		4096U
-#define LINE_MAX	512U
 #define JUNK_PIECES	60
 #define URGENT_PAUSE_MS 30
 #define BLOCKED_MAX	600U /* calls that run at once */
@@ -32,51 +31,6 @@
 extern char **environ;
 
 /* ---- Lines that are more than one command ---------------------------------------------------- */
-
-/* Sends a line of a session, `number` of LINES; 0, or -1. */
-typedef int (*send_line)(int fd, int number, const char *line);
-
-enum { LINE_EHLO, LINE_MAIL, LINE_RCPT, LINE_DATA, LINES };
-
-static const int line_codes[LINES] = {250, 250, 250, 354};
-
-static void session_line(const struct attack_target *target, int number, char *line)
-{
-	switch (number) {
-	case LINE_EHLO: snprintf(line, LINE_MAX, "EHLO attack\r\n"); break;
-	case LINE_MAIL: snprintf(line, LINE_MAX, "MAIL FROM:<%s>\r\n", target->sender); break;
-	case LINE_RCPT: snprintf(line, LINE_MAX, "RCPT TO:<%s>\r\n", target->recipient); break;
-	default: snprintf(line, LINE_MAX, "DATA\r\n"); break;
-	}
-}
-
-/*
- * A session whose commands are sent by `send`; `refused` replies of 500 precede the reply to each.
- */
-static enum attack_status lines_by(const struct attack_target *target, int fd, send_line send,
-				   int refused)
-{
-	static const char message[] = "Subject: a test\r\n\r\nhello\r\n.\r\n";
-	char line[LINE_MAX];
-
-	for (int number = 0; number < LINES; number++) {
-		session_line(target, number, line);
-		if (send(fd, number, line))
-			return attack_refused(target, "cannot send");
-		for (int i = 0; i < refused; i++) {
-			if (attack_reply(fd) != 500)
-				return attack_failed(
-					target,
-					"the server did not answer a junk line as expected");
-		}
-		if (attack_reply(fd) != line_codes[number])
-			return attack_failed(target, "the server refused a command");
-	}
-	if (attack_send(fd, message, strlen(message)) || attack_reply(fd) != 250)
-		return attack_failed(target, "the server did not accept the message");
-	close(fd);
-	return ATTACK_DONE;
-}
 
 static int greeted(const struct attack_target *target)
 {
@@ -107,15 +61,7 @@ enum attack_status run_urgent(const struct attack_target *target)
 	int fd = greeted(target);
 
 	return fd < 0 ? attack_failed(target, "cannot connect")
-		      : lines_by(target, fd, line_urgent, 0);
-}
-
-static int line_after_junk(int fd, int number, const char *line)
-{
-	char text[LINE_MAX + 16];
-
-	snprintf(text, sizeof(text), "XJUNK %d\r\n%s", number, line);
-	return attack_send(fd, text, strlen(text));
+		      : attack_lines(target, fd, line_urgent, 0);
 }
 
 /* A line in many sends, and after that no send begins with a verb. */
@@ -129,7 +75,7 @@ enum attack_status run_pieces(const struct attack_target *target)
 	}
 	if (fd < 0 || attack_send(fd, "\r\n", 2) || attack_reply(fd) != 500)
 		return attack_failed(target, "the server did not answer a junk line as expected");
-	return lines_by(target, fd, line_after_junk, 1);
+	return attack_lines(target, fd, attack_line_after_junk, 1);
 }
 
 /*
@@ -146,7 +92,7 @@ enum attack_status run_fake_tls(const struct attack_target *target)
 	    attack_reply(fd) != 500)
 		return attack_failed(target,
 				     "the server did not answer the line like TLS as expected");
-	return lines_by(target, fd, line_after_junk, 1);
+	return attack_lines(target, fd, attack_line_after_junk, 1);
 }
 
 /* ---- Pages that change on the way ------------------------------------------------------------ */
@@ -176,7 +122,7 @@ enum attack_status run_changed_later(const struct attack_target *target)
 {
 	static const char greeting[] = "220 here\r\n",
 			  replies[] = "250 ok\r\n250 ok\r\n250 ok\r\n354 go on\r\n250 ok\r\n";
-	char *text = attack_text(target, 0), *page, read_back[LINE_MAX * 2] = "";
+	char *text = attack_text(target, 0), *page, read_back[ATTACK_LINE_MAX * 2] = "";
 	int client, server, pipe_fds[2];
 	struct iovec piece;
 	size_t len = text ? strlen(text) : 0;
@@ -260,7 +206,7 @@ static bool shell(const char *line)
 {
 	static const char find_ip[] = "for ip in /usr/sbin/ip /sbin/ip /usr/bin/ip /bin/ip; do [ "
 				      "-x $ip ] && break; done;";
-	char text[LINE_MAX * 4];
+	char text[ATTACK_LINE_MAX * 4];
 	char *const argv[] = {(char *)"sh", (char *)"-ec", text, NULL};
 	posix_spawn_file_actions_t actions;
 	int status = -1;
@@ -325,7 +271,7 @@ enum attack_status run_encapsulated(const struct attack_target *target)
 		"echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
 	struct attack_target inside = *target;
 	int up[2], down[2];
-	char line[LINE_MAX * 2];
+	char line[ATTACK_LINE_MAX * 2];
 	pid_t other;
 
 	if (pipe2(up, O_CLOEXEC) || pipe2(down, O_CLOEXEC) || unshare(CLONE_NEWNET))
