@@ -44,7 +44,7 @@ SUMMARY = re.compile(r"\d+ passed, \d+ failed, \d+ skipped")
 SLOWEST = 10
 
 # These unit tests take longest. They start first, so that none of them is left alone at the end.
-LONGEST = ("metrics", "outputs", "schedule", "smtp_auth", "snapshot", "privacy")
+LONGEST = ("metrics", "outputs", "schedule", "smtp_auth", "snapshot", "privacy_text")
 
 
 class Report:

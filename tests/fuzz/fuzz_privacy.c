@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * An event with one line of the input in each field, and an address where the input says so. The
- * written event must not contain the address's local part, and an event that shares its senders
- * must be written as before.
+ * Builds an event from the input: each line fills one field, and some bytes stand for an address
+ * with a marker as its local part. After privacy_apply() the written event must not contain the
+ * marker, and an event that shares its senders must be unchanged.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,15 +19,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/*
- * The next line. Bytes 1, 3 and 4 are replaced by the address in one of its forms, with blanks
- * around it.
- */
+/* The next line. Its bytes 1 and 3 to 8 stand for the address in one of its forms. */
 static struct text next_field(struct span *rest)
 {
 	static const char *const forms[] = {[1] = " " ADDRESS " ",
 					    [3] = " <" ADDRESS "> ",
-					    [4] = " \"" LOCAL " x\"@corp.example "};
+					    [4] = " \"" LOCAL " x\"@corp.example ",
+					    [5] = " " LOCAL "%40corp.example ",
+					    [6] = " " LOCAL "\\ x@corp.example ",
+					    [7] = " " LOCAL "(a b)@corp.example ",
+					    [8] = " <" LOCAL " x@corp.example> "};
 	const char *end = memchr(rest->data, '\n', rest->len);
 	size_t len = end ? (size_t)(end - rest->data) : rest->len;
 	struct text field = {0};
@@ -163,7 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct text args = {0};
 
 	if (size < 2 ||
-	    memmem(data, size, LOCAL, strlen(LOCAL))) /* the marker alone, without an address */
+	    memmem(data, size, LOCAL, strlen(LOCAL))) /* a marker outside of an address */
 		return 0;
 	privacy.addresses = data[0] % 2 ? PRIVACY_HASH : PRIVACY_DOMAIN;
 	privacy.subject_hidden = data[0] & 2;

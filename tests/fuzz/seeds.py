@@ -85,7 +85,7 @@ exclusions:
 PRIVACIES = [
     mode + b"\n".join([b"a@x", b"AUTH=b+40x ORCPT=rfc822;\1 X=\1 Y=\4", b"\1", b"\"c d\"@y", b"@a,@b:e@z", b"5.1.1 \3: no \1.",
                        b"'\1'", b"f@x.pdf\1", b"hello", b"\1 \3 \4", b"h@x", b"PLAIN", b"\1",
-                       b"x\2--to=\1\2-f\1\2g%40x,\1\2hello\2(c)@x", b"/srv/\1/i@1.2"])
+                       b"x\2--to=\1\2-f\1\2g%40x,\1\2hello\2(c)@x\2\5\6 \7\2\x08", b"/srv/\1/i@1.2/\4/\x08"])
     for mode in (b"\0", b"\1", b"\2", b"\3")
 ]
 

@@ -179,7 +179,7 @@ static void hostile_decision(struct event *event)
 	       ORIGIN_USER_MAX < sizeof(HOSTILE) ? ORIGIN_USER_MAX : sizeof(HOSTILE));
 }
 
-static struct event *hostile_event(enum event_action action)
+static inline struct event *hostile_event(enum event_action action)
 {
 	static const char *const blind[] = {"one", "two", NULL};
 	struct event *event = bare_event(action);

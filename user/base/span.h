@@ -25,4 +25,10 @@ static inline bool span_equal(struct span a, struct span b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* The bytes from offset `from` up to `to`, which is not included. */
+static inline struct span span_part(struct span span, size_t from, size_t to)
+{
+	return (struct span){span.data + from, to - from};
+}
+
 #endif

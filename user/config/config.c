@@ -14,6 +14,7 @@
 
 #include <openssl/crypto.h>
 
+#include "config/privacy_key.h"
 #include "config/reader.h"
 
 #define DEADLINE_S     60

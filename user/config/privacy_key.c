@@ -3,7 +3,7 @@
  * The key of hashed addresses. With the key, addresses can be guessed from their hashes, so nobody
  * else may read it.
  */
-#include "policy/privacy.h"
+#include "config/privacy_key.h"
 
 #include <errno.h>
 #include <fcntl.h>

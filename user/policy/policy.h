@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "policy/exclusion.h"
-#include "policy/privacy.h"
+#include "policy/privacy_address.h"
 #include "policy/rules.h"
 
 #define POLICY_HASH_LEN 64U /* hexadecimal digits */

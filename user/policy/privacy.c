@@ -35,11 +35,12 @@
 #include <string.h>
 
 #include "event/event.h"
+#include "policy/privacy_parameters.h"
 #include "policy/privacy_text.h"
 #include "base/text.h"
 
 #define SUBJECT_MIN 4U /* bytes; a shorter subject would be found everywhere */
-/* Addresses examined in the arguments of an image; the text after them is left out. */
+/* Words with an '@' examined in the arguments of an image; the text after them is left out. */
 #define ARGS_PLACES_MAX 64U
 /* The same for its executable, script and working directory together. */
 #define PATHS_PLACES_MAX 16U
@@ -113,7 +114,7 @@ static bool take_string(struct hiding *hiding, char **string)
 
 static bool hide_name(struct hiding *hiding, char **name)
 {
-	if (!*name || !strchr(*name, '@'))
+	if (!*name || !privacy_may_hold_address(span_of(*name), PRIVACY_TEXT))
 		return true;
 	text_clear(&hiding->scratch);
 	privacy_text(&hiding->scratch, &hiding->teller, span_of(*name), PRIVACY_TEXT, SIZE_MAX);
@@ -122,7 +123,7 @@ static bool hide_name(struct hiding *hiding, char **name)
 
 static bool hide_path(struct hiding *hiding, char **path, size_t *places)
 {
-	if (!strchr(*path, '@'))
+	if (!privacy_may_hold_address(span_of(*path), PRIVACY_PATH))
 		return true;
 	text_clear(&hiding->scratch);
 	privacy_bounded_text(&hiding->scratch, &hiding->teller, span_of(*path), PRIVACY_PATH, NULL,
@@ -332,7 +333,7 @@ static bool add_args(struct hiding *hiding, struct text *out, const struct image
 
 	for (size_t at = 0; done && more && at < args.len;) {
 		struct span arg = {args.data + at, strnlen(args.data + at, args.len - at)};
-		unsigned int kind = PRIVACY_ENCODED | PRIVACY_ARGUMENT;
+		unsigned int kind = PRIVACY_ARGUMENT;
 
 		if (at + arg.len + 1 >= args.len && image->flags & EXEC_ARGS_TRUNCATED)
 			kind |= PRIVACY_CUT;
@@ -371,7 +372,7 @@ static bool has_hidden_args(const struct hiding *hiding, const struct image *ima
 static bool are_args_to_change(struct hiding *hiding, const struct image *image)
 {
 	unsigned int kind =
-		PRIVACY_ENCODED | (image->flags & EXEC_ARGS_TRUNCATED ? PRIVACY_CUT : 0U);
+		PRIVACY_ARGUMENT | (image->flags & EXEC_ARGS_TRUNCATED ? PRIVACY_CUT : 0U);
 
 	if (has_subject(hiding, image) || has_hidden_args(hiding, image))
 		return true;
@@ -382,8 +383,9 @@ static bool are_args_to_change(struct hiding *hiding, const struct image *image)
 static bool are_paths_to_change(const struct hiding *hiding, const struct image *image)
 {
 	return hiding->privacy->addresses != PRIVACY_FULL &&
-	       (strchr(image->executable, '@') || strchr(image->script, '@') ||
-		strchr(image->directory, '@'));
+	       (privacy_may_hold_address(span_of(image->executable), PRIVACY_PATH) ||
+		privacy_may_hold_address(span_of(image->script), PRIVACY_PATH) ||
+		privacy_may_hold_address(span_of(image->directory), PRIVACY_PATH));
 }
 
 /* A copy with the same bytes, except for the arguments. NULL if there is no memory. */
@@ -473,8 +475,10 @@ static bool hide_comm(struct hiding *hiding, char comm[COMM_LEN])
 
 static bool is_comm_to_change(const struct hiding *hiding, const struct sender *sender)
 {
+	const char *comm = sender->task.comm;
+
 	return hiding->privacy->addresses != PRIVACY_FULL &&
-	       memchr(sender->task.comm, '@', COMM_LEN);
+	       privacy_may_hold_address((struct span){comm, strnlen(comm, COMM_LEN)}, PRIVACY_TEXT);
 }
 
 /* If there was no memory for an image, the answer is yes; the copy then has none. */
