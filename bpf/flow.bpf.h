@@ -15,8 +15,7 @@
 #define IPPROTO_TCP   6
 #define IPPROTO_MPTCP 262
 
-#define USER_NS_LEVELS	   33 /* as many as the kernel allows */
-#define USER_OF_NAMESPACES 1U /* no namespace has this inode number */
+#define USER_NS_LEVELS 33 /* as many as the kernel allows */
 
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT	2
@@ -88,7 +87,14 @@ __noinline __u64 user_key(void)
 		ns = BPF_CORE_READ(ns, parent);
 		level = BPF_CORE_READ(ns, level);
 	}
-	return (__u64)BPF_CORE_READ(ns, owner.val) << 32 | USER_OF_NAMESPACES;
+	return (__u64)BPF_CORE_READ(ns, owner.val) << 32 | DROPPED_USER_NS;
+}
+
+/* Notes the current task's user as the owner of the flow. */
+static __always_inline void state_own(struct flow_state *state)
+{
+	state->user = user_key();
+	state->id.owner = state->user >> 32 ^ state->user;
 }
 
 /* Resets the state of a socket, so that nothing of an earlier connection remains. */
@@ -270,7 +276,7 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 		state_begin(state, key,
 			    BPF_CORE_READ_BITFIELD_PROBED(tp, repair) ? 0 : FLOW_FROM_START);
 		task_identify(current_task(), &state->opener);
-		state->user = user_key();
+		state_own(state);
 		if (BPF_CORE_READ(tp, fastopen_req)) {
 			state->id.flags |= FLOW_FASTOPEN;
 			/* otherwise the wire hook will know it by another key */

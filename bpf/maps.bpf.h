@@ -115,18 +115,21 @@ struct share {
 	__u32 after;  /* bytes written after it */
 };
 
-struct user_share {
-	struct share share;
-	__u64 dropped; /* bytes of payload that were left out */
-};
-
-/* By user, as user_key() in flow.bpf.h makes it. User space reads who lost how much. */
+/* By user, as user_key() in flow.bpf.h makes it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);
-	__type(value, struct user_share);
+	__type(value, struct share);
 } user_shares SEC(".maps");
+
+/* Bytes of payload that were left out, by user. User space takes the entries out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DROPPED_USERS_MAX);
+	__type(key, __u64);
+	__type(value, __u64);
+} user_dropped SEC(".maps");
 
 /* The bytes that wait in the ring, or a little more. */
 static __always_inline __u64 share_waiting(struct share *share)
@@ -218,7 +221,7 @@ struct flow_state {
 static __always_inline __u32 ring_allowed(struct flow_state *state, __u32 len)
 {
 	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA), limit, waiting;
-	struct user_share *user, none = {};
+	struct share *user, none = {};
 	__u32 allowed = len;
 
 	if (used < ring_size / 8) /* plenty for everyone */
@@ -231,7 +234,7 @@ static __always_inline __u32 ring_allowed(struct flow_state *state, __u32 len)
 			return 0;
 	}
 	limit = share_limit(ring_size / 8 * 7, used);
-	limit = share_limit(limit, share_waiting(&user->share));
+	limit = share_limit(limit, share_waiting(user));
 	waiting = share_waiting(&state->share);
 	if (waiting >= limit)
 		allowed = 0;
@@ -241,7 +244,7 @@ static __always_inline __u32 ring_allowed(struct flow_state *state, __u32 len)
 		allowed = KEPT_HALF_USED;
 	if (allowed > len)
 		allowed = len;
-	__sync_fetch_and_add(&user->share.after, allowed + RECORD_COST);
+	__sync_fetch_and_add(&user->after, allowed + RECORD_COST);
 	state->share.after += allowed + RECORD_COST;
 	return allowed;
 }
@@ -249,11 +252,13 @@ static __always_inline __u32 ring_allowed(struct flow_state *state, __u32 len)
 /* Counts payload that was left out, and whose it was. */
 static __always_inline void ring_dropped(const struct flow_state *state, __u32 len)
 {
-	struct user_share *user = bpf_map_lookup_elem(&user_shares, &state->user);
+	__u64 *dropped = bpf_map_lookup_elem(&user_dropped, &state->user), bytes = len;
 
 	count(COUNTER_PRESSURE_BYTES, len);
-	if (user)
-		__sync_fetch_and_add(&user->dropped, len);
+	if (dropped)
+		__sync_fetch_and_add(dropped, bytes);
+	else
+		bpf_map_update_elem(&user_dropped, &state->user, &bytes, BPF_NOEXIST);
 }
 
 struct {

@@ -265,7 +265,7 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 	if (!state->id.local_port)
 		flow_address(&state->id, sk);
 	if (!state->user)
-		state->user = user_key();
+		state_own(state);
 	state->entry_tid = id;
 	state->entry_seq = pending.seq;
 	state->entry_len = pending.vector.count;

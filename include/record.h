@@ -33,12 +33,13 @@ enum record_type {
 	RECORD_USER_FIRST = 64,
 	RECORD_HOST = RECORD_USER_FIRST, /* struct host_record: the first record of every watch */
 	RECORD_CLOCK,			 /* struct clock_record */
-	RECORD_LOSS,	   /* struct loss_record: the kernel side's counters changed */
-	RECORD_NAME,	   /* struct name_record: the name of a user or group id */
-	RECORD_HASH,	   /* struct hash_record: the SHA-256 of an executable */
-	RECORD_CGROUP,	   /* struct cgroup_record: the cgroup path of a process */
-	RECORD_RELAY,	   /* struct relay_record: the addresses of a host name */
-	RECORD_ACTIVATION, /* struct activation_record: what started the processes of a unit */
+	RECORD_LOSS,	     /* struct loss_record: the kernel side's counters changed */
+	RECORD_NAME,	     /* struct name_record: the name of a user or group id */
+	RECORD_HASH,	     /* struct hash_record: the SHA-256 of an executable */
+	RECORD_CGROUP,	     /* struct cgroup_record: the cgroup path of a process */
+	RECORD_RELAY,	     /* struct relay_record: the addresses of a host name */
+	RECORD_ACTIVATION,   /* struct activation_record: what started the processes of a unit */
+	RECORD_DROPPED = 75, /* struct dropped_record: whose payload was left out */
 };
 
 struct record {
@@ -199,7 +200,7 @@ struct flow_id {
 	__u16 remote_port;
 	__u32 netns; /* inode number */
 	__u32 flags; /* enum flow_flag */
-	__u32 pad;
+	__u32 owner; /* who opened it: the same number for all flows of a user; 0: unknown */
 };
 
 enum send_flag {
@@ -270,13 +271,30 @@ enum counter {
 	COUNTER_SENDER_LOST,	   /* sender and send records, likewise */
 	COUNTER_SEGMENT_LOST,	   /* segment records, likewise */
 	COUNTER_SEGMENT_BYTES,	   /* payload bytes in those segment records */
-	COUNTER_PRESSURE_BYTES,	   /* payload bytes left out while the ring was half full */
+	COUNTER_PRESSURE_BYTES,	   /* payload bytes beyond the share of their user or socket */
 	COUNTER_CLOSE_LOST,	   /* close records, likewise */
 	COUNTER_STATE_FAILED,	   /* sockets whose state could not be kept */
 	COUNTER_SEND_UNREADABLE,   /* sends whose bytes could not be read */
 	COUNTER_SEND_PENDING_FULL, /* sends in progress that could not be kept until their end */
 	COUNTER_MISSED,		   /* program runs that the kernel skipped (recursion) */
 	COUNTER_MAX,
+};
+
+#define DROPPED_USER_NS	  1U
+#define DROPPED_USERS_MAX 256U /* users whose losses are counted at a time */
+
+/* Whose payload was left out (COUNTER_PRESSURE_BYTES) since the last such record. */
+struct dropped_user {
+	__u32 uid;    /* effective; of a user namespace: who made the outermost one */
+	__u32 ns_pid; /* inode number of the pid namespace; DROPPED_USER_NS: a user namespace */
+	__u64 bytes;
+};
+
+struct dropped_record {
+	struct record h;
+	__u32 count;
+	__u32 pad;
+	struct dropped_user users[]; /* those who lost most first */
 };
 
 /* ---- Records made by user space -------------------------------------------------------------- */

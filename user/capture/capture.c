@@ -509,6 +509,37 @@ int capture_counters(struct capture *capture, uint64_t counters[COUNTER_MAX])
 	return 0;
 }
 
+static int by_bytes(const void *left, const void *right)
+{
+	const struct dropped_user *a = left, *b = right;
+
+	return (a->bytes < b->bytes) - (a->bytes > b->bytes);
+}
+
+size_t capture_dropped(struct capture *capture, struct dropped_user users[DROPPED_USERS_MAX])
+{
+	int fd = bpf_map__fd(capture->skeleton->maps.user_dropped);
+	uint64_t keys[DROPPED_USERS_MAX], bytes;
+	size_t key_count = 0, count = 0;
+
+	while (key_count < DROPPED_USERS_MAX &&
+	       bpf_map_get_next_key(fd, key_count ? &keys[key_count - 1] : NULL,
+				    &keys[key_count]) == 0)
+		key_count++;
+	for (size_t i = 0; i < key_count; i++) {
+		/* before 5.14 a hash cannot do both at once, and a few bytes may be missed */
+		if (bpf_map_lookup_and_delete_elem(fd, &keys[i], &bytes) &&
+		    (bpf_map_lookup_elem(fd, &keys[i], &bytes) ||
+		     bpf_map_delete_elem(fd, &keys[i])))
+			continue;
+		users[count++] = (struct dropped_user){.uid = (uint32_t)(keys[i] >> 32),
+						       .ns_pid = (uint32_t)keys[i],
+						       .bytes = bytes};
+	}
+	qsort(users, count, sizeof(users[0]), by_bytes);
+	return count;
+}
+
 static uint64_t map_entries(int fd, uint64_t limit)
 {
 	uint64_t key, count = 0; /* every key has this size */

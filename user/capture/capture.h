@@ -79,6 +79,12 @@ void capture_sleep(struct capture *capture);
 /* Reads the counters, summed over all CPUs. Returns 0 or a negative errno. */
 int capture_counters(struct capture *capture, uint64_t counters[COUNTER_MAX]);
 
+/*
+ * Takes out whose payload was left out since the last call, those who lost most first. Returns how
+ * many users there are, at most DROPPED_USERS_MAX.
+ */
+size_t capture_dropped(struct capture *capture, struct dropped_user users[DROPPED_USERS_MAX]);
+
 /* A table of the kernel side, and how full it is. */
 struct capture_map {
 	const char *name; /* borrowed from the capture */

@@ -166,6 +166,14 @@ static bool activation_valid(const struct record *record)
 	       ((const struct activation_record *)record)->by <= ACTIVATION_TIMER;
 }
 
+static bool dropped_valid(const struct record *record)
+{
+	const struct dropped_record *dropped = (const void *)record;
+
+	return record->len >= sizeof(*dropped) && dropped->count <= DROPPED_USERS_MAX &&
+	       fits(record, sizeof(*dropped), dropped->count * sizeof(dropped->users[0]));
+}
+
 bool record_valid(const struct record *record, size_t size)
 {
 	if (size < sizeof(*record) || record->len > size || record->len < sizeof(*record))
@@ -181,6 +189,7 @@ bool record_valid(const struct record *record, size_t size)
 	case RECORD_URGENT: return urgent_valid(record);
 	case RECORD_HOST: return host_valid(record);
 	case RECORD_CLOCK: return fits(record, sizeof(struct clock_record), 0);
+	case RECORD_DROPPED: return dropped_valid(record);
 	case RECORD_LOSS: return fits(record, sizeof(struct loss_record), 0);
 	case RECORD_NAME: return name_valid(record);
 	case RECORD_HASH: return hash_valid(record);

@@ -31,6 +31,7 @@ void event_free(struct event *event)
 	free(event->nearest);
 	for (size_t i = 0; i < event->let_pass_count; i++)
 		free(event->let_pass[i].name);
+	free(event->dropped);
 	free(event->let_pass);
 	for (size_t i = 0; i < event->output_count; i++)
 		free(event->outputs[i].name);

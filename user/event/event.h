@@ -83,6 +83,16 @@ struct let_pass {
 	struct passed passed;
 };
 
+/* A user whose bytes the kernel side left out. */
+struct event_dropped {
+	uint32_t uid;
+	bool contained; /* the user is in a container or a user namespace that this uid made */
+	char name[33];	/* "" if it is not known */
+	uint64_t bytes;
+};
+
+#define EVENT_DROPPED_MAX 10U /* those who lost most */
+
 /* What happened to the events at one output of the daemon. */
 struct event_output {
 	char *name;
@@ -136,6 +146,8 @@ struct event {
 	struct event_stats *stats; /* owned; loss: what was lost since the last such event */
 	struct let_pass *let_pass; /* owned, with the names; stopped, status; may be NULL */
 	size_t let_pass_count;
+	struct event_dropped *dropped; /* owned; loss: whose bytes were left out; may be NULL */
+	size_t dropped_count;
 	struct event_output *outputs; /* owned, with the names; stopped, status; may be NULL */
 	size_t output_count;
 	uint64_t sequence;	  /* status: 1, 2, ... since the start */

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The table of flows: a hash by socket cookie, and a list by the time of the last record. A full
- * table evicts the flow that was idle longest and has no open transaction.
+ * The table of flows: a hash by socket cookie, and lists by the time of the last record, one of all
+ * flows and one for each owner. A full table evicts a flow of the owner who has most flows, so that
+ * who opens thousands of connections loses his own: the one that was idle longest, and has no open
+ * transaction if one of the first few has none.
+ *
+ * Owners share a list if their numbers have the same hash. There are few owners: the kernel side
+ * counts all users of a user namespace as the one who made it.
  */
 #include "flow/flow_table.h"
 
@@ -9,10 +14,17 @@
 #include <string.h>
 
 #define HASH_SIZE 4096U /* a power of two */
+#define OWNERS	  256U	/* likewise */
+
+struct owner {
+	struct flow *oldest, *newest;
+	size_t count;
+};
 
 struct flow_table {
 	struct flow *buckets[HASH_SIZE];
 	struct flow *oldest, *newest;
+	struct owner owners[OWNERS];
 	size_t count;
 	uint64_t evicted;
 	flow_evict_fn on_evict;
@@ -50,6 +62,32 @@ static void link_newest(struct flow_table *table, struct flow *flow)
 	flow->newer = NULL;
 	*(table->newest ? &table->newest->newer : &table->oldest) = flow;
 	table->newest = flow;
+}
+
+static struct owner *owner_of(struct flow_table *table, const struct flow *flow)
+{
+	return &table->owners[(flow->id.owner * 0x9e3779b1U) >> 24 & (OWNERS - 1)];
+}
+
+static void unlink_owner(struct flow_table *table, struct flow *flow)
+{
+	struct owner *owner = owner_of(table, flow);
+
+	*(flow->owner_older ? &flow->owner_older->owner_newer : &owner->oldest) = flow->owner_newer;
+	*(flow->owner_newer ? &flow->owner_newer->owner_older : &owner->newest) = flow->owner_older;
+	flow->owner_older = flow->owner_newer = NULL;
+	owner->count--;
+}
+
+static void link_owner(struct flow_table *table, struct flow *flow)
+{
+	struct owner *owner = owner_of(table, flow);
+
+	flow->owner_older = owner->newest;
+	flow->owner_newer = NULL;
+	*(owner->newest ? &owner->newest->owner_newer : &owner->oldest) = flow;
+	owner->newest = flow;
+	owner->count++;
 }
 
 static void stream_drop(struct stream *stream)
@@ -93,6 +131,7 @@ void flow_remove(struct flow_table *table, struct flow *flow)
 	if (*link)
 		*link = flow->hash_next;
 	unlink_age(table, flow);
+	unlink_owner(table, flow);
 	table->count--;
 	flow_free(flow);
 }
@@ -121,15 +160,21 @@ struct flow *flow_find(struct flow_table *table, uint64_t cookie)
  */
 static struct flow *flow_to_evict(struct flow_table *table)
 {
-	struct flow *first = table->oldest;
+	struct owner *most = &table->owners[0];
+	struct flow *first;
 
+	for (size_t i = 1; i < OWNERS; i++) {
+		if (table->owners[i].count > most->count)
+			most = &table->owners[i];
+	}
+	first = most->oldest;
 	for (uint32_t i = 0; i < FLOWS_EVICT_TRIES; i++) {
-		struct flow *flow = table->oldest;
+		struct flow *flow = most->oldest;
 
 		if (!flow->smtp || smtp_oldest_open_position(flow->smtp) == UINT64_MAX)
 			return flow;
-		unlink_age(table, flow);
-		link_newest(table, flow);
+		unlink_owner(table, flow);
+		link_owner(table, flow);
 	}
 	return first;
 }
@@ -154,6 +199,7 @@ static struct flow *flow_new(struct flow_table *table, uint64_t cookie, uint64_t
 	flow->hash_next = *head;
 	*head = flow;
 	link_newest(table, flow);
+	link_owner(table, flow);
 	table->count++;
 	return flow;
 }
@@ -171,7 +217,22 @@ struct flow *flow_get(struct flow_table *table, uint64_t cookie, uint64_t time_n
 		unlink_age(table, flow);
 		link_newest(table, flow);
 	}
+	if (owner_of(table, flow)->newest != flow) {
+		unlink_owner(table, flow);
+		link_owner(table, flow);
+	}
 	return flow;
+}
+
+void flow_identify(struct flow_table *table, struct flow *flow, const struct flow_id *id)
+{
+	if (flow->id.owner == id->owner) {
+		flow->id = *id;
+		return;
+	}
+	unlink_owner(table, flow);
+	flow->id = *id;
+	link_owner(table, flow);
 }
 
 struct flow *flow_oldest(struct flow_table *table)

@@ -10,14 +10,14 @@
 
 #define FLOWS_MAX 16384U /* beyond that, a new flow evicts another one, which is counted */
 /* Flows tried for an eviction, idle longest first, until one has no open transaction. */
-#define FLOWS_EVICT_TRIES 1024U
+#define FLOWS_EVICT_TRIES 16U
 
 struct flow_table;
 
 /*
- * Called for a flow that is evicted; it is freed after the call. It is the flow that was idle
- * longest and has no open transaction; if none of FLOWS_EVICT_TRIES qualifies, the one that was
- * idle longest.
+ * Called for a flow that is evicted; it is freed after the call. Of the owner who has most flows, it
+ * is the flow that was idle longest and has no open transaction; if none of FLOWS_EVICT_TRIES
+ * qualifies, the one that was idle longest.
  */
 typedef void (*flow_evict_fn)(void *context, struct flow *flow);
 
@@ -27,6 +27,12 @@ void flow_table_free(struct flow_table *table); /* frees the flows as well; NULL
 
 /* The flow of a socket, created if it is not in the table; NULL if there is no memory. */
 struct flow *flow_get(struct flow_table *table, uint64_t cookie, uint64_t time_ns);
+
+/*
+ * Takes over what a record says of the flow's socket: the cookie is the same, the rest may have
+ * changed.
+ */
+void flow_identify(struct flow_table *table, struct flow *flow, const struct flow_id *id);
 
 /* NULL if the socket has no flow. */
 struct flow *flow_find(struct flow_table *table, uint64_t cookie);

@@ -237,6 +237,21 @@ static void add_count(struct text *out, const char *what, uint64_t count)
 		text_add_format(out, " %s=%llu", what, (unsigned long long)count);
 }
 
+void event_add_dropped(struct text *out, const struct event *event)
+{
+	for (size_t i = 0; i < event->dropped_count && i < 3; i++) {
+		const struct event_dropped *one = &event->dropped[i];
+
+		text_add_string(out, "; of user ");
+		if (one->name[0])
+			text_add_line(out, span_of(one->name), 0);
+		else
+			text_add_format(out, "%u", one->uid);
+		text_add_format(out, "%s: %llu bytes", one->contained ? " (contained)" : "",
+				(unsigned long long)one->bytes);
+	}
+}
+
 static void loss(struct text *out, const struct event *event)
 {
 	const struct event_stats *stats = event->stats;
@@ -250,6 +265,7 @@ static void loss(struct text *out, const struct event *event)
 		for (int i = 0; i < COUNTER_MAX; i++)
 			add_count(out, counter_name((enum counter)i), stats->counters[i]);
 	}
+	event_add_dropped(out, event);
 	if (is_known(event->detail))
 		text_add_format(out, " (%s)", event->detail);
 }

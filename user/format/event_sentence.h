@@ -18,6 +18,9 @@ void event_sentence(struct text *out, const struct event *event);
 uint64_t event_lost(const struct event_stats *stats);
 uint64_t event_lost_bytes(const struct event_stats *stats);
 
+/* Adds whose bytes were left out: "; of user nobody: 4452732273 bytes" for each, at most three. */
+void event_add_dropped(struct text *out, const struct event *event);
+
 /* Adds the bytes as one line (text_add_line()) of at most `max` bytes; "..." ends what was cut. */
 void event_add_short(struct text *out, struct span bytes, size_t max, unsigned int flags);
 

@@ -5,6 +5,7 @@
  * process are in every table, however narrow. event_wide.c writes the lines if everything is to be
  * shown.
  */
+#include "format/event_sentence.h"
 #include "format/format.h"
 
 #include <errno.h>
@@ -165,7 +166,7 @@ static bool add_losses(struct text *line, const struct event_stats *stats)
 		[COUNTER_SENDER_LOST] = "sender records",
 		[COUNTER_SEGMENT_LOST] = "segments",
 		[COUNTER_SEGMENT_BYTES] = "bytes of segments",
-		[COUNTER_PRESSURE_BYTES] = "bytes left out under load",
+		[COUNTER_PRESSURE_BYTES] = "bytes beyond the share of their user",
 		[COUNTER_CLOSE_LOST] = "ends of connections",
 		[COUNTER_STATE_FAILED] = "sockets that could not be followed",
 		[COUNTER_SEND_UNREADABLE] = "sends whose bytes could not be read",
@@ -200,6 +201,7 @@ static int write_loss(struct table *table, const struct event *event)
 	text_add_string(&table->terminal.line, "not captured: ");
 	if (event->stats)
 		add_losses(&table->terminal.line, event->stats);
+	event_add_dropped(&table->terminal.line, event);
 	terminal_color(&table->terminal, PLAIN);
 	return terminal_put_line(&table->terminal);
 }

@@ -217,6 +217,20 @@ static void put_stats(struct fields *fields, const struct event_stats *stats,
 	put_number(fields, FIELD_RECORDS, stats->records);
 }
 
+static bool dropped(struct fields *element, const void *of, uint32_t at)
+{
+	const struct event *event = of;
+	const struct event_dropped *one = &event->dropped[at];
+
+	if (at >= event->dropped_count)
+		return false;
+	put_number(element, FIELD_DROPPED_UID, one->uid);
+	put_string_known(element, FIELD_DROPPED_USER, one->name);
+	put_bool(element, FIELD_DROPPED_CONTAINED, one->contained);
+	put_number(element, FIELD_DROPPED_BYTES, one->bytes);
+	return true;
+}
+
 static bool let_pass(struct fields *element, const void *of, uint32_t at)
 {
 	const struct event *event = of;
@@ -272,6 +286,8 @@ static void put_watch(struct fields *fields, const struct event *event)
 		blind++;
 	if (event->blind)
 		put_words(fields, FIELD_BLIND, event->blind, blind);
+	if (event->dropped)
+		put_records(fields, FIELD_DROPPED, dropped, event);
 	if (event->let_pass)
 		put_records(fields, FIELD_LET_PASS, let_pass, event);
 	if (event->action == EVENT_STATUS)

@@ -148,6 +148,23 @@ static void tell_clock(struct live *live)
 	pipeline_record(live->pipeline, &record.h);
 }
 
+static void tell_dropped(struct live *live)
+{
+	struct {
+		struct dropped_record head;
+		struct dropped_user users[DROPPED_USERS_MAX];
+	} record;
+	size_t count = capture_dropped(live->capture, record.users);
+
+	if (!count)
+		return;
+	record.head.h =
+		header(RECORD_DROPPED, sizeof(record.head) + count * sizeof(record.users[0]));
+	record.head.count = (uint32_t)count;
+	record.head.pad = 0;
+	pipeline_record(live->pipeline, &record.head.h);
+}
+
 static void tell_losses(void *context)
 {
 	struct live *live = context;
@@ -158,6 +175,8 @@ static void tell_losses(void *context)
 		return;
 	if (memcmp(counters, live->counters, sizeof(counters)) == 0)
 		return;
+	if (counters[COUNTER_PRESSURE_BYTES] != live->counters[COUNTER_PRESSURE_BYTES])
+		tell_dropped(live);
 	memcpy(live->counters, counters, sizeof(counters));
 	for (size_t i = 0; i < COUNTER_MAX; i++)
 		record.counters[i] = counters[i];

@@ -179,7 +179,7 @@ static struct flow *pipeline_flow_of(struct pipeline *pipeline, const struct flo
 		return NULL;
 	if (!flow->id.remote_port && compose_is_mid_stream(id))
 		smtp_session_mid_stream(flow->smtp);
-	flow->id = *id;
+	flow_identify(pipeline->flows, flow, id);
 	return flow;
 }
 
@@ -384,6 +384,7 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 	case RECORD_LOSS:
 		totals_lost(pipeline, ((const struct loss_record *)record)->counters);
 		break;
+	case RECORD_DROPPED: totals_dropped(pipeline, (const void *)record); break;
 	case RECORD_RELAY: relay_names_record(pipeline->relay_names, (const void *)record); break;
 	case RECORD_NAME:
 	case RECORD_HASH:

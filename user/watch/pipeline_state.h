@@ -45,8 +45,10 @@ struct pipeline {
 	uint64_t heartbeat_ns;	       /* between status events; 0: there are none */
 	uint64_t beat_ns;	       /* when the last one was */
 	uint64_t sequence;	       /* of the last one */
-	uint64_t outputs_lost;	       /* events lost behind the sink, not yet reported */
-	uint64_t expired_ns;	       /* when processes and streams were last checked */
+	struct event_dropped dropped[EVENT_DROPPED_MAX]; /* not yet reported */
+	size_t dropped_count;
+	uint64_t outputs_lost; /* events lost behind the sink, not yet reported */
+	uint64_t expired_ns;   /* when processes and streams were last checked */
 	int64_t realtime_offset_ns;
 	int error;
 
@@ -57,6 +59,11 @@ struct pipeline {
 	uint64_t boot;
 	char *host;
 };
+
+/* ---- Counters (totals.c) --------------------------------------------------------------------- */
+
+/* Notes whose bytes were left out, for the next capture-loss event. */
+void totals_dropped(struct pipeline *pipeline, const struct dropped_record *record);
 
 /* ---- Composing events (compose.c) ------------------------------------------------------------ */
 

@@ -1,11 +1,55 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Counters, and the events that report them: capture-loss, status. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "flow/flow_table.h"
 #include "policy/verdict.h"
 #include "watch/pipeline_state.h"
+
+/* The name of a user of this host, if it is known by now. */
+static void dropped_name(struct pipeline *pipeline, struct event_dropped *one)
+{
+	const struct want *want = &pipeline->hooks.want;
+	const char *name = NULL;
+
+	switch (names_user(pipeline->names, one->uid, pipeline->now_ns, &name)) {
+	case NAME_MISSING:
+		if (want->user)
+			want->user(want->context, one->uid);
+		break;
+	case NAME_KNOWN: snprintf(one->name, sizeof(one->name), "%s", name); break;
+	case NAME_ASKED: break;
+	}
+}
+
+void totals_dropped(struct pipeline *pipeline, const struct dropped_record *record)
+{
+	pipeline->dropped_count = 0;
+	for (uint32_t i = 0; i < record->count && i < EVENT_DROPPED_MAX; i++) {
+		const struct dropped_user *user = &record->users[i];
+		struct event_dropped *one = &pipeline->dropped[pipeline->dropped_count++];
+
+		*one = (struct event_dropped){.uid = user->uid,
+					      .contained = user->ns_pid != pipeline->own.pid,
+					      .bytes = user->bytes};
+		if (!one->contained)
+			dropped_name(pipeline, one);
+	}
+}
+
+static void take_dropped(struct pipeline *pipeline, struct event *event)
+{
+	size_t size = pipeline->dropped_count * sizeof(*event->dropped);
+
+	event->dropped = size ? malloc(size) : NULL;
+	if (event->dropped) {
+		memcpy(event->dropped, pipeline->dropped, size);
+		event->dropped_count = pipeline->dropped_count;
+	}
+	pipeline->dropped_count = 0;
+}
 
 void totals_lost(struct pipeline *pipeline, const __u64 counters[COUNTER_MAX])
 {
@@ -37,6 +81,7 @@ void totals_lost(struct pipeline *pipeline, const __u64 counters[COUNTER_MAX])
 	event->stats = malloc(sizeof(lost));
 	if (event->stats)
 		*event->stats = lost;
+	take_dropped(pipeline, event);
 	hold_event(pipeline, event);
 }
 
