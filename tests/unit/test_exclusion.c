@@ -145,6 +145,8 @@ enum change {
 	NOT_WHOLE,
 	MAYBE_WHOLE,
 	BYTES_UNKNOWN,
+	COMMANDS,
+	COMMANDS_OF_MTA,
 };
 
 static void change(struct facts *facts, enum change what)
@@ -210,6 +212,8 @@ static void change(struct facts *facts, enum change what)
 	case NOT_WHOLE: facts->whole = NOT_SO; break;
 	case MAYBE_WHOLE: facts->whole = NOT_KNOWN; break;
 	case BYTES_UNKNOWN: facts->bytes_known = false; break;
+	case COMMANDS: facts->session = true; break;
+	case COMMANDS_OF_MTA: facts->session = true, process->mta = IS_SO; break;
 	}
 }
 
@@ -312,6 +316,14 @@ static const struct {
 	{REPORTS, BY_MTA, CRITERION_ORIGIN, STATE_FAILED},
 	{REPORTS, NO_CHANGE, CRITERION_ORIGIN, STATE_NOT_ASKED},
 	{REPORTS, MAYBE_MTA, CRITERION_ORIGIN, STATE_UNKNOWN},
+	{REPORTS, COMMANDS, CRITERION_USER, STATE_MET},
+	{REPORTS, COMMANDS_OF_MTA, CRITERION_ORIGIN, STATE_NOT_ASKED},
+	{"relay: 10.0.0.0/8\n  origin: { user: reports }", COMMANDS_OF_MTA, CRITERION_ORIGIN,
+	 STATE_FAILED},
+	{"relay: '10.0.0.25:587'", COMMANDS, CRITERION_RELAY, STATE_MET},
+	{"mail: { sender: reports@corp.example }", COMMANDS, CRITERION_SENDER, STATE_FAILED},
+	{"mail: { recipients: '*@corp.example' }", COMMANDS, CRITERION_RECIPIENTS, STATE_FAILED},
+	{"mail: { contains: 'all is well' }", COMMANDS, CRITERION_CONTAINS, STATE_FAILED},
 	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA, CRITERION_ORIGIN, STATE_UNKNOWN},
 	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN,
 	 STATE_MET},

@@ -87,7 +87,10 @@ static void headline(struct explanation *explanation, const char *time, const st
 {
 	struct text *line = &explanation->line;
 
-	text_add_format(line, "%s %s", time, facts->encrypted ? "encrypted session" : "message");
+	text_add_format(line, "%s %s", time,
+			facts->encrypted ? "encrypted session"
+			: facts->session ? "session whose commands carry data"
+					 : "message");
 	if (facts->sender.data) {
 		text_add_string(line, " from ");
 		text_add_visible(line, facts->sender);
@@ -155,7 +158,8 @@ static int explain_event(struct sink *sink, const struct event *event)
 	struct facts facts;
 	char time[TIME_LEN];
 
-	if ((event->action != EVENT_MESSAGE && event->action != EVENT_ENCRYPTED) ||
+	if ((event->action != EVENT_MESSAGE && event->action != EVENT_ENCRYPTED &&
+	     !event_commands_carry_data(event)) ||
 	    event->provisional || !facts_of_event(&facts, event))
 		return 0;
 	text_time(time, event->time_ns);

@@ -198,6 +198,10 @@ static void take_event(void *context, const json_t *event)
 
 	if (json_is_false(final) || !facts_of_json(&facts, event))
 		return;
+	if (facts.session) { /* what it is has to be found out first */
+		facts_free(&facts);
+		return;
+	}
 	suggestion->events++;
 	snprintf(port, sizeof(port), "%u", facts.relay_port);
 	parts[PART_EXECUTABLE] = facts.processes[0].executable;

@@ -74,11 +74,18 @@ static void add_messages(struct text *out, const struct event_stats *stats)
 	sample_of(out, "messages_total", "verdict", "alert", stats->messages - stats->excluded);
 	sample_of(out, "messages_total", "verdict", "excluded", stats->excluded);
 	single(out, "alerts_total", "counter",
-	       "Alerts: messages that no exclusion covers, and encrypted sessions.", stats->alerts);
+	       "Alerts: messages, encrypted sessions and sessions whose commands carry data that "
+	       "no "
+	       "exclusion covers.",
+	       stats->alerts);
 	single(out, "recipients_total", "counter", "Recipients of all messages.",
 	       stats->recipients);
 	single(out, "message_bytes_total", "counter", "Bytes of all messages.", stats->bytes);
 	single(out, "sessions_total", "counter", "SMTP sessions that ended.", stats->sessions);
+	single(out, "carrying_sessions_total", "counter",
+	       "SMTP sessions whose commands carried data.", stats->carrying);
+	single(out, "command_bytes_total", "counter",
+	       "Bytes that commands carried and that no mail accounts for.", stats->command_bytes);
 	single(out, "encrypted_sessions_total", "counter", "SMTP sessions that switched to TLS.",
 	       stats->encrypted);
 	single(out, "unattributed_messages_total", "counter", "Messages whose sender is unknown.",

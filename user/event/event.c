@@ -82,6 +82,12 @@ const char *event_witness_name(enum witness witness)
 	return names[witness];
 }
 
+bool event_commands_carry_data(const struct event *event)
+{
+	return event->action == EVENT_SESSION && event->session &&
+	       event->session->command_bytes >= SMTP_CARRIED_MAX;
+}
+
 const char *event_kind(const struct event *event)
 {
 	switch (event->action) {

@@ -29,7 +29,7 @@ enum event_verdict {
 	VERDICT_NONE, /* the totals of a session, whose transactions have verdicts of their own */
 	VERDICT_ALERT,
 	VERDICT_EXCLUDED,
-	VERDICT_OBSERVED, /* an SMTP session without a transaction */
+	VERDICT_OBSERVED, /* an SMTP session without a transaction, whose commands carry no data */
 };
 
 struct endpoint {
@@ -56,10 +56,12 @@ struct event_capture {
 struct event_stats {
 	uint64_t messages; /* events smtp-message; `excluded` and `alerts` count some of them */
 	uint64_t excluded;
-	uint64_t alerts; /* also of smtp-encrypted and of witnesses that differ */
+	uint64_t alerts; /* also of smtp-encrypted and smtp-session */
 	uint64_t recipients;
 	uint64_t bytes;
 	uint64_t sessions;
+	uint64_t carrying;	/* sessions whose commands carry data, excluded ones too */
+	uint64_t command_bytes; /* of all sessions (smtp_facts) */
 	uint64_t encrypted;
 	uint64_t records;		/* read from the kernel side */
 	uint64_t records_malformed;	/* of them, dropped */
@@ -166,6 +168,9 @@ void event_reason(struct event *event, const char *reason);
 const char *event_action_name(enum event_action action);
 const char *event_verdict_name(enum event_verdict verdict);
 const char *event_witness_name(enum witness witness);
+
+/* True if the commands of a session carry data that no mail accounts for. */
+bool event_commands_carry_data(const struct event *event);
 
 /* event.kind of ECS: "alert", "event", "state" or "metric". */
 const char *event_kind(const struct event *event);

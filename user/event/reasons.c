@@ -41,6 +41,8 @@ void event_reasons(struct event *event)
 		event_reason(event, "mail_truncated");
 	if (event->session && event->session->commands_after_starttls)
 		event_reason(event, "commands_after_starttls");
+	if (event_commands_carry_data(event))
+		event_reason(event, "commands_carry_data");
 	if (event->session && event->session->urgent_bytes)
 		event_reason(event, "urgent_data");
 	if (event->session && event->session->replies_surplus)

@@ -96,9 +96,11 @@ struct flow {
 	struct extent compared;
 	struct extent differed;
 
-	bool tls;	   /* the client has switched to TLS */
-	char *server_name; /* owned; from a ClientHello */
-	uint64_t messages; /* reported so far */
+	uint64_t carrying_ns; /* when the commands were first seen to carry data; 0: not yet */
+	bool carrying_told;   /* that was reported while the session was open */
+	bool tls;	      /* the client has switched to TLS */
+	char *server_name;    /* owned; from a ClientHello */
+	uint64_t messages;    /* reported so far */
 	uint64_t recipients;
 	uint64_t bytes;
 };

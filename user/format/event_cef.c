@@ -177,7 +177,11 @@ static const char *name_of(const struct event *event)
 	case EVENT_STATUS: return "Watch status";
 	case EVENT_STOPPED: return "Watch stopped";
 	case EVENT_LOSS: return "Capture loss";
-	case EVENT_SESSION: return "SMTP session ended";
+	case EVENT_SESSION:
+		return alert ? "Data in SMTP commands that no exclusion covers"
+		       : event->verdict == VERDICT_EXCLUDED
+			       ? "Data in SMTP commands that an exclusion covers"
+			       : "SMTP session ended";
 	case EVENT_ENCRYPTED:
 		return alert ? "Encrypted SMTP session that no exclusion covers"
 			     : "Encrypted SMTP session";
@@ -420,7 +424,9 @@ static void write_session(struct text *out, const struct event *event)
 	number_labelled(out, "cn3", "missing bytes", event->capture.missing_bytes);
 	if (event->action != EVENT_SESSION || !event->stats)
 		return;
-	number(out, "out", event->stats->bytes);
+	number(out, "out", event->stats->bytes + (facts ? facts->command_bytes : 0));
+	if (facts)
+		number(out, "in", facts->reply_bytes);
 	number_labelled(out, "cn1", "recipients", event->stats->recipients);
 	number_labelled(out, "cn2", "messages", event->stats->messages);
 }

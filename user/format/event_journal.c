@@ -50,6 +50,8 @@ static const uint8_t order[] = {
 	FIELD_PROTOCOL,
 	FIELD_AUTH_USER,
 	FIELD_PROXY_TARGET,
+	FIELD_COMMAND_BYTES,
+	FIELD_REPLY_BYTES,
 
 	FIELD_MAIL_FROM,
 	FIELD_RCPT_COUNT, /* the bound of the recipients includes it */

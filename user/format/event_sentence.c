@@ -192,15 +192,22 @@ static void add_amount(struct text *out, const char *before, uint64_t count, con
 
 static void session(struct text *out, const struct event *event)
 {
+	bool carries = event_commands_carry_data(event);
+
 	add_user(out, event);
-	text_add_string(out, " ended an SMTP session with");
+	text_add_string(out,
+			carries ? " sent data in SMTP commands to" : " ended an SMTP session with");
 	add_destination(out, event);
+	if (carries)
+		text_add_format(out, " (%llu bytes in commands)",
+				(unsigned long long)event->session->command_bytes);
 	if (event->stats) {
 		add_amount(out, ": ", event->stats->messages, "message");
 		add_amount(out, ", ", event->stats->recipients, "recipient");
 		add_amount(out, ", ", event->stats->bytes, "byte");
 	}
 	add_program(out, event);
+	add_verdict(out, event);
 }
 
 /* ---- The watch itself ------------------------------------------------------------------------ */

@@ -148,6 +148,8 @@ static int write_row(struct table *table, const struct event *event)
 	column(table, layout.address, false);
 	if (event->transaction)
 		words_add_size(&table->terminal.cell, event->transaction->bytes);
+	else if (event_commands_carry_data(event))
+		words_add_size(&table->terminal.cell, event->session->command_bytes);
 	column(table, layout.size, true);
 	terminal_color(&table->terminal, YELLOW);
 	words_add_notes(&table->terminal.line, event);
@@ -317,6 +319,11 @@ static int table_finish(struct sink *base, const struct event_stats *stats)
 		add_count(&table->terminal.line, stats->encrypted, "encrypted session",
 			  "encrypted sessions");
 	}
+	if (stats->carrying) {
+		text_add_string(&table->terminal.line, "; ");
+		add_count(&table->terminal.line, stats->carrying, "session with data in commands",
+			  "sessions with data in commands");
+	}
 	terminal_color(&table->terminal, PLAIN);
 	error = terminal_put_line(&table->terminal);
 	if (!error)
@@ -345,7 +352,7 @@ static int table_write(struct sink *base, const struct event *event)
 	case EVENT_STATUS:
 	case EVENT_STOPPED: return 0; /* the summary has it */
 	case EVENT_SESSION:
-		if (!table->options.all)
+		if (!table->options.all && event->verdict != VERDICT_ALERT)
 			return 0;
 		break;
 	default: break;

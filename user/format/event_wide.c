@@ -192,6 +192,10 @@ int event_wide(struct terminal *terminal, const struct event *event)
 	text_clear(&terminal->cell);
 	if (event->session)
 		wide_session(terminal, event->session);
+	if (event->session && event->action == EVENT_SESSION) {
+		pair_number(terminal, "command_bytes", event->session->command_bytes);
+		pair_number(terminal, "reply_bytes", event->session->reply_bytes);
+	}
 	if (event->origin)
 		wide_origin(terminal, event->origin);
 	if (event->transaction)

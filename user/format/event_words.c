@@ -13,7 +13,7 @@ const char *words_result(const struct event *event)
 	if (event->action == EVENT_ENCRYPTED)
 		return "tls";
 	if (event->action == EVENT_SESSION)
-		return "session";
+		return event_commands_carry_data(event) ? "channel" : "session";
 	switch (event->transaction->outcome) {
 	case SMTP_OUTCOME_SUCCESS: return "sent";
 	case SMTP_OUTCOME_FAILURE: return "refused";
@@ -24,6 +24,8 @@ const char *words_result(const struct event *event)
 
 const char *words_color(const struct event *event)
 {
+	if (event_commands_carry_data(event))
+		return YELLOW;
 	if (event->action != EVENT_MESSAGE)
 		return DIM;
 	switch (event->transaction->outcome) {
@@ -155,6 +157,8 @@ void words_add_notes(struct text *text, const struct event *event)
 	if (refused && refused < transaction->recipient_count)
 		text_add_format(text, "  %u of %u recipients refused", refused,
 				transaction->recipient_count);
+	if (event_commands_carry_data(event))
+		text_add_string(text, "  DATA in commands, without a mail");
 	if (event->capture.witness == WITNESS_DIFFER)
 		text_add_string(text, "  REWRITTEN while it was sent");
 	if (event->capture.missing_bytes)

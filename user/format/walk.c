@@ -211,6 +211,8 @@ static void put_stats(struct fields *fields, const struct event_stats *stats,
 	put_number(fields, FIELD_ALERTS, stats->alerts);
 	put_number(fields, FIELD_EXCLUDED, stats->excluded);
 	put_number(fields, FIELD_SESSIONS, stats->sessions);
+	put_number(fields, FIELD_CARRYING, stats->carrying);
+	put_number(fields, FIELD_TOTAL_COMMAND_BYTES, stats->command_bytes);
 	put_number(fields, FIELD_ENCRYPTED, stats->encrypted);
 	put_number(fields, FIELD_UNATTRIBUTED, stats->unattributed);
 	put_number(fields, FIELD_QUOTED, stats->quoted);
@@ -307,6 +309,10 @@ static void put_flow(struct fields *fields, const struct event *event, enum fiel
 	put_word(fields, FIELD_SESSION_ID, event->session_id);
 	if (event->session)
 		walk_session(fields, event->session);
+	if (event->session && event->action == EVENT_SESSION) {
+		put_number(fields, FIELD_COMMAND_BYTES, event->session->command_bytes);
+		put_number(fields, FIELD_REPLY_BYTES, event->session->reply_bytes);
+	}
 	if (event->transaction)
 		walk_transaction(fields, event->transaction);
 	put_network(fields, event, format);

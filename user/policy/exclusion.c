@@ -459,6 +459,9 @@ enum state exclusion_state(const struct exclusion *exclusion, enum criterion cri
 
 	if (facts->encrypted && row->of_mail)
 		return STATE_NOT_ASKED;
+	/* Commands bring no mail that could meet these, and nobody handed them to an MTA. */
+	if (facts->session && (row->of_mail || criterion == CRITERION_ORIGIN))
+		return exclusion_has(exclusion, criterion) ? STATE_FAILED : STATE_NOT_ASKED;
 	return row->of_process ? every_process(row, exclusion, facts)
 			       : row->of_message(exclusion, facts, surroundings);
 }

@@ -71,6 +71,8 @@ static enum truth whole(const struct event *event)
 	    session->urgent_bytes || session->commands_after_starttls ||
 	    (transaction && (transaction->smuggling || transaction->odd_address)))
 		return NOT_SO;
+	if (event->action == EVENT_SESSION)
+		return event->capture.complete && !event->capture.mid_stream ? IS_SO : NOT_KNOWN;
 	if (!transaction)
 		return IS_SO;
 	if (event->capture.mid_stream || transaction->missing_bytes ||
@@ -147,6 +149,7 @@ bool facts_of_event(struct facts *facts, const struct event *event)
 		.whole = whole(event),
 		.relay_port = event->destination.port,
 		.encrypted = event->action == EVENT_ENCRYPTED,
+		.session = event->action == EVENT_SESSION,
 		.tls = event->tls ? IS_SO : NOT_SO,
 	};
 	memcpy(facts->relay, event->destination.addr, sizeof(facts->relay));
@@ -161,6 +164,11 @@ bool facts_of_event(struct facts *facts, const struct event *event)
 		facts->origin_user = known_string(event->origin->user);
 		facts->has_origin_uid = event->origin->has_uid;
 		facts->origin_uid = event->origin->uid;
+	}
+	if (facts->session && event->session) {
+		facts->bytes = event->session->command_bytes;
+		facts->bytes_known = !event->capture.missing_bytes;
+		facts->recipients_known = true; /* there is none */
 	}
 	if (!event->transaction)
 		return true;

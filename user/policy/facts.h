@@ -67,6 +67,7 @@ struct facts {
 	uint32_t origin_uid; /* valid if has_origin_uid */
 	uint16_t relay_port;
 	bool encrypted; /* the plaintext was not seen */
+	bool session;	/* a session whose commands carry data: there is no mail */
 	bool has_origin_uid;
 	bool recipients_known;
 	bool header_known;

@@ -225,13 +225,21 @@ static bool mail_facts(struct facts *facts, const json_t *event)
 	return true;
 }
 
+static void command_facts(struct facts *facts, const json_t *event)
+{
+	facts->bytes = (uint64_t)json_number_at(event, "smtp.command_bytes", 0);
+	facts->bytes_known = json_number_at(event, "smtpsnoop.capture.missing_bytes", 1) == 0;
+	facts->recipients_known = true; /* there is none */
+}
+
 bool facts_of_json(struct facts *facts, const json_t *event)
 {
 	struct span action = json_text_at(event, "event.action");
 	struct span outcome = json_text_at(event, "smtp.auth.outcome");
-	bool encrypted = text_is(action, "smtp-encrypted");
+	bool encrypted = text_is(action, "smtp-encrypted"),
+	     session = text_is(action, "smtp-session") && has_reason(event, "commands_carry_data");
 
-	if (!encrypted && !text_is(action, "smtp-message"))
+	if (!encrypted && !session && !text_is(action, "smtp-message"))
 		return false;
 	*facts = (struct facts){
 		.start_s = json_time_at(event, "event.start"),
@@ -243,6 +251,7 @@ bool facts_of_json(struct facts *facts, const json_t *event)
 		.relay_port = (uint16_t)json_number_at(event, "destination.port", 0),
 		.proxy_target = json_text_at(event, "smtpsnoop.proxy.target"),
 		.encrypted = encrypted,
+		.session = session,
 		.tls = truth_at(event, "tls.established") == IS_SO ? IS_SO : NOT_SO,
 		.origin_user = json_text_at(event, "smtpsnoop.origin.user"),
 		.has_origin_uid = json_at(event, "smtpsnoop.origin.uid"),
@@ -258,5 +267,7 @@ bool facts_of_json(struct facts *facts, const json_t *event)
 			or_none(json_text_at(event, "smtp.auth.user"),
 				!json_at(event, "smtp.auth") &&
 					truth_at(event, "smtpsnoop.capture.mid_stream") == NOT_SO);
-	return encrypted || mail_facts(facts, event);
+	if (session)
+		command_facts(facts, event);
+	return encrypted || session || mail_facts(facts, event);
 }

@@ -8,9 +8,9 @@
 #include "policy/facts.h"
 
 /*
- * The facts of an smtp-message or smtp-encrypted event. They borrow from `event`, which outlives
- * them. False if it is another event, or there is no memory. An event does not contain the body, so
- * facts about the body are not known.
+ * The facts of an smtp-message or smtp-encrypted event, or of an smtp-session event whose commands
+ * carry data. They borrow from `event`, which outlives them. False if it is another event, or there
+ * is no memory. An event does not contain the body, so facts about the body are not known.
  */
 bool facts_of_json(struct facts *facts, const json_t *event);
 

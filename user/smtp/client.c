@@ -20,6 +20,7 @@ static void line_keep(struct smtp_session *session, struct span part)
 		session->line_truncated = true;
 	if (part.len < room)
 		room = part.len;
+	session->carried.cut += part.len - room;
 	if (room)
 		memcpy(session->line + session->line_len, part.data, room);
 	session->line_len += (uint32_t)room;
@@ -95,6 +96,8 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 		return 0;
 	}
 	session->position += taken;
+	if (session->mode == MODE_OPAQUE)
+		session->facts.opaque_bytes += taken;
 	if (!end || kept) {
 		line_keep(session, line);
 		line = session->line ? (struct span){session->line, session->line_len}
@@ -103,6 +106,7 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 	if (!end)
 		return taken;
 	if (line.len > SMTP_LINE_MAX) {
+		session->carried.cut += line.len - SMTP_LINE_MAX;
 		line.len = SMTP_LINE_MAX;
 		session->line_truncated = true;
 	}
@@ -115,6 +119,8 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 		line.data += session->line_break;
 		line.len -= session->line_break;
 	}
+	if (line.len > without_cr(line).len + 1)
+		session->carried.cut += line.len - without_cr(line).len - 1;
 	session->line_break = 0;
 	if (session->line_truncated && session->mode != MODE_OPAQUE)
 		session->facts.lines_truncated++;
@@ -126,6 +132,7 @@ static size_t take_line(struct smtp_session *session, struct span data, uint64_t
 		explicit_bzero(session->line, session->line_len);
 	session->line_len = 0;
 	session->line_truncated = false;
+	session->carried.cut = 0;
 	session->line_start = session->position;
 	return taken;
 }
@@ -140,6 +147,8 @@ static size_t take_ghost(struct smtp_session *session, struct span data, uint64_
 	if (data.len > session->ghost_left)
 		data.len = (size_t)session->ghost_left;
 	taken = take_line(session, data, time_ns);
+	if (!session->ghost)
+		carried_octets(session, taken);
 	if (session->ghost) {
 		session->ghost->transaction->bytes += taken;
 		message_parse(session, session->ghost, (struct span){data.data, taken});
@@ -157,6 +166,12 @@ static size_t take_command(struct smtp_session *session, struct span data, uint6
 				   : take_line(session, data, time_ns);
 }
 
+static void take_opaque(struct smtp_session *session, size_t len)
+{
+	session->position += len;
+	session->facts.opaque_bytes += len;
+}
+
 /* Parses up to a DATA or BDAT that waits for its reply. Returns how many bytes. */
 static size_t take_bytes(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
@@ -172,7 +187,7 @@ static size_t take_bytes(struct smtp_session *session, struct span data, uint64_
 		case MODE_CHUNK: taken = chunk_take(session, data, time_ns); break;
 		case MODE_OPAQUE:
 			if (is_opaque(session))
-				session->position += data.len;
+				take_opaque(session, data.len);
 			else
 				taken = take_line(session, data, time_ns);
 			break;
@@ -254,6 +269,7 @@ static void feed(struct smtp_session *session, struct span data, uint64_t time_n
 static void on_request_end(struct smtp_session *session)
 {
 	session->request_end = smtp_client_position(session);
+	carried_request(session);
 	session->client_side = SIDE_SILENT;
 	if (!session->current || session->current->transaction->from_unknown) {
 		session->mode = MODE_COMMAND;
@@ -322,6 +338,8 @@ void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 	ghost_over(session, false, time_ns);
 	session->position += len;
 	session->facts.client_missing += len ? len : 1;
+	session->carried.paused = true;
+	session->carried.cut = 0;
 	message_lost(session, len);
 	switch (session->mode) {
 	case MODE_COMMAND:

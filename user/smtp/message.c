@@ -190,6 +190,7 @@ void ghost_over(struct smtp_session *session, bool ended, uint64_t time_ns)
 		return;
 	/* What follows is a line of its own, or the rest of the line that the octets began. */
 	session->line_break = session->line_len;
+	session->carried.cut = 0;
 	session->line_start = session->position;
 	if (open && !open->ended && session->chunk_last)
 		open_end(session, open, SMTP_END_DATA, session->position, time_ns);

@@ -63,7 +63,7 @@ bool open_is_refused(const struct open *open)
  * A transaction without recipients is reported only if the server accepted its data; one without
  * MAIL only if the server accepted some part of it.
  */
-static bool is_told(const struct open *open)
+bool open_is_told(const struct open *open)
 {
 	if (open->transaction->from_unknown)
 		return !open_is_refused(open);
@@ -104,7 +104,8 @@ void open_hand_out(struct smtp_session *session, struct open *open)
 	if (!transaction->recipient_count && !transaction->recipients_dropped)
 		transaction->replies_missing = true;
 	transaction->outcome = outcome_of(open);
-	if (!is_told(open)) {
+	carried_transaction(session, open, open_is_told(open));
+	if (!open_is_told(open)) {
 		open_free(open);
 		return;
 	}
@@ -226,6 +227,7 @@ static void join_message(struct open *into, struct open *part)
 	to->data_started = to->data_started || from->data_started;
 	to->smuggling = to->smuggling || from->smuggling;
 	to->end_pos = from->end_pos;
+	into->carried += part->carried;
 	into->data_refused = into->data_refused || part->data_refused;
 	into->data_taken = into->data_taken || part->data_taken;
 	into->hidden = into->hidden || part->hidden;
@@ -460,7 +462,7 @@ struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session
 	const struct open *open = session->first;
 	struct smtp_transaction *copy;
 
-	while (open && (!open->transaction->recipient_count || !is_told(open)))
+	while (open && (!open->transaction->recipient_count || !open_is_told(open)))
 		open = open->next;
 	if (!open || number <= after || open->transaction->start_ns >= before_ns)
 		return NULL;

@@ -278,6 +278,9 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
 	if (!session->facts.client_missing && !session->facts.server_missing)
 		session->facts.replies_surplus++;
 	session_lose_step(session);
+	/* The gap hid a DATA: what follows is text. */
+	if (code == 354 && session->facts.client_missing)
+		session->carried.paused = true;
 	/* It answers what a gap hid. Nothing followed the gap, so a line ended there. */
 	if (session->line_skip && session->position == session->line_start)
 		session->line_skip = false;
@@ -319,6 +322,7 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 	bool ghost;
 
 	session->facts.replies++;
+	side_of_reply(session, code);
 	if (!session->greeted) {
 		session->greeted = true;
 		if (code == 220 && (session->facts.replies == 1 || session->tunnel_replies)) {
@@ -346,7 +350,7 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 	if (ghost && session->ghost_left)
 		ghost_over(session, false, time_ns);
 	if (!session->owed_count)
-		session->out_of_step = session->unkept = false;
+		session->out_of_step = session->unkept = session->carried.paused = false;
 	client_resume(session, UINT64_MAX);
 }
 
@@ -402,6 +406,7 @@ static void on_request_answered(struct smtp_session *session, uint64_t time_ns)
 		owed_drop_first(session, time_ns);
 	if (inside && session->current == open)
 		open_end(session, open, SMTP_END_RESET, session->request_end, time_ns);
+	carried_request_answered(session);
 	client_resume(session, UINT64_MAX);
 }
 
@@ -429,7 +434,7 @@ static void take_replies(struct smtp_session *session, struct span data, uint64_
 	while (data.len && !is_opaque(session)) {
 		const char *end = memchr(data.data, '\n', data.len);
 		size_t len = end ? (size_t)(end - data.data) : data.len;
-		size_t room = REPLY_LINE_MAX - session->reply_line_len;
+		size_t room = REPLY_LINE_MAX - session->reply_line_len, taken = len + (end ? 1 : 0);
 		struct span line = {session->reply_line, 0};
 
 		if (room > len)
@@ -448,8 +453,9 @@ static void take_replies(struct smtp_session *session, struct span data, uint64_
 			session->reply_line_len = 0;
 			session->reply_skip = false;
 		}
-		data.data += len + (end ? 1 : 0);
-		data.len -= len + (end ? 1 : 0);
+		session->facts.reply_bytes += taken;
+		data.data += taken;
+		data.len -= taken;
 	}
 }
 

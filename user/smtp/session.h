@@ -9,6 +9,7 @@
  *   server.c     the server's stream: replies
  *   open.c       open transactions, and the replies owed
  *   behind.c     what follows an unanswered DATA or BDAT
+ *   carried.c    the bytes of commands that no mail accounts for
  *   side.c       whether the streams are SMTP at all
  *   urgent.c     urgent data
  *   smuggling.c  a second mail hidden in a message
@@ -78,6 +79,7 @@ struct open {
 	bool hidden;	     /* what followed its DATA was not parsed, and may have been commands */
 	uint16_t mail_code;  /* reply to MAIL; 0: none yet */
 	uint16_t final_code; /* reply to the message; LMTP: the best of them */
+	uint64_t carried;    /* bytes of its MAIL and RCPT lines */
 };
 
 enum owed_kind {
@@ -122,6 +124,20 @@ struct greeting {
 	char name[SMTP_WORD_MAX];
 };
 
+#define CARRIED_REPEATED_MAX 255U /* bytes of a line that is recognized when it is repeated */
+
+/* What carried.c needs to know besides facts.command_bytes. */
+struct carried {
+	bool paused;	  /* a gap may have hidden a DATA: what looks like commands may be text */
+	bool tokens;	  /* a mechanism with long tokens was used */
+	uint64_t cut;	  /* bytes of the line that were not kept, and CRs before its CRLF */
+	uint64_t login;	  /* bytes of AUTH lines and of answers */
+	uint64_t at_mail; /* command_bytes when the last transaction was reported */
+	uint64_t at_request; /* command_bytes when the last request to a proxy ended */
+	uint32_t last_len;   /* of the last line that carried something; 0: it was longer */
+	char last[CARRIED_REPEATED_MAX];
+};
+
 struct smtp_session {
 	smtp_transaction_fn on_transaction;
 	void *context;
@@ -152,6 +168,7 @@ struct smtp_session {
 	uint64_t ghost_left;
 	struct open *ghost; /* the transaction they belong to; NULL: none */
 	struct behind behind;
+	struct carried carried;
 	bool chunk_last;
 	bool chunk_odd;	   /* a malformed BDAT, which some servers accept */
 	bool soft_allowed; /* the client ends its lines with LF alone */
@@ -228,6 +245,44 @@ bool side_tunnel_line(struct smtp_session *session, struct span line);
 
 /* A reply of such a server to what `kind` names. */
 void side_tunnel_reply(struct smtp_session *session, enum owed_kind kind, uint16_t code);
+
+/* A command of the client, and the code of a reply: do they belong to SMTP alone, or not to it? */
+void side_of_command(struct smtp_session *session, const struct smtp_command *command,
+		     struct span line);
+void side_of_reply(struct smtp_session *session, uint16_t code);
+
+/* ---- What commands carry (carried.c) --------------------------------------------------------- */
+
+/*
+ * The bytes that a command line carries. Call it before the command is executed, and
+ * carried_command() with the result after it.
+ */
+uint64_t carried_by(struct smtp_session *session, const struct smtp_command *command,
+		    struct span line);
+void carried_command(struct smtp_session *session, const struct smtp_command *command,
+		     uint64_t bytes);
+
+/* A line that answers a 334. */
+void carried_answer(struct smtp_session *session, struct span line);
+
+/* Octets of a refused chunk that belong to no transaction. */
+void carried_octets(struct smtp_session *session, uint64_t bytes);
+
+/* What the line in progress has carried so far. */
+uint64_t carried_in_progress(const struct smtp_session *session);
+
+/* The stream ends: a line without an end counts as it is. */
+void carried_line_ends(struct smtp_session *session);
+
+/* A transaction ends. `told`: it is reported. */
+void carried_transaction(struct smtp_session *session, const struct open *open, bool told);
+
+/* A request to a proxy ended; a proxy answered one, so that its lines were not commands. */
+void carried_request(struct smtp_session *session);
+void carried_request_answered(struct smtp_session *session);
+
+/* True if the transaction would be reported if it ended now (open.c). */
+bool open_is_told(const struct open *open);
 
 /* ---- Open transactions (open.c) -------------------------------------------------------------- */
 

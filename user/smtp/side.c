@@ -13,6 +13,13 @@
  *                waits for.
  * server silent  (Or its replies cannot be seen.) It is SMTP unless the client began in another
  *                protocol.
+ *
+ * That a server opens with 220 does not yet make a session: servers of FTP, DICT, SNPP and others
+ * do the same, and share QUIT, HELP, NOOP and most codes with SMTP. A command that only SMTP has
+ * decides. A client that sends none of them speaks SMTP if its lines carried data
+ * (SMTP_CARRIED_MAX), and neither it nor the server used a word or a code of such another protocol.
+ * An FTP session never gets that far without one: it begins with USER, and NOOP is answered with
+ * 200.
  */
 #include <ctype.h>
 #include <strings.h>
@@ -168,6 +175,69 @@ void side_tunnel_reply(struct smtp_session *session, enum owed_kind kind, uint16
 		session->tunnel_replies++;
 	if (session->tunnel_replies > TUNNEL_REPLIES)
 		session->tunnel = true;
+}
+
+/* ---- Other protocols that greet with 220 ------------------------------------------------------
+ */
+
+static bool is_word_of(struct span word, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (word.len == strlen(words[i]) && starts(word, words[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Commands of FTP (RFC 959, 2228, 2389, 2428, 3659), DICT (RFC 2229) and SNPP (RFC 1861). */
+static bool is_foreign_verb(struct span word)
+{
+	static const char *const words[] = {"USER",   "PASS",	"ACCT", "CWD",	"CDUP",	  "SMNT",
+					    "REIN",   "PORT",	"PASV", "TYPE", "STRU",	  "MODE",
+					    "RETR",   "STOR",	"STOU", "APPE", "ALLO",	  "REST",
+					    "RNFR",   "RNTO",	"ABOR", "DELE", "RMD",	  "MKD",
+					    "PWD",    "LIST",	"NLST", "SITE", "SYST",	  "STAT",
+					    "FEAT",   "OPTS",	"EPRT", "EPSV", "MLSD",	  "MLST",
+					    "SIZE",   "MDTM",	"PBSZ", "PROT", "CCC",	  "ADAT",
+					    "LANG",   "CLNT",	"XPWD", "XCWD", "DEFINE", "MATCH",
+					    "CLIENT", "OPTION", "SHOW", "PAGE", "MESS",	  "LOGI",
+					    "LEVE",   "ALER"};
+
+	return is_word_of(word, words, sizeof(words) / sizeof(words[0]));
+}
+
+static bool is_smtp_verb(struct span word)
+{
+	static const char *const words[] = {"VRFY", "EXPN", "RSET",	"BDAT",	   "MAIL",
+					    "RCPT", "ETRN", "STARTTLS", "XCLIENT", "XFORWARD"};
+
+	return is_word_of(word, words, sizeof(words) / sizeof(words[0]));
+}
+
+void side_of_command(struct smtp_session *session, const struct smtp_command *command,
+		     struct span line)
+{
+	struct span word = {line.data, 0};
+
+	while (word.len < line.len && isalpha((unsigned char)line.data[word.len]))
+		word.len++;
+	if (command->verb == SMTP_VERB_MAIL || command->verb == SMTP_VERB_RCPT ||
+	    is_smtp_verb(word))
+		session->facts.smtp_verb_seen = true;
+	/* FTP's "AUTH TLS"; no mechanism has this name */
+	else if (is_foreign_verb(word) ||
+		 (command->verb == SMTP_VERB_AUTH && starts(command->argument, "TLS")))
+		session->facts.other_verb_seen = true;
+}
+
+/* Codes that SMTP does not have: 200, 226, 230, 331 and the like. */
+void side_of_reply(struct smtp_session *session, uint16_t code)
+{
+	bool smtp = code == 211 || code == 214 || code == 220 || code == 221 || code == 235 ||
+		    (code >= 250 && code <= 255) || code == 334 || code == 354 ||
+		    (code >= 400 && code != 425 && code != 426 && code != 434 && code != 532);
+
+	session->facts.other_verb_seen = session->facts.other_verb_seen || !smtp;
 }
 
 bool smtp_session_is_smtp(const struct smtp_session *session)

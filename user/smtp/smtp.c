@@ -64,7 +64,7 @@ void smtp_session_keep(struct smtp_session *session, struct mail_budget *budget,
 
 void smtp_session_mid_stream(struct smtp_session *session)
 {
-	session->mid_stream = session->greeted = true;
+	session->mid_stream = session->greeted = session->carried.paused = true;
 	preamble_gap(&session->facts.proxy);
 }
 
@@ -79,6 +79,7 @@ void smtp_session_free(struct smtp_session *session)
 		session->first = next;
 	}
 	behind_free(session);
+	explicit_bzero(&session->carried, sizeof(session->carried));
 	free(session->line);
 	free(session->owed);
 	free(session);
@@ -111,4 +112,32 @@ void smtp_session_close(struct smtp_session *session, uint64_t time_ns)
 	}
 	while (session->first)
 		open_hand_out(session, session->first);
+	carried_line_ends(session);
+}
+
+uint64_t smtp_command_bytes(const struct smtp_session *session)
+{
+	uint64_t bytes = session->facts.command_bytes + carried_in_progress(session);
+
+	if (session->carried.paused)
+		return bytes;
+	for (const struct open *open = session->first; open; open = open->next) {
+		if (!open_is_told(open))
+			bytes += open->carried + open->transaction->bytes;
+	}
+	if (session->current && !open_is_told(session->current))
+		bytes += behind_len(session);
+	return bytes;
+}
+
+bool smtp_client_speaks_smtp(const struct smtp_session *session)
+{
+	const struct smtp_facts *facts = &session->facts;
+
+	if (facts->protocol != SMTP_PROTOCOL_UNKNOWN || facts->mail_from_seen)
+		return true;
+	if (!facts->greeting_seen)
+		return false;
+	return facts->smtp_verb_seen ||
+	       (!facts->other_verb_seen && smtp_command_bytes(session) >= SMTP_CARRIED_MAX);
 }

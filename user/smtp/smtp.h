@@ -22,7 +22,12 @@
 #define SMTP_EXPECTED_MAX   4096U   /* replies that the server still owes */
 #define SMTP_OPEN_MAX	    256U    /* transactions that wait for the reply to their data */
 #define SMTP_WORD_MAX	    255U    /* bytes kept of HELO's argument, a mechanism, a user name */
-#define SMTP_BEHIND_MAX	    65536U  /* bytes kept that follow an unanswered DATA or BDAT */
+/*
+ * From this many bytes on, the commands of a session carry data: honest clients stay far below
+ * (carried.c, docs/coverage.md).
+ */
+#define SMTP_CARRIED_MAX 4096U
+#define SMTP_BEHIND_MAX	 65536U /* bytes kept that follow an unanswered DATA or BDAT */
 
 enum smtp_outcome {
 	SMTP_OUTCOME_UNKNOWN, /* no reply decided it */
@@ -118,6 +123,13 @@ struct smtp_facts {
 	uint64_t server_bytes;
 	uint64_t client_missing;
 	uint64_t server_missing;
+	/* What the commands carried without a mail (carried.c); complete when the session is
+	 * closed. */
+	uint64_t command_bytes;
+	uint64_t opaque_bytes; /* of the client's stream, taken for TLS */
+	uint64_t reply_bytes;  /* of the server's stream, read as replies */
+	bool smtp_verb_seen;   /* a command that only SMTP has */
+	bool other_verb_seen;  /* a command or a reply of another protocol that greets with 220 */
 	struct preamble proxy; /* in front of the session; `hops` is 0 if there is no proxy */
 };
 
@@ -177,6 +189,19 @@ const struct smtp_facts *smtp_session_facts(const struct smtp_session *session);
 
 /* True if the two streams are an SMTP session, as far as they were seen (side.c). */
 bool smtp_session_is_smtp(const struct smtp_session *session);
+
+/*
+ * True if the client speaks SMTP: it sent HELO, EHLO, LHLO or MAIL; or the server opened with 220
+ * and the client sent a command that only SMTP has, or lines that carry data and belong to no other
+ * protocol with such a greeting (side.c).
+ */
+bool smtp_client_speaks_smtp(const struct smtp_session *session);
+
+/*
+ * Bytes that the commands have carried so far and that no mail accounts for, with what the open
+ * transactions and the line in progress hold (carried.c).
+ */
+uint64_t smtp_command_bytes(const struct smtp_session *session);
 
 /* Position of the next byte of the client's stream, gaps included. */
 uint64_t smtp_client_position(const struct smtp_session *session);

@@ -367,6 +367,7 @@ static bool goes_out(const struct smtp_session *session)
 void verbs_command_line(struct smtp_session *session, struct span line, uint64_t time_ns)
 {
 	struct smtp_command command = smtp_command_parse(line);
+	uint64_t carried;
 
 	/* Without replies, the next command reports what has ended. */
 	for (struct open *open = session->first, *next; open && goes_out(session); open = next) {
@@ -380,6 +381,8 @@ void verbs_command_line(struct smtp_session *session, struct span line, uint64_t
 		session->facts.commands_after_starttls = true;
 	if (command.verb != SMTP_VERB_NONE)
 		session->facts.commands_seen = true;
+	carried = carried_by(session, &command, line);
+	side_of_command(session, &command, line);
 	if (is_certain_command(line, true) && command.verb != SMTP_VERB_AUTH &&
 	    command.verb != SMTP_VERB_QUIT && command.verb != SMTP_VERB_RSET)
 		session->auth_open = false; /* the client moved on; a 334 opens it again */
@@ -390,6 +393,7 @@ void verbs_command_line(struct smtp_session *session, struct span line, uint64_t
 	if (session->mid_stream && !session->facts.commands_seen)
 		return;
 	do_command(session, &command, line, time_ns);
+	carried_command(session, &command, carried);
 	if (session->current)
 		session->current->transaction->end_pos = session->position;
 }
@@ -420,6 +424,7 @@ void verbs_answer_line(struct smtp_session *session, struct span line, uint64_t 
 		verbs_command_line(session, line, time_ns);
 		return;
 	}
+	carried_answer(session, line);
 	on_auth_response(session, line);
 	owed_add(session, OWED_AUTH, NULL, 0);
 	if (session->replies)

@@ -19,8 +19,11 @@ static void event_count(struct event_stats *stats, const struct event *event)
 		return;
 	if (event->verdict == VERDICT_ALERT && event->has_flow)
 		stats->alerts++;
-	if (event->action == EVENT_SESSION)
+	if (event->action == EVENT_SESSION) {
 		stats->sessions++;
+		stats->carrying += event_commands_carry_data(event);
+		stats->command_bytes += event->session ? event->session->command_bytes : 0;
+	}
 	if (event->action == EVENT_ENCRYPTED)
 		stats->encrypted++;
 	if (event->action != EVENT_MESSAGE)

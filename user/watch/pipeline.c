@@ -87,10 +87,72 @@ static void flow_look_at_open(struct pipeline *pipeline, struct flow *flow)
 	hold_event(pipeline, event);
 }
 
-static bool is_session(const struct flow *flow, const struct smtp_facts *facts)
+static bool is_session(const struct flow *flow)
 {
-	return smtp_session_is_smtp(flow->smtp) &&
-	       (facts->protocol != SMTP_PROTOCOL_UNKNOWN || facts->mail_from_seen);
+	return smtp_session_is_smtp(flow->smtp) && smtp_client_speaks_smtp(flow->smtp);
+}
+
+/* The bytes in what looked like TLS to the parser, but not to the kernel side, are no secret. */
+static void count_opaque(const struct flow *flow, struct event *event)
+{
+	if (!event->session)
+		return;
+	event->session->command_bytes = smtp_command_bytes(flow->smtp);
+	if (!flow->tls)
+		event->session->command_bytes += event->session->opaque_bytes;
+}
+
+/* The event of a session, as it is so far. NULL: there is no memory. */
+static struct event *compose_session(struct pipeline *pipeline, const struct flow *flow)
+{
+	const struct smtp_facts *facts = smtp_session_facts(flow->smtp);
+	struct event *event =
+		compose_flow_event(pipeline, EVENT_SESSION, flow, flow->start_ns, pipeline->now_ns);
+
+	if (!event)
+		return NULL;
+	count_opaque(flow, event);
+	event->verdict = event_commands_carry_data(event) ? VERDICT_ALERT
+			 : flow->messages		  ? VERDICT_NONE
+							  : VERDICT_OBSERVED;
+	compose_id(pipeline, event->id, compose_flow_number(flow), EVENT_SESSION, 0);
+	compose_senders(event, flow, 0, UINT64_MAX);
+	event->tls = flow->tls;
+	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, compose_on_wire(pipeline, flow));
+	event->capture.missing_bytes = facts->client_missing;
+	event->capture.complete =
+		!facts->client_missing && !facts->server_missing && !facts->replies_surplus;
+	event_reasons(event);
+	event->stats = calloc(1, sizeof(*event->stats));
+	if (event->stats) {
+		event->stats->messages = flow->messages;
+		event->stats->recipients = flow->recipients;
+		event->stats->bytes = flow->bytes;
+	}
+	return event;
+}
+
+/*
+ * Reports once a session that is still open, a deadline after its commands began to carry data: a
+ * channel may stay open for ever.
+ */
+static void flow_look_at_commands(struct pipeline *pipeline, struct flow *flow)
+{
+	struct event *event;
+
+	if (!flow->smtp || flow->carrying_told ||
+	    smtp_command_bytes(flow->smtp) < SMTP_CARRIED_MAX || !is_session(flow))
+		return;
+	if (!flow->carrying_ns)
+		flow->carrying_ns = pipeline->now_ns;
+	if (pipeline->now_ns - flow->carrying_ns < pipeline->deadline_ns)
+		return;
+	flow->carrying_told = true;
+	event = compose_session(pipeline, flow);
+	if (!event)
+		return;
+	event->provisional = true;
+	hold_event(pipeline, event);
 }
 
 static void session_end(struct pipeline *pipeline, const struct flow *flow)
@@ -101,28 +163,13 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow)
 	pipeline->stats.quoted += facts->quoted;
 	if (facts->replies_surplus)
 		hold_take_surplus(pipeline, flow->id.cookie, facts->replies_surplus);
-	if (!is_session(flow, facts))
+	if (!is_session(flow))
 		return;
-	event = compose_flow_event(pipeline, EVENT_SESSION, flow, flow->start_ns, pipeline->now_ns);
+	event = compose_session(pipeline, flow);
 	if (!event)
 		return;
-	event->verdict = flow->messages ? VERDICT_NONE : VERDICT_OBSERVED;
-	compose_id(pipeline, event->id, compose_flow_number(flow), EVENT_SESSION, 0);
-	compose_senders(event, flow, 0, UINT64_MAX);
-	event->tls = flow->tls;
-	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, compose_on_wire(pipeline, flow));
-	event->capture.missing_bytes = facts->client_missing;
-	event->capture.complete =
-		!facts->client_missing && !facts->server_missing && !facts->replies_surplus;
-	event_reasons(event);
 	if (pipeline->rules)
 		event_scan(event, pipeline->rules, (struct span){flow->said.data, flow->said.len});
-	event->stats = calloc(1, sizeof(*event->stats));
-	if (event->stats) {
-		event->stats->messages = flow->messages;
-		event->stats->recipients = flow->recipients;
-		event->stats->bytes = flow->bytes;
-	}
 	hold_event(pipeline, event);
 }
 
@@ -133,7 +180,7 @@ static void flow_encrypted(struct pipeline *pipeline, struct flow *flow)
 	struct event *event;
 
 	flow->tls = true;
-	if (!is_session(flow, facts) && !facts->greeting_seen &&
+	if (!is_session(flow) && !(facts->greeting_seen && !facts->other_verb_seen) &&
 	    !is_mail_port(flow->id.remote_port))
 		return;
 	event = compose_flow_event(pipeline, EVENT_ENCRYPTED, flow, flow->start_ns,
@@ -440,6 +487,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 	for (struct flow *flow = flow_oldest(pipeline->flows); flow; flow = flow->newer) {
 		flow_tick(flow, pipeline->now_ns);
 		flow_look_at_open(pipeline, flow);
+		flow_look_at_commands(pipeline, flow);
 	}
 	totals_check(pipeline);
 	want_relays(pipeline);
