@@ -267,6 +267,7 @@ def formats(group):
 def replay(group):
     env = dict(os.environ, SMTPSNOOP=os.path.join(group.options.build, "smtpsnoop"))
     group.command("recordings", PYTHON, "tests/replay/test_replay.py", env=env)
+    group.command("channels", PYTHON, "tests/replay/test_channels.py", env=env)
 
 
 def docs(group):
@@ -292,8 +293,9 @@ def sanitized(group):
     """These tests measure time, so they get more than the time that others leave, but less than the live tests."""
     build = group.options.sanitized
     cmocka(group, build, workers=2, prefix=("nice", "-n", "5"))
-    group.command("replay", *NICE, PYTHON, "tests/replay/test_replay.py",
-                  env=dict(os.environ, SMTPSNOOP=os.path.join(build, "smtpsnoop")))
+    for name in ("replay", "channels"):
+        group.command(f"replay: {name}", *NICE, PYTHON, f"tests/replay/test_{name}.py",
+                      env=dict(os.environ, SMTPSNOOP=os.path.join(build, "smtpsnoop")))
 
 
 def sanitized_live(group):
