@@ -144,6 +144,7 @@ const struct attack attacks[] = {
 	{"blocked", "while dozens of other sends block", run_blocked},
 	{"raw-socket", "TCP in user space over a raw socket", run_raw_socket},
 	{"packet-socket", "TCP in user space over a packet socket", run_packet_socket},
+	{ATTACK_CHANNEL, "no mail: data in the arguments of VRFY, no HELO", run_channel},
 };
 
 const size_t attack_count = sizeof(attacks) / sizeof(attacks[0]);

@@ -62,6 +62,9 @@ struct attack {
 	enum attack_status (*run)(const struct attack_target *target);
 };
 
+/* The class that brings no mail: its session is an alert. */
+#define ATTACK_CHANNEL "vrfy-channel"
+
 extern const struct attack attacks[];
 extern const size_t attack_count;
 

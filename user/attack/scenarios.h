@@ -36,6 +36,7 @@ enum attack_status run_pieces(const struct attack_target *target);
 enum attack_status run_fake_tls(const struct attack_target *target);
 enum attack_status run_changed_later(const struct attack_target *target);
 enum attack_status run_blocked(const struct attack_target *target);
+enum attack_status run_channel(const struct attack_target *target);
 enum attack_status run_scoped(const struct attack_target *target);
 enum attack_status run_encapsulated(const struct attack_target *target);
 

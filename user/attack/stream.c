@@ -95,6 +95,24 @@ enum attack_status run_fake_tls(const struct attack_target *target)
 	return attack_lines(target, fd, attack_line_after_junk, 1);
 }
 
+/* 8 KB in commands, and no mail. */
+enum attack_status run_channel(const struct attack_target *target)
+{
+	int fd = attack_connect(target->server.port);
+	char line[128];
+
+	if (fd < 0 || attack_reply(fd) != 220)
+		return attack_failed(target, "the server sent no greeting");
+	for (int i = 0; i < 80; i++) {
+		int len = snprintf(line, sizeof(line), "VRFY %0100d\r\n", i);
+
+		if (attack_send(fd, line, (size_t)len) || attack_reply(fd) != 500)
+			return attack_failed(target, "the server did not answer VRFY");
+	}
+	close(fd);
+	return ATTACK_DONE;
+}
+
 /* ---- Pages that change on the way ------------------------------------------------------------ */
 
 /* Both ends of a connection of our own. */

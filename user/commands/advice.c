@@ -121,8 +121,6 @@ static const char *why_never(const struct adviser *adviser, const struct exclusi
 		       "decrypted";
 	if (exclusion->tls == DEMAND_NONE && exclusion->encrypted)
 		return "encrypted: allow applies to TLS sessions, and tls: none excludes them";
-	if (executables_are(exclusion, true) && !exclusion->origin.user.count)
-		return "the executable is an MTA, which sends mail of others; add origin";
 	if (executables_are(exclusion, false) && exclusion->origin.user.count)
 		return "the executable is not an MTA, and origin is known only for mail of an MTA";
 	if (by == SCHEDULED_SYSTEMD_TIMER && !units_are_services(exclusion))
@@ -144,6 +142,10 @@ static void never(struct adviser *adviser, const struct exclusion *exclusion)
 		advise(adviser, exclusion, "has expired; remove it or set a later date");
 	if (why)
 		advise(adviser, exclusion, "can never be met: %s", why);
+	else if (executables_are(exclusion, true) && !exclusion->origin.user.count)
+		advise(adviser, exclusion,
+		       "lets no mail pass: the executable is an MTA, which sends mail of others; "
+		       "add origin");
 	if (exclusion->encrypted &&
 	    (exclusion->limits.recipients.window_s || exclusion->limits.bytes.window_s))
 		advise(adviser, exclusion,
