@@ -219,6 +219,8 @@ void side_of_command(struct smtp_session *session, const struct smtp_command *co
 {
 	struct span word = {line.data, 0};
 
+	if (session->facts.smtp_verb_seen)
+		return;
 	while (word.len < line.len && isalpha((unsigned char)line.data[word.len]))
 		word.len++;
 	if (command->verb == SMTP_VERB_MAIL || command->verb == SMTP_VERB_RCPT ||
