@@ -40,6 +40,7 @@ enum record_type {
 	RECORD_RELAY,	     /* struct relay_record: the addresses of a host name */
 	RECORD_ACTIVATION,   /* struct activation_record: what started the processes of a unit */
 	RECORD_DROPPED = 75, /* struct dropped_record: whose payload was left out */
+	RECORD_RUN = 73,   /* struct run_record: how the previous run of the daemon ended */
 };
 
 struct record {
@@ -379,6 +380,29 @@ enum activation {
 	ACTIVATION_UNKNOWN, /* systemd is not in charge, did not answer, or no longer knows */
 	ACTIVATION_OTHER,
 	ACTIVATION_TIMER, /* a timer started the unit */
+};
+
+/* How the daemon's previous run ended, as its state file has it. */
+enum run_end {
+	RUN_NONE,    /* there was none: this is the first one */
+	RUN_STOPPED, /* in order */
+	RUN_KILLED,  /* without a mark: it was killed, it crashed, or the host went down */
+	RUN_UNKNOWN, /* the state file cannot be used */
+	RUN_END_COUNT,
+};
+
+enum run_flag {
+	RUN_REBOOTED = 1 << 0,	 /* the host was started since */
+	RUN_CLOCK_BACK = 1 << 1, /* and its wall clock is behind the end of that run */
+};
+
+/* Passed before the host record, by the daemon alone. */
+struct run_record {
+	struct record h;
+	__u32 end;	    /* enum run_end */
+	__u32 flags;	    /* enum run_flag */
+	__s64 ended_ns;	    /* CLOCK_REALTIME; of a killed one, when it last ran; 0: unknown */
+	__u64 unwatched_ns; /* from then on until this record; 0: unknown */
 };
 
 /* What made systemd start a system unit. */

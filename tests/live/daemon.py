@@ -82,8 +82,8 @@ class Daemon:
         self.configure(config)
         self.manager = Manager(case, os.path.join(self.runtime, "notify"))
         self.errors = []
-        environment = {**os.environ, "RUNTIME_DIRECTORY": self.runtime, "NOTIFY_SOCKET": self.manager.path,
-                       **(env or {})}
+        environment = {**os.environ, "RUNTIME_DIRECTORY": self.runtime, "STATE_DIRECTORY": self.runtime,
+                       "NOTIFY_SOCKET": self.manager.path, **(env or {})}
         argv = [PROGRAM, "run", "-c", self.path, *(("--hook", HOOK) if HOOK else ()), *options]
         self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE,
                                         env=environment, pass_fds=pass_fds)

@@ -19,6 +19,7 @@ MAGIC = b"smtpsnoop recording 1\n"
 
 EXEC, FORK, EXIT, SENDER, SEND, SEGMENT, CLOSE = range(1, 8)
 HOST, CLOCK, LOSS, NAME, HASH, CGROUP = range(64, 70)
+RUN = 73
 HOOK_TRACEPOINT = 3
 NS_USER = 4026531837
 NO_LOGIN = 0xFFFFFFFF
@@ -182,6 +183,29 @@ class Replay(unittest.TestCase):
         self.assertEqual(events[0]["event"]["action"], "started")
         self.assertEqual(events[-1]["event"]["action"], "stopped")
         self.assertEqual(events[-1]["smtpsnoop"]["stats"]["messages"], 1)
+
+    def test_the_run_before(self):
+        before = REALTIME_OFFSET + 90 * SECOND
+        for end, flags, ended, unwatched, how, reason in (
+                (1, 0, before, 10 * SECOND, "stopped", "stopped"), (2, 0, before, 10 * SECOND, "killed", "killed"),
+                (2, 1, before, 10 * SECOND, "rebooted", "rebooted"), (2, 3, before, 0, "rebooted", "clock set back"),
+                (3, 0, 0, 0, "unknown", "unknown time"), (0, 0, 0, 0, "none", None)):
+            with self.subTest(end=end, flags=flags):
+                recording = Recording()
+                recording.data = recording.data[:len(MAGIC) + 24]  # the clock alone
+                recording.record(RUN, struct.pack("<IIqQ", end, flags, ended, unwatched))
+                recording.host(b"recorded-host")
+                events = self.replay(recording)
+                previous = events[0]["smtpsnoop"]["previous_run"]
+                self.assertEqual((previous["how"], previous.get("unwatched", 0)), (how, unwatched))
+                self.assertEqual(previous.get("rebooted", False), bool(flags & 1))
+                self.assertEqual([one["event"]["action"] for one in events],
+                                 ["started", "capture-loss", "stopped"] if reason else ["started", "stopped"])
+                if reason:
+                    self.assertIn(reason, events[1]["event"]["reason"])
+                self.assertEqual(events[1]["event"].get("duration", 0), unwatched)
+                if unwatched:
+                    self.assertEqual(events[1]["event"]["start"], previous["end"])
 
     def test_what_left_counts_and_the_difference_is_told(self):
         recording = Recording()

@@ -186,6 +186,14 @@ static inline struct event *hostile_event(enum event_action action)
 
 	event->host = "host-" HOSTILE;
 	event->blind = action == EVENT_STARTED ? blind : NULL;
+	if (action == EVENT_STARTED) {
+		event->previous = calloc(1, sizeof(*event->previous));
+		assert_non_null(event->previous);
+		*event->previous = (struct previous_run){.end = RUN_KILLED,
+							 .rebooted = true,
+							 .ended_ns = event->time_ns - 2000000000,
+							 .unwatched_ns = 2000000000};
+	}
 	if (event->stats)
 		memset(event->stats, 0x7f, sizeof(*event->stats));
 	if (event->stats && !event->has_flow) {

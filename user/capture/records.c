@@ -174,6 +174,14 @@ static bool dropped_valid(const struct record *record)
 	       fits(record, sizeof(*dropped), dropped->count * sizeof(dropped->users[0]));
 }
 
+static bool run_valid(const struct record *record)
+{
+	const struct run_record *run = (const void *)record;
+
+	return fits(record, sizeof(*run), 0) && run->end < RUN_END_COUNT &&
+	       run->flags <= (RUN_REBOOTED | RUN_CLOCK_BACK);
+}
+
 bool record_valid(const struct record *record, size_t size)
 {
 	if (size < sizeof(*record) || record->len > size || record->len < sizeof(*record))
@@ -196,6 +204,7 @@ bool record_valid(const struct record *record, size_t size)
 	case RECORD_CGROUP: return cgroup_valid(record);
 	case RECORD_RELAY: return relay_valid(record);
 	case RECORD_ACTIVATION: return activation_valid(record);
+	case RECORD_RUN: return run_valid(record);
 	default: return false;
 	}
 }

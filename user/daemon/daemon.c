@@ -24,6 +24,7 @@
 #include "daemon/metrics.h"
 #include "daemon/metrics_page.h"
 #include "daemon/notify.h"
+#include "daemon/run_state.h"
 #include "output/outputs.h"
 #include "base/report.h"
 
@@ -38,6 +39,7 @@ struct daemon {
 	struct decider *decider;
 	struct outputs *outputs;
 	struct metrics *metrics;
+	struct run_state *run_state; /* NULL: no memory */
 	struct latency latency;
 	struct metrics_sample sample;
 	struct capture_map maps[CAPTURE_MAPS_MAX];
@@ -296,10 +298,21 @@ static void on_round(void *context, struct pipeline *pipeline, struct capture *c
 {
 	struct daemon *daemon = context;
 
+	if (daemon->run_state)
+		run_state_alive(daemon->run_state);
 	outputs_look(daemon->outputs);
 	tell_lost(daemon, pipeline, false);
 	publish(daemon, pipeline, capture);
 	tell_manager(daemon, pipeline_stats(pipeline));
+}
+
+static void previous_run(void *context, struct run_record *record)
+{
+	const struct daemon *daemon = context;
+
+	record->end = RUN_UNKNOWN;
+	if (daemon->run_state)
+		run_state_previous(daemon->run_state, record);
 }
 
 static void on_ready(void *context, const struct capture *capture)
@@ -310,6 +323,8 @@ static void on_ready(void *context, const struct capture *capture)
 	snprintf(what, sizeof(what), "watching with %s hooks%s", hook_name(capture_hook(capture)),
 		 capture_wire(capture) ? " and the wire" : "");
 	tell_config(daemon, what);
+	if (daemon->run_state)
+		run_state_begin(daemon->run_state);
 	notify_ready();
 }
 
@@ -334,6 +349,7 @@ static int watch(struct daemon *daemon)
 		.decider = daemon->decider,
 		.on_reload = on_reload,
 		.on_event = on_event,
+		.previous_run = previous_run,
 		.on_ready = on_ready,
 		.on_round = on_round,
 		.on_end = on_end,
@@ -342,12 +358,14 @@ static int watch(struct daemon *daemon)
 		.context = daemon,
 	};
 	enum live_end end;
-	int error = 0;
+	int error = 0, status;
 
 	live.filter.all = true; /* the outputs get all events */
 	live.filter.count = options->count;
-	return live_run(&live, outputs_sink(daemon->outputs), &end, &error) || error ? STATUS_FAILED
-										     : STATUS_DONE;
+	daemon->run_state = run_state_open();
+	status = live_run(&live, outputs_sink(daemon->outputs), &end, &error);
+	run_state_close(daemon->run_state, !status);
+	return status || error ? STATUS_FAILED : STATUS_DONE;
 }
 
 static int start(struct daemon *daemon)

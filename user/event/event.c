@@ -44,6 +44,7 @@ void event_free(struct event *event)
 	}
 	free(event->rules);
 	free(event->stats);
+	free(event->previous);
 	free(event);
 }
 
@@ -188,6 +189,16 @@ const char *event_proxy_protocol(const struct preamble *proxy)
 					    [PREAMBLE_SOCKS5] = "socks5"};
 
 	return names[proxy->protocols[proxy->hops - 1]];
+}
+
+const char *event_previous_how(const struct previous_run *previous)
+{
+	switch (previous->end) {
+	case RUN_NONE: return "none";
+	case RUN_STOPPED: return "stopped";
+	case RUN_KILLED: return previous->rebooted ? "rebooted" : "killed";
+	default: return "unknown";
+	}
 }
 
 const char *event_auth_outcome(const struct smtp_facts *facts)

@@ -70,6 +70,7 @@ struct event_stats {
 	uint64_t content_refused;	/* messages without room for their content */
 	uint64_t quoted;		/* transactions that were text in another protocol's flow */
 	uint64_t unattributed;		/* messages whose sender is not known */
+	uint64_t unwatched_ns;		/* in which nobody watched, between the last run and this */
 	uint64_t counters[COUNTER_MAX]; /* of the kernel side */
 };
 
@@ -100,6 +101,14 @@ struct event_output {
 	char *name;
 	uint64_t written, lost, waiting;
 	bool up;
+};
+
+/* How the daemon's previous run ended. */
+struct previous_run {
+	enum run_end end;
+	bool rebooted;	       /* the host was started since */
+	int64_t ended_ns;      /* CLOCK_REALTIME; 0: not known */
+	uint64_t unwatched_ns; /* from then on until this run; 0: not known */
 };
 
 /* A YARA rule that matched. Empty strings: the rule has no such entry. */
@@ -155,6 +164,7 @@ struct event {
 	uint64_t sequence;	  /* status: 1, 2, ... since the start */
 	const char *const *blind; /* started: what cannot be seen, NULL-terminated; may be NULL */
 	const char *detail;	  /* loss, stopped: one line; may be NULL */
+	struct previous_run *previous; /* owned; started: NULL unless the daemon keeps account */
 	char config_hash[EVENT_HASH_LEN + 1]; /* started, status: SHA-256 of the configuration */
 };
 
@@ -201,6 +211,9 @@ static inline bool is_known(const char *string)
 
 /* The protocol of the last proxy that a session goes through: "http", "socks4" or "socks5". */
 const char *event_proxy_protocol(const struct preamble *proxy);
+
+/* "none", "stopped", "killed", "rebooted" or "unknown": a static string. */
+const char *event_previous_how(const struct previous_run *previous);
 
 /* The outcome of AUTH: "success", "failure" or "unknown". */
 const char *event_auth_outcome(const struct smtp_facts *facts);

@@ -61,7 +61,7 @@ struct extent {
 struct flow {
 	void *owner; /* for the session's callback: the pipeline; borrowed */
 	struct flow *hash_next;
-	struct flow *newer, *older; /* by the time of the last record */
+	struct flow *newer, *older;		/* by the time of the last record */
 	struct flow *owner_newer, *owner_older; /* likewise, among the flows of its owner */
 	struct flow_id id;
 	uint64_t start_ns;

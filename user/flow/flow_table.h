@@ -15,8 +15,8 @@
 struct flow_table;
 
 /*
- * Called for a flow that is evicted; it is freed after the call. Of the owner who has most flows, it
- * is the flow that was idle longest and has no open transaction; if none of FLOWS_EVICT_TRIES
+ * Called for a flow that is evicted; it is freed after the call. Of the owner who has most flows,
+ * it is the flow that was idle longest and has no open transaction; if none of FLOWS_EVICT_TRIES
  * qualifies, the one that was idle longest.
  */
 typedef void (*flow_evict_fn)(void *context, struct flow *flow);

@@ -263,6 +263,10 @@ static void loss(struct text *out, const struct event *event)
 {
 	const struct event_stats *stats = event->stats;
 
+	if (stats && !event_lost(stats) && !event_lost_bytes(stats) && is_known(event->detail)) {
+		text_add_format(out, "smtpsnoop saw nothing for a while: %s", event->detail);
+		return;
+	}
 	text_add_string(out, "smtpsnoop lost or could not read:");
 	if (stats) {
 		add_count(out, "malformed_records", stats->records_malformed);
@@ -293,6 +297,16 @@ static void totals(struct text *out, const struct event *event)
 			(unsigned long long)event_lost(stats));
 }
 
+static void add_previous_run(struct text *out, const struct previous_run *previous)
+{
+	if (!previous || previous->end == RUN_NONE)
+		return;
+	text_add_format(out, "; how the previous run ended: %s", event_previous_how(previous));
+	if (previous->unwatched_ns)
+		text_add_format(out, ", nobody watched for %.1f s",
+				(double)previous->unwatched_ns / 1e9);
+}
+
 static void started(struct text *out, const struct event *event)
 {
 	size_t begin = out->len;
@@ -300,6 +314,7 @@ static void started(struct text *out, const struct event *event)
 	text_add_format(out, "smtpsnoop watches by %s, %s the wire hook",
 			event->capture.hook ? event->capture.hook : "none",
 			event->capture.wire ? "with" : "without");
+	add_previous_run(out, event->previous);
 	for (size_t i = 0; event->blind && event->blind[i]; i++) {
 		text_add_string(out, i ? "; " : "; not seen: ");
 		/* Our own words, as many as fit. */

@@ -194,14 +194,20 @@ static bool add_losses(struct text *line, const struct event_stats *stats)
 	if (stats->events_lost)
 		text_add_format(line, "%s%llu events", any ? ", " : "",
 				(unsigned long long)stats->events_lost);
-	return any || stats->events_lost;
+	any = any || stats->events_lost;
+	if (stats->unwatched_ns)
+		text_add_format(line, "%swhat passed in %.1f s before the start", any ? ", " : "",
+				(double)stats->unwatched_ns / 1e9);
+	return any || stats->unwatched_ns;
 }
 
 static int write_loss(struct table *table, const struct event *event)
 {
 	terminal_color(&table->terminal, YELLOW);
 	text_add_string(&table->terminal.line, "not captured: ");
-	if (event->stats)
+	if (is_known(event->detail))
+		text_add_string(&table->terminal.line, event->detail);
+	else if (event->stats)
 		add_losses(&table->terminal.line, event->stats);
 	event_add_dropped(&table->terminal.line, event);
 	terminal_color(&table->terminal, PLAIN);

@@ -279,6 +279,19 @@ static bool next_output(const void *of, uint32_t *at, struct span *item, struct 
 	return true;
 }
 
+static void put_previous_run(struct fields *fields, const struct previous_run *previous)
+{
+	put_word(fields, FIELD_PREVIOUS_HOW, event_previous_how(previous));
+	if (previous->end == RUN_NONE || previous->end == RUN_UNKNOWN)
+		return;
+	put_time(fields, FIELD_PREVIOUS_END, previous->ended_ns);
+	put_bool(fields, FIELD_PREVIOUS_REBOOTED, previous->rebooted);
+	if (!previous->unwatched_ns)
+		return;
+	put_number(fields, FIELD_UNWATCHED_NS, previous->unwatched_ns);
+	put_number(fields, FIELD_UNWATCHED_MS, previous->unwatched_ns / 1000000);
+}
+
 static void put_watch(struct fields *fields, const struct event *event)
 {
 	size_t blind = 0;
@@ -292,6 +305,10 @@ static void put_watch(struct fields *fields, const struct event *event)
 		put_records(fields, FIELD_DROPPED, dropped, event);
 	if (event->let_pass)
 		put_records(fields, FIELD_LET_PASS, let_pass, event);
+	if (event->previous)
+		put_previous_run(fields, event->previous);
+	if (event->start_ns != event->end_ns) /* a span in which something was lost */
+		put_times(fields, event);
 	if (event->action == EVENT_STATUS)
 		put_number(fields, FIELD_SEQUENCE, event->sequence);
 	if (!event->outputs)

@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/boot.h"
 #include "base/clock.h"
 #include "capture/enrich.h"
 #include "capture/recording.h"
@@ -190,27 +191,6 @@ static uint32_t namespace_inode(const char *path)
 	return stat(path, &st) ? 0 : (uint32_t)st.st_ino;
 }
 
-/* The boot id as 16 bytes; zeros if it cannot be read. */
-static void boot_id(__u8 id[16])
-{
-	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-	int digits = 0, c;
-
-	memset(id, 0, 16);
-	while (file && digits < 32 && (c = fgetc(file)) != EOF) {
-		int digit = c >= '0' && c <= '9'   ? c - '0'
-			    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-						   : -1;
-
-		if (digit < 0)
-			continue;
-		id[digits / 2] = (__u8)(id[digits / 2] << 4 | digit);
-		digits++;
-	}
-	if (file)
-		fclose(file);
-}
-
 static void tell_host(struct live *live)
 {
 	char name[256] = "";
@@ -233,6 +213,17 @@ static void tell_host(struct live *live)
 	record->h = header(RECORD_HOST, sizeof(*record) + record->name_len);
 	pipeline_record(live->pipeline, &record->h);
 	free(record);
+}
+
+/* How the previous run ended, if this one keeps account of that. */
+static void tell_previous_run(struct live *live)
+{
+	struct run_record record = {.h = header(RECORD_RUN, sizeof(record))};
+
+	if (!live->options->previous_run)
+		return;
+	live->options->previous_run(live->options->context, &record);
+	pipeline_record(live->pipeline, &record.h);
 }
 
 /* ---- The loop -------------------------------------------------------------------------------- */
@@ -453,6 +444,7 @@ int live_run(const struct live_options *options, struct sink *sink, enum live_en
 	stop_requested = false;
 	if (!status) {
 		tell_clock(&live);
+		tell_previous_run(&live);
 		tell_host(&live);
 		snapshot_processes(pass_on, &live);
 		if (capture_wire_why(live.capture)[0])

@@ -22,6 +22,8 @@ struct live_options {
 	 */
 	bool (*on_reload)(void *context, struct pipeline *pipeline);
 	void (*on_event)(void *context, const struct event *event); /* NULL: none */
+	/* Fills in what is known of the previous run, up to the record's time; may be NULL. */
+	void (*previous_run)(void *context, struct run_record *record);
 	/* Called when capture is on; may be NULL. */
 	void (*on_ready)(void *context, const struct capture *capture);
 	void (*on_round)(void *context, struct pipeline *pipeline,

@@ -342,6 +342,7 @@ static void on_close(struct pipeline *pipeline, const struct close_record *recor
 
 static void on_host(struct pipeline *pipeline, const struct host_record *record)
 {
+	struct previous_run previous = {.end = RUN_NONE};
 	struct event *event;
 	char *host = strndup(record->name, record->name_len);
 
@@ -367,7 +368,12 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 	if (pipeline->decider)
 		memcpy(event->config_hash, decider_policy(pipeline->decider)->sha256,
 		       sizeof(event->config_hash));
+	if (pipeline->previous)
+		previous = *pipeline->previous;
+	event->previous = pipeline->previous;
+	pipeline->previous = NULL;
 	hold_event(pipeline, event);
+	totals_unwatched(pipeline, &previous);
 }
 
 /* ---- Entry ----------------------------------------------------------------------------------- */
@@ -432,6 +438,7 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 		totals_lost(pipeline, ((const struct loss_record *)record)->counters);
 		break;
 	case RECORD_DROPPED: totals_dropped(pipeline, (const void *)record); break;
+	case RECORD_RUN: totals_previous_run(pipeline, (const void *)record); break;
 	case RECORD_RELAY: relay_names_record(pipeline->relay_names, (const void *)record); break;
 	case RECORD_NAME:
 	case RECORD_HASH:
@@ -563,6 +570,7 @@ void pipeline_free(struct pipeline *pipeline)
 	relay_names_free(pipeline->relay_names);
 	submissions_free(pipeline->submissions);
 	free(pipeline->host);
+	free(pipeline->previous);
 	free(pipeline);
 }
 

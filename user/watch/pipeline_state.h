@@ -58,6 +58,9 @@ struct pipeline {
 	struct namespaces own;
 	uint64_t boot;
 	char *host;
+
+	/* From the run record before it. */
+	struct previous_run *previous; /* owned; NULL: there is none */
 };
 
 /* ---- Counters (totals.c) --------------------------------------------------------------------- */
@@ -130,6 +133,12 @@ void hold_take_surplus(struct pipeline *pipeline, uint64_t flow, uint32_t surplu
 
 /* The kernel side's counters, as they are now: reports what was lost since the last time. */
 void totals_lost(struct pipeline *pipeline, const __u64 counters[COUNTER_MAX]);
+
+/* How the previous run ended, for the started event that follows. */
+void totals_previous_run(struct pipeline *pipeline, const struct run_record *record);
+
+/* Reports the span in which nobody watched before this run, if there was one. */
+void totals_unwatched(struct pipeline *pipeline, const struct previous_run *previous);
 
 /* The same for what user space lost: no record reports that. */
 void totals_check(struct pipeline *pipeline);

@@ -97,6 +97,63 @@ void totals_check(struct pipeline *pipeline)
 	totals_lost(pipeline, counters);
 }
 
+/* ---- Between two runs ------------------------------------------------------------------------ */
+
+void totals_previous_run(struct pipeline *pipeline, const struct run_record *record)
+{
+	if (!pipeline->previous)
+		pipeline->previous = malloc(sizeof(*pipeline->previous));
+	if (pipeline->previous)
+		*pipeline->previous =
+			(struct previous_run){.end = (enum run_end)record->end,
+					      .rebooted = record->flags & RUN_REBOOTED,
+					      .ended_ns = record->ended_ns,
+					      .unwatched_ns = record->unwatched_ns};
+}
+
+static const char *why_unwatched(const struct previous_run *previous)
+{
+	if (previous->end == RUN_UNKNOWN)
+		return "nobody watched for an unknown time: the state that the previous run left "
+		       "cannot be used";
+	if (!previous->unwatched_ns)
+		return "nobody watched for an unknown time: since the previous run the host was "
+		       "rebooted and its clock set back";
+	if (previous->end == RUN_STOPPED)
+		return previous->rebooted
+			       ? "nobody watched: the previous run was stopped, and the host was "
+				 "rebooted"
+			       : "nobody watched: the previous run was stopped";
+	return previous->rebooted ? "nobody watched: the host was rebooted, and the previous run "
+				    "did not end in order"
+				  : "nobody watched: the previous run was killed or crashed";
+}
+
+void totals_unwatched(struct pipeline *pipeline, const struct previous_run *previous)
+{
+	struct event_stats lost = {.unwatched_ns = previous->unwatched_ns};
+	struct event *event;
+
+	if (previous->end == RUN_NONE)
+		return;
+	pipeline->stats.unwatched_ns = previous->unwatched_ns;
+	event = compose_event(pipeline, EVENT_LOSS, pipeline->now_ns);
+	if (!event)
+		return;
+	compose_id(pipeline, event->id, pipeline->now_ns, EVENT_LOSS, 1);
+	if (previous->unwatched_ns) {
+		event->start_ns = previous->ended_ns; /* the sum of forged ones may wrap */
+		event->end_ns = (int64_t)((uint64_t)previous->ended_ns + previous->unwatched_ns);
+	}
+	event->detail = why_unwatched(previous);
+	event->stats = malloc(sizeof(lost));
+	if (event->stats)
+		*event->stats = lost;
+	hold_event(pipeline, event);
+}
+
+/* ---- Status ---------------------------------------------------------------------------------- */
+
 void totals_take(struct pipeline *pipeline, struct event *event)
 {
 	event->stats = malloc(sizeof(*event->stats));
