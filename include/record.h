@@ -40,7 +40,8 @@ enum record_type {
 	RECORD_RELAY,	     /* struct relay_record: the addresses of a host name */
 	RECORD_ACTIVATION,   /* struct activation_record: what started the processes of a unit */
 	RECORD_DROPPED = 75, /* struct dropped_record: whose payload was left out */
-	RECORD_RUN = 73,   /* struct run_record: how the previous run of the daemon ended */
+	RECORD_RUN = 73,     /* struct run_record: how the previous run of the daemon ended */
+	RECORD_CONNECTION, /* struct connection_record: a connection that is older than the watch */
 };
 
 struct record {
@@ -403,6 +404,18 @@ struct run_record {
 	__u32 flags;	    /* enum run_flag */
 	__s64 ended_ns;	    /* CLOCK_REALTIME; of a killed one, when it last ran; 0: unknown */
 	__u64 unwatched_ns; /* from then on until this record; 0: unknown */
+};
+
+/*
+ * A connection to a port for mail, from before the watch, on which much was being sent when it
+ * began.
+ */
+struct connection_record {
+	struct record h;
+	struct flow_id flow;
+	struct task_id
+		task; /* that holds the socket; pid 0: not known. Its start is rounded down */
+	__u64 queued; /* bytes that the peer has not acknowledged */
 };
 
 /* What made systemd start a system unit. */

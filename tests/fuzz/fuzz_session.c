@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Both streams of a session, and the matching of replies. The input is a list of steps: one byte
- * with the side and the length, then the bytes. Each transaction must be reported once, within its
- * bounds, and commands carry no more than the client sent; octets of a refused
+ * with the side and the length, then the bytes. The first byte of the input says what the session
+ * is: with replies, older than the watch, on a port for mail. Each transaction must be reported
+ * once, within its bounds, and commands carry no more than the client sent; octets of a refused
  * chunk may count as a line too.
  */
 #include <stdint.h>
@@ -65,6 +66,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	session = smtp_session_new(data[0] & 1, take, &last);
 	if (!session)
 		return 0;
+	if (data[0] & 2) {
+		smtp_session_mid_stream(session);
+		smtp_session_under_way(session, data[0] & 4);
+	}
+	if (data[0] & 8)
+		smtp_session_assume_under_way(session, 1);
 	for (size_t at = 1; at < size;) {
 		uint8_t op = data[at++];
 		size_t len = (op >> 2) + 1U;
@@ -77,6 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 2: smtp_server_data(session, piece, at); break;
 		default:
 			at -= piece.len;
+			if (len == 64)
+				smtp_session_skipped(session);
 			if (len & 1)
 				smtp_client_gap(session, len / 2, at);
 			else

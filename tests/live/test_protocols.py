@@ -197,7 +197,7 @@ class MidStream(LiveCase):
         for _ in range(replies):
             self.lines.readline()
 
-    def picked_up(self, first, then, recipient, server=None):
+    def picked_up(self, first, then, recipient, server=None, before=0):
         server = server or Server(self)
         self.session(server, first)
         watch = Watch(self)
@@ -207,7 +207,9 @@ class MidStream(LiveCase):
         self.assert_mail(event, pid=os.getpid(), sender="a@example.org", recipients=[recipient], port=server.port)
         self.assertEqual(get(event, "smtpsnoop.capture.mid_stream"), True)
         watch.stop()
-        self.assertEqual(len(watch.messages()), 1)
+        self.assertEqual(len(watch.messages()), before + 1)
+        for event in watch.messages()[:before]:
+            self.assertIn("under_way_at_start", get(event, "smtpsnoop.reasons"))
 
     def mail(self, recipient):
         return [(b"MAIL FROM:<a@example.org>\r\n", 1), (f"RCPT TO:<{recipient}>\r\n".encode(), 1), (b"DATA\r\n", 1),
@@ -220,7 +222,7 @@ class MidStream(LiveCase):
     def test_within_a_mail(self):
         recipient = unique("r")
         self.picked_up([b"MAIL FROM:<z@example.org>\r\n", b"RCPT TO:<z@example.net>\r\n", b"DATA\r\n"],
-                       [(b"a line\r\n" * 10, 0), (b"the last\r\n.\r\n", 1), *self.mail(recipient)], recipient)
+                       [(b"a line\r\n" * 10, 0), (b"the last\r\n.\r\n", 1), *self.mail(recipient)], recipient, before=1)
 
     def test_after_a_mail(self):
         recipient = unique("r")

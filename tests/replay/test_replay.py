@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Over 600 lines: the format, written down a second time, and what replay makes of it.
 """Replay gives the events that a recording holds: recordings are written here, record by record, by what
 include/record.h says, and not by the program; so no kernel and no root are needed, and a change of the
 format shows."""
@@ -19,7 +20,7 @@ MAGIC = b"smtpsnoop recording 1\n"
 
 EXEC, FORK, EXIT, SENDER, SEND, SEGMENT, CLOSE = range(1, 8)
 HOST, CLOCK, LOSS, NAME, HASH, CGROUP = range(64, 70)
-RUN = 73
+RUN, CONNECTION = 73, 74
 HOOK_TRACEPOINT = 3
 NS_USER = 4026531837
 NO_LOGIN = 0xFFFFFFFF
@@ -206,6 +207,38 @@ class Replay(unittest.TestCase):
                 self.assertEqual(events[1]["event"].get("duration", 0), unwatched)
                 if unwatched:
                     self.assertEqual(events[1]["event"]["start"], previous["end"])
+
+    def connection(self, recording, cookie, queued, port=25, pid=42):
+        recording.record(CONNECTION, recording.flow(cookie, port=port, flags=0) + recording.task(pid, 5) +
+                         struct.pack("<Q", queued))
+
+    def test_a_peer_that_takes_nothing(self):
+        """Much was on its way when the watch began, and nothing passes: the mail is open, and ends as the server says."""
+        recording = Recording()
+        self.connection(recording, 7, 100_000)
+        recording.now += 3 * SECOND
+        recording.name(1, "tick")
+        recording.segment(7, 1000, b"rest\r\n.\r\n", True, flags=0)
+        recording.segment(7, 5000, b"250 ok\r\n", False, flags=0)
+        recording.close(7, flags=0)
+        first, last = self.messages(recording)
+        self.assertEqual(first["smtpsnoop"]["result"], "open")
+        self.assertEqual(first["process"]["pid"], 42)
+        self.assertEqual((first["event"]["id"], last["event"]["outcome"]), (last["event"]["id"], "success"))
+
+    def test_what_was_on_its_way_was_no_mail(self):
+        """Little, on another port, on a connection that begins after all, or followed by a command."""
+        for queued, port, flags, then in ((2047, 25, 0, b"NOOP\r\n"), (100_000, 2500, 0, b"NOOP\r\n"),
+                                          (100_000, 25, FROM_START, b"EHLO me\r\n"), (100_000, 25, 0, b"NOOP\r\n")):
+            with self.subTest(queued=queued, port=port, flags=flags):
+                recording = Recording()
+                self.connection(recording, 7, queued, port)
+                recording.segment(7, 1000, then, True, port=port, flags=flags)
+                recording.now += 3 * SECOND
+                recording.name(1, "tick")
+                recording.segment(7, 5000, b"250 ok\r\n", False, port=port, flags=flags)
+                recording.close(7, port=port, flags=flags)
+                self.assertEqual(self.messages(recording), [])
 
     def test_what_left_counts_and_the_difference_is_told(self):
         recording = Recording()

@@ -372,6 +372,7 @@ static void test_every_field(void **state)
 					      ? full_message()
 					      : hostile_event((enum event_action)action);
 
+		event->provisional = action == EVENT_ENCRYPTED;
 		if (!event->has_flow)
 			memset(event->config_hash, 'c', EVENT_HASH_LEN);
 		written(datagram, event);

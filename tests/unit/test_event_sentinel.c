@@ -132,6 +132,7 @@ static struct event *full_event(enum event_action action, bool excluded)
 	}
 	if (!event->has_flow)
 		return event;
+	event->provisional = action == EVENT_MESSAGE && excluded;
 	if (excluded) {
 		event->verdict = VERDICT_EXCLUDED;
 		event->exclusion = copy_of(HOSTILE);

@@ -182,6 +182,14 @@ static bool run_valid(const struct record *record)
 	       run->flags <= (RUN_REBOOTED | RUN_CLOCK_BACK);
 }
 
+static bool connection_valid(const struct record *record)
+{
+	const struct connection_record *connection = (const void *)record;
+
+	return fits(record, sizeof(*connection), 0) && connection->flow.cookie &&
+	       task_valid(&connection->task);
+}
+
 bool record_valid(const struct record *record, size_t size)
 {
 	if (size < sizeof(*record) || record->len > size || record->len < sizeof(*record))
@@ -205,6 +213,7 @@ bool record_valid(const struct record *record, size_t size)
 	case RECORD_RELAY: return relay_valid(record);
 	case RECORD_ACTIVATION: return activation_valid(record);
 	case RECORD_RUN: return run_valid(record);
+	case RECORD_CONNECTION: return connection_valid(record);
 	default: return false;
 	}
 }

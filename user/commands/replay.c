@@ -40,6 +40,8 @@ static int replay_file(struct replay *replay, struct sink *sink)
 		report(path, "%s", why);
 	if (error && error != -EBADMSG)
 		return STATUS_FAILED;
+	if (error)
+		pipeline_damaged(replay->pipeline);
 	pipeline_finish(replay->pipeline, "end of the recording");
 	if (!pipeline_error(replay->pipeline) && sink->finish)
 		pipeline_flushed(replay->pipeline,

@@ -70,6 +70,8 @@ struct event_stats {
 	uint64_t content_refused;	/* messages without room for their content */
 	uint64_t quoted;		/* transactions that were text in another protocol's flow */
 	uint64_t unattributed;		/* messages whose sender is not known */
+	uint64_t mid_stream;		/* connections older than the watch that carried SMTP */
+	uint64_t incomplete;		/* messages of which something was not seen */
 	uint64_t unwatched_ns;		/* in which nobody watched, between the last run and this */
 	uint64_t counters[COUNTER_MAX]; /* of the kernel side */
 };

@@ -29,7 +29,9 @@ void event_reasons(struct event *event)
 	if (event->transaction && event->transaction->data_started &&
 	    event->transaction->end != SMTP_END_DATA)
 		event_reason(event, "data_not_ended");
-	if (event->transaction && event->transaction->from_unknown)
+	if (event->transaction && event->transaction->under_way)
+		event_reason(event, "under_way_at_start");
+	else if (event->transaction && event->transaction->from_unknown)
 		event_reason(event, "mail_command_unseen");
 	if (event->transaction && event->transaction->smuggling)
 		event_reason(event, "smtp_smuggling");

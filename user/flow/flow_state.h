@@ -89,6 +89,7 @@ struct flow {
 	uint32_t claims_dropped;
 	uint64_t claimed_end;	 /* position behind the last claimed byte */
 	struct extent unclaimed; /* bytes that left without a send that a hook saw */
+	struct flow_id *queued;	 /* owned; much was on its way when the watch began. Or NULL */
 	uint32_t provisional;	 /* number of the last transaction reported while it was open */
 
 	struct prefix prefixes[FLOW_PREFIXES_MAX];

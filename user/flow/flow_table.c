@@ -118,6 +118,7 @@ static void flow_free(struct flow *flow)
 	smtp_session_free(flow->sends);
 	smtp_session_free(flow->peer);
 	free(flow->server_name);
+	free(flow->queued);
 	unkeep(flow);
 	free(flow);
 }

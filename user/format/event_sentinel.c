@@ -38,6 +38,7 @@ static const uint8_t order[] = {
 	FIELD_DURATION_MS,
 	FIELD_VERDICT,
 	FIELD_FINAL,
+	FIELD_RESULT,
 	FIELD_OUTCOME,
 	FIELD_SEVERITY,
 	FIELD_RISK,
@@ -163,6 +164,8 @@ static const uint8_t order[] = {
 	FIELD_ENCRYPTED,
 	FIELD_UNATTRIBUTED,
 	FIELD_QUOTED,
+	FIELD_MID_STREAMS,
+	FIELD_INCOMPLETE,
 	FIELD_RECORDS,
 
 	FIELD_RCPT_TO, /* what is left of the line */

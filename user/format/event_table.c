@@ -195,6 +195,10 @@ static bool add_losses(struct text *line, const struct event_stats *stats)
 		text_add_format(line, "%s%llu events", any ? ", " : "",
 				(unsigned long long)stats->events_lost);
 	any = any || stats->events_lost;
+	if (stats->records_malformed)
+		text_add_format(line, "%s%llu malformed records", any ? ", " : "",
+				(unsigned long long)stats->records_malformed);
+	any = any || stats->records_malformed;
 	if (stats->unwatched_ns)
 		text_add_format(line, "%swhat passed in %.1f s before the start", any ? ", " : "",
 				(double)stats->unwatched_ns / 1e9);
@@ -308,6 +312,43 @@ static int table_flush(struct sink *base)
 	return fflush(((struct table *)base)->terminal.out) ? (errno ? -errno : -EIO) : 0;
 }
 
+/* Adds what may be missing although nothing was dropped. False: nothing is. */
+static bool add_doubts(struct text *line, const struct event_stats *stats)
+{
+	if (stats->mid_stream) {
+		add_count(line, stats->mid_stream, "connection", "connections");
+		text_add_string(line, " began before the watch: what was sent before is not known");
+	}
+	if (stats->mid_stream && stats->incomplete)
+		text_add_string(line, "; ");
+	if (stats->incomplete) {
+		add_count(line, stats->incomplete, "message was", "messages were");
+		text_add_string(line, " not seen completely");
+	}
+	return stats->mid_stream || stats->incomplete;
+}
+
+/* "Nothing was lost" stands here only if that is certain. */
+static int summary_losses(struct table *table, const struct event_stats *stats)
+{
+	struct text *line = &table->terminal.line;
+	bool any;
+	int error = 0;
+
+	text_add_string(line, "not captured: ");
+	any = add_losses(line, stats);
+	if (any)
+		error = terminal_put_line(&table->terminal);
+	text_clear(line);
+	if (add_doubts(line, stats))
+		any = true;
+	if (!any)
+		text_add_string(line, "nothing was lost");
+	if (!error && line->len)
+		error = terminal_put_line(&table->terminal);
+	return error;
+}
+
 static int table_finish(struct sink *base, const struct event_stats *stats)
 {
 	struct table *table = (struct table *)base;
@@ -334,13 +375,8 @@ static int table_finish(struct sink *base, const struct event_stats *stats)
 	error = terminal_put_line(&table->terminal);
 	if (!error)
 		error = summary_senders(table);
-	text_add_string(&table->terminal.line, "not captured: ");
-	if (!add_losses(&table->terminal.line, stats)) {
-		text_clear(&table->terminal.line);
-		text_add_string(&table->terminal.line, "nothing was lost");
-	}
 	if (!error)
-		error = terminal_put_line(&table->terminal);
+		error = summary_losses(table, stats);
 	return error ? error : table_flush(base);
 }
 

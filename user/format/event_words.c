@@ -14,6 +14,8 @@ const char *words_result(const struct event *event)
 		return "tls";
 	if (event->action == EVENT_SESSION)
 		return event_commands_carry_data(event) ? "channel" : "session";
+	if (event->provisional)
+		return "open";
 	switch (event->transaction->outcome) {
 	case SMTP_OUTCOME_SUCCESS: return "sent";
 	case SMTP_OUTCOME_FAILURE: return "refused";

@@ -129,6 +129,8 @@ static void put_decision(struct fields *fields, const struct event *event)
 	if (event->verdict != VERDICT_NONE)
 		put_word(fields, FIELD_VERDICT, event_verdict_name(event->verdict));
 	put_bool(fields, FIELD_FINAL, !event->provisional);
+	if (event->provisional)
+		put_word(fields, FIELD_RESULT, "open");
 	if (event->transaction)
 		put_word(fields, FIELD_OUTCOME, smtp_outcome_name(event->transaction->outcome));
 	if (event->verdict == VERDICT_ALERT) {
@@ -216,6 +218,8 @@ static void put_stats(struct fields *fields, const struct event_stats *stats,
 	put_number(fields, FIELD_ENCRYPTED, stats->encrypted);
 	put_number(fields, FIELD_UNATTRIBUTED, stats->unattributed);
 	put_number(fields, FIELD_QUOTED, stats->quoted);
+	put_number(fields, FIELD_MID_STREAMS, stats->mid_stream);
+	put_number(fields, FIELD_INCOMPLETE, stats->incomplete);
 	put_number(fields, FIELD_RECORDS, stats->records);
 }
 

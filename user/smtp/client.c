@@ -68,6 +68,7 @@ static void leave_opaque(struct smtp_session *session)
 /* A whole line, without its LF. */
 static void on_line(struct smtp_session *session, struct span line, uint64_t time_ns)
 {
+	session->under_reply = false;
 	if (session->mode == MODE_OPAQUE && !is_plain(line))
 		return;
 	if (session->mode == MODE_OPAQUE)
@@ -75,6 +76,9 @@ static void on_line(struct smtp_session *session, struct span line, uint64_t tim
 	session->line_crlf = line.len && line.data[line.len - 1] == '\r';
 	if (session->client_side == SIDE_SILENT && !session->line_skip && without_cr(line).len)
 		session->client_side = side_of_client(without_cr(line));
+	if (session->under != UNDER_OVER && session->mode == MODE_COMMAND &&
+	    under_way_line(session, without_cr(line), time_ns))
+		return;
 	if (session->line_skip && session->mode == MODE_COMMAND)
 		session->line_skip = false;
 	else if (session->mode == MODE_ANSWER)
@@ -341,12 +345,15 @@ void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 	session->carried.paused = true;
 	session->carried.cut = 0;
 	message_lost(session, len);
+	if (session->under != UNDER_OVER)
+		under_way_gap(session, len);
 	switch (session->mode) {
 	case MODE_COMMAND:
 	case MODE_ANSWER:
 		session->line_len = session->urgent_count = 0;
 		session->line_truncated = false;
-		session->line_skip = true;
+		session->line_skip = !session->under_reply;
+		session->under_reply = false;
 		session->line_start = session->position;
 		session_lose_step(session);
 		break;

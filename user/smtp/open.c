@@ -65,6 +65,8 @@ bool open_is_refused(const struct open *open)
  */
 bool open_is_told(const struct open *open)
 {
+	if (open->transaction->under_way && open->transaction->data_started && !open->confirmed)
+		return false;
 	if (open->transaction->from_unknown)
 		return !open_is_refused(open);
 	return open->transaction->recipient_count || open->transaction->recipients_dropped ||
@@ -136,6 +138,18 @@ void open_end(struct smtp_session *session, struct open *open, enum smtp_end end
 		open_hand_out(session, open);
 }
 
+void open_keep_reply(struct smtp_session *session, struct open *open, uint16_t code,
+		     uint64_t time_ns)
+{
+	struct smtp_transaction *transaction = open->transaction;
+
+	transaction->reply_code = code;
+	transaction->reply_len = (uint16_t)session->reply_text_len;
+	memcpy(transaction->reply_text, session->reply_text, session->reply_text_len);
+	if (open->ended)
+		transaction->end_ns = time_ns;
+}
+
 struct open *open_new(struct smtp_session *session, const struct smtp_command *command,
 		      uint64_t time_ns)
 {
@@ -173,6 +187,10 @@ struct open *open_begin_unknown(struct smtp_session *session, uint64_t time_ns)
 	if (!open)
 		return NULL;
 	open->transaction->from_unknown = open->transaction->replies_missing = true;
+	if (session->under == UNDER_ENVELOPE) {
+		open->transaction->under_way = open->confirmed = true;
+		session->under = UNDER_OVER;
+	}
 	open_begin(session, open);
 	return open;
 }
@@ -462,9 +480,11 @@ struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session
 	const struct open *open = session->first;
 	struct smtp_transaction *copy;
 
-	while (open && (!open->transaction->recipient_count || !open_is_told(open)))
+	while (open && (!(open->transaction->recipient_count || open->transaction->under_way) ||
+			!open_is_told(open)))
 		open = open->next;
-	if (!open || number <= after || open->transaction->start_ns >= before_ns)
+	if (!open || number <= after ||
+	    (open->transaction->start_ns >= before_ns && !open->transaction->under_way))
 		return NULL;
 	copy = smtp_transaction_copy(open->transaction);
 	if (copy)

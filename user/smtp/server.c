@@ -4,18 +4,6 @@
 
 #include "smtp/session.h"
 
-static void keep_reply(struct smtp_session *session, struct open *open, uint16_t code,
-		       uint64_t time_ns)
-{
-	struct smtp_transaction *transaction = open->transaction;
-
-	transaction->reply_code = code;
-	transaction->reply_len = (uint16_t)session->reply_text_len;
-	memcpy(transaction->reply_text, session->reply_text, session->reply_text_len);
-	if (open->ended)
-		transaction->end_ns = time_ns;
-}
-
 /* The reply to a greeting command. A refused greeting changes nothing. */
 static void on_greeting_reply(struct smtp_session *session, uint16_t code)
 {
@@ -181,6 +169,7 @@ static void on_message_reply(struct open *open, uint16_t code)
 {
 	if (!open)
 		return;
+	open->confirmed = true;
 	if (code < 300)
 		open->data_taken = true;
 	if (!open->final_code || code < 300)
@@ -262,7 +251,7 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 	}
 	if (!open)
 		return;
-	keep_reply(session, open, code, time_ns);
+	open_keep_reply(session, open, code, time_ns);
 	if (--open->owed == 0 && open->ended)
 		open_hand_out(session, open);
 }
@@ -289,7 +278,7 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
 	/* The gap may have hidden the end of data. */
 	if (session->mode == MODE_MESSAGE && open && open->transaction->missing_bytes) {
 		open->final_code = code;
-		keep_reply(session, open, code, time_ns);
+		open_keep_reply(session, open, code, time_ns);
 		session->mode = MODE_COMMAND;
 		session->line_start = session->position;
 		session->line_skip =
@@ -333,6 +322,9 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 		if (!session->owed_count && code != 334)
 			return;
 	}
+	if (!session->owed_count && session->under != UNDER_OVER &&
+	    under_way_reply(session, code, time_ns))
+		return;
 	if (!session->owed_count) {
 		on_surplus_reply(session, code, time_ns);
 		return;

@@ -13,6 +13,7 @@
  *   side.c       whether the streams are SMTP at all
  *   urgent.c     urgent data
  *   smuggling.c  a second mail hidden in a message
+ *   under_way.c  a transaction that is older than the watch
  *   smtp_mask.c  the secrets in bytes that are recorded
  */
 #ifndef SMTPSNOOP_SMTP_SESSION_H
@@ -51,6 +52,15 @@ enum side {
 	SIDE_OTHER, /* another known protocol */
 };
 
+/* Of a connection that is older than the watch: is a transaction under way (under_way.c)? */
+enum under {
+	UNDER_OVER,	/* no longer a question: no, or it has begun or ended */
+	UNDER_SILENT,	/* the client has said nothing yet */
+	UNDER_TEXT,	/* it sends lines of text, too few to tell */
+	UNDER_MESSAGE,	/* they are the lines of a message; the current transaction */
+	UNDER_ENVELOPE, /* the first command belongs to a transaction that began before */
+};
+
 /* The position within a message. Also used by itself, where a message is scanned but not parsed. */
 struct message_place {
 	enum dot dot;
@@ -76,6 +86,7 @@ struct open {
 	bool ended;
 	bool data_refused;
 	bool data_taken;     /* 354 to its DATA, or 2yz to its BDAT */
+	bool confirmed;	     /* if it is under way: certain enough to be reported */
 	bool hidden;	     /* what followed its DATA was not parsed, and may have been commands */
 	uint16_t mail_code;  /* reply to MAIL; 0: none yet */
 	uint16_t final_code; /* reply to the message; LMTP: the best of them */
@@ -155,6 +166,12 @@ struct smtp_session {
 	uint32_t
 		line_break; /* where a proxy request, or a refused chunk, ended in the line; or 0 */
 	bool mid_stream;    /* the connection existed before it was watched */
+	enum under under;
+	bool under_mail_port; /* text on this port is most likely a mail */
+	bool under_reply;     /* the message ended with a reply: a line begins after a gap */
+	bool under_gap;	      /* client bytes are missing since the start */
+	uint64_t under_start; /* where the text begins */
+	uint32_t under_lines, under_text; /* its lines, and its bytes that count */
 	bool line_truncated;
 	bool line_crlf;		     /* the last line ended with CRLF */
 	bool line_skip;		     /* after a gap: what precedes the next LF is not a line */
@@ -330,8 +347,25 @@ bool open_mail_replied(struct smtp_session *session, struct open *open, uint16_t
 void open_end(struct smtp_session *session, struct open *open, enum smtp_end end, uint64_t end_pos,
 	      uint64_t time_ns);
 
+/* Keeps a reply to it. */
+void open_keep_reply(struct smtp_session *session, struct open *open, uint16_t code,
+		     uint64_t time_ns);
+
 /* Removes a transaction from the list, reports it, and frees it. */
 void open_hand_out(struct smtp_session *session, struct open *open);
+
+/* ---- A transaction under way at the start (under_way.c) -------------------------------------- */
+
+/*
+ * A line of the client, unless session->under is UNDER_OVER. True: it is text, and no command.
+ */
+bool under_way_line(struct smtp_session *session, struct span line, uint64_t time_ns);
+
+/* `len` bytes of the client are missing (0: an unknown number). */
+void under_way_gap(struct smtp_session *session, uint64_t len);
+
+/* A reply that is not owed to any command. True: nothing else is to be done with it. */
+bool under_way_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns);
 
 /* ---- The client's stream (client.c) ---------------------------------------------------------- */
 

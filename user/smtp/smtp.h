@@ -80,6 +80,8 @@ struct smtp_transaction {
 	uint32_t recipient_count;
 	uint32_t recipient_size;
 	uint32_t recipients_dropped; /* RCPT commands beyond the bounds */
+	bool under_way;		     /* it began before the watch did: its MAIL was not seen */
+	bool doubtful;	   /* under way: what followed shows that it may have been no mail */
 	bool from_unknown; /* the server accepted a RCPT or data, but no accepted MAIL was seen */
 
 	struct mail *mail;	/* owned; the parsed message. NULL: no data was seen */
@@ -157,6 +159,28 @@ struct smtp_session *smtp_session_new(bool replies, smtp_transaction_fn on_trans
 void smtp_session_mid_stream(struct smtp_session *session);
 
 /*
+ * Says that the connection is older than the watch, so that a transaction may be under way
+ * (under_way.c). `mail_port`: lines of text are reported as a message before the server confirms
+ * it. Call it after smtp_session_mid_stream(), before feeding any data.
+ */
+void smtp_session_under_way(struct smtp_session *session, bool mail_port);
+
+/*
+ * Says that much was sent before the watch began and has not arrived yet. If nothing was seen of
+ * the connection so far, a message is taken to be under way.
+ */
+void smtp_session_assume_under_way(struct smtp_session *session, uint64_t time_ns);
+
+/*
+ * Says that bytes of the client passed that the kernel side did not copy; how many is not known
+ * yet, a gap tells later.
+ */
+void smtp_session_skipped(struct smtp_session *session);
+
+/* True if the client of an older connection sends text that may be a message, not confirmed yet. */
+bool smtp_session_is_unsettled(const struct smtp_session *session);
+
+/*
  * Keeps the content of messages, at most `limit` bytes each (mail_parser_keep()). Call it before
  * feeding any data.
  */
@@ -217,8 +241,9 @@ uint64_t smtp_oldest_open_position(const struct smtp_session *session);
 
 /*
  * Copies the oldest open transaction that has a RCPT, in its present state and without the mail, if
- * its number is above `after` and it began before `before_ns`. NULL: there is none, or no memory.
- * The caller frees the copy.
+ * its number is above `after` and it began before `before_ns`. One that was under way when the
+ * watch began needs no RCPT and no time. NULL: there is none, or no memory. The caller frees the
+ * copy.
  */
 struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session,
 						       uint32_t after, uint64_t before_ns);

@@ -34,6 +34,8 @@ static void event_count(struct event_stats *stats, const struct event *event)
 	stats->bytes += event->transaction->bytes;
 	if (!event->sender_count)
 		stats->unattributed++;
+	if (!event->capture.complete && !event->transaction->under_way)
+		stats->incomplete++;
 }
 
 /* Surplus replies may arrive behind the one that ended the transaction. */

@@ -27,6 +27,7 @@
 
 #include "base/boot.h"
 #include "base/clock.h"
+#include "capture/connections.h"
 #include "capture/enrich.h"
 #include "capture/recording.h"
 #include "base/report.h"
@@ -447,6 +448,8 @@ int live_run(const struct live_options *options, struct sink *sink, enum live_en
 		tell_previous_run(&live);
 		tell_host(&live);
 		snapshot_processes(pass_on, &live);
+		if (capture_wire(live.capture)) /* otherwise flows have other keys */
+			connections_read(pass_on, &live);
 		if (capture_wire_why(live.capture)[0])
 			report("no wire hook", "%s", capture_wire_why(live.capture));
 		if (options->on_ready)

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture/connections.h"
 #include "capture/records.h"
 #include "event/reasons.h"
 #include "flow/claims.h"
@@ -28,17 +29,10 @@
 #include "process/sender.h"
 #include "watch/pipeline_state.h"
 
-#define DEADLINE_NS 60000000000ULL
-/* After this many deadlines an open transaction is reported even if bytes still arrive. */
-#define DEADLINES_OPEN_MAX 10U
-#define CONTENT_BUDGET	   (64U << 20) /* bytes of all messages' content together */
+#define DEADLINE_NS    60000000000ULL
+#define CONTENT_BUDGET (64U << 20) /* bytes of all messages' content together */
 
 /* ---- Events of a flow ------------------------------------------------------------------------ */
-
-static bool is_mail_port(uint16_t port)
-{
-	return port == 25 || port == 465 || port == 587 || port == 2525;
-}
 
 /* A transaction has ended. Called from within flow_bytes() or smtp_session_close(). */
 static void on_transaction(void *context, struct smtp_transaction *transaction)
@@ -47,6 +41,10 @@ static void on_transaction(void *context, struct smtp_transaction *transaction)
 	struct pipeline *pipeline = flow->owner;
 	struct event *event;
 
+	if (transaction->doubtful && flow->provisional != transaction->number) {
+		smtp_transaction_free(transaction);
+		return;
+	}
 	flow->messages++;
 	flow->recipients += transaction->recipient_count;
 	flow->bytes += transaction->bytes;
@@ -54,36 +52,6 @@ static void on_transaction(void *context, struct smtp_transaction *transaction)
 	if (!event)
 		return;
 	compose_submission(pipeline, event);
-	hold_event(pipeline, event);
-}
-
-/*
- * Reports an open transaction once, as it is so far, if no byte came for the deadline or if it has
- * been open for long. A sender cannot delay the report by never ending his mail.
- */
-static void flow_look_at_open(struct pipeline *pipeline, struct flow *flow)
-{
-	uint64_t deadline_ns = pipeline->deadline_ns, now_ns = pipeline->now_ns,
-		 before_ns = UINT64_MAX, long_ns = deadline_ns * DEADLINES_OPEN_MAX;
-	struct smtp_transaction *transaction;
-	struct event *event;
-
-	if (!flow->smtp || smtp_oldest_open_position(flow->smtp) == UINT64_MAX ||
-	    !smtp_session_is_smtp(flow->smtp))
-		return;
-	if (now_ns - flow->last_ns < deadline_ns)
-		before_ns = now_ns > long_ns ? now_ns - long_ns : 0;
-	transaction = smtp_session_open_transaction(flow->smtp, flow->provisional, before_ns);
-	if (!transaction)
-		return;
-	transaction->end_pos = smtp_client_position(flow->smtp);
-	transaction->end_ns = now_ns;
-	flow->provisional = transaction->number;
-	event = compose_message(pipeline, flow, transaction);
-	if (!event)
-		return;
-	event->provisional = true;
-	event_reason(event, "transaction_open");
 	hold_event(pipeline, event);
 }
 
@@ -226,6 +194,8 @@ static struct flow *pipeline_flow_of(struct pipeline *pipeline, const struct flo
 		return NULL;
 	if (!flow->id.remote_port && compose_is_mid_stream(id))
 		smtp_session_mid_stream(flow->smtp);
+	if (!flow->id.remote_port && !(id->flags & FLOW_FROM_START))
+		smtp_session_under_way(flow->smtp, is_plain_mail_port(id->remote_port));
 	flow_identify(pipeline->flows, flow, id);
 	return flow;
 }
@@ -234,6 +204,7 @@ static void flow_end(struct pipeline *pipeline, struct flow *flow)
 {
 	if (flow->smtp) {
 		flow_finish(flow, pipeline->now_ns);
+		pipeline->stats.mid_stream += open_is_older(flow);
 		smtp_session_close(flow->smtp, pipeline->now_ns);
 		session_end(pipeline, flow);
 	}
@@ -312,12 +283,35 @@ static void on_segment(struct pipeline *pipeline, const struct segment_record *r
 	if (!flow)
 		return;
 	flow_tick(flow, record->h.time_ns);
+	if (!outbound && record->flow.flags & FLOW_SKIPPED)
+		smtp_session_skipped(flow->smtp);
 	flow_bytes(flow, outbound, record->seq, (struct span){record->data, record->data_len},
 		   record->len, record->h.time_ns);
 	if (record->flow.flags & FLOW_TLS && !flow->tls)
 		flow_encrypted(pipeline, flow);
 	if (flow->claim_count > 1)
 		flow_forget(flow, flow_open_position(flow));
+}
+
+/*
+ * A connection that was sending when the watch began. Until one of its own records comes, nothing
+ * else of it is used: it may have begun just after the hooks were attached.
+ */
+static void on_connection(struct pipeline *pipeline, const struct connection_record *record)
+{
+	struct flow *flow = pipeline_flow(pipeline, record->flow.cookie, record->h.time_ns);
+
+	if (!flow || flow->id.remote_port)
+		return;
+	if (record->queued >= CONNECTIONS_QUEUED_MIN && !flow->queued &&
+	    is_plain_mail_port(record->flow.remote_port))
+		flow->queued = malloc(sizeof(*flow->queued));
+	if (flow->queued)
+		*flow->queued = record->flow;
+	if (record->task.pid)
+		flow_add(pipeline, flow,
+			 sender_of_task(&record->task, record->h.time_ns, pipeline->processes,
+					&pipeline->hooks.want));
 }
 
 static void on_urgent(struct pipeline *pipeline, const struct urgent_record *record)
@@ -438,6 +432,7 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 		totals_lost(pipeline, ((const struct loss_record *)record)->counters);
 		break;
 	case RECORD_DROPPED: totals_dropped(pipeline, (const void *)record); break;
+	case RECORD_CONNECTION: on_connection(pipeline, (const void *)record); break;
 	case RECORD_RUN: totals_previous_run(pipeline, (const void *)record); break;
 	case RECORD_RELAY: relay_names_record(pipeline->relay_names, (const void *)record); break;
 	case RECORD_NAME:
@@ -493,7 +488,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 	process_table_expire(pipeline->processes, pipeline->now_ns);
 	for (struct flow *flow = flow_oldest(pipeline->flows); flow; flow = flow->newer) {
 		flow_tick(flow, pipeline->now_ns);
-		flow_look_at_open(pipeline, flow);
+		open_look(pipeline, flow);
 		flow_look_at_commands(pipeline, flow);
 	}
 	totals_check(pipeline);

@@ -56,6 +56,9 @@ const struct relay_names *pipeline_relay_names(const struct pipeline *pipeline);
 /* Processes one record. A malformed record is counted and ignored. */
 void pipeline_record(struct pipeline *pipeline, const struct record *record);
 
+/* The source of the records is damaged: what followed is lost. */
+void pipeline_damaged(struct pipeline *pipeline);
+
 /* Writes a status event every `interval_ns` (CLOCK_BOOTTIME) from now on; 0: never. */
 void pipeline_heartbeat(struct pipeline *pipeline, uint64_t interval_ns);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a pipeline is made of, for the files that make it up: pipeline.c (records in), compose.c
- * (events are built), hold.c (events wait and go out), totals.c (counters, losses, status).
+ * (events are built), open.c (transactions before their end), hold.c (events wait and go out),
+ * totals.c (counters, losses, status).
  */
 #ifndef SMTPSNOOP_PIPELINE_STATE_H
 #define SMTPSNOOP_PIPELINE_STATE_H
@@ -111,6 +112,25 @@ void compose_submission(struct pipeline *pipeline, const struct event *event);
  * Fills in what is known of the event's senders and origin by now. True: nothing more is to come.
  */
 bool compose_fill(struct pipeline *pipeline, struct event *event);
+
+/* ---- Transactions before their end (open.c) -------------------------------------------------- */
+
+static inline bool is_mail_port(uint16_t port)
+{
+	return port == 25 || port == 465 || port == 587 || port == 2525;
+}
+
+/* Text that a client sends to these ports is most likely mail. (What goes to 465 is TLS.) */
+static inline bool is_plain_mail_port(uint16_t port)
+{
+	return is_mail_port(port) && port != 465;
+}
+
+/* Reports the flow's open transaction if it is time for that. Called each second. */
+void open_look(struct pipeline *pipeline, struct flow *flow);
+
+/* Whether a connection that is older than the watch carried, or may have carried, mail. */
+bool open_is_older(const struct flow *flow);
 
 /* ---- Events on their way out (hold.c) -------------------------------------------------------- */
 

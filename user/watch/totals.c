@@ -187,6 +187,11 @@ void pipeline_status(struct pipeline *pipeline)
 	hold_event(pipeline, event);
 }
 
+void pipeline_damaged(struct pipeline *pipeline)
+{
+	pipeline->stats.records_malformed++;
+}
+
 void pipeline_lost(struct pipeline *pipeline, uint64_t events)
 {
 	pipeline->outputs_lost += events;
