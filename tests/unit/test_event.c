@@ -226,6 +226,62 @@ static void test_table_summary(void **state)
 	free(text);
 }
 
+/* What the summary says of these totals. The caller frees it. */
+static char *summary_of(const struct event_stats *stats)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	struct sink *sink;
+
+	options = (struct table_options){.width = 120};
+	sink = make_table(out);
+	assert_int_equal(sink->finish(sink, stats), 0);
+	sink->free(sink);
+	fclose(out);
+	return text;
+}
+
+/* Whatever may have been lost, the summary says it instead. */
+static void test_table_nothing_was_lost(void **state)
+{
+	static const struct {
+		struct event_stats stats;
+		const char *says;
+	} cases[] = {
+		{{.mid_stream = 1}, "1 connection began before the watch"},
+		{{.mid_stream = 2, .incomplete = 1}, "2 connections began before the watch"},
+		{{.incomplete = 1}, "1 message was not seen completely"},
+		{{.unwatched_ns = 2500000000},
+		 "not captured: what passed in 2.5 s before the start"},
+		{{.records_malformed = 1}, "not captured: 1 malformed records"},
+		{{.flows_dropped = 1}, "not captured: 1 connections"},
+		{{.content_refused = 1}, "not captured: 1 contents of messages"},
+		{{.events_lost = 1}, "not captured: 1 events"},
+	};
+	struct event_stats stats;
+	char *text;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]) + COUNTER_MAX; i++) {
+		bool counted = i >= sizeof(cases) / sizeof(cases[0]);
+
+		memset(&stats, 0, sizeof(stats));
+		if (counted)
+			stats.counters[i - sizeof(cases) / sizeof(cases[0])] = 1;
+		text = summary_of(counted ? &stats : &cases[i].stats);
+		assert_null(strstr(text, "nothing was lost"));
+		assert_non_null(strstr(text, counted ? "not captured: 1 " : cases[i].says));
+		assert_null(strstr(text, "(null)"));
+		free(text);
+	}
+	memset(&stats, 0, sizeof(stats));
+	stats.messages = stats.sessions = stats.quoted = stats.unattributed = 7;
+	text = summary_of(&stats);
+	assert_non_null(strstr(text, "nothing was lost"));
+	free(text);
+}
+
 static void test_failing_output(void **state)
 {
 	FILE *out = fopen("/dev/full", "w");
@@ -270,11 +326,17 @@ static void test_formats(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_json_bare),      cmocka_unit_test(test_json_hostile),
-		cmocka_unit_test(test_json_values),    cmocka_unit_test(test_json_long),
-		cmocka_unit_test(test_table_hostile),  cmocka_unit_test(test_table_width),
-		cmocka_unit_test(test_table_colour),   cmocka_unit_test(test_table_summary),
-		cmocka_unit_test(test_failing_output), cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_json_bare),
+		cmocka_unit_test(test_json_hostile),
+		cmocka_unit_test(test_json_values),
+		cmocka_unit_test(test_json_long),
+		cmocka_unit_test(test_table_hostile),
+		cmocka_unit_test(test_table_width),
+		cmocka_unit_test(test_table_colour),
+		cmocka_unit_test(test_table_summary),
+		cmocka_unit_test(test_table_nothing_was_lost),
+		cmocka_unit_test(test_failing_output),
+		cmocka_unit_test(test_formats),
 	};
 
 	setlocale(LC_ALL, "C.UTF-8");
