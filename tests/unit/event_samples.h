@@ -186,6 +186,13 @@ static inline struct event *hostile_event(enum event_action action)
 
 	event->host = "host-" HOSTILE;
 	event->blind = action == EVENT_STARTED ? blind : NULL;
+	if (action == EVENT_LOSS) {
+		event->dropped = calloc(1, sizeof(*event->dropped));
+		assert_non_null(event->dropped);
+		event->dropped_count = 1;
+		*event->dropped =
+			(struct event_dropped){.uid = 65534, .name = "nobody", .bytes = 4452732273};
+	}
 	if (action == EVENT_STARTED) {
 		event->previous = calloc(1, sizeof(*event->previous));
 		assert_non_null(event->previous);

@@ -222,14 +222,21 @@ static void test_recipients(void **state)
 static void test_lost(void **state)
 {
 	struct event *event = bare_event(EVENT_STATUS);
-	json_t *row = checked(event), *lost;
+	json_t *row = checked(event), *lost, *user;
 
 	(void)state;
 	assert_int_equal(json_object_size(json_object_get(row, "Lost")), 0);
 	json_decref(row);
 	event = bare_event(EVENT_LOSS);
 	event->stats->counters[COUNTER_SEGMENT_LOST] = UINT64_MAX;
+	event->dropped = calloc(1, sizeof(*event->dropped));
+	event->dropped_count = 1;
+	*event->dropped =
+		(struct event_dropped){.uid = 65534, .name = "nobody", .bytes = 4452732273};
 	row = checked(event);
+	user = json_array_get(json_object_get(row, "DroppedUsers"), 0);
+	assert_string_equal(json_string_value(json_object_get(user, "UserName")), "nobody");
+	assert_true(json_integer_value(json_object_get(user, "Bytes")) == 4452732273);
 	lost = json_object_get(row, "Lost");
 	assert_int_equal(json_object_size(lost), 1);
 	assert_true(json_integer_value(json_object_get(lost, "segments")) == INT64_MAX);
