@@ -538,6 +538,31 @@ static void test_table_keeps_what_is_open(void **state)
 	assert_int_equal(flow_evicted(table), FLOWS_EVICT_TRIES);
 }
 
+static void owned(uint64_t cookie, uint32_t owner)
+{
+	const struct flow_id id = {.cookie = cookie, .owner = owner};
+
+	flow_identify(table, flow_get(table, cookie, cookie), &id);
+}
+
+/* Who has most flows loses his own, although those of another owner were idle for longer. */
+static void test_table_is_shared_by_owners(void **state)
+{
+	(void)state;
+	for (uint64_t cookie = 2; cookie < 100; cookie++)
+		owned(cookie, 1);
+	for (uint64_t cookie = 100; cookie < 3 * FLOWS_MAX; cookie++)
+		owned(cookie, 2);
+	assert_int_equal(flow_count(table), FLOWS_MAX);
+	for (uint64_t cookie = 1; cookie < 100; cookie++)
+		assert_non_null(flow_find(table, cookie));
+	assert_null(flow_find(table, 100));
+	while (flow_oldest(table))
+		flow_remove(table, flow_oldest(table));
+	assert_int_equal(flow_count(table), 0);
+	owned(1, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -573,6 +598,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_table_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_table_keeps_what_is_in_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_table_keeps_what_is_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_table_is_shared_by_owners, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
