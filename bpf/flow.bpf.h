@@ -15,8 +15,6 @@
 #define IPPROTO_TCP   6
 #define IPPROTO_MPTCP 262
 
-#define USER_NS_LEVELS 33 /* as many as the kernel allows */
-
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT	2
 #define TCP_CLOSE	7
@@ -66,28 +64,6 @@ static __always_inline struct flow_state *flow_hash_begin(const struct sock *sk,
 	if (before)
 		bpf_map_delete_elem(&flow_hash, &address);
 	return state;
-}
-
-/*
- * Who pays for the current task's bytes in the ring: the effective user and the pid namespace (so
- * that root of a container is not root of the host). Anyone can make user namespaces, and with them
- * any number of users: all of them pay as the user who made the outermost one.
- *
- * A function of its own without arguments: the verifier examines it once, not for each caller.
- */
-__noinline __u64 user_key(void)
-{
-	struct task_struct *task = current_task();
-	struct user_namespace *ns = BPF_CORE_READ(task, cred, user_ns);
-	int level = BPF_CORE_READ(ns, level), i;
-
-	if (!level)
-		return (__u64)BPF_CORE_READ(task, cred, euid.val) << 32 | task_ns_pid(task);
-	for (i = 0; i < USER_NS_LEVELS && level > 1; i++) {
-		ns = BPF_CORE_READ(ns, parent);
-		level = BPF_CORE_READ(ns, level);
-	}
-	return (__u64)BPF_CORE_READ(ns, owner.val) << 32 | DROPPED_USER_NS;
 }
 
 /* Notes the current task's user as the owner of the flow. */
@@ -146,6 +122,10 @@ static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 	if (state->sender_pid == pid && state->sender_start_ns == start_ns &&
 	    state->sender_cred == cred && state->sender_loginuid == loginuid)
 		return;
+	if (!ring_allowed_user(state->user, sizeof(*record) + CGROUP_DATA_MAX)) {
+		count(COUNTER_SENDER_LOST, 1);
+		return;
+	}
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + CGROUP_DATA_MAX, 0);
 	if (!record) {
 		count(COUNTER_SENDER_LOST, 1);
@@ -185,6 +165,10 @@ static __always_inline void emit_opener(struct flow_state *state)
 
 	if (!state->opener.pid)
 		return;
+	if (!ring_allowed_user(state->user, sizeof(*record))) {
+		count(COUNTER_SENDER_LOST, 1);
+		return;
+	}
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 	if (!record) {
 		count(COUNTER_SENDER_LOST, 1);

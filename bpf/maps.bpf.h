@@ -66,13 +66,13 @@ static __always_inline void count(__u32 counter, __u64 n)
 
 /*
  * Submits a record. The reader drains on its own timer and is not woken, unless the ring fills
- * faster than the timer runs: then once, by the program that first sees a quarter of it in use.
+ * faster than the timer runs: then once, by the program that first sees a sixteenth of it in use.
  */
 static __always_inline void ring_submit(void *record)
 {
 	__u64 flags = BPF_RB_NO_WAKEUP;
 
-	if (reader_asleep && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_size / 4) {
+	if (reader_asleep && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > ring_size / 16) {
 		reader_asleep = 0;
 		flags = BPF_RB_FORCE_WAKEUP;
 	}
@@ -100,11 +100,13 @@ static __always_inline __u32 bounded(__u32 len, const __u32 max)
 /* ---- Shares of the ring ---------------------------------------------------------------------- */
 
 /*
- * Whoever floods loses his own bytes. Payload is written to the ring only within the share of its
- * user, and within that, of its socket. A share depends on what is free: each user may have twice
- * as much payload waiting in the ring as is free in it, and each socket twice as much as its user
- * has left. So the first flood fills four sevenths of the ring, and what is free remains for those
- * who have little waiting. The last eighth is reserved for the records of processes and sockets.
+ * Whoever floods loses his own records. What is written to the ring is charged to the user who
+ * causes it, and payload also to its socket. A share depends on what is free, and the last eighth
+ * does not count as free. A user may have half as much payload waiting in the ring as is free in
+ * it, and a socket twice as much as its user has left. So the first user to flood fills a third of
+ * the ring, the second one a quarter, and what is free remains for those who have little waiting.
+ * Records of processes and senders are few and large, and payload says little without them: for
+ * these, a user may have twice as much waiting as is free.
  *
  * How much of a user or socket waits in the ring is known from positions: what was written before
  * the mark is no longer there once the reader has passed the mark.
@@ -142,10 +144,43 @@ static __always_inline __u64 share_waiting(struct share *share)
 	return (__u64)share->before + share->after;
 }
 
-/* Twice what is left of `whole`. */
-static __always_inline __u64 share_limit(__u64 whole, __u64 used)
+static __always_inline __u64 left_of(__u64 whole, __u64 used)
 {
-	return used < whole ? 2 * (whole - used) : 0;
+	return used < whole ? whole - used : 0;
+}
+
+/* The share of a user; NULL: there is no room to count it. */
+static __always_inline struct share *user_share(__u64 user)
+{
+	struct share *share = bpf_map_lookup_elem(&user_shares, &user), none = {};
+
+	if (share)
+		return share;
+	bpf_map_update_elem(&user_shares, &user, &none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&user_shares, &user);
+}
+
+static __always_inline bool ring_has_plenty(__u64 used)
+{
+	return used < ring_size / 8;
+}
+
+/*
+ * Whether a record of `len` bytes about a process or a sender may be written for this user. If not,
+ * it is to be counted as lost.
+ */
+static __always_inline bool ring_allowed_user(__u64 user, __u32 len)
+{
+	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	struct share *share;
+
+	if (ring_has_plenty(used))
+		return true;
+	share = user_share(user);
+	if (!share || share_waiting(share) >= 2 * left_of(ring_size / 8 * 7, used))
+		return false;
+	__sync_fetch_and_add(&share->after, len);
+	return true;
 }
 
 /* ---- The state of a socket ------------------------------------------------------------------- */
@@ -221,20 +256,15 @@ struct flow_state {
 static __always_inline __u32 ring_allowed(struct flow_state *state, __u32 len)
 {
 	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA), limit, waiting;
-	struct share *user, none = {};
 	__u32 allowed = len;
+	struct share *user;
 
-	if (used < ring_size / 8) /* plenty for everyone */
+	if (ring_has_plenty(used))
 		return len;
-	user = bpf_map_lookup_elem(&user_shares, &state->user);
-	if (!user) {
-		bpf_map_update_elem(&user_shares, &state->user, &none, BPF_NOEXIST);
-		user = bpf_map_lookup_elem(&user_shares, &state->user);
-		if (!user)
-			return 0;
-	}
-	limit = share_limit(ring_size / 8 * 7, used);
-	limit = share_limit(limit, share_waiting(user));
+	user = user_share(state->user);
+	if (!user)
+		return 0;
+	limit = 2 * left_of(left_of(ring_size / 8 * 7, used) / 2, share_waiting(user));
 	waiting = share_waiting(&state->share);
 	if (waiting >= limit)
 		allowed = 0;

@@ -109,11 +109,16 @@ static __always_inline __u32 exec_args(struct exec_record *record, __u64 off,
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	struct exec_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record) + EXEC_DATA_MAX, 0);
+	struct exec_record *record;
 	struct task_struct *parent;
 	struct file *file;
 	__u64 off;
 
+	if (!ring_allowed_user(user_key(), sizeof(*record) + EXEC_DATA_MAX)) {
+		count(COUNTER_PROCESS_LOST, 1);
+		return 0;
+	}
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + EXEC_DATA_MAX, 0);
 	if (!record) {
 		count(COUNTER_PROCESS_LOST, 1);
 		return 0;

@@ -96,6 +96,30 @@ static __always_inline __u32 task_ns_pid(struct task_struct *task)
 	return BPF_CORE_READ(upid, ns, ns.inum);
 }
 
+#define USER_NS_LEVELS 33 /* as many as the kernel allows */
+
+/*
+ * Who pays for the current task's bytes in the ring: the effective user and the pid namespace (so
+ * that root of a container is not root of the host). Anyone can make user namespaces, and with them
+ * any number of users: all of them pay as the user who made the outermost one.
+ *
+ * A function of its own without arguments: the verifier examines it once, not for each caller.
+ */
+__noinline __u64 user_key(void)
+{
+	struct task_struct *task = current_task();
+	struct user_namespace *ns = BPF_CORE_READ(task, cred, user_ns);
+	int level = BPF_CORE_READ(ns, level), i;
+
+	if (!level)
+		return (__u64)BPF_CORE_READ(task, cred, euid.val) << 32 | task_ns_pid(task);
+	for (i = 0; i < USER_NS_LEVELS && level > 1; i++) {
+		ns = BPF_CORE_READ(ns, parent);
+		level = BPF_CORE_READ(ns, level);
+	}
+	return (__u64)BPF_CORE_READ(ns, owner.val) << 32 | DROPPED_USER_NS;
+}
+
 static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
 {
 	struct kernfs_node___rcu *node_rcu = (void *)node;

@@ -20,6 +20,7 @@
 #include <malloc.h>
 #endif
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -34,6 +35,7 @@
 #include "capture/snapshot.h"
 
 #define SLEEP_MIN_MS  2
+#define NICE	      (-10) /* nine times the weight of a process with nice 0 */
 #define SLEEP_MAX_MS  100
 #define LOOK_ROUND_NS 1000000000ULL /* losses and the clock are checked this often */
 /* After a reload, no other one starts for this many times its duration */
@@ -437,6 +439,17 @@ static int live_open(struct live *live)
 	return -ENOMEM;
 }
 
+/*
+ * A flood also takes processor time from the reader. So this thread, and no other, gets a higher
+ * priority, unless whoever started the program has chosen one.
+ */
+static void raise_priority(void)
+{
+	errno = 0;
+	if (getpriority(PRIO_PROCESS, 0) == 0 && !errno)
+		setpriority(PRIO_PROCESS, 0, NICE);
+}
+
 int live_run(const struct live_options *options, struct sink *sink, enum live_end *end, int *error)
 {
 	struct live live = {.options = options, .sink = sink, .signals = -1};
@@ -454,6 +467,7 @@ int live_run(const struct live_options *options, struct sink *sink, enum live_en
 			report("no wire hook", "%s", capture_wire_why(live.capture));
 		if (options->on_ready)
 			options->on_ready(options->context, live.capture);
+		raise_priority();
 		*end = live_loop(&live);
 		if (options->on_end)
 			options->on_end(options->context, live.pipeline);
