@@ -45,6 +45,7 @@ void event_free(struct event *event)
 	free(event->rules);
 	free(event->stats);
 	free(event->previous);
+	free(event->joined);
 	free(event);
 }
 
@@ -70,6 +71,15 @@ const char *event_verdict_name(enum event_verdict verdict)
 	};
 
 	return names[verdict];
+}
+
+const char *joined_part_name(enum joined_part part)
+{
+#define JOINED_NAME(constant, name) [constant] = (name),
+	static const char *const names[] = {JOINED_PARTS(JOINED_NAME)};
+#undef JOINED_NAME
+
+	return names[part];
 }
 
 const char *event_witness_name(enum witness witness)

@@ -25,6 +25,8 @@ enum event_action {
 	EVENT_STOPPED,
 };
 
+#define EVENT_ACTIONS (EVENT_STOPPED + 1U) /* how many there are */
+
 enum event_verdict {
 	VERDICT_NONE, /* the totals of a session, whose transactions have verdicts of their own */
 	VERDICT_ALERT,
@@ -73,6 +75,7 @@ struct event_stats {
 	uint64_t mid_stream;		/* connections older than the watch that carried SMTP */
 	uint64_t incomplete;		/* messages of which something was not seen */
 	uint64_t unwatched_ns;		/* in which nobody watched, between the last run and this */
+	uint64_t joined;		/* events that are in a joined one */
 	uint64_t counters[COUNTER_MAX]; /* of the kernel side */
 };
 
@@ -118,6 +121,43 @@ struct rule {
 	char *name, *author, *description, *version;
 };
 
+/*
+ * The parts by which events are alike (join.h). ROW(constant, name in events): the names are those
+ * of the criteria of exclusions where there is one.
+ */
+#define JOINED_PARTS(ROW)                                                                          \
+	ROW(JOINED_EXECUTABLE, "process.executable")                                               \
+	ROW(JOINED_SCRIPT, "process.script")                                                       \
+	ROW(JOINED_USER, "process.user")                                                           \
+	ROW(JOINED_UNIT, "process.unit")                                                           \
+	ROW(JOINED_RELAY, "relay")                                                                 \
+	ROW(JOINED_SENDER, "mail.sender")                                                          \
+	ROW(JOINED_RECIPIENTS, "mail.recipients")                                                  \
+	ROW(JOINED_EXCLUSION, "exclusion")                                                         \
+	ROW(JOINED_REASONS, "reasons")                                                             \
+	ROW(JOINED_OUTCOME, "outcome")
+
+#define JOINED_CONSTANT(constant, name) constant,
+enum joined_part { JOINED_PARTS(JOINED_CONSTANT) JOINED_PART_COUNT };
+#undef JOINED_CONSTANT
+
+/* "process.executable", ...; a static string. */
+const char *joined_part_name(enum joined_part part);
+
+#define JOINED_IDS_MAX 8U
+
+/* Of an event that stands for several: what they have together (join.h). */
+struct event_joined {
+	uint64_t count;	     /* events, this one included */
+	uint64_t recipients; /* of all of them */
+	uint64_t bytes;	     /* of all their messages */
+	int64_t first_ns;    /* CLOCK_REALTIME: when the first of them ended, and the last */
+	int64_t last_ns;
+	uint32_t differ; /* parts in which they are not alike: bits, enum joined_part */
+	uint32_t id_count;
+	char ids[JOINED_IDS_MAX][EVENT_ID_LEN + 1]; /* of the first of them */
+};
+
 /* event_free() frees what is marked as owned; the rest is static, or borrowed as noted. */
 struct event {
 	enum event_action action;
@@ -131,8 +171,9 @@ struct event {
 	char *nearest;		 /* owned; the exclusion that came closest, NULL: there is none */
 	uint32_t failed;	 /* criteria that `nearest` does not meet: bits, enum criterion */
 	uint32_t unknown;	 /* of them, those that could not be determined */
-	char id[EVENT_ID_LEN + 1]; /* the same input gives the same id */
-	bool provisional;	   /* the transaction is still open */
+	char id[EVENT_ID_LEN + 1];   /* the same input gives the same id */
+	bool provisional;	     /* the transaction is still open */
+	struct event_joined *joined; /* owned; NULL: it stands for itself alone */
 
 	/* Of message, encrypted and session. */
 	bool has_flow;
@@ -232,6 +273,8 @@ const char *counter_name(enum counter counter);
  * continues, except that a watch in a terminal ends at -EPIPE (the reader has gone) and -ENOSPC.
  */
 struct sink {
+	/* Of the events so far, each in its longest format. A sink that does not count leaves 0. */
+	uint64_t bytes;
 	int (*write)(struct sink *sink, const struct event *event);
 	/* After a batch; may be NULL. */
 	int (*flush)(struct sink *sink);

@@ -261,6 +261,15 @@ struct span smtp_transaction_from(const struct smtp_transaction *transaction);
 struct span smtp_transaction_parameters(const struct smtp_transaction *transaction);
 struct span smtp_transaction_recipient(const struct smtp_transaction *transaction, uint32_t index);
 
+/*
+ * Makes a transaction small: cuts each address to SMTP_SHORT_ADDRESS bytes, counts all recipients
+ * but the first SMTP_SHORT_RECIPIENTS as dropped, and forgets the parameters of MAIL. If there is
+ * no memory for the smaller copy, all that it changes is left out.
+ */
+#define SMTP_SHORT_ADDRESS    256U
+#define SMTP_SHORT_RECIPIENTS 10U
+void smtp_transaction_shorten(struct smtp_transaction *transaction);
+
 /* True if the server refused this recipient (4yz or 5yz to its RCPT). */
 bool smtp_recipient_refused(const struct smtp_transaction *transaction, uint32_t index);
 

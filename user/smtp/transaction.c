@@ -160,3 +160,45 @@ bool smtp_recipient_refused(const struct smtp_transaction *transaction, uint32_t
 {
 	return transaction->recipients[index].code >= 400;
 }
+
+/* Copies an address, cut, to the end of an envelope. Returns where it is. */
+static uint32_t copy_short(char *envelope, uint32_t *used, struct span address, uint32_t *len)
+{
+	uint32_t offset = *used;
+
+	*len = (uint32_t)(address.len < SMTP_SHORT_ADDRESS ? address.len : SMTP_SHORT_ADDRESS);
+	if (*len)
+		memcpy(envelope + offset, address.data, *len);
+	*used += *len;
+	return offset;
+}
+
+void smtp_transaction_shorten(struct smtp_transaction *transaction)
+{
+	uint32_t count = transaction->recipient_count, used = 0,
+		 kept = count < SMTP_SHORT_RECIPIENTS ? count : SMTP_SHORT_RECIPIENTS;
+	char *envelope = malloc((kept + 1U) * (size_t)SMTP_SHORT_ADDRESS);
+	struct smtp_recipient *recipients = calloc(kept + 1U, sizeof(*recipients));
+
+	if (!envelope || !recipients)
+		kept = 0;
+	if (envelope)
+		copy_short(envelope, &used, smtp_transaction_from(transaction),
+			   &transaction->from_len);
+	else
+		transaction->from_len = 0;
+	for (uint32_t i = 0; i < kept; i++) {
+		recipients[i].code = transaction->recipients[i].code;
+		recipients[i].offset =
+			copy_short(envelope, &used, smtp_transaction_recipient(transaction, i),
+				   &recipients[i].len);
+	}
+	free(transaction->envelope);
+	free(transaction->recipients);
+	transaction->envelope = envelope;
+	transaction->envelope_len = transaction->envelope_size = used;
+	transaction->recipients = recipients;
+	transaction->recipient_count = transaction->recipient_size = kept;
+	transaction->recipients_dropped += count - kept;
+	transaction->parameters_off = transaction->parameters_len = 0;
+}

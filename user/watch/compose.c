@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/hook.h"
 #include "base/text.h"
 #include "event/reasons.h"
@@ -42,23 +43,12 @@ struct event *compose_event(struct pipeline *pipeline, enum event_action action,
 	return event;
 }
 
-/*
- * One step of a multiplicative hash that spreads a word over all bits (the finalizer of
- * splitmix64).
- */
-static uint64_t mix(uint64_t sum, uint64_t word)
-{
-	sum = (sum ^ word) + 0x9e3779b97f4a7c15ULL;
-	sum = (sum ^ sum >> 30) * 0xbf58476d1ce4e5b9ULL;
-	sum = (sum ^ sum >> 27) * 0x94d049bb133111ebULL;
-	return sum ^ sum >> 31;
-}
-
 void compose_id(const struct pipeline *pipeline, char *id, uint64_t cookie, uint64_t what,
 		uint64_t number)
 {
-	uint64_t a = mix(mix(mix(mix(0, pipeline->boot), cookie), what), number),
-		 b = mix(a, cookie);
+	uint64_t a = hash_mix(hash_mix(hash_mix(hash_mix(0, pipeline->boot), cookie), what),
+			      number),
+		 b = hash_mix(a, cookie);
 
 	text_hex(id, a, EVENT_ID_LEN / 2);
 	text_hex(id + EVENT_ID_LEN / 2, b, EVENT_ID_LEN / 2);
@@ -66,7 +56,7 @@ void compose_id(const struct pipeline *pipeline, char *id, uint64_t cookie, uint
 
 uint64_t compose_flow_number(const struct flow *flow)
 {
-	return flow->id.cookie >> 63 ? mix(flow->id.cookie, flow->start_ns) : flow->id.cookie;
+	return flow->id.cookie >> 63 ? hash_mix(flow->id.cookie, flow->start_ns) : flow->id.cookie;
 }
 
 /* The MTA that relays a message; NULL: the senders are not all the same trusted MTA. */
