@@ -26,7 +26,7 @@ LINE_MAX = 7500
 HEADER = {"DeviceVendor": "smtpsnoop", "DeviceProduct": "smtpsnoop"}
 
 KEYS = {  # the keys that may occur, from the extension dictionary, with their limits in characters
-    "rt": 0, "start": 0, "end": 0, "externalId": 40, "cat": 1023, "act": 63, "outcome": 63, "reason": 1023, "app": 31,
+    "rt": 0, "cnt": 0, "start": 0, "end": 0, "externalId": 40, "cat": 1023, "act": 63, "outcome": 63, "reason": 1023, "app": 31,
     "proto": 31, "dvchost": 100, "src": 0, "spt": 0, "dst": 0, "dpt": 0, "c6a2": 0, "c6a2Label": 1023, "c6a3": 0,
     "c6a3Label": 1023, "suser": 1023, "suid": 1023, "sproc": 1023, "spid": 0, "filePath": 1023, "fileHash": 255, "in": 0, "out": 0,
     "msg": 1023, "flexString1": 1023, "flexString1Label": 128, "flexString2": 1023, "flexString2Label": 128,

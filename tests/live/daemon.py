@@ -72,7 +72,8 @@ class Manager:
 
 
 class Daemon:
-    """`smtpsnoop run` with a configuration: its text, or a dictionary, which is written as JSON (a subset of YAML)."""
+    """`smtpsnoop run` with a configuration: its text, or a dictionary, which is written as JSON (a subset of YAML). With
+    a dictionary, alike events are not joined unless its `alerts` say so: most tests look for every event."""
 
     def __init__(self, case, folder, config, *options, ready=True, stdout=subprocess.DEVNULL, env=None, runtime=None,
                  pass_fds=()):
@@ -97,6 +98,8 @@ class Daemon:
                 raise AssertionError(f"the daemon has ended, status {self.process.returncode}: {self.errors}")
 
     def configure(self, config):
+        if isinstance(config, dict):
+            config = {"alerts": {"join": False}, **config}
         with open(self.path, "w", encoding="utf-8") as file:
             file.write(config if isinstance(config, str) else json.dumps(config, indent=1))
 

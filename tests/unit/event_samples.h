@@ -179,6 +179,22 @@ static void hostile_decision(struct event *event)
 	       ORIGIN_USER_MAX < sizeof(HOSTILE) ? ORIGIN_USER_MAX : sizeof(HOSTILE));
 }
 
+/* Of an event that stands for others: everything at its largest. */
+static void hostile_joined(struct event *event)
+{
+	event->joined = calloc(1, sizeof(*event->joined));
+	assert_non_null(event->joined);
+	*event->joined = (struct event_joined){.count = UINT32_MAX,
+					       .recipients = UINT32_MAX,
+					       .bytes = UINT32_MAX,
+					       .first_ns = event->time_ns,
+					       .last_ns = event->time_ns,
+					       .differ = (1U << JOINED_PART_COUNT) - 1,
+					       .id_count = JOINED_IDS_MAX};
+	for (uint32_t i = 0; i < JOINED_IDS_MAX; i++)
+		memset(event->joined->ids[i], 'c', EVENT_ID_LEN);
+}
+
 static inline struct event *hostile_event(enum event_action action)
 {
 	static const char *const blind[] = {"one", "two", NULL};
@@ -231,6 +247,7 @@ static inline struct event *hostile_event(enum event_action action)
 	event->reasons[0] = "several_senders";
 	event->reason_count = 1;
 	hostile_decision(event);
+	hostile_joined(event);
 	event->capture.witness = WITNESS_DIFFER;
 	event->capture.missing_bytes = UINT32_MAX;
 	if (event->transaction) {

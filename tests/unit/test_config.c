@@ -120,6 +120,8 @@ static void test_empty(void **state)
 
 		assert_int_equal(config->policy.exclusion_count, 0);
 		assert_int_equal(config->policy.deadline_s, 60);
+		assert_int_equal(config->join_s, 60);
+		assert_int_equal(config->join_after, 5);
 		config_free(config);
 	}
 }
@@ -157,7 +159,7 @@ static void test_folder(void **state)
 
 #define EXCLUSION(text) "exclusions:\n- name: a\n  relay: 10.0.0.1\n  " text "\n"
 
-#define KEYS	    "capture, decision, rules, privacy, outputs, metrics, heartbeat, exclusions"
+#define KEYS	    "capture, decision, rules, privacy, outputs, metrics, alerts, heartbeat, exclusions"
 #define OUTPUT_KEYS "type, name, path, format, address, facility, protocol, framing, events, queue"
 #define EXCLUSION_KEYS                                                                             \
 	"name, note, process, mail, limits, origin, accept_forgeable, expires, encrypted, relay, " \
@@ -259,6 +261,14 @@ static const char *const mistakes[][2] = {
 	{"privacy: { subject: no }", "1:21: no: expected one of true, false"},
 	{"heartbeat: never",
 	 "1:12: expected a duration such as 30s, 15m, 1h or 7d, at most a year"},
+	{"alerts: { join: never }", "1:17: expected a duration such as 1m, at most 1d, or false"},
+	{"alerts: { join: 2d }", "1:17: expected a duration such as 1m, at most 1d, or false"},
+	{"alerts: { join: '' }", "1:17: expected a duration such as 1m, at most 1d, or false"},
+	{"alerts: { after: 0 }", "1:18: expected a number from 1 to 1000000"},
+	{"alerts: { after: 1000001 }", "1:18: expected a number from 1 to 1000000"},
+	{"alerts: { after: -1 }", "1:18: expected a number from 1 to 1000000"},
+	{"alerts: { after: 5s }", "1:18: expected a number from 1 to 1000000"},
+	{"alerts: false", "1:9: expected a mapping with join, after"},
 	{"outputs: [ {} ]", "1:12: an output needs a type: json, stdout, syslog or journald"},
 	{"outputs: [ json ]", "1:12: expected a mapping with " OUTPUT_KEYS},
 	{"outputs: [ { type: kafka } ]",
@@ -341,6 +351,7 @@ static void test_outputs(void **state)
 	write_file(
 		"smtpsnoop.yaml",
 		"heartbeat: 1m\n"
+		"alerts: { join: 30s, after: 7 }\n"
 		"metrics: { listen: '[::1]:9099', textfile: /a.prom }\n"
 		"outputs:\n"
 		"- { type: json, path: /var/log/a.json }\n"
@@ -355,6 +366,8 @@ static void test_outputs(void **state)
 		fail_msg("%s", error);
 	assert_int_equal(config->output_count, 7);
 	assert_int_equal(config->heartbeat_s, 60);
+	assert_int_equal(config->join_s, 30);
+	assert_int_equal(config->join_after, 7);
 	assert_true(config->metrics.ipv6);
 	assert_int_equal(config->metrics.port, 9099);
 	assert_string_equal(config->metrics.address, "::1");

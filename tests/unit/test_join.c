@@ -138,6 +138,31 @@ static void test_switched_off(void **state)
 	join_free(join);
 }
 
+/* Data in commands is counted in joined sessions, too. */
+static void test_sessions(void **state)
+{
+	struct join *join = joining();
+	struct event *event;
+
+	(void)state;
+	for (unsigned int i = 0; i < AFTER + 3; i++) {
+		event = event_new(EVENT_SESSION);
+		assert_non_null(event);
+		event->has_flow = true;
+		event->session = calloc(1, sizeof(*event->session));
+		assert_non_null(event->session);
+		event->session->command_bytes = 5000;
+		event->verdict = VERDICT_ALERT;
+		assert_int_equal(is_written(join, event, ALICE, SECOND, 1), i < AFTER);
+	}
+	event = join_next(join, SECOND + INTERVAL);
+	assert_non_null(event);
+	assert_int_equal(event->joined->count, 3);
+	assert_int_equal(event->joined->bytes, 15000);
+	event_free(event);
+	join_free(join);
+}
+
 /* ---- A hostile user -------------------------------------------------------------------------- */
 
 /* No two of these are alike. */
@@ -458,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_a_flood_that_lasts),
 		cmocka_unit_test(test_few_are_never_joined),
 		cmocka_unit_test(test_switched_off),
+		cmocka_unit_test(test_sessions),
 		cmocka_unit_test(test_nothing_alike),
 		cmocka_unit_test(test_many_floods_at_once),
 		cmocka_unit_test(test_long_events),

@@ -21,6 +21,10 @@
 #define HEARTBEAT_S    300
 #define BODY_BYTES     65536U
 #define BODY_BYTES_MAX 16777216U
+#define JOIN_S	       60
+#define JOIN_S_MAX     86400U
+#define JOIN_AFTER     5
+#define JOIN_AFTER_MAX 1000000U
 
 #define AT(field) offsetof(struct config, field)
 
@@ -35,6 +39,46 @@ static bool read_body_bytes(struct reader *reader, const yaml_node_t *node, cons
 		return true;
 	return reader_fail(reader, node, "expected a number of bytes such as 64KiB, at most 16MiB");
 }
+
+/* ---- Alerts ---------------------------------------------------------------------------------- */
+
+static bool read_join(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		      void *target)
+{
+	struct span text = reader_scalar(node);
+	uint64_t *seconds = target;
+
+	(void)key;
+	if (span_equal(text, span_of("false")) || span_equal(text, span_of("0"))) {
+		*seconds = 0;
+		return true;
+	}
+	if (reader_amount(&text, reader_time_units, seconds) && !text.len && *seconds &&
+	    *seconds <= JOIN_S_MAX)
+		return true;
+	return reader_fail(reader, node, "expected a duration such as 1m, at most 1d, or false");
+}
+
+static bool read_after(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		       void *target)
+{
+	struct span text = reader_scalar(node);
+	uint64_t *after = target;
+
+	(void)key;
+	if (reader_amount(&text, reader_no_units, after) && !text.len && *after &&
+	    *after <= JOIN_AFTER_MAX)
+		return true;
+	return reader_fail(reader, node, "expected a number from 1 to %u", JOIN_AFTER_MAX);
+}
+
+static const struct key alert_keys[] = {{.name = "join", .read = read_join, .offset = AT(join_s)},
+					{.name = "after",
+					 .read = read_after,
+					 .offset = AT(join_after)},
+					{.name = NULL}};
+
+/* ---- Capture, decision ----------------------------------------------------------------------- */
 
 static const struct word hooks[] = {{"auto", HOOK_AUTO},
 				    {"fentry", HOOK_FENTRY},
@@ -184,6 +228,7 @@ static bool read_document(struct reader *reader)
 		{.name = "privacy", .read = read_privacy, .offset = AT(policy.privacy)},
 		{.name = "outputs", .read = config_read_outputs},
 		{.name = "metrics", .read = config_read_metrics},
+		{.name = "alerts", .read = reader_mapping, .keys = alert_keys},
 		{.name = "heartbeat", .read = reader_duration, .offset = AT(heartbeat_s)},
 		{.name = "exclusions", .read = config_read_exclusions},
 		{.name = NULL},
@@ -359,6 +404,8 @@ struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX])
 	config->policy.deadline_s = DEADLINE_S;
 	config->policy.body_bytes = BODY_BYTES;
 	config->heartbeat_s = HEARTBEAT_S;
+	config->join_s = JOIN_S;
+	config->join_after = JOIN_AFTER;
 	reader->digest = EVP_MD_CTX_new();
 	good = reader->digest && EVP_DigestInit_ex(reader->digest, EVP_sha256(), NULL) == 1 &&
 	       (!path || (read_file(reader, path) && read_folder(reader, path))) &&

@@ -29,6 +29,8 @@ struct config {
 	enum hook hook;
 	bool tls; /* capture.tls */
 	uint64_t heartbeat_s;
+	uint64_t join_s;	       /* alerts.join; 0: alike events are not joined */
+	uint64_t join_after;	       /* alerts.after */
 	struct output_config *outputs; /* owned */
 	size_t output_count;
 	struct metrics_config metrics;

@@ -178,6 +178,8 @@ static bool reload(struct daemon *daemon, struct pipeline *pipeline)
 	if (config->hook != old->hook && daemon->options->hook == HOOK_AUTO)
 		report("capture.hook", "the change takes effect when the daemon is restarted");
 	pipeline_heartbeat(pipeline, config->heartbeat_s * 1000000000ULL);
+	if (pipeline_join(pipeline, config->join_s * 1000000000ULL, (uint32_t)config->join_after))
+		report("alerts", "%s; alike events are not joined", strerror(ENOMEM));
 	decider_replace(daemon->decider, fresh);
 	tell_config(daemon, "configuration reloaded");
 	return true;
@@ -355,6 +357,8 @@ static int watch(struct daemon *daemon)
 		.on_end = on_end,
 		.want_outputs = want_outputs,
 		.heartbeat_ns = config->heartbeat_s * 1000000000ULL,
+		.join_ns = config->join_s * 1000000000ULL,
+		.join_after = (uint32_t)config->join_after,
 		.context = daemon,
 	};
 	enum live_end end;

@@ -90,6 +90,8 @@ static void add_messages(struct text *out, const struct event_stats *stats)
 	       stats->encrypted);
 	single(out, "unattributed_messages_total", "counter", "Messages whose sender is unknown.",
 	       stats->unattributed);
+	single(out, "joined_events_total", "counter", "Events that are in a joined one.",
+	       stats->joined);
 	single(out, "records_total", "counter", "Records read from the kernel side.",
 	       stats->records);
 }

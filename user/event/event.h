@@ -150,7 +150,7 @@ const char *joined_part_name(enum joined_part part);
 struct event_joined {
 	uint64_t count;	     /* events, this one included */
 	uint64_t recipients; /* of all of them */
-	uint64_t bytes;	     /* of all their messages */
+	uint64_t bytes;	     /* of all their messages; of sessions, in their commands */
 	int64_t first_ns;    /* CLOCK_REALTIME: when the first of them ended, and the last */
 	int64_t last_ns;
 	uint32_t differ; /* parts in which they are not alike: bits, enum joined_part */

@@ -248,6 +248,8 @@ static void add_counts(struct event_joined *joined, const struct event *event)
 			(uint64_t)transaction->recipient_count + transaction->recipients_dropped;
 		joined->bytes += transaction->bytes;
 	}
+	if (event->action == EVENT_SESSION && event->session)
+		joined->bytes += event->session->command_bytes;
 	if (joined->id_count < JOINED_IDS_MAX)
 		memcpy(joined->ids[joined->id_count++], event->id, sizeof(event->id));
 }

@@ -17,7 +17,7 @@
 #include "process/image.h"
 
 #define CEF_MAX	  7500U /* bytes of a record, less one */
-#define CEF_FIXED 240U	/* of them, reserved for numbers and labels, which have no bound */
+#define CEF_FIXED 264U	/* of them, reserved for numbers and labels, which have no bound */
 
 /*
  * Bytes of a value, escaped. The dictionary has limits in characters; these are lower, or the
@@ -258,6 +258,8 @@ static void write_event(struct text *out, const struct event *event)
 		return;
 	time_at(out, "start", event->start_ns);
 	time_at(out, "end", event->end_ns);
+	if (event->joined)
+		number(out, "cnt", event->joined->count);
 	if (event->verdict != VERDICT_NONE)
 		word(out, "act", event_verdict_name(event->verdict));
 	if (event->transaction)

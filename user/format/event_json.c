@@ -15,7 +15,7 @@
 /*
  * Bytes of a process's strings, as they are in the line. What the kernel side reports fits, unless
  * an attacker filled it with characters that are escaped: a few bytes that he sends give him an
- * event of his process.
+ * event of his process. An event that stands for others has the smaller ones.
  */
 static const size_t first_bounds[BOUND_COUNT] =
 	{[BOUND_PATH] = 4096, [BOUND_ARGS] = 8192, [BOUND_ANCESTOR] = 1024},
@@ -180,7 +180,7 @@ void event_json(struct text *out, const struct event *event)
 
 	fields_of_event(&fields, event, FIELDS_JSON);
 	json_open(out, NULL);
-	write_fields(out, &fields, first_bounds);
+	write_fields(out, &fields, event->joined ? other_bounds : first_bounds);
 	json_close(out);
 	fields_end(&fields);
 }

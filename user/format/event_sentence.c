@@ -151,6 +151,24 @@ static void add_verdict(struct text *out, const struct event *event)
 	}
 }
 
+/* "; one of 512 alike mails", "; one of 512 mails that differ in relay,mail.sender". */
+static void add_joined(struct text *out, const struct event_joined *joined, const char *what)
+{
+	bool any = false;
+
+	if (!joined)
+		return;
+	text_add_format(out, "; one of %llu %s%s", (unsigned long long)joined->count,
+			joined->differ ? "" : "alike ", what);
+	for (int i = 0; i < JOINED_PART_COUNT; i++) {
+		if (!(joined->differ & 1U << i))
+			continue;
+		text_add_format(out, "%s%s", any ? "," : " that differ in ",
+				joined_part_name((enum joined_part)i));
+		any = true;
+	}
+}
+
 static void message(struct text *out, const struct event *event)
 {
 	const struct smtp_transaction *transaction = event->transaction;
@@ -169,6 +187,7 @@ static void message(struct text *out, const struct event *event)
 				(unsigned long long)transaction->bytes);
 	add_program(out, event);
 	add_envelope(out, transaction);
+	add_joined(out, event->joined, "mails");
 	add_verdict(out, event);
 }
 
@@ -180,6 +199,7 @@ static void encrypted(struct text *out, const struct event *event)
 	if (is_known(event->server_name))
 		add_quoted(out, " for <", span_of(event->server_name), ADDRESS_MAX_BYTES, ">");
 	add_program(out, event);
+	add_joined(out, event->joined, "sessions");
 	add_verdict(out, event);
 }
 
@@ -207,6 +227,7 @@ static void session(struct text *out, const struct event *event)
 		add_amount(out, ", ", event->stats->bytes, "byte");
 	}
 	add_program(out, event);
+	add_joined(out, event->joined, "sessions");
 	add_verdict(out, event);
 }
 

@@ -167,6 +167,7 @@ struct fields {
 	char community_id[EVENT_COMMUNITY_LEN];
 	const char *techniques[EVENT_TECHNIQUES_MAX];
 	const char *failed[CRITERION_COUNT], *unknown[CRITERION_COUNT];
+	const char *joined_ids[JOINED_IDS_MAX], *joined_differ[JOINED_PART_COUNT];
 	struct text command_line; /* owned */
 };
 

@@ -124,6 +124,26 @@ static void put_rule(struct fields *fields, const struct event *event)
 	put_string_known(fields, FIELD_RULE_VERSION, first->version);
 }
 
+static void put_joined(struct fields *fields, const struct event_joined *joined)
+{
+	size_t differ = 0;
+
+	put_number(fields, FIELD_JOINED_COUNT, joined->count);
+	put_time(fields, FIELD_JOINED_FIRST, joined->first_ns);
+	put_time(fields, FIELD_JOINED_LAST, joined->last_ns);
+	put_number(fields, FIELD_JOINED_RECIPIENTS, joined->recipients);
+	put_number(fields, FIELD_JOINED_BYTES, joined->bytes);
+	for (uint32_t i = 0; i < joined->id_count; i++)
+		fields->joined_ids[i] = joined->ids[i];
+	put_words(fields, FIELD_JOINED_IDS, fields->joined_ids, joined->id_count);
+	for (int i = 0; i < JOINED_PART_COUNT; i++) {
+		if (joined->differ & 1U << i)
+			fields->joined_differ[differ++] = joined_part_name((enum joined_part)i);
+	}
+	if (differ)
+		put_words(fields, FIELD_JOINED_DIFFER, fields->joined_differ, differ);
+}
+
 static void put_decision(struct fields *fields, const struct event *event)
 {
 	if (event->verdict != VERDICT_NONE)
@@ -150,6 +170,8 @@ static void put_decision(struct fields *fields, const struct event *event)
 				     fields->unknown);
 	}
 	put_rule(fields, event);
+	if (event->joined)
+		put_joined(fields, event->joined);
 }
 
 /* ---- The connection -------------------------------------------------------------------------- */
@@ -217,6 +239,8 @@ static void put_stats(struct fields *fields, const struct event_stats *stats,
 	put_number(fields, FIELD_TOTAL_COMMAND_BYTES, stats->command_bytes);
 	put_number(fields, FIELD_ENCRYPTED, stats->encrypted);
 	put_number(fields, FIELD_UNATTRIBUTED, stats->unattributed);
+	if (stats->joined)
+		put_number(fields, FIELD_JOINED, stats->joined);
 	put_number(fields, FIELD_QUOTED, stats->quoted);
 	put_number(fields, FIELD_MID_STREAMS, stats->mid_stream);
 	put_number(fields, FIELD_INCOMPLETE, stats->incomplete);

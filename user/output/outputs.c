@@ -128,6 +128,7 @@ static int outputs_write(struct sink *sink, const struct event *event)
 	struct outputs *outputs = (struct outputs *)sink;
 	struct queue_class class = {.urgent = !event->has_flow || event->verdict == VERDICT_ALERT,
 				    .sender = sender_number(event)};
+	size_t longest = 0;
 
 	for (size_t i = 0; i < FORMAT_COUNT; i++)
 		text_clear(&outputs->records[i]);
@@ -135,6 +136,9 @@ static int outputs_write(struct sink *sink, const struct event *event)
 		if (is_wanted(output_config_of(outputs->slots[i].output), event))
 			add(outputs, outputs->slots[i].output, event, class);
 	}
+	for (size_t i = 0; i < FORMAT_COUNT; i++)
+		longest = outputs->records[i].len > longest ? outputs->records[i].len : longest;
+	sink->bytes += longest;
 	return 0;
 }
 

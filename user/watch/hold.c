@@ -2,14 +2,14 @@
 /*
  * Theory of operation: events wait here, in order, until the names and the hash of their senders
  * have arrived, or for EVENT_HOLD_NS. An event that may be excluded waits EVENT_SETTLE_NS longer:
- * surplus replies of the server would show that the mail hid another one. Exclusions decide last,
- * then privacy is applied, then the sink writes.
+ * surplus replies of the server would show that the mail hid another one. Exclusions decide last.
+ * Every event is counted then. The daemon joins alike ones (joining.c). What is left to be written
+ * gets privacy applied, then the sink writes it.
  */
 #include <stdlib.h>
 
 #include "event/filter.h"
 #include "flow/flow_table.h"
-#include "policy/privacy.h"
 #include "policy/verdict.h"
 #include "watch/pipeline_state.h"
 
@@ -72,30 +72,20 @@ static bool count_reached(const struct pipeline *pipeline, const struct event *e
 	       pipeline->stats.messages >= pipeline->filter.count;
 }
 
-/* Applies privacy, then writes. Returns 0, or the sink's negative errno. */
-static int event_tell(struct pipeline *pipeline, struct event *event)
-{
-	if (!pipeline->privacy || privacy_apply(pipeline->privacy, event))
-		return pipeline->sink->write(pipeline->sink, event);
-	pipeline->outputs_lost++; /* no memory: an event that cannot be masked is not written */
-	return 0;
-}
-
 void hold_write(struct pipeline *pipeline, struct event *event)
 {
 	decide_event(pipeline, event);
-	if (filter_passes(&pipeline->filter, event) && !count_reached(pipeline, event)) {
-		int error = pipeline->error ? pipeline->error : event_tell(pipeline, event);
-
-		event_count(&pipeline->stats, event);
-		if (error) {
-			pipeline->stats.events_lost++;
-			pipeline->error = error;
-		} else if (pipeline->hooks.on_event) {
-			pipeline->hooks.on_event(pipeline->hooks.context, event);
-		}
+	if (!filter_passes(&pipeline->filter, event) || count_reached(pipeline, event)) {
+		event_free(event);
+		return;
 	}
-	event_free(event);
+	event_count(&pipeline->stats, event);
+	if (pipeline->hooks.on_event && !pipeline->error)
+		pipeline->hooks.on_event(pipeline->hooks.context, event);
+	if (pipeline->join)
+		joining_take(pipeline, event);
+	else
+		tell_event(pipeline, event);
 }
 
 void hold_write_first(struct pipeline *pipeline)
@@ -141,4 +131,15 @@ void hold_event(struct pipeline *pipeline, struct event *event)
 	if (++pipeline->held_count > EVENTS_HELD_MAX)
 		hold_write_first(pipeline);
 	hold_flush(pipeline);
+}
+
+void hold_free(struct pipeline *pipeline)
+{
+	while (pipeline->held_first) {
+		struct held_event *first = pipeline->held_first;
+
+		pipeline->held_first = first->next;
+		event_free(first->event);
+		free(first);
+	}
 }

@@ -429,7 +429,8 @@ static int live_open(struct live *live)
 	give_back_memory();
 	live->enricher = enricher_new();
 	live->pipeline = pipeline_new(live->sink, &live->options->filter, &hooks);
-	if (live->enricher && live->pipeline) {
+	if (live->enricher && live->pipeline &&
+	    !pipeline_join(live->pipeline, live->options->join_ns, live->options->join_after)) {
 		if (live->options->decider)
 			pipeline_exclude(live->pipeline, live->options->decider);
 		pipeline_heartbeat(live->pipeline, live->options->heartbeat_ns);

@@ -32,6 +32,8 @@ struct live_options {
 		       struct pipeline *pipeline); /* called when the end begins; may be NULL */
 	void (*want_outputs)(void *context, struct event *event); /* as of pipeline_hooks */
 	uint64_t heartbeat_ns;					  /* 0: no status events */
+	uint64_t join_ns; /* alike events are joined for this long (pipeline_join()); 0: never */
+	uint32_t join_after;
 	void *context;
 };
 

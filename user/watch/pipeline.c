@@ -19,6 +19,7 @@
 
 #include "capture/connections.h"
 #include "capture/records.h"
+#include "event/join.h"
 #include "event/reasons.h"
 #include "flow/claims.h"
 #include "flow/flow.h"
@@ -492,6 +493,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 		flow_look_at_commands(pipeline, flow);
 	}
 	totals_check(pipeline);
+	joining_flush(pipeline, false);
 	want_relays(pipeline);
 	if (pipeline->heartbeat_ns &&
 	    pipeline->now_ns - pipeline->beat_ns >= pipeline->heartbeat_ns)
@@ -514,6 +516,7 @@ void pipeline_finish(struct pipeline *pipeline, const char *reason)
 		compose_fill(pipeline, pipeline->held_first->event);
 		hold_write_first(pipeline);
 	}
+	joining_flush(pipeline, true);
 	event = compose_event(pipeline, EVENT_STOPPED, pipeline->now_ns);
 	if (!event)
 		return;
@@ -552,18 +555,13 @@ void pipeline_free(struct pipeline *pipeline)
 {
 	if (!pipeline)
 		return;
-	while (pipeline->held_first) {
-		struct held_event *first = pipeline->held_first;
-
-		pipeline->held_first = first->next;
-		event_free(first->event);
-		free(first);
-	}
+	hold_free(pipeline);
 	flow_table_free(pipeline->flows);
 	process_table_free(pipeline->processes);
 	names_free(pipeline->names);
 	relay_names_free(pipeline->relay_names);
 	submissions_free(pipeline->submissions);
+	join_free(pipeline->join);
 	free(pipeline->host);
 	free(pipeline->previous);
 	free(pipeline);

@@ -59,6 +59,13 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record);
 /* The source of the records is damaged: what followed is lost. */
 void pipeline_damaged(struct pipeline *pipeline);
 
+/*
+ * From now on joins alike events: after `after` of a kind, one event for each `interval_ns`
+ * (CLOCK_BOOTTIME) has their count (event/join.h). 0: joins no more, and writes what was joined.
+ * Returns 0 or -ENOMEM; then nothing has changed.
+ */
+int pipeline_join(struct pipeline *pipeline, uint64_t interval_ns, uint32_t after);
+
 /* Writes a status event every `interval_ns` (CLOCK_BOOTTIME) from now on; 0: never. */
 void pipeline_heartbeat(struct pipeline *pipeline, uint64_t interval_ns);
 

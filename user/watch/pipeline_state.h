@@ -2,7 +2,8 @@
 /*
  * What a pipeline is made of, for the files that make it up: pipeline.c (records in), compose.c
  * (events are built), open.c (transactions before their end), hold.c (events wait and go out),
- * totals.c (counters, losses, status).
+ * joining.c (alike events are joined), tell.c (they are written), totals.c (counters, losses,
+ * status).
  */
 #ifndef SMTPSNOOP_PIPELINE_STATE_H
 #define SMTPSNOOP_PIPELINE_STATE_H
@@ -32,6 +33,7 @@ struct pipeline {
 	struct decider *decider;	 /* borrowed; NULL: nothing is excluded */
 	struct relay_names *relay_names;
 	struct mail_budget budget;
+	struct join *join; /* NULL: alike events are not joined */
 	struct held_event *held_first, *held_last;
 	size_t held_count;
 	struct event_stats stats;
@@ -143,11 +145,29 @@ void hold_flush(struct pipeline *pipeline);
 /* Writes the oldest event as it is. There must be one. */
 void hold_write_first(struct pipeline *pipeline);
 
-/* Decides an event, writes it if the filter passes it, and frees it. */
+/* Frees the events that wait, unwritten. */
+void hold_free(struct pipeline *pipeline);
+
+/* Decides an event and, if the filter passes it, counts it and writes or joins it. Frees it. */
 void hold_write(struct pipeline *pipeline, struct event *event);
+
+/* Writes an event that was decided and counted, and frees it (tell.c). */
+void tell_event(struct pipeline *pipeline, struct event *event);
 
 /* The server sent `surplus` replies to nothing that was parsed: marks the flow's waiting events. */
 void hold_take_surplus(struct pipeline *pipeline, uint64_t flow, uint32_t surplus);
+
+/* ---- Joining alike events (joining.c); pipeline->join is not NULL -----------------------------
+ */
+
+/*
+ * Joins an event that was decided and counted with alike ones, or writes it. Takes ownership.
+ * pipeline->join is not NULL.
+ */
+void joining_take(struct pipeline *pipeline, struct event *event);
+
+/* Writes the joined events that are due; of all users if `all` is set: the end has come. */
+void joining_flush(struct pipeline *pipeline, bool all);
 
 /* ---- Totals (totals.c) ----------------------------------------------------------------------- */
 
