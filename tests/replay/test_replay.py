@@ -367,6 +367,34 @@ class Replay(unittest.TestCase):
     def test_excluded(self):
         self.assertEqual(self.excluded(self.ended_mail()), ("excluded", None))
 
+    def test_excluded_while_another_user_floods(self):
+        # More events of that user than can wait push out his own, not the one whose user is not known yet.
+        recording = Recording()
+        recording.name(33, "www-data")
+        recording.sender(6, 50, 1, uid=33)
+        recording.exec(42, 1, "/usr/bin/one")
+        recording.sender(5, 42, 1, uid=1000)
+        now = recording.now
+        recording.session(5, 42, 1, (
+            ("S", b"220 x\r\n"), ("C", b"EHLO one\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"),
+            ("S", b"250 x\r\n250 x\r\n250 x\r\n354 x\r\n"), ("C", b"text\r\n.\r\n"), ("S", b"250 taken\r\n")), uid=1000)
+        greeting = (("S", b"220 x\r\n"), ("C", b"EHLO x\r\n"), ("S", b"250 x\r\n"))
+        there, back = recording.session(6, 50, 1, greeting, uid=33), 5014
+        said, replies = b"MAIL FROM:<x@y>\r\nRCPT TO:<v@w>\r\nRSET\r\n" * 50, b"250 x\r\n" * 150
+        for _ in range(100):
+            recording.now = now
+            recording.send(6, 50, 1, there, said[:256], len(said), uid=33)
+            recording.segment(6, there, said, True)
+            recording.segment(6, back, replies, False)
+            there, back = there + len(said), back + len(replies)
+        recording.name(1000, "reports")
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write("exclusions: [ { name: one, process: { executable: /usr/bin/one, user: reports } } ]\n")
+            file.flush()
+            messages = self.messages(recording, "--all", "-c", file.name)
+        verdicts = [event["smtpsnoop"]["verdict"] for event in messages if event["process"]["pid"] == 42]
+        self.assertEqual((len(messages), verdicts), (5001, ["excluded"]))
+
     def test_not_excluded_when_replies_to_nothing_follow(self):
         # What the server takes for a second mail is answered behind the reply that ends the transaction.
         def replies(recording):

@@ -13,6 +13,8 @@
 #include "policy/verdict.h"
 #include "watch/pipeline_state.h"
 
+#define LOOK_MAX 512U
+
 static void event_count(struct event_stats *stats, const struct event *event)
 {
 	if (event->provisional)
@@ -88,16 +90,52 @@ void hold_write(struct pipeline *pipeline, struct event *event)
 		tell_event(pipeline, event);
 }
 
+/* Whoever has no name yet, or never, is one with all such: a user can have thousands of uids. */
+static uint32_t holder_of(const struct event *event)
+{
+	const struct sender *sender = event->sender_count ? event->senders[0] : NULL;
+
+	return sender && is_known(sender->user) ? sender->task.euid % HOLDERS : HOLDERS;
+}
+
+/* Writes an event that waits; `at` points to it, and `before` is the one before it, or NULL. */
+static void write_held(struct pipeline *pipeline, struct held_event **at, struct held_event *before)
+{
+	struct held_event *held = *at;
+
+	*at = held->next;
+	if (!held->next)
+		pipeline->held_last = before;
+	pipeline->held_count--;
+	pipeline->held_by[held->holder]--;
+	hold_write(pipeline, held->event);
+	free(held);
+}
+
 void hold_write_first(struct pipeline *pipeline)
 {
-	struct held_event *first = pipeline->held_first;
+	write_held(pipeline, &pipeline->held_first, NULL);
+}
 
-	pipeline->held_first = first->next;
-	if (!first->next)
-		pipeline->held_last = NULL;
-	pipeline->held_count--;
-	hold_write(pipeline, first->event);
-	free(first);
+/*
+ * Writes the oldest event of a user who has more than an eighth of all. Only the LOOK_MAX oldest
+ * are looked at: in a flood, one of the first is the flooder's. If there is none, the oldest one.
+ */
+static void write_oldest(struct pipeline *pipeline)
+{
+	struct held_event **at = &pipeline->held_first, *before = NULL;
+	unsigned int looked = 0;
+
+	while (*at && looked < LOOK_MAX &&
+	       pipeline->held_by[(*at)->holder] <= EVENTS_HELD_MAX / 8) {
+		before = *at;
+		at = &before->next;
+		looked++;
+	}
+	if (*at && looked < LOOK_MAX)
+		write_held(pipeline, at, before);
+	else
+		hold_write_first(pipeline);
 }
 
 void hold_flush(struct pipeline *pipeline)
@@ -128,8 +166,10 @@ void hold_event(struct pipeline *pipeline, struct event *event)
 		held->settle_ns = pipeline->now_ns + EVENT_SETTLE_NS;
 	*(pipeline->held_last ? &pipeline->held_last->next : &pipeline->held_first) = held;
 	pipeline->held_last = held;
+	held->holder = holder_of(event);
+	pipeline->held_by[held->holder]++;
 	if (++pipeline->held_count > EVENTS_HELD_MAX)
-		hold_write_first(pipeline);
+		write_oldest(pipeline);
 	hold_flush(pipeline);
 }
 

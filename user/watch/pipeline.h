@@ -16,7 +16,11 @@
 #define EVENT_HOLD_NS 500000000ULL /* an event waits this long for names and hashes */
 /* An event that may be excluded waits this long for further replies of the server. */
 #define EVENT_SETTLE_NS 150000000ULL
-#define EVENTS_HELD_MAX 4096U /* events that wait; beyond that, the oldest is written as it is */
+/*
+ * Events that wait. Beyond that, one is written as it is: the oldest one of a user who has more
+ * than an eighth of them, so that who floods pushes out his own.
+ */
+#define EVENTS_HELD_MAX 4096U
 
 /*
  * What the pipeline asks of the outside, and what it reports to it. Each function may be NULL, as

@@ -19,8 +19,12 @@ struct held_event {
 	/* not written before: later replies may show that this mail hid another one */
 	uint64_t settle_ns;
 	uint64_t deadline_ns;
+	uint32_t holder; /* index in held_by */
 	struct event *event;
 };
+
+/* Users share a place in the counts of waiting events if their uids have the same remainder. */
+#define HOLDERS 1024U
 
 struct pipeline {
 	struct sink *sink;
@@ -36,6 +40,8 @@ struct pipeline {
 	struct join *join; /* NULL: alike events are not joined */
 	struct held_event *held_first, *held_last;
 	size_t held_count;
+	uint32_t held_by[HOLDERS +
+			 1]; /* how many wait of each user; the last one: of unknown ones */
 	struct event_stats stats;
 	uint64_t counters[COUNTER_MAX]; /* as last reported */
 	uint64_t flows_evicted;		/* as last reported */
