@@ -39,6 +39,7 @@ enum record_type {
 	RECORD_CGROUP,	     /* struct cgroup_record: the cgroup path of a process */
 	RECORD_RELAY,	     /* struct relay_record: the addresses of a host name */
 	RECORD_ACTIVATION,   /* struct activation_record: what started the processes of a unit */
+	RECORD_HEALTH = 72,  /* struct health_record: what a self-check of the capture found */
 	RECORD_DROPPED = 75, /* struct dropped_record: whose payload was left out */
 	RECORD_RUN = 73,     /* struct run_record: how the previous run of the daemon ended */
 	RECORD_CONNECTION, /* struct connection_record: a connection that is older than the watch */
@@ -424,6 +425,40 @@ struct activation_record {
 	__u64 start_ns; /* of the process in question */
 	__u32 pid;
 	__u32 by; /* enum activation */
+};
+
+/* The bits of the wire hook are those of the send hook, shifted by one. */
+#define HEALTH_WIRE 2U
+
+/*
+ * `send` stands for every hook but the wire hook: also those of processes and of the life of
+ * sockets.
+ */
+enum health_flag {
+	/* How it is now. */
+	HEALTH_SEND_DETACHED = 1 << 0, /* it was removed and could not be attached again */
+	HEALTH_WIRE_DETACHED = 1 << 1,
+	HEALTH_SEND_MISSED = 1 << 2, /* it did not see the last canary */
+	HEALTH_WIRE_MISSED = 1 << 3,
+	HEALTH_UNSENT = 1 << 4, /* the last canary could not be sent: nothing is known */
+	HEALTH_STATES = (1 << 5) - 1,
+
+	/* What was found since the last such record. */
+	HEALTH_SEND_REMOVED = 1 << 8, /* and attached again, unless it is detached now */
+	HEALTH_WIRE_REMOVED = 1 << 9,
+	HEALTH_SEND_REPLACED = 1 << 10, /* another program was in its place */
+	HEALTH_WIRE_REPLACED = 1 << 11,
+	HEALTH_RING_MOVED = 1 << 12, /* another process moved our place in the ring */
+	HEALTH_SEEN = 1 << 13,	     /* every hook has seen a canary completely */
+	HEALTH_FLAGS = HEALTH_STATES | ((1 << 14) - (1 << 8)),
+};
+
+/* What a self-check of the capture found. */
+struct health_record {
+	struct record h;
+	__u64 good_ns; /* the last time before at which what is wrong now was as it should be */
+	__u32 flags;   /* enum health_flag */
+	__s32 error;   /* of HEALTH_UNSENT: an errno; otherwise 0 */
 };
 
 #endif

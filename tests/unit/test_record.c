@@ -148,6 +148,7 @@ static size_t make_all(struct record **records)
 	records[n++] = make(RECORD_CLOCK, sizeof(struct clock_record), NULL, 0);
 	records[n++] = make(RECORD_LOSS, sizeof(struct loss_record), NULL, 0);
 	records[n++] = make(RECORD_DROPPED, sizeof(struct dropped_record), NULL, 0);
+	records[n++] = make(RECORD_HEALTH, sizeof(struct health_record), NULL, 0);
 	records[n++] = &make_name()->h;
 	records[n++] = &make_hash()->h;
 	records[n++] = &make_cgroup()->h;

@@ -11,13 +11,12 @@
  * If no family works, the wire hook alone is enough, with the process that connected as the sender.
  *
  * File descriptors hold everything (links, maps, programs) and nothing is pinned: however the
- * process ends, the kernel is left as it was before.
+ * process ends, the kernel is left as it was before. What root can still do to it from outside is
+ * in links.c, ring_place.h and freeze_tables().
  */
 #include "capture/capture.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <mntent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,12 +30,13 @@
 
 #include "base/clock.h"
 #include "capture/family.h"
+#include "capture/links.h"
+#include "capture/ring_place.h"
 
 #include "smtpsnoop.skel.h"
 
 #define BTF_PATH	  "/sys/kernel/btf/vmlinux"
 #define RING_SIZE_DEFAULT (8U << 20)
-#define LINKS_MAX	  32
 #define DRAIN_NS	  100000000ULL
 #define DRAIN_LOOK	  32U	/* records between two looks at the clock; */
 #define DRAIN_LOOK_LEN	  2048U /* a record this long gets its own: it may hold dozens of mails */
@@ -44,8 +44,8 @@
 struct capture {
 	struct smtpsnoop_bpf *skeleton;
 	struct ring_buffer *ring;
-	struct bpf_link *links[LINKS_MAX];
-	size_t link_count;
+	struct ring_place place;
+	struct links links;
 	enum hook hook;
 	bool wire;
 	bool pages; /* data sent as pages can be read at the send */
@@ -86,23 +86,6 @@ static void explain(char *why, int error, const char *what)
 }
 
 /* ---- Attaching ------------------------------------------------------------------------------- */
-
-/* Finds the mount point of the whole cgroup v2 hierarchy. False if there is none. */
-static bool cgroup_root(char *path, size_t size)
-{
-	FILE *mounts = setmntent("/proc/self/mounts", "r");
-	struct mntent *entry;
-	bool found = false;
-
-	if (!mounts)
-		return false;
-	while (!found && (entry = getmntent(mounts))) {
-		if (strcmp(entry->mnt_type, "cgroup2") == 0)
-			found = snprintf(path, size, "%s", entry->mnt_dir) < (int)size;
-	}
-	endmntent(mounts);
-	return found;
-}
 
 /*
  * Whether this kernel has a function of that name. The kernel's type information lists functions
@@ -210,53 +193,34 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 	return error ? error : smtpsnoop_bpf__load(capture->skeleton);
 }
 
-static int capture_attach_wire(struct capture *capture, struct bpf_program *program)
+/*
+ * Makes the tables read-only for user space. Only programs write to them: whoever else does, even
+ * with root's rights, wants to hide a socket from the programs or to reset a counter. (Values that
+ * the skeleton has mapped, and the ring, cannot be protected like this; capture_dropped() empties
+ * user_dropped.)
+ */
+static void freeze_tables(const struct capture *capture)
 {
-	char path[4096];
-	int cgroup, error;
+	struct bpf_map *map;
 
-	if (!cgroup_root(path, sizeof(path))) {
-		snprintf(libbpf_complaint, sizeof(libbpf_complaint),
-			 "no cgroup v2 hierarchy is mounted");
-		return -ENOENT;
+	bpf_object__for_each_map(map, capture->skeleton->obj)
+	{
+		if (!bpf_map__is_internal(map) && bpf_map__fd(map) >= 0 &&
+		    map != capture->skeleton->maps.ring &&
+		    map != capture->skeleton->maps.user_dropped)
+			bpf_map_freeze(bpf_map__fd(map));
 	}
-	cgroup = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (cgroup < 0)
-		return -errno;
-	capture->links[capture->link_count] = bpf_program__attach_cgroup(program, cgroup);
-	error = capture->links[capture->link_count] ? 0 : -errno;
-	close(cgroup);
-	return error;
 }
 
 /* Attaches what was loaded. On failure *wire_failed says whether the wire hook failed. */
 static int capture_attach(struct capture *capture, bool *wire_failed)
 {
-	struct bpf_program *program;
+	int error = links_attach(&capture->links, capture->skeleton->obj, wire_failed);
 
-	bpf_object__for_each_program(program, capture->skeleton->obj)
-	{
-		const char *name = bpf_program__name(program);
-		bool wire = strncmp(name, "wire_", 5) == 0;
-		int error = 0;
-
-		if (!bpf_program__autoload(program))
-			continue;
-		if (capture->link_count == LINKS_MAX)
-			return -E2BIG;
-		if (wire) {
-			error = capture_attach_wire(capture, program);
-		} else {
-			capture->links[capture->link_count] = bpf_program__attach(program);
-			error = capture->links[capture->link_count] ? 0 : -errno;
-		}
-		if (error) {
-			*wire_failed = wire;
-			return error;
-		}
-		capture->link_count++;
-	}
-	return 0;
+	if (error == -ENOENT && *wire_failed && !libbpf_complaint[0])
+		snprintf(libbpf_complaint, sizeof(libbpf_complaint),
+			 "no cgroup v2 hierarchy is mounted");
+	return error;
 }
 
 static int on_sample(void *context, void *sample, size_t size)
@@ -276,8 +240,8 @@ void capture_close(struct capture *capture)
 {
 	if (!capture)
 		return;
-	for (size_t i = 0; i < capture->link_count; i++)
-		bpf_link__destroy(capture->links[i]);
+	links_close(&capture->links);
+	ring_place_close(&capture->place);
 	ring_buffer__free(capture->ring);
 	smtpsnoop_bpf__destroy(capture->skeleton);
 	free(capture);
@@ -307,6 +271,7 @@ static int capture_try(struct capture **out, const struct capture_options *optio
 		explain(why, error, "load");
 		goto failed;
 	}
+	freeze_tables(capture);
 	error = capture_attach(capture, wire_failed);
 	if (error) {
 		explain(why, error, *wire_failed ? "attach to the cgroup v2 root" : "attach");
@@ -319,6 +284,8 @@ static int capture_try(struct capture **out, const struct capture_options *optio
 		explain(why, error, "ring buffer");
 		goto failed;
 	}
+	ring_place_open(&capture->place, bpf_map__fd(capture->skeleton->maps.ring),
+			capture->skeleton->rodata->ring_size);
 	*out = capture;
 	return 0;
 failed:
@@ -453,7 +420,9 @@ size_t capture_drain(struct capture *capture, capture_record_fn on_record, void 
 	capture->drained = 0;
 	capture->more = false;
 	capture->drain_until_ns = clock_ns(CLOCK_MONOTONIC) + DRAIN_NS;
+	ring_place_restore(&capture->place);
 	ring_buffer__consume(capture->ring);
+	ring_place_note(&capture->place);
 	return capture->drained;
 }
 
@@ -538,6 +507,16 @@ size_t capture_dropped(struct capture *capture, struct dropped_user users[DROPPE
 	}
 	qsort(users, count, sizeof(users[0]), by_bytes);
 	return count;
+}
+
+uint32_t capture_check(struct capture *capture)
+{
+	uint32_t found = links_check(&capture->links);
+
+	if (capture->place.moved)
+		found |= HEALTH_RING_MOVED;
+	capture->place.moved = false;
+	return found;
 }
 
 static uint64_t map_entries(int fd, uint64_t limit)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The edge to the kernel: loads the programs, tries the families of hooks until one works, drains
- * the ring, and reads the counters. capture.c is the only file that uses libbpf.
+ * the ring, and reads the counters. capture.c and links.c are the only files that use libbpf.
  */
 #ifndef SMTPSNOOP_CAPTURE_H
 #define SMTPSNOOP_CAPTURE_H
@@ -84,6 +84,13 @@ int capture_counters(struct capture *capture, uint64_t counters[COUNTER_MAX]);
  * many users there are, at most DROPPED_USERS_MAX.
  */
 size_t capture_dropped(struct capture *capture, struct dropped_user users[DROPPED_USERS_MAX]);
+
+/*
+ * Compares what is attached with what was, and attaches again what somebody has removed or
+ * replaced. Returns what was found: bits of enum health_flag, without HEALTH_SEEN and those of the
+ * canary. 0: all is as it should be. Costs one system call for each program.
+ */
+uint32_t capture_check(struct capture *capture);
 
 /* A table of the kernel side, and how full it is. */
 struct capture_map {

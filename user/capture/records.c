@@ -190,6 +190,14 @@ static bool connection_valid(const struct record *record)
 	       task_valid(&connection->task);
 }
 
+static bool health_valid(const struct record *record)
+{
+	const struct health_record *health = (const void *)record;
+
+	return fits(record, sizeof(*health), 0) && !(health->flags & ~(uint32_t)HEALTH_FLAGS) &&
+	       health->good_ns <= record->time_ns;
+}
+
 bool record_valid(const struct record *record, size_t size)
 {
 	if (size < sizeof(*record) || record->len > size || record->len < sizeof(*record))
@@ -214,6 +222,7 @@ bool record_valid(const struct record *record, size_t size)
 	case RECORD_ACTIVATION: return activation_valid(record);
 	case RECORD_RUN: return run_valid(record);
 	case RECORD_CONNECTION: return connection_valid(record);
+	case RECORD_HEALTH: return health_valid(record);
 	default: return false;
 	}
 }
