@@ -217,6 +217,7 @@ static inline struct event *hostile_event(enum event_action action)
 							 .ended_ns = event->time_ns - 2000000000,
 							 .unwatched_ns = 2000000000};
 	}
+	event->capture.checked_ns = action == EVENT_STATUS ? 1800000000123456789 : 0;
 	if (event->stats)
 		memset(event->stats, 0x7f, sizeof(*event->stats));
 	if (event->stats && !event->has_flow) {

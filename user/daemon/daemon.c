@@ -258,6 +258,7 @@ static void publish(struct daemon *daemon, struct pipeline *pipeline, struct cap
 	}
 	sample->stats = pipeline_stats(pipeline);
 	sample->load = pipeline_load(pipeline);
+	sample->health = pipeline_health(pipeline);
 	sample->file_failures = metrics_file_failures(daemon->metrics);
 	text_clear(&daemon->page);
 	metrics_page(&daemon->page, sample);

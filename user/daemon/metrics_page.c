@@ -120,6 +120,19 @@ static void add_losses(struct text *out, const struct event_stats *stats)
 			  stats->counters[i]);
 }
 
+static void add_health(struct text *out, const struct pipeline_health *health)
+{
+	family(out, "hook_working", "gauge",
+	       "Whether the hooks are attached, and worked when they were last checked.");
+	sample_of(out, "hook_working", "hook", "send", health->send);
+	sample_of(out, "hook_working", "hook", "wire", health->wire);
+	single(out, "self_check_possible", "gauge",
+	       "Whether the last self-check could send itself a mail.", !health->unsent);
+	single(out, "self_check_success_timestamp_seconds", "gauge",
+	       "When every hook last passed a self-check.",
+	       (uint64_t)(health->checked_ns / 1000000000));
+}
+
 static void add_latency(struct text *out, const struct latency *latency)
 {
 	uint64_t count = 0;
@@ -283,6 +296,7 @@ void metrics_page(struct text *out, const struct metrics_sample *sample)
 	add_messages(out, sample->stats);
 	add_exclusions(out, sample->decider);
 	add_losses(out, sample->stats);
+	add_health(out, &sample->health);
 	add_latency(out, sample->latency);
 	add_load(out, sample);
 	add_outputs(out, sample->outputs);

@@ -28,6 +28,7 @@ void latency_add(struct latency *latency, int64_t late_ns);
 struct metrics_sample {
 	const struct event_stats *stats;
 	struct pipeline_load load;
+	struct pipeline_health health;
 	const struct decider *decider; /* NULL: no configuration */
 	const struct outputs *outputs;
 	const struct latency *latency;

@@ -46,6 +46,7 @@ void event_free(struct event *event)
 	free(event->stats);
 	free(event->previous);
 	free(event->joined);
+	free(event->composed);
 	free(event);
 }
 

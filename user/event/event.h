@@ -47,11 +47,12 @@ struct endpoint {
 struct event_capture {
 	const char *hook; /* "fentry", "kprobe", "tracepoint", "none"; static */
 	enum witness witness;
-	bool wire; /* the wire hook was attached */
+	bool wire; /* the wire hook was attached, and worked when it was last checked */
 	bool ktls; /* the bytes were read before TLS in the kernel encrypted them */
 	bool complete;
 	bool mid_stream;
 	uint64_t missing_bytes;
+	int64_t checked_ns; /* the last self-check that all hooks passed; 0: none so far */
 };
 
 /* Totals since the start: of the whole watch (stopped, status), or of a session (smtp-session). */
@@ -196,7 +197,9 @@ struct event {
 	uint32_t reason_count;
 	struct event_capture capture;
 
-	/* Of started, stopped, status and loss; `stats` also of session. */
+	/*
+	 * Of started, stopped, status and loss; `reasons` also of loss: what a self-check found.
+	 * `stats` also of session. */
 	struct event_stats *stats; /* owned; loss: what was lost since the last such event */
 	struct let_pass *let_pass; /* owned, with the names; stopped, status; may be NULL */
 	size_t let_pass_count;
@@ -207,6 +210,7 @@ struct event {
 	uint64_t sequence;	  /* status: 1, 2, ... since the start */
 	const char *const *blind; /* started: what cannot be seen, NULL-terminated; may be NULL */
 	const char *detail;	  /* loss, stopped: one line; may be NULL */
+	char *composed;		  /* owned; `detail`, if it is no static string; may be NULL */
 	struct previous_run *previous; /* owned; started: NULL unless the daemon keeps account */
 	char config_hash[EVENT_HASH_LEN + 1]; /* started, status: SHA-256 of the configuration */
 };

@@ -285,7 +285,10 @@ static void loss(struct text *out, const struct event *event)
 	const struct event_stats *stats = event->stats;
 
 	if (stats && !event_lost(stats) && !event_lost_bytes(stats) && is_known(event->detail)) {
-		text_add_format(out, "smtpsnoop saw nothing for a while: %s", event->detail);
+		text_add_format(out, "smtpsnoop %s: %s",
+				event->reason_count ? "may have missed mail"
+						    : "saw nothing for a while",
+				event->detail);
 		return;
 	}
 	text_add_string(out, "smtpsnoop lost or could not read:");

@@ -208,7 +208,8 @@ static bool add_losses(struct text *line, const struct event_stats *stats)
 static int write_loss(struct table *table, const struct event *event)
 {
 	terminal_color(&table->terminal, YELLOW);
-	text_add_string(&table->terminal.line, "not captured: ");
+	text_add_string(&table->terminal.line,
+			event->reason_count ? "self-check: " : "not captured: ");
 	if (is_known(event->detail))
 		text_add_string(&table->terminal.line, event->detail);
 	else if (event->stats)

@@ -325,6 +325,10 @@ static void put_watch(struct fields *fields, const struct event *event)
 	size_t blind = 0;
 
 	put_bool(fields, FIELD_WIRE, event->capture.wire);
+	if (event->capture.checked_ns)
+		put_time(fields, FIELD_CHECKED, event->capture.checked_ns);
+	if (event->reason_count)
+		put_words(fields, FIELD_REASONS, event->reasons, event->reason_count);
 	while (event->blind && event->blind[blind])
 		blind++;
 	if (event->blind)

@@ -27,8 +27,24 @@ bool compose_on_wire(const struct pipeline *pipeline, const struct flow *flow)
 	       !flow_key_is_plaintext(flow->id.cookie);
 }
 
+struct pipeline_health pipeline_health(const struct pipeline *pipeline)
+{
+	return (struct pipeline_health){
+		.send = pipeline->hook != HOOK_NONE &&
+			!(pipeline->health & (HEALTH_SEND_DETACHED | HEALTH_SEND_MISSED)),
+		.wire = pipeline->wire &&
+			!(pipeline->health & (HEALTH_WIRE_DETACHED | HEALTH_WIRE_MISSED)),
+		.unsent = pipeline->health & HEALTH_UNSENT,
+		.checked_ns = pipeline->checked_ns
+				      ? (int64_t)(pipeline->checked_ns +
+						  (uint64_t)pipeline->realtime_offset_ns)
+				      : 0,
+	};
+}
+
 struct event *compose_event(struct pipeline *pipeline, enum event_action action, uint64_t time_ns)
 {
+	struct pipeline_health health = pipeline_health(pipeline);
 	struct event *event = event_new(action);
 
 	if (!event) {
@@ -38,8 +54,9 @@ struct event *compose_event(struct pipeline *pipeline, enum event_action action,
 	event->time_ns = event->start_ns = event->end_ns = realtime(pipeline, time_ns);
 	event->boot_to_real_ns = pipeline->realtime_offset_ns;
 	event->host = pipeline->host;
-	event->capture.hook = hook_name(pipeline->hook);
-	event->capture.wire = pipeline->wire;
+	event->capture.hook = hook_name(health.send ? pipeline->hook : HOOK_NONE);
+	event->capture.wire = health.wire;
+	event->capture.checked_ns = health.checked_ns;
 	return event;
 }
 

@@ -31,6 +31,7 @@
 #include "capture/connections.h"
 #include "capture/enrich.h"
 #include "capture/recording.h"
+#include "capture/selfcheck.h"
 #include "base/report.h"
 #include "capture/snapshot.h"
 
@@ -46,6 +47,7 @@
 struct live {
 	const struct live_options *options;
 	struct capture *capture;
+	struct selfcheck *selfcheck;
 	struct enricher *enricher;
 	struct pipeline *pipeline;
 	struct sink *sink;
@@ -99,6 +101,12 @@ static void want_relay(void *context, const char *name)
 static void pass_on(void *context, const struct record *record)
 {
 	pipeline_record(((struct live *)context)->pipeline, record);
+}
+
+static void pass_captured(void *context, const struct record *record)
+{
+	if (!selfcheck_take(((struct live *)context)->selfcheck, record))
+		pass_on(context, record);
 }
 
 static void want_process(void *context, uint32_t pid, uint64_t start_ns)
@@ -233,7 +241,7 @@ static void tell_previous_run(struct live *live)
 
 static size_t live_turn(struct live *live)
 {
-	size_t records = capture_drain(live->capture, pass_on, live);
+	size_t records = capture_drain(live->capture, pass_captured, live);
 	struct record *result;
 
 	while ((result = enricher_next(live->enricher))) {
@@ -326,12 +334,14 @@ static enum live_end live_loop(struct live *live)
 		sleep_ms = live_turn(live)		 ? SLEEP_MIN_MS
 			   : sleep_ms * 2 > SLEEP_MAX_MS ? SLEEP_MAX_MS
 							 : sleep_ms * 2;
+		selfcheck_turn(live->selfcheck);
 		if (live_ended(live, deadline_ns, &end))
 			return end;
 		if (clock_ns(CLOCK_BOOTTIME) - round_ns > LOOK_ROUND_NS) {
 			round_ns = clock_ns(CLOCK_BOOTTIME);
 			tell_losses(live);
 			tell_clock(live);
+			selfcheck_round(live->selfcheck);
 			if (live->options->on_round)
 				live->options->on_round(live->options->context, live->pipeline,
 							live->capture);
@@ -427,9 +437,10 @@ static int live_open(struct live *live)
 		return error;
 	}
 	give_back_memory();
+	live->selfcheck = selfcheck_new(live->capture, pass_on, live);
 	live->enricher = enricher_new();
 	live->pipeline = pipeline_new(live->sink, &live->options->filter, &hooks);
-	if (live->enricher && live->pipeline &&
+	if (live->selfcheck && live->enricher && live->pipeline &&
 	    !pipeline_join(live->pipeline, live->options->join_ns, live->options->join_after)) {
 		if (live->options->decider)
 			pipeline_exclude(live->pipeline, live->options->decider);
@@ -478,6 +489,7 @@ int live_run(const struct live_options *options, struct sink *sink, enum live_en
 	}
 	pipeline_free(live.pipeline);
 	enricher_free(live.enricher);
+	selfcheck_free(live.selfcheck);
 	capture_close(live.capture);
 	if (live.signals >= 0)
 		close(live.signals);

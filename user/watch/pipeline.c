@@ -435,6 +435,7 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 	case RECORD_DROPPED: totals_dropped(pipeline, (const void *)record); break;
 	case RECORD_CONNECTION: on_connection(pipeline, (const void *)record); break;
 	case RECORD_RUN: totals_previous_run(pipeline, (const void *)record); break;
+	case RECORD_HEALTH: health_take(pipeline, (const void *)record); break;
 	case RECORD_RELAY: relay_names_record(pipeline->relay_names, (const void *)record); break;
 	case RECORD_NAME:
 	case RECORD_HASH:

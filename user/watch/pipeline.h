@@ -96,6 +96,15 @@ void pipeline_flushed(struct pipeline *pipeline, int error);
 
 const struct event_stats *pipeline_stats(const struct pipeline *pipeline);
 
+/* Whether the hooks work now, as far as the last self-check knows. */
+struct pipeline_health {
+	bool send, wire;    /* false also if there is no such hook */
+	bool unsent;	    /* the self-check could not send its mail: the above is not certain */
+	int64_t checked_ns; /* the last check that every hook passed (CLOCK_REALTIME); 0: none */
+};
+
+struct pipeline_health pipeline_health(const struct pipeline *pipeline);
+
 /* The number of flows, held events and processes, for tests. */
 struct pipeline_load {
 	size_t flows;

@@ -3,7 +3,7 @@
  * What a pipeline is made of, for the files that make it up: pipeline.c (records in), compose.c
  * (events are built), open.c (transactions before their end), hold.c (events wait and go out),
  * joining.c (alike events are joined), tell.c (they are written), totals.c (counters, losses,
- * status).
+ * status), health.c (self-checks).
  */
 #ifndef SMTPSNOOP_PIPELINE_STATE_H
 #define SMTPSNOOP_PIPELINE_STATE_H
@@ -63,9 +63,13 @@ struct pipeline {
 
 	/* From the host record. */
 	enum hook hook;
-	bool wire;
+	bool wire; /* the programs were made for a wire hook; pipeline_health() says if it works */
 	struct namespaces own;
 	uint64_t boot;
+
+	/* From health records. */
+	uint32_t health;     /* enum health_flag: those of HEALTH_STATES */
+	uint64_t checked_ns; /* the last check that every hook passed (CLOCK_BOOTTIME); 0: none */
 	char *host;
 
 	/* From the run record before it. */
@@ -188,6 +192,13 @@ void totals_unwatched(struct pipeline *pipeline, const struct previous_run *prev
 
 /* The same for what user space lost: no record reports that. */
 void totals_check(struct pipeline *pipeline);
+
+/* ---- Self-checks (health.c) ------------------------------------------------------------------ */
+
+/* What a self-check of the capture found: reports what has changed. */
+void health_take(struct pipeline *pipeline, const struct health_record *record);
+
+/* ---- Totals for events (totals.c) ------------------------------------------------------------ */
 
 /* Fills in what status and stopped events have in common. */
 void totals_take(struct pipeline *pipeline, struct event *event);
