@@ -266,8 +266,8 @@ def formats(group):
 
 def replay(group):
     env = dict(os.environ, SMTPSNOOP=os.path.join(group.options.build, "smtpsnoop"))
-    group.command("recordings", PYTHON, "tests/replay/test_replay.py", env=env)
-    group.command("channels", PYTHON, "tests/replay/test_channels.py", env=env)
+    for path in sorted(glob.glob("tests/replay/test_*.py")):
+        group.command(os.path.basename(path).removesuffix(".py"), PYTHON, path, env=env)
 
 
 def docs(group):

@@ -71,19 +71,20 @@ static struct bpf_link *attach_to_root(const struct bpf_program *program)
 	return link;
 }
 
-static bool link_identify(const struct bpf_link *link, struct link_identity *identity)
+/* 0, or a negative errno. */
+static int link_identify(const struct bpf_link *link, struct link_identity *identity)
 {
 	struct bpf_link_info info = {};
 	__u32 len = sizeof(info);
 
 	*identity = (struct link_identity){};
 	if (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &len))
-		return false;
+		return -errno;
 	identity->id = info.id;
 	identity->program = info.prog_id;
 	if (info.type == BPF_LINK_TYPE_CGROUP)
 		identity->cgroup = info.cgroup.cgroup_id;
-	return true;
+	return 0;
 }
 
 /* 0, or a negative errno; then nothing has changed. */
@@ -131,11 +132,17 @@ int links_attach(struct links *links, struct bpf_object *object, bool *wire_fail
 static uint32_t link_fault(const struct attached *item)
 {
 	struct link_identity now;
+	int error;
 
 	if (!item->identity.id)
 		return 0;
-	if (!link_identify(item->link, &now) || now.id != item->identity.id ||
-	    now.cgroup != item->identity.cgroup)
+	error = link_identify(item->link, &now);
+	if (error == -EBADF ||
+	    error == -EINVAL) /* the descriptor is closed, or of something else */
+		return HEALTH_SEND_REMOVED;
+	if (error) /* the kernel does not tell now */
+		return 0;
+	if (now.id != item->identity.id || now.cgroup != item->identity.cgroup)
 		return HEALTH_SEND_REMOVED;
 	return now.program != item->identity.program ? HEALTH_SEND_REPLACED : 0;
 }

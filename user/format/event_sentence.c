@@ -309,8 +309,12 @@ static void totals(struct text *out, const struct event *event)
 {
 	const struct event_stats *stats = event->stats;
 
-	text_add_string(out, event->action == EVENT_STATUS ? "smtpsnoop watches"
-							   : "smtpsnoop has stopped");
+	if (event->action == EVENT_STATUS)
+		text_add_format(out, "smtpsnoop watches by %s, %s the wire hook",
+				event->capture.hook ? event->capture.hook : "none",
+				event->capture.wire ? "with" : "without");
+	else
+		text_add_string(out, "smtpsnoop has stopped");
 	if (is_known(event->detail))
 		text_add_format(out, " (%s)", event->detail);
 	if (!stats)

@@ -84,11 +84,10 @@ static void tell(struct pipeline *pipeline, const struct health_record *record, 
 	event->start_ns = event->time_ns - (int64_t)since_ns;
 	add_findings(event, &words, found_now, COUNT(found_now), record->flags);
 	add_findings(event, &words, begun, COUNT(begun), now & ~before);
-	add_findings(event, &words, ended, COUNT(ended), (before & ~now) | repaired(record->flags));
 	if (now & ~before & HEALTH_UNSENT)
 		text_add_format(&words, ": %s", strerror(record->error));
-	text_add_format(&words, "; it was last found in order %.1f s before",
-			(double)since_ns / 1e9);
+	add_findings(event, &words, ended, COUNT(ended), (before & ~now) | repaired(record->flags));
+	text_add_format(&words, "; the last good check was %.1f s earlier", (double)since_ns / 1e9);
 	event->detail = event->composed = words.data;
 	event->stats = calloc(1, sizeof(*event->stats));
 	hold_event(pipeline, event);
