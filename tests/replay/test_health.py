@@ -52,6 +52,31 @@ class Health(unittest.TestCase):
         self.assertEqual(event["smtpsnoop"]["capture"], {"hook": "none", "wire": True})
         self.assertEqual(event["smtpsnoop"]["reasons"], ["send_hook_blind"])
 
+    def canary(self, uid=0, token="0123456789abcdef" * 2, remote="127.0.0.1", helo=b"localhost", body=b"", before=()):
+        """The verdict and the exclusion of a mail that looks like the canary of another watch."""
+        address = f"<{token}@localhost>\r\n".encode()
+        recording = test_replay.Recording()
+        recording.sender(9, 42, 1, uid)
+        recording.session(9, 42, 1, [
+            ("S", b"220 localhost self-check\r\n"), ("C", b"EHLO " + helo + b"\r\n"), ("S", b"250 self-check\r\n"), *before,
+            ("C", b"MAIL FROM:" + address), ("S", b"250 sender\r\n"), ("C", b"RCPT TO:" + address),
+            ("S", b"250 recipient\r\n"), ("C", b"DATA\r\n"), ("S", b"354 go on\r\n"),
+            ("C", b"Subject: " + token.encode() + b"\r\n\r\n" + body + b".\r\n"), ("S", b"250 taken\r\n"),
+            ("C", b"QUIT\r\n"), ("S", b"221 bye\r\n")], uid=uid, local="127.0.0.1", remote=remote)
+        recording.close(9)
+        event = [event for event in self.replay(recording, "--all") if event["event"]["action"] == "smtp-message"][-1]
+        return event["smtpsnoop"]["verdict"], event["smtpsnoop"].get("exclusion")
+
+    def test_the_canary_of_another_watch(self):
+        self.assertEqual(self.canary(), ("excluded", "self-check"))
+        for other in ({"uid": 1000}, {"token": "0123456789abcdeg" * 2}, {"token": "0123456789abcdef" * 3},
+                      {"remote": "10.0.0.25"}, {"helo": b"client"}, {"body": b"secret\r\n"},
+                      {"before": (("C", b"MAIL FROM:<a@example.org>\r\n"), ("S", b"250 ok\r\n"),
+                                  ("C", b"RCPT TO:<b@example.org>\r\n"), ("S", b"250 ok\r\n"),
+                                  ("C", b"RSET\r\n"), ("S", b"250 ok\r\n"))}):
+            with self.subTest(other):
+                self.assertEqual(self.canary(**other), ("alert", None))
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

@@ -18,6 +18,9 @@
  * which is usually within the same turn. What comes of a firewall on loopback, a missing loopback
  * interface or a lack of descriptors is an error of its own: then nothing is known about the hooks.
  *
+ * Another watch on the same host sees it as an ordinary mail, and excludes it by what it says and
+ * who sends it (watch/other_canary.c).
+ *
  * Closing resets the connection, so that no port stays occupied.
  */
 #include "capture/canary.h"
@@ -33,8 +36,6 @@
 
 #include "capture/records.h"
 
-#define TOKEN_LEN 16U /* bytes; 32 hex digits */
-
 /* ---- What is said ---------------------------------------------------------------------------- */
 
 /* Each begins in its own way, so that a line's bytes tell its position. */
@@ -43,11 +44,11 @@ static const struct {
 	const char *text; /* %s: the token */
 } lines[CANARY_LINES] = {
 	{false, "220 localhost self-check\r\n"},
-	{true, "EHLO localhost\r\n"},
+	{true, "EHLO " CANARY_HOST "\r\n"},
 	{false, "250 self-check\r\n"},
-	{true, "MAIL FROM:<%s@localhost>\r\n"},
+	{true, "MAIL FROM:<%s@" CANARY_HOST ">\r\n"},
 	{false, "250 sender\r\n"},
-	{true, "RCPT TO:<%s@localhost>\r\n"},
+	{true, "RCPT TO:<%s@" CANARY_HOST ">\r\n"},
 	{false, "250 recipient\r\n"},
 	{true, "DATA\r\n"},
 	{false, "354 go on\r\n"},
@@ -64,12 +65,12 @@ static struct canary_side *side_of(struct canary *canary, bool client)
 
 static int write_script(struct canary *canary)
 {
-	unsigned char random[TOKEN_LEN];
-	char token[2 * TOKEN_LEN + 1];
+	unsigned char random[CANARY_TOKEN_LEN / 2];
+	char token[CANARY_TOKEN_LEN + 1];
 
 	if (getrandom(random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
 		return -EAGAIN;
-	for (size_t i = 0; i < TOKEN_LEN; i++)
+	for (size_t i = 0; i < sizeof(random); i++)
 		snprintf(token + 2 * i, 3, "%02x", random[i]);
 	memset(&canary->client, 0, sizeof(canary->client));
 	memset(&canary->server, 0, sizeof(canary->server));

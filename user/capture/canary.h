@@ -10,6 +10,11 @@
 
 #include "record.h"
 
+/* Hex digits, new each time: the local part of sender and recipient, and the subject. */
+#define CANARY_TOKEN_LEN 32U
+#define CANARY_HOST	 "localhost"		      /* the domain of both, and the name in EHLO */
+#define CANARY_BYTES	 (9U + CANARY_TOKEN_LEN + 4U) /* of the message */
+
 #define CANARY_SIDE_MAX	  512U /* bytes of one side of the conversation */
 #define CANARY_LINES	  13U
 #define CANARY_SOCKETS	  3U

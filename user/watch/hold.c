@@ -7,6 +7,7 @@
  * gets privacy applied, then the sink writes it.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "event/filter.h"
 #include "flow/flow_table.h"
@@ -63,8 +64,12 @@ static void decide_event(struct pipeline *pipeline, struct event *event)
 
 	if (flow && flow->smtp && event->session)
 		event_take_surplus(event, smtp_session_facts(flow->smtp)->replies_surplus);
-	if (pipeline->decider)
+	if (other_canary(pipeline, event)) {
+		event->exclusion = strdup(CANARY_EXCLUSION);
+		event->verdict = event->exclusion ? VERDICT_EXCLUDED : event->verdict;
+	} else if (pipeline->decider) {
 		event_decide(event, pipeline->decider, pipeline->relay_names);
+	}
 }
 
 /* Whether --count is reached: several messages may end at once. */

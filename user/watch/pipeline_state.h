@@ -198,6 +198,13 @@ void totals_check(struct pipeline *pipeline);
 /* What a self-check of the capture found: reports what has changed. */
 void health_take(struct pipeline *pipeline, const struct health_record *record);
 
+/*
+ * Whether a message is the canary of another watch on this host (other_canary.c). Then it is
+ * excluded, by this name.
+ */
+#define CANARY_EXCLUSION "self-check"
+bool other_canary(const struct pipeline *pipeline, const struct event *event);
+
 /* ---- Totals for events (totals.c) ------------------------------------------------------------ */
 
 /* Fills in what status and stopped events have in common. */
