@@ -266,6 +266,8 @@ class Blind(Bench):
         values = wait_for(lambda: {key: value for key, value in metrics.values().items()
                                    if key.startswith("smtpsnoop_hook_working")}, 10 * SLOW, "the metrics")
         self.assertEqual(values, {'smtpsnoop_hook_working{hook="send"}': 1, 'smtpsnoop_hook_working{hook="wire"}': 0})
+        wait_for(lambda: any("a hook does not work" in line for line in daemon.manager.lines()), 10 * SLOW,
+                 "the line for the service manager")
         daemon.stop()
         told = events(log)
         self.assertEqual([event for event in told if action(event) in ("smtp-message", "smtp-session")], [])

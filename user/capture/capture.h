@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The edge to the kernel: loads the programs, tries the families of hooks until one works, drains
- * the ring, and reads the counters. capture.c and links.c are the only files that use libbpf.
+ * the ring, and reads the counters. capture.c, family.c and links.c alone use libbpf.
  */
 #ifndef SMTPSNOOP_CAPTURE_H
 #define SMTPSNOOP_CAPTURE_H

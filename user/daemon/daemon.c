@@ -268,16 +268,18 @@ static void publish(struct daemon *daemon, struct pipeline *pipeline, struct cap
 	daemon->page.failed = false;
 }
 
-static void tell_manager(struct daemon *daemon, const struct event_stats *stats)
+static void tell_manager(struct daemon *daemon, const struct pipeline *pipeline)
 {
+	const struct event_stats *stats = pipeline_stats(pipeline);
 	size_t down = 0;
 
 	for (size_t i = 0; i < outputs_count(daemon->outputs); i++)
 		down += !output_stats(outputs_at(daemon->outputs, i)).up;
-	notify_alive("%llu messages, %llu alerts, %llu events lost; %zu of %zu outputs fail%s",
+	notify_alive("%llu messages, %llu alerts, %llu events lost; %zu of %zu outputs fail%s%s",
 		     (unsigned long long)stats->messages, (unsigned long long)stats->alerts,
 		     (unsigned long long)stats->events_lost, down, outputs_count(daemon->outputs),
-		     daemon->sample.reload_good ? "" : "; the configuration could not be reloaded");
+		     daemon->sample.reload_good ? "" : "; the configuration could not be reloaded",
+		     pipeline_health(pipeline).impaired ? "; a hook does not work" : "");
 }
 
 /*
@@ -306,7 +308,7 @@ static void on_round(void *context, struct pipeline *pipeline, struct capture *c
 	outputs_look(daemon->outputs);
 	tell_lost(daemon, pipeline, false);
 	publish(daemon, pipeline, capture);
-	tell_manager(daemon, pipeline_stats(pipeline));
+	tell_manager(daemon, pipeline);
 }
 
 static void previous_run(void *context, struct run_record *record)

@@ -34,6 +34,7 @@ struct pipeline_health pipeline_health(const struct pipeline *pipeline)
 			!(pipeline->health & (HEALTH_SEND_DETACHED | HEALTH_SEND_MISSED)),
 		.wire = pipeline->wire &&
 			!(pipeline->health & (HEALTH_WIRE_DETACHED | HEALTH_WIRE_MISSED)),
+		.impaired = pipeline->health & ~(uint32_t)HEALTH_UNSENT,
 		.unsent = pipeline->health & HEALTH_UNSENT,
 		.checked_ns = pipeline->checked_ns
 				      ? (int64_t)(pipeline->checked_ns +

@@ -99,6 +99,7 @@ const struct event_stats *pipeline_stats(const struct pipeline *pipeline);
 /* Whether the hooks work now, as far as the last self-check knows. */
 struct pipeline_health {
 	bool send, wire;    /* false also if there is no such hook */
+	bool impaired;	    /* a hook that there is does not work */
 	bool unsent;	    /* the self-check could not send its mail: the above is not certain */
 	int64_t checked_ns; /* the last check that every hook passed (CLOCK_REALTIME); 0: none */
 };
