@@ -18,10 +18,11 @@
  * was found, and since when at most that has been so. The pipeline makes events of the changes
  * (watch/health.c), in a replay the same ones.
  *
- * Not detected: a kernel whose code or whose tables were changed by a module or by another BPF
- * program; a hook that is removed and restored between two checks; what is done to one socket
- * alone; a tampered canary-like treatment of the watch's own sockets. Who has root's rights can
- * also stop the watch (SIGSTOP, SIGKILL): the gap in the heartbeat tells.
+ * Not detected: a kernel whose code or tables were changed by a module or by another BPF program; a
+ * hook that is removed and put back between two checks; what treats the sockets of the watch unlike
+ * others; hooks of processes (exec, fork, exit) that are attached and do nothing, because a canary
+ * starts no process. Whoever has root's rights can also stop the watch itself: the gap in the
+ * heartbeat tells of that.
  */
 #include "capture/selfcheck.h"
 
