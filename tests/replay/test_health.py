@@ -2,7 +2,9 @@
 """What a self-check of the capture found, as a recording holds it, becomes the events that the watch gave."""
 
 import struct
+import subprocess
 import sys
+import tempfile
 import unittest
 
 import test_replay
@@ -44,6 +46,19 @@ class Health(unittest.TestCase):
         for event in told:
             self.assertEqual(event["smtpsnoop"]["capture"]["hook"], "tracepoint")
             self.assertIn("checked", event["smtpsnoop"]["capture"])
+
+    def test_table(self):
+        """The summary does not say that nothing was lost."""
+        recording = test_replay.Recording()
+        self.check(recording, 1 << 9, 1)
+        with tempfile.NamedTemporaryFile(suffix=".rec") as file:
+            file.write(recording.data)
+            file.flush()
+            said = subprocess.run([test_replay.PROGRAM, "replay", file.name, "-o", "table"], stdout=subprocess.PIPE,
+                                  stdin=subprocess.DEVNULL, timeout=60, check=True).stdout.decode()
+        self.assertIn("self-check: the wire hook was removed; the wire hook is attached again", said)
+        self.assertIn("not captured: see above", said)
+        self.assertNotIn("nothing was lost", said)
 
     def test_a_blind_send_hook(self):
         recording = test_replay.Recording()

@@ -34,6 +34,7 @@ struct table {
 	struct tally tallies[TALLY_MAX];
 	size_t tally_count;
 	uint64_t tally_rest;
+	bool doubtful; /* a span or a hook was reported in which mail may have been missed */
 };
 
 /* ---- The table ------------------------------------------------------------------------------- */
@@ -210,6 +211,7 @@ static int write_loss(struct table *table, const struct event *event)
 	terminal_color(&table->terminal, YELLOW);
 	text_add_string(&table->terminal.line,
 			event->reason_count ? "self-check: " : "not captured: ");
+	table->doubtful |= is_known(event->detail);
 	if (is_known(event->detail))
 		text_add_string(&table->terminal.line, event->detail);
 	else if (event->stats)
@@ -344,7 +346,8 @@ static int summary_losses(struct table *table, const struct event_stats *stats)
 	if (add_doubts(line, stats))
 		any = true;
 	if (!any)
-		text_add_string(line, "nothing was lost");
+		text_add_string(line, table->doubtful ? "not captured: see above"
+						      : "nothing was lost");
 	if (!error && line->len)
 		error = terminal_put_line(&table->terminal);
 	return error;
