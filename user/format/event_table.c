@@ -346,8 +346,8 @@ static int summary_losses(struct table *table, const struct event_stats *stats)
 	if (add_doubts(line, stats))
 		any = true;
 	if (!any)
-		text_add_string(line, table->doubtful ? "not captured: see above"
-						      : "nothing was lost");
+		text_add_string(line,
+				table->doubtful ? "not captured: see above" : "nothing was lost");
 	if (!error && line->len)
 		error = terminal_put_line(&table->terminal);
 	return error;

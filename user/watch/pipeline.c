@@ -579,20 +579,6 @@ void pipeline_flushed(struct pipeline *pipeline, int error)
 		pipeline->error = error;
 }
 
-const struct event_stats *pipeline_stats(const struct pipeline *pipeline)
-{
-	return &pipeline->stats;
-}
-
-struct pipeline_load pipeline_load(const struct pipeline *pipeline)
-{
-	return (struct pipeline_load){
-		.flows = flow_count(pipeline->flows),
-		.held = pipeline->held_count,
-		.processes = process_table_count(pipeline->processes),
-	};
-}
-
 const struct relay_names *pipeline_relay_names(const struct pipeline *pipeline)
 {
 	return pipeline->relay_names;

@@ -196,3 +196,17 @@ void pipeline_lost(struct pipeline *pipeline, uint64_t events)
 {
 	pipeline->outputs_lost += events;
 }
+
+const struct event_stats *pipeline_stats(const struct pipeline *pipeline)
+{
+	return &pipeline->stats;
+}
+
+struct pipeline_load pipeline_load(const struct pipeline *pipeline)
+{
+	return (struct pipeline_load){
+		.flows = flow_count(pipeline->flows),
+		.held = pipeline->held_count,
+		.processes = process_table_count(pipeline->processes),
+	};
+}
