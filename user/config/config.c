@@ -260,6 +260,8 @@ static bool read_yaml(struct reader *reader, struct span text)
 	yaml_parser_t parser;
 	bool good = true;
 
+	if (!reader_bounds(reader, text))
+		return false;
 	if (!yaml_parser_initialize(&parser))
 		return reader_fail(reader, NULL, "no memory");
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text.data, text.len);
@@ -330,6 +332,11 @@ static bool read_file(struct reader *reader, const char *path)
 	if (!S_ISREG(info.st_mode) || info.st_size > (off_t)CONFIG_FILE_MAX)
 		good = reader_fail(reader, NULL, "not a regular file, or larger than %u bytes",
 				   CONFIG_FILE_MAX);
+	else if (++reader->files > CONFIG_FILES_MAX)
+		good = reader_fail(reader, NULL, "more than %u files", CONFIG_FILES_MAX);
+	else if ((reader->bytes += (size_t)info.st_size) > CONFIG_BYTES_MAX)
+		good = reader_fail(reader, NULL, "more than %u bytes in all files together",
+				   CONFIG_BYTES_MAX);
 	else
 		good = name && *name ? read_whole(reader, file, (size_t)info.st_size)
 				     : reader_fail(reader, NULL, "no memory");

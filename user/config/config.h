@@ -13,9 +13,20 @@
 #include "policy/policy.h"
 
 #define CONFIG_ERROR_MAX      512U
-#define CONFIG_FILE_MAX	      (4U << 20) /* bytes of one file */
 #define CONFIG_EXCLUSIONS_MAX 10000U
 #define CONFIG_LIST_MAX	      10000U /* values of one list */
+
+/* Bounds of one file. */
+#define CONFIG_FILE_MAX	      (4U << 20) /* bytes */
+#define CONFIG_DEPTH_MAX      32U	 /* mappings and lists inside each other */
+#define CONFIG_ANCHORS_MAX    100U
+#define CONFIG_DIRECTIVES_MAX 10U
+
+/* Bounds of all files together. */
+#define CONFIG_FILES_MAX  1000U
+#define CONFIG_BYTES_MAX  (16U << 20)
+#define CONFIG_TOKENS_MAX 2000000U /* of YAML: a key and its value are four */
+#define CONFIG_VALUES_MAX 500000U  /* each alias counts as what it stands for */
 
 /* Where the daemon publishes its metrics; nowhere if there is neither a port nor a text file. */
 struct metrics_config {

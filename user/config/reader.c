@@ -33,6 +33,16 @@ yaml_node_t *reader_node(struct reader *reader, int index)
 	return yaml_document_get_node(&reader->document, index);
 }
 
+bool reader_counts(struct reader *reader, const yaml_node_t *node)
+{
+	if (++reader->values <= CONFIG_VALUES_MAX)
+		return true;
+	return reader_fail(reader, node,
+			   "more than %u values in all files together; an alias counts as what it "
+			   "stands for",
+			   CONFIG_VALUES_MAX);
+}
+
 struct span reader_scalar(const yaml_node_t *node)
 {
 	if (node->type != YAML_SCALAR_NODE)
@@ -113,7 +123,8 @@ bool reader_keys(struct reader *reader, const yaml_node_t *node, const struct ke
 			return reader_fail(reader, name, "%s: set twice; allowed only once",
 					   key->name);
 		seen |= 1ULL << (key - keys);
-		if (!key->read(reader, value, key, (char *)target + key->offset))
+		if (!reader_counts(reader, value) ||
+		    !key->read(reader, value, key, (char *)target + key->offset))
 			return false;
 	}
 	return true;
@@ -135,7 +146,9 @@ bool reader_list(struct reader *reader, const yaml_node_t *node, const struct ke
 		return reader_fail(reader, node, "a list of more than %u values", CONFIG_LIST_MAX);
 	for (const yaml_node_item_t *item = node->data.sequence.items.start;
 	     item < node->data.sequence.items.top; item++) {
-		if (!read(reader, reader_node(reader, *item), key, target))
+		const yaml_node_t *value = reader_node(reader, *item);
+
+		if (!reader_counts(reader, value) || !read(reader, value, key, target))
 			return false;
 	}
 	return true;

@@ -24,6 +24,12 @@ struct reader {
 	yaml_document_t document;
 	EVP_MD_CTX *digest; /* of all files */
 	char *error;	    /* of CONFIG_ERROR_MAX bytes */
+
+	/* Used so far by all files together. */
+	unsigned int files;
+	unsigned int tokens;
+	unsigned int values;
+	size_t bytes;
 };
 
 /*
@@ -32,6 +38,16 @@ struct reader {
  */
 __attribute__((format(printf, 3, 4))) bool
 reader_fail(struct reader *reader, const yaml_node_t *node, const char *format, ...);
+
+/*
+ * True if libyaml can parse the text of a file in a time that is proportional to its length: no
+ * bound of config.h is exceeded. Otherwise the mistake has been reported. A text that is not YAML
+ * passes.
+ */
+bool reader_bounds(struct reader *reader, struct span text);
+
+/* Counts a value that is read. False: there are too many, which has been reported. */
+bool reader_counts(struct reader *reader, const yaml_node_t *node);
 
 yaml_node_t *reader_node(struct reader *reader, int index);
 
