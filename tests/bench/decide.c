@@ -44,7 +44,7 @@ static struct config *configuration(void)
 			"  limits: { messages: 1000000/1h, bytes: 100GiB/1d }\n",
 			i, i, i % 50, i, i % 100, i, i, i, i);
 	fclose(file);
-	config = config_load(path, error);
+	config = config_load(path, NULL, error);
 	if (!config)
 		fprintf(stderr, "%s\n", error);
 	unlink(path);

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (file < 0 || ftruncate(file, 0) || pwrite(file, data, size, 0) != (ssize_t)size)
 		abort();
-	config = config_load(path, error);
+	config = config_load(path, NULL, error);
 	if (!config && (strncmp(error, path, strlen(path)) != 0 || strchr(error, '\n')))
 		abort();
 	config_free(config);

@@ -38,7 +38,7 @@ static struct config *load(const char *text)
 	struct config *config;
 
 	write_file("smtpsnoop.yaml", text);
-	config = config_load(path, error);
+	config = config_load(path, NULL, error);
 	if (!config)
 		print_message("%s\n", error);
 	assert_non_null(config);
@@ -147,11 +147,11 @@ static void test_folder(void **state)
 	assert_string_equal(config->policy.exclusions[2].name, "b");
 	config_free(config);
 	write_file("conf.d/20-b.yaml", ONE("a"));
-	assert_null(config_load(path, error));
+	assert_null(config_load(path, NULL, error));
 	assert_non_null(
 		strstr(error, "/conf.d/20-b.yaml:1:15: a: another exclusion has this name: "));
 	write_file("conf.d/20-b.yaml", "exclusions: [\n  nothing");
-	assert_null(config_load(path, error));
+	assert_null(config_load(path, NULL, error));
 	assert_non_null(strstr(error, "/conf.d/20-b.yaml:"));
 	snprintf(sub, sizeof(sub), "rm -r %s/conf.d", folder);
 	assert_int_equal(system(sub), 0);
@@ -329,7 +329,7 @@ static void test_mistakes(void **state)
 		bool open = mistakes[i][1][len - 1] == ' ';
 
 		write_file("smtpsnoop.yaml", mistakes[i][0]);
-		assert_null(config_load(path, error));
+		assert_null(config_load(path, NULL, error));
 		assert_memory_equal(error, path, skip - 1);
 		if (open ? strncmp(error + skip, mistakes[i][1], len) != 0
 			 : strcmp(error + skip, mistakes[i][1]) != 0) {
@@ -361,7 +361,7 @@ static void test_outputs(void **state)
 		"- { type: syslog, address: 'udp://log.example', protocol: rfc3164, queue: 2MiB }\n"
 		"- { type: journald }\n"
 		"- { type: stdout, name: out }\n");
-	config = config_load(path, error);
+	config = config_load(path, NULL, error);
 	if (!config)
 		fail_msg("%s", error);
 	assert_int_equal(config->output_count, 7);
@@ -406,11 +406,11 @@ static void test_files(void **state)
 
 	(void)state;
 	snprintf(missing, sizeof(missing), "%s/missing.yaml", folder);
-	assert_null(config_load(missing, error));
+	assert_null(config_load(missing, NULL, error));
 	assert_non_null(strstr(error, "missing.yaml: No such file or directory"));
-	assert_null(config_load(folder, error));
+	assert_null(config_load(folder, NULL, error));
 	assert_non_null(strstr(error, ":1:1: not a regular file, or larger than 4194304 bytes"));
-	assert_null(config_load("/dev/zero", error));
+	assert_null(config_load("/dev/zero", NULL, error));
 	assert_string_equal(error,
 			    "/dev/zero:1:1: not a regular file, or larger than 4194304 bytes");
 }
@@ -427,7 +427,7 @@ static void test_damaged(void **state)
 		for (size_t n = 0; n < 3; n++) {
 			text[i] = "\0{x"[n];
 			write_file("smtpsnoop.yaml", text);
-			config_free(config_load(path, error));
+			config_free(config_load(path, NULL, error));
 		}
 		text[i] = byte;
 	}
@@ -455,7 +455,7 @@ static void assert_refused(const char *text, const char *why)
 
 	write_file("smtpsnoop.yaml", text);
 	alarm(10); /* ends the test if it hangs */
-	assert_null(config_load(path, error));
+	assert_null(config_load(path, NULL, error));
 	alarm(0);
 	if (!strstr(error, why))
 		fail_msg("%s: not in: %s", why, error);
@@ -481,7 +481,7 @@ static void test_fifo(void **state)
 	drop_file("smtpsnoop.yaml");
 	write_fifo("smtpsnoop.yaml");
 	alarm(10);
-	assert_null(config_load(path, (char[CONFIG_ERROR_MAX]){""}));
+	assert_null(config_load(path, NULL, (char[CONFIG_ERROR_MAX]){""}));
 	alarm(0);
 	drop_file("smtpsnoop.yaml");
 }

@@ -38,7 +38,7 @@ static void expect(struct text *text, const char *error)
 	write_file("smtpsnoop.yaml", (struct span){text->data, text->len});
 	text_free(text);
 	alarm(REFUSED_S);
-	config = config_load(path, seen);
+	config = config_load(path, NULL, seen);
 	alarm(0);
 	if (!error) {
 		if (!config)
@@ -156,7 +156,8 @@ static void test_aliases(void **state)
 	write_file("smtpsnoop.yaml", (struct span){text.data, text.len});
 	text_free(&text);
 	alarm(REFUSED_S);
-	assert_null(config_load(path, (char[CONFIG_ERROR_MAX]){""})); /* a list within itself */
+	assert_null(
+		config_load(path, NULL, (char[CONFIG_ERROR_MAX]){""})); /* a list within itself */
 	alarm(0);
 }
 
@@ -193,11 +194,11 @@ static void test_all_files(void **state)
 	text_add_string(&text, "heartbeat: 5m\n");
 	write_file("smtpsnoop.yaml", (struct span){text.data, text.len});
 	in_folder(4, (struct span){spaces, 4U << 20});
-	assert_null(config_load(path, error));
+	assert_null(config_load(path, NULL, error));
 	assert_non_null(strstr(error, "conf.d/0003.yaml:1:1: more than 16777216 bytes in all"));
 	clear_folder(4);
 	in_folder(1000, (struct span){"", 0});
-	assert_null(config_load(path, error));
+	assert_null(config_load(path, NULL, error));
 	assert_non_null(strstr(error, "conf.d/0999.yaml:1:1: more than 1000 files"));
 	clear_folder(1000);
 	in_folder(999, (struct span){"", 0});

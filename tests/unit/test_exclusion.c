@@ -27,7 +27,7 @@ static struct config *configure(const char *text)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
 	close(fd);
-	config = config_load(path, error);
+	config = config_load(path, NULL, error);
 	unlink(path);
 	if (!config)
 		print_message("%s\n", error);
@@ -453,6 +453,7 @@ static void test_nearest(void **state)
 static void test_limits_over_a_reload(void **state)
 {
 	struct decider *decider = config_decider(asking(REPORTS "\n  limits: { messages: 2/1h }"));
+	struct decider *fresh = config_decider(asking(REPORTS "\n  limits: { messages: 3/2h }"));
 	struct decision decision;
 	struct facts facts = message();
 
@@ -462,7 +463,8 @@ static void test_limits_over_a_reload(void **state)
 		assert_true((decision.excluded != NULL) == (i < 2));
 	}
 	assert_int_equal(decision.failed, 1U << CRITERION_LIMIT_MESSAGES);
-	decider_replace(decider, config_decider(asking(REPORTS "\n  limits: { messages: 3/2h }")));
+	decider_replace(decider, fresh);
+	decider_free(fresh);
 	decide(decider, &facts, NULL, true, &decision);
 	assert_non_null(decision.excluded);
 	decide(decider, &facts, NULL, true, &decision);

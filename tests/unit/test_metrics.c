@@ -17,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "metrics_reload.h"
 #include "unit.h"
 
-#include "daemon/metrics.h"
 #include "base/report.h"
 
 #define PAGE	   "smtpsnoop_records_total 42\n"
@@ -156,22 +156,22 @@ static bool get_page(uint16_t port, int timeout_ms)
 
 static void test_page(void **state)
 {
-	struct metrics *metrics = metrics_new();
+	struct metrics *metrics = started_metrics();
 	struct metrics_config config = listening(free_port());
 	char why[METRICS_WHY_MAX];
 
 	(void)state;
 	assert_false(metrics_wanted(metrics));
-	assert_int_equal(metrics_configure(metrics, &config, why), 0);
+	assert_int_equal(configure(metrics, &config, why), 0);
 	assert_true(metrics_wanted(metrics));
 	metrics_publish(metrics, PAGE_SPAN);
 	for (int i = 0; i < 200; i++)
 		assert_true(get_page(config.port, 2000));
 	config.port = free_port();
-	assert_int_equal(metrics_configure(metrics, &config, why), 0);
+	assert_int_equal(configure(metrics, &config, why), 0);
 	assert_true(get_page(config.port, 2000));
 	config.port = 0;
-	assert_int_equal(metrics_configure(metrics, &config, why), 0);
+	assert_int_equal(configure(metrics, &config, why), 0);
 	assert_false(metrics_wanted(metrics));
 	metrics_free(metrics);
 }
@@ -192,14 +192,14 @@ static void trickle(int *fd)
 /* A slow client has 10 s in all, even if nobody else waits for its place. */
 static void test_deadline(void **state)
 {
-	struct metrics *metrics = metrics_new();
+	struct metrics *metrics = started_metrics();
 	struct metrics_config config = listening(free_port());
 	char why[METRICS_WHY_MAX];
 	double begin = now_s();
 	int fd;
 
 	(void)state;
-	assert_int_equal(metrics_configure(metrics, &config, why), 0);
+	assert_int_equal(configure(metrics, &config, why), 0);
 	fd = open_connection(config.port);
 	sleep_ms(100);
 	while (fd >= 0 && now_s() < begin + 20) {
@@ -217,7 +217,7 @@ static void test_deadline(void **state)
 /* An attacker who wants to hide the metrics opens each connection again as soon as it is closed. */
 static void test_held(void **state)
 {
-	struct metrics *metrics = metrics_new();
+	struct metrics *metrics = started_metrics();
 	struct metrics_config config = listening(free_port());
 	char why[METRICS_WHY_MAX];
 	static int fds[HELD];
@@ -225,7 +225,7 @@ static void test_held(void **state)
 	bool page = false;
 
 	(void)state;
-	assert_int_equal(metrics_configure(metrics, &config, why), 0);
+	assert_int_equal(configure(metrics, &config, why), 0);
 	for (size_t i = 0; i < HELD; i++)
 		fds[i] = open_connection(config.port);
 	sleep_ms(500);
@@ -398,15 +398,15 @@ static void test_refused(void **state)
 {
 	uint16_t taken;
 	int squatter = bound_socket(&taken);
-	struct metrics *metrics = metrics_new();
+	struct metrics *metrics = started_metrics();
 	struct metrics_config config = listening(free_port()), other = listening(taken);
 	char why[METRICS_WHY_MAX];
 
 	(void)state;
-	assert_int_equal(metrics_configure(metrics, &config, why), 0);
+	assert_int_equal(configure(metrics, &config, why), 0);
 	other.textfile = path_of("refused.prom");
 	metrics_publish(metrics, PAGE_SPAN);
-	assert_int_equal(metrics_configure(metrics, &other, why), -EADDRINUSE);
+	assert_int_equal(configure(metrics, &other, why), -EADDRINUSE);
 	assert_non_null(strstr(why, "metrics.listen: 127.0.0.1 port "));
 	assert_true(get_page(config.port, 2000));
 	sleep_ms(1500);
@@ -419,7 +419,7 @@ static void test_retry(void **state)
 {
 	uint16_t taken;
 	int squatter = bound_socket(&taken), pipe_end = begin_pipe(), calls = 0;
-	struct metrics *metrics = metrics_new();
+	struct metrics *metrics = started_metrics();
 	struct metrics_config config = listening(taken), another = listening(free_port());
 	char why[METRICS_WHY_MAX], text[1000], expected[200];
 	double begin = now_s();
@@ -431,7 +431,8 @@ static void test_retry(void **state)
 	metrics_publish(metrics, PAGE_SPAN);
 	assert_true(wait_until(exists, config.textfile, true, 5));
 	/* A reload that changes other settings. */
-	assert_int_equal(metrics_configure(metrics, &config, why), 0);
+	be_in_force(&config);
+	assert_int_equal(configure(metrics, &config, why), 0);
 	for (int i = 0; i < 100; i++)
 		assert_false(metrics_retry(metrics, &config));
 	close(squatter);
@@ -476,23 +477,23 @@ static void assert_content(const char *path, const char *content)
 
 static void test_file(void **state)
 {
-	struct metrics *metrics = metrics_new();
+	struct metrics *metrics = started_metrics();
 	char a[128], b[128], why[METRICS_WHY_MAX];
 	struct metrics_config config = {.textfile = a}, other = {.textfile = b}, none = {.port = 0};
 
 	(void)state;
 	strcpy(a, path_of("a.prom"));
 	strcpy(b, path_of("b.prom"));
-	assert_int_equal(metrics_configure(metrics, &config, why), 0);
+	assert_int_equal(configure(metrics, &config, why), 0);
 	metrics_publish(metrics, PAGE_SPAN);
 	assert_true(wait_until(exists, a, true, 5));
 	assert_content(a, PAGE);
-	assert_int_equal(metrics_configure(metrics, &other, why), 0);
+	assert_int_equal(configure(metrics, &other, why), 0);
 	assert_true(wait_until(exists, a, false, 2));
 	assert_true(wait_until(exists, b, true, 5));
-	assert_int_equal(metrics_configure(metrics, &none, why), 0);
+	assert_int_equal(configure(metrics, &none, why), 0);
 	assert_true(wait_until(exists, b, false, 2));
-	assert_int_equal(metrics_configure(metrics, &config, why), 0);
+	assert_int_equal(configure(metrics, &config, why), 0);
 	assert_true(wait_until(exists, a, true, 5));
 	metrics_free(metrics);
 	assert_false(exists(a)); /* metrics_free() waits for the removal */
@@ -501,7 +502,7 @@ static void test_file(void **state)
 /* The path changes all the time, while the writer uses it. */
 static void test_file_changes(void **state)
 {
-	struct metrics *metrics = metrics_new();
+	struct metrics *metrics = started_metrics();
 	char path[128], why[METRICS_WHY_MAX];
 	struct metrics_config config = {.textfile = path};
 
@@ -509,7 +510,7 @@ static void test_file_changes(void **state)
 	metrics_publish(metrics, PAGE_SPAN);
 	for (int i = 0; i < 150; i++) {
 		snprintf(path, sizeof(path), "%s/%d-%0*d.prom", folder, i, i % 80 + 1, 0);
-		assert_int_equal(metrics_configure(metrics, &config, why), 0);
+		assert_int_equal(configure(metrics, &config, why), 0);
 		metrics_publish(metrics, PAGE_SPAN);
 		sleep_ms(i % 50 ? 1 : 1100);
 	}
@@ -523,7 +524,7 @@ static void test_file_changes(void **state)
  */
 static void test_file_hangs(void **state)
 {
-	struct metrics *metrics = metrics_new();
+	struct metrics *metrics = started_metrics();
 	char a[128], b[128], why[METRICS_WHY_MAX];
 	struct metrics_config config = {.textfile = a}, other = {.textfile = b};
 	double begin, took_s;
@@ -532,13 +533,13 @@ static void test_file_hangs(void **state)
 	strcpy(a, path_of("a.prom"));
 	strcpy(b, path_of("b.prom"));
 	renames_hang = 1;
-	assert_int_equal(metrics_configure(metrics, &config, why), 0);
+	assert_int_equal(configure(metrics, &config, why), 0);
 	metrics_publish(metrics, PAGE_SPAN);
 	for (int i = 0; i < 500 && !hanging; i++)
 		sleep_ms(10);
 	assert_int_equal(hanging, 1);
 	begin = now_s();
-	assert_int_equal(metrics_configure(metrics, &other, why), 0);
+	assert_int_equal(configure(metrics, &other, why), 0);
 	took_s = now_s() - begin;
 	print_message("a reload took %.3f s\n", took_s);
 	assert_true(took_s < 0.5);
@@ -556,14 +557,14 @@ static void test_file_hangs(void **state)
 
 static void test_file_fails(void **state)
 {
-	struct metrics *metrics = metrics_new();
+	struct metrics *metrics = started_metrics();
 	char path[128], why[METRICS_WHY_MAX];
 	struct metrics_config config = {.textfile = path};
 	int pipe_end = begin_pipe();
 
 	(void)state;
 	strcpy(path, path_of("no/such.prom"));
-	assert_int_equal(metrics_configure(metrics, &config, why), 0);
+	assert_int_equal(configure(metrics, &config, why), 0);
 	metrics_publish(metrics, PAGE_SPAN);
 	for (int i = 0; i < 500 && !metrics_file_failures(metrics); i++)
 		sleep_ms(10);

@@ -4,9 +4,13 @@
  * from a file whenever TZ changes. So TZ is set for a moment and then restored, and in that moment
  * the offsets of all days of about a year are read. Where two days differ, the quarters of an hour
  * between them are read as well; all changes are at the bounds of quarters.
+ *
+ * TZ is one for all threads, and the capture evaluates schedules while another thread may read a
+ * configuration with others. So one lock is around every use of the environment here.
  */
 #include "base/zone.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +22,8 @@
 #define BLOCK_DAYS 366U /* days that are read at once */
 #define BLOCKS	   16U	/* kept */
 #define QUARTERS   256U
+
+static pthread_mutex_t environment = PTHREAD_MUTEX_INITIALIZER;
 
 struct zone {
 	char name[ZONE_NAME_MAX + 1];
@@ -36,13 +42,16 @@ struct zone {
 
 static bool exists(const char *name)
 {
-	const char *folder = getenv("TZDIR");
+	const char *folder;
 	char path[512];
 	struct stat info;
 
 	if (name[0] == '/' || name[0] == '.' || strstr(name, ".."))
 		return false;
+	pthread_mutex_lock(&environment);
+	folder = getenv("TZDIR");
 	snprintf(path, sizeof(path), "%s/%s", folder ? folder : "/usr/share/zoneinfo", name);
+	pthread_mutex_unlock(&environment);
 	return stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
@@ -73,10 +82,12 @@ void zone_free(struct zone *zone)
 static void look_up(const struct zone *zone, int64_t time_s, int64_t step_s, int32_t *offsets,
 		    size_t count)
 {
-	const char *before = getenv("TZ");
-	char *kept = before ? strdup(before) : NULL;
-	char name[ZONE_NAME_MAX + 2];
+	char name[ZONE_NAME_MAX + 2], *kept;
+	const char *before;
 
+	pthread_mutex_lock(&environment);
+	before = getenv("TZ");
+	kept = before ? strdup(before) : NULL;
 	snprintf(name, sizeof(name), ":%s", zone->name);
 	if (zone->name[0])
 		setenv("TZ", name, 1);
@@ -93,6 +104,7 @@ static void look_up(const struct zone *zone, int64_t time_s, int64_t step_s, int
 	else
 		unsetenv("TZ");
 	tzset();
+	pthread_mutex_unlock(&environment);
 	free(kept);
 }
 

@@ -63,7 +63,7 @@ static size_t advise_whole(const struct config *config, const char *path)
 int command_check(const struct options *options)
 {
 	char error[CONFIG_ERROR_MAX];
-	struct config *config = config_load(options->config, error);
+	struct config *config = config_load(options->config, NULL, error);
 	size_t warnings;
 
 	if (!config) {

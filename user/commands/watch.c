@@ -68,7 +68,7 @@ bool command_decider(const struct options *options, struct decider **decider)
 	*decider = NULL;
 	if (!options->config)
 		return true;
-	config = config_load(options->config, error);
+	config = config_load(options->config, NULL, error);
 	if (!config) {
 		fprintf(stderr, "smtpsnoop: %s\n", error);
 		return false;
@@ -86,33 +86,50 @@ struct reloading {
 	struct decider *decider;
 };
 
-/* Reads the file again. A mistake in it is reported, and the old configuration stays. */
-static bool on_reload(void *context, struct pipeline *pipeline)
+/* Reads the file again. NULL: the mistake in it is reported, and the old configuration stays. */
+static void *read_again(void *context, const atomic_bool *stop)
 {
 	const struct reloading *reloading = context;
+	const struct config_terms terms = {.stop = stop};
 	char error[CONFIG_ERROR_MAX];
-	struct config *config = config_load(reloading->path, error);
+	struct config *config = config_load(reloading->path, &terms, error);
 	struct decider *decider;
 
-	(void)pipeline;
-	if (!config) {
+	if (!config && !atomic_load(stop))
 		report(NULL, "%s; the old configuration stays in force", error);
-		return false;
-	}
+	if (!config)
+		return NULL;
 	decider = config_decider(config);
 	if (!decider) {
 		config_free(config);
 		report(reloading->path, "%s; the old configuration stays in force",
 		       strerror(ENOMEM));
-		return false;
 	}
-	decider_replace(reloading->decider, decider);
-	return true;
+	return decider;
+}
+
+static bool take(void *context, struct pipeline *pipeline, void *result)
+{
+	const struct reloading *reloading = context;
+
+	(void)pipeline;
+	if (result)
+		decider_replace(reloading->decider, result);
+	return result;
+}
+
+static void release(void *context, void *result)
+{
+	(void)context;
+	decider_free(result);
 }
 
 static int watch(const struct options *options, struct sink *sink, struct recording *recording,
 		 struct decider *decider)
 {
+	static const struct live_reload reload = {.read = read_again,
+						  .take = take,
+						  .release = release};
 	struct reloading reloading = {.path = options->config, .decider = decider};
 	struct live_options live = {
 		.capture = {.hook = options->hook, .wire = options->wire},
@@ -120,7 +137,7 @@ static int watch(const struct options *options, struct sink *sink, struct record
 		.count = options->count,
 		.duration_ns = options->duration_ns,
 		.decider = decider,
-		.on_reload = decider ? on_reload : NULL,
+		.reload = decider ? &reload : NULL,
 		.context = &reloading,
 		.recording = recording,
 	};

@@ -65,7 +65,7 @@ bool reader_bounds(struct reader *reader, struct span text)
 	yaml_parser_set_input_string(&scanner, (const unsigned char *)text.data, text.len);
 	/* A mistake ends the loop; the parser finds it again and reports it. */
 	while (good && !ended && yaml_parser_scan(&scanner, &token)) {
-		good = count(reader, &tally, &token);
+		good = count(reader, &tally, &token) && !reader_stopped(reader);
 		ended = token.type == YAML_STREAM_END_TOKEN;
 		yaml_token_delete(&token);
 	}

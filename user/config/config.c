@@ -398,10 +398,14 @@ static bool keep_hash(struct reader *reader)
 	return true;
 }
 
-struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX])
+struct config *config_load(const char *path, const struct config_terms *terms,
+			   char error[CONFIG_ERROR_MAX])
 {
 	struct config *config = calloc(1, sizeof(*config));
-	struct loading loading = {.reader = {.config = config, .file = path, .error = error}};
+	struct loading loading = {.reader = {.config = config,
+					     .file = path,
+					     .stop = terms ? terms->stop : NULL,
+					     .error = error}};
 	struct reader *reader = &loading.reader;
 	bool good;
 

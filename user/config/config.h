@@ -3,6 +3,7 @@
 #ifndef SMTPSNOOP_CONFIG_H
 #define SMTPSNOOP_CONFIG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,12 +50,18 @@ struct config {
 	struct strings files; /* that it was read from */
 };
 
+/* How a configuration is read. */
+struct config_terms {
+	const atomic_bool *stop; /* borrowed; once it is true, the reading ends soon. NULL: never */
+};
+
 /*
  * Reads `path`, and the .yaml files of conf.d beside it in the order of their names. `path` NULL:
  * returns the defaults. NULL if anything is wrong: then `error` is one line, "FILE:LINE:COLUMN:
- * what: why", without a line feed.
+ * what: why", without a line feed. `terms` may be NULL. May be called in any thread.
  */
-struct config *config_load(const char *path, char error[CONFIG_ERROR_MAX]);
+struct config *config_load(const char *path, const struct config_terms *terms,
+			   char error[CONFIG_ERROR_MAX]);
 
 void config_free(struct config *config); /* NULL is allowed */
 

@@ -33,8 +33,18 @@ yaml_node_t *reader_node(struct reader *reader, int index)
 	return yaml_document_get_node(&reader->document, index);
 }
 
+bool reader_stopped(struct reader *reader)
+{
+	if (!reader->stop || !atomic_load(reader->stop))
+		return false;
+	reader_fail(reader, NULL, "not read to its end, because the program ends");
+	return true;
+}
+
 bool reader_counts(struct reader *reader, const yaml_node_t *node)
 {
+	if (reader_stopped(reader))
+		return false;
 	if (++reader->values <= CONFIG_VALUES_MAX)
 		return true;
 	return reader_fail(reader, node,

@@ -22,8 +22,9 @@ struct reader {
 	struct config *config;
 	const char *file; /* of config->files */
 	yaml_document_t document;
-	EVP_MD_CTX *digest; /* of all files */
-	char *error;	    /* of CONFIG_ERROR_MAX bytes */
+	EVP_MD_CTX *digest;	 /* of all files */
+	char *error;		 /* of CONFIG_ERROR_MAX bytes */
+	const atomic_bool *stop; /* of struct config_terms */
 
 	/* Used so far by all files together. */
 	unsigned int files;
@@ -46,8 +47,11 @@ reader_fail(struct reader *reader, const yaml_node_t *node, const char *format, 
  */
 bool reader_bounds(struct reader *reader, struct span text);
 
-/* Counts a value that is read. False: there are too many, which has been reported. */
+/* Counts a value that is read. False: there are too many, or the reading ends (reported). */
 bool reader_counts(struct reader *reader, const yaml_node_t *node);
+
+/* True if the reading has to end, which has been reported. */
+bool reader_stopped(struct reader *reader);
 
 yaml_node_t *reader_node(struct reader *reader, int index);
 

@@ -4,11 +4,13 @@
  *
  * A reload is all or nothing: the new configuration is read, what it needs is started beside what
  * runs, and only when all of it works does it replace the old one. If anything is wrong, the error
- * is reported and nothing changes. Every SIGHUP reopens the files, whatever the configuration says,
- * because log rotation relies on it.
+ * is reported and nothing changes. Reading, starting outputs and freeing the old configuration
+ * happen in a thread of their own (watch/reload.c). Every SIGHUP reopens the files, whatever the
+ * configuration says, because log rotation relies on it.
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,20 +100,25 @@ static bool add_stdout(struct config *config, const struct options *options)
 	return true;
 }
 
-/* Reads the configuration. NULL if that failed; the error was reported, followed by `otherwise`. */
-static struct decider *read_config(struct daemon *daemon, const char *otherwise)
+/*
+ * Reads the configuration. NULL if that failed; the error was reported, followed by `otherwise`,
+ * unless it was stopped.
+ */
+static struct decider *read_config(struct daemon *daemon, const atomic_bool *stop,
+				   const char *otherwise)
 {
+	const struct config_terms terms = {.stop = stop};
 	char error[CONFIG_ERROR_MAX];
 	struct decider *decider;
 	struct config *config;
 
 	if (!daemon->path && access(CONFIG_PATH, F_OK) == 0)
 		daemon->path = CONFIG_PATH;
-	config = config_load(daemon->path, error);
-	if (!config) {
+	config = config_load(daemon->path, &terms, error);
+	if (!config && !(stop && atomic_load(stop)))
 		report(NULL, "%s%s", error, otherwise);
+	if (!config)
 		return NULL;
-	}
 	if (daemon->options->output_given && config->output_count == OUTPUTS_MAX) {
 		report("-o", "the configuration already has %u outputs, the maximum%s", OUTPUTS_MAX,
 		       otherwise);
@@ -131,28 +138,6 @@ static struct decider *read_config(struct daemon *daemon, const char *otherwise)
 	return decider;
 }
 
-/*
- * Replaces the running outputs and metrics by those of the configuration. False if that failed; the
- * error was reported and nothing has changed.
- */
-static bool apply(struct daemon *daemon, const struct config *config, const char *otherwise)
-{
-	char why[OUTPUTS_WHY_MAX] = "";
-	struct metrics_config before = config_of(daemon->decider)->metrics;
-
-	if (metrics_configure(daemon->metrics, &config->metrics, why)) {
-		report("run", "%s%s", why, otherwise);
-		return false;
-	}
-	if (outputs_configure(daemon->outputs, config->outputs, config->output_count, why)) {
-		report("run", "%s%s", why, otherwise);
-		if (metrics_configure(daemon->metrics, &before, why))
-			report("run", "%s", why); /* metrics_retry() tries again */
-		return false;
-	}
-	return true;
-}
-
 static void tell_config(const struct daemon *daemon, const char *what)
 {
 	const struct config *config = config_of(daemon->decider);
@@ -164,45 +149,121 @@ static void tell_config(const struct daemon *daemon, const char *what)
 	       daemon->path ? "" : "; no configuration file");
 }
 
-static bool reload(struct daemon *daemon, struct pipeline *pipeline)
-{
-	static const char otherwise[] = "; the old configuration stays in force";
-	const struct config *old = config_of(daemon->decider);
-	struct decider *fresh = read_config(daemon, otherwise);
-	const struct config *config = fresh ? config_of(fresh) : NULL;
+/* ---- Reloading ------------------------------------------------------------------------------- */
 
-	if (!fresh || !apply(daemon, config, otherwise)) {
-		decider_free(fresh);
+static const char otherwise[] = "; the old configuration stays in force";
+
+/* A configuration that was read, with what it needs and what did not run yet. */
+struct fresh {
+	struct decider *decider; /* owned; the old one, after it was taken. NULL: it was refused */
+	struct metrics_started metrics;
+	struct output *outputs[OUTPUTS_MAX];
+	double start_s;
+	bool answered; /* the loop took or refused it */
+	bool taken;
+};
+
+static void on_hangup(void *context)
+{
+	outputs_reopen(((struct daemon *)context)->outputs);
+}
+
+/*
+ * Starts what the configuration needs. The one in force cannot change meanwhile: only take() does
+ * that. False if something cannot be started: the error was reported, and nothing was.
+ */
+static bool prepare(struct daemon *daemon, struct fresh *fresh)
+{
+	const struct config *old = config_of(daemon->decider), *config = config_of(fresh->decider);
+	char why[OUTPUTS_WHY_MAX > METRICS_WHY_MAX ? OUTPUTS_WHY_MAX : METRICS_WHY_MAX] = "";
+
+	if (metrics_prepare(daemon->metrics, &old->metrics, &config->metrics, &fresh->metrics,
+			    why)) {
+		report("run", "%s%s", why, otherwise);
 		return false;
 	}
+	if (outputs_prepare(daemon->outputs, config->outputs, config->output_count, fresh->outputs,
+			    why)) {
+		report("run", "%s%s", why, otherwise);
+		metrics_drop(&fresh->metrics);
+		return false;
+	}
+	return true;
+}
+
+/* In the thread. */
+static void *read_again(void *context, const atomic_bool *stop)
+{
+	struct fresh *fresh = calloc(1, sizeof(*fresh));
+	struct daemon *daemon = context;
+
+	notify_reloading();
+	if (!fresh) {
+		report("run", "%s%s", strerror(ENOMEM), otherwise);
+		return NULL;
+	}
+	fresh->start_s = monotonic_s();
+	fresh->decider = read_config(daemon, stop, otherwise);
+	if (fresh->decider && !prepare(daemon, fresh)) {
+		decider_free(fresh->decider);
+		fresh->decider = NULL;
+	}
+	return fresh;
+}
+
+/* In the thread. */
+static void release(void *context, void *result)
+{
+	struct daemon *daemon = context;
+	struct fresh *fresh = result;
+
+	if (!fresh || fresh->answered)
+		notify_ready();
+	if (!fresh)
+		return;
+	if (fresh->decider && !fresh->taken) {
+		outputs_drop(daemon->outputs, fresh->outputs);
+		metrics_drop(&fresh->metrics);
+	}
+	decider_free(fresh->decider);
+	free(fresh);
+}
+
+static void apply(struct daemon *daemon, struct pipeline *pipeline, struct fresh *fresh)
+{
+	const struct config *old = config_of(daemon->decider), *config = config_of(fresh->decider);
+
+	metrics_take(daemon->metrics, &config->metrics, &fresh->metrics);
+	outputs_take(daemon->outputs, config->outputs, config->output_count, fresh->outputs);
 	if (config->hook != old->hook && daemon->options->hook == HOOK_AUTO)
 		report("capture.hook", "the change takes effect when the daemon is restarted");
 	pipeline_heartbeat(pipeline, config->heartbeat_s * 1000000000ULL);
 	if (pipeline_join(pipeline, config->join_s * 1000000000ULL, (uint32_t)config->join_after))
 		report("alerts", "%s; alike events are not joined", strerror(ENOMEM));
-	decider_replace(daemon->decider, fresh);
+	decider_replace(daemon->decider, fresh->decider);
 	tell_config(daemon, "configuration reloaded");
-	return true;
 }
 
-static bool on_reload(void *context, struct pipeline *pipeline)
+static bool take(void *context, struct pipeline *pipeline, void *result)
 {
 	struct daemon *daemon = context;
-	double start_s = monotonic_s();
-	bool good;
+	struct fresh *fresh = result;
+	bool good = fresh && fresh->decider;
 
-	notify_reloading();
-	outputs_reopen(daemon->outputs);
-	good = reload(daemon, pipeline);
+	if (good)
+		apply(daemon, pipeline, fresh);
 	daemon->sample.reload_good = good;
-	daemon->sample.reload_s = monotonic_s() - start_s;
 	if (good) {
 		daemon->sample.reloads++;
 		daemon->sample.reloaded_s = time(NULL);
 	} else {
 		daemon->sample.reloads_failed++;
 	}
-	notify_ready();
+	if (fresh) {
+		daemon->sample.reload_s = monotonic_s() - fresh->start_s;
+		fresh->answered = true;
+		fresh->taken = good;
+	}
 	return good;
 }
 
@@ -343,6 +404,10 @@ static void on_end(void *context, struct pipeline *pipeline)
 
 static int watch(struct daemon *daemon)
 {
+	static const struct live_reload reload = {.on_hangup = on_hangup,
+						  .read = read_again,
+						  .take = take,
+						  .release = release};
 	const struct options *options = daemon->options;
 	const struct config *config = config_of(daemon->decider);
 	struct live_options live = {
@@ -352,7 +417,7 @@ static int watch(struct daemon *daemon)
 		.count = options->count,
 		.duration_ns = options->duration_ns,
 		.decider = daemon->decider,
-		.on_reload = on_reload,
+		.reload = &reload,
 		.on_event = on_event,
 		.previous_run = previous_run,
 		.on_ready = on_ready,
@@ -420,7 +485,7 @@ int command_run(const struct options *options)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	daemon.decider = read_config(&daemon, "");
+	daemon.decider = read_config(&daemon, NULL, "");
 	if (!daemon.decider)
 		return STATUS_USAGE;
 	status = start(&daemon);

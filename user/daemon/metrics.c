@@ -60,18 +60,19 @@ void metrics_free(struct metrics *metrics)
 	free(metrics);
 }
 
-static bool same_place(const struct metrics *metrics, const struct metrics_config *config)
+static bool same_place(const struct metrics_config *a, const struct metrics_config *b)
 {
-	return config->port == metrics->place.port &&
-	       strcmp(config->address, metrics->place.address) == 0;
+	return a->port == b->port && strcmp(a->address, b->address) == 0;
+}
+
+static bool same_path(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
 static bool same_file(const struct metrics *metrics, const struct metrics_config *config)
 {
-	const char *path = metrics->writer ? writer_path(metrics->writer) : NULL;
-
-	return config->textfile && path ? strcmp(config->textfile, path) == 0
-					: config->textfile == path;
+	return same_path(config->textfile, metrics->writer ? writer_path(metrics->writer) : NULL);
 }
 
 /* Replaces the listener. `listener` may be NULL. */
@@ -99,34 +100,43 @@ static const char *listen_why(int error)
 				: strerror(-error);
 }
 
-int metrics_configure(struct metrics *metrics, const struct metrics_config *config,
-		      char why[METRICS_WHY_MAX])
+int metrics_prepare(struct metrics *metrics, const struct metrics_config *old,
+		    const struct metrics_config *config, struct metrics_started *started,
+		    char why[METRICS_WHY_MAX])
 {
-	bool file_stays = same_file(metrics, config), place_stays = same_place(metrics, config);
-	struct MHD_Daemon *listener = NULL;
-	struct writer *writer = NULL;
 	int error = 0;
 
-	if (!place_stays && config->port)
-		error = http_listen(metrics->http, config, &listener);
+	*started = (struct metrics_started){.listener = NULL};
+	if (!same_place(old, config) && config->port)
+		error = http_listen(metrics->http, config, &started->listener);
 	if (error) {
 		snprintf(why, METRICS_WHY_MAX, "metrics.listen: %s port %u: %s", config->address,
 			 config->port, listen_why(error));
 		return error;
 	}
-	if (!file_stays && config->textfile)
-		error = writer_start(&writer, metrics->board, config->textfile);
+	if (!same_path(old->textfile, config->textfile) && config->textfile)
+		error = writer_start(&started->writer, metrics->board, config->textfile);
 	if (error) {
 		snprintf(why, METRICS_WHY_MAX, "metrics.textfile: cannot start its thread: %s",
 			 strerror(-error));
-		http_stop(listener);
-		return error;
+		metrics_drop(started);
 	}
-	if (!place_stays)
-		take_place(metrics, config, listener);
-	if (!file_stays)
-		take_file(metrics, writer);
-	return 0;
+	return error;
+}
+
+void metrics_drop(const struct metrics_started *started)
+{
+	writer_stop(started->writer);
+	http_stop(started->listener);
+}
+
+void metrics_take(struct metrics *metrics, const struct metrics_config *config,
+		  const struct metrics_started *started)
+{
+	if (started->listener || !same_place(&metrics->place, config))
+		take_place(metrics, config, started->listener);
+	if (started->writer || !same_file(metrics, config))
+		take_file(metrics, started->writer);
 }
 
 /* Starts the file's thread if the configuration names another file. */
@@ -167,7 +177,7 @@ bool metrics_retry(struct metrics *metrics, const struct metrics_config *config)
 {
 	int file_error, listen_error;
 
-	if (!same_place(metrics, config))
+	if (!same_place(&metrics->place, config))
 		take_place(metrics, config, NULL);
 	if (same_file(metrics, config) && (metrics->listener || !config->port))
 		return true;

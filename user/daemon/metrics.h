@@ -16,19 +16,36 @@
 #define METRICS_WHY_MAX 200U
 
 struct metrics;
+struct MHD_Daemon;
+struct writer;
 
 /* NULL if there is no memory. */
 struct metrics *metrics_new(void);
 /* Waits at most one second for the text file to be removed. NULL is allowed. */
 void metrics_free(struct metrics *metrics);
 
+/* What a new configuration needs and what did not run yet. */
+struct metrics_started {
+	struct MHD_Daemon *listener; /* NULL: none is needed, or the one that runs stays */
+	struct writer *writer;	     /* likewise */
+};
+
 /*
- * Applies a configuration: starts what is new and stops what is gone; the text file is removed
- * then. 0, or a negative errno with one clause in `why`; then nothing has changed. An unchanged
- * address that is not served, see metrics_retry(), is no error. For a reload; waits for no disk.
+ * Starts what `config` needs and `old`, the configuration in force, did not. May be called in
+ * another thread while `metrics` is used. 0, or a negative errno with one clause in `why`; then
+ * nothing was started. An unchanged address that is not served, see metrics_retry(), is no error.
+ * Waits for no disk. metrics_take() or metrics_drop() follows.
  */
-int metrics_configure(struct metrics *metrics, const struct metrics_config *config,
-		      char why[METRICS_WHY_MAX]);
+int metrics_prepare(struct metrics *metrics, const struct metrics_config *old,
+		    const struct metrics_config *config, struct metrics_started *started,
+		    char why[METRICS_WHY_MAX]);
+
+/* Applies the configuration: stops what is gone; the text file is removed then. */
+void metrics_take(struct metrics *metrics, const struct metrics_config *config,
+		  const struct metrics_started *started);
+
+/* Stops what was started. In any thread. */
+void metrics_drop(const struct metrics_started *started);
 
 /*
  * Applies the configuration in force as far as possible. To be called at the start and then every

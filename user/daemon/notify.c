@@ -8,6 +8,7 @@
 #include "daemon/notify.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@
 #define WAIT_MS	      1000 /* for messages that the manager must get */
 #define WAIT_ALIVE_MS 20   /* for messages that are repeated a second later */
 
-static bool ready_owed; /* the manager has not got READY=1 yet */
+static atomic_bool ready_owed; /* the manager has not got READY=1 yet */
 
 /*
  * A socket to the manager with this limit for send(); -1 if there is no manager. The caller closes

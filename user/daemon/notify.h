@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Messages to the service manager (sd_notify(3)). Outside of a service they do nothing. No call
- * waits longer than one second.
+ * waits longer than one second. All may be called in any thread.
  */
 #ifndef SMTPSNOOP_NOTIFY_H
 #define SMTPSNOOP_NOTIFY_H

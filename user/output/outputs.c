@@ -209,70 +209,95 @@ static bool is_same_file(const struct output_config *a, const struct output_conf
 }
 
 /*
- * Starts the outputs that do not exist yet. 0, or a negative errno; then `slots` holds what was
- * started so far, up to *count.
+ * Whether two of the outputs would write to the same file. False, with the reason in `why`, if not
+ * two do. Files that are open already are not examined: their disk may hang.
  */
-static int start_missing(struct outputs *outputs, const struct output_config *configs,
-			 size_t *count, struct slot *slots, char why[OUTPUTS_WHY_MAX])
+static bool share_a_file(const struct output_config *configs, size_t count,
+			 struct output *const started[OUTPUTS_MAX], char why[OUTPUTS_WHY_MAX])
 {
-	bool fresh[OUTPUTS_MAX] = {false};
-	size_t all = *count;
-
-	for (*count = 0; *count < all; ++*count) {
-		const struct output_config *config = &configs[*count];
-		const struct slot *slot = slot_of(outputs, config);
-		int error = slot ? 0 : output_new(&slots[*count].output, config);
-
-		fresh[*count] = !slot;
-		if (slot)
-			slots[*count] = *slot;
-		if (error) {
-			snprintf(why, OUTPUTS_WHY_MAX, "output %s: %.200s: %s", config->name,
-				 config->path ? config->path : "cannot start it",
-				 error == -EINVAL ? "not a regular file" : strerror(-error));
-			return error;
-		}
-	}
-	for (size_t i = 0; i < all; i++) {
+	for (size_t i = 0; i < count; i++) {
 		for (size_t j = 0; j < i; j++) {
-			/* do not stat() unchanged files: their disk may hang */
-			if ((fresh[i] || fresh[j]) && is_same_file(&configs[i], &configs[j])) {
-				snprintf(why, OUTPUTS_WHY_MAX,
-					 "output %s: %.200s: already the file of output %s",
-					 configs[i].name, configs[i].path, configs[j].name);
-				return -EEXIST;
-			}
+			if ((!started[i] && !started[j]) || !is_same_file(&configs[i], &configs[j]))
+				continue;
+			snprintf(why, OUTPUTS_WHY_MAX,
+				 "output %s: %.200s: already the file of output %s",
+				 configs[i].name, configs[i].path, configs[j].name);
+			return true;
 		}
 	}
-	return 0;
+	return false;
 }
 
-int outputs_configure(struct outputs *outputs, const struct output_config *configs, size_t count,
-		      char why[OUTPUTS_WHY_MAX])
+/* Starts the outputs that do not exist yet. 0, or a negative errno; then some may have started. */
+static int start_missing(struct outputs *outputs, const struct output_config *configs, size_t count,
+			 struct output *started[OUTPUTS_MAX], char why[OUTPUTS_WHY_MAX])
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct output_config *config = &configs[i];
+		int error = slot_of(outputs, config) ? 0 : output_new(&started[i], config);
+
+		if (!error)
+			continue;
+		snprintf(why, OUTPUTS_WHY_MAX, "output %s: %.200s: %s", config->name,
+			 config->path ? config->path : "cannot start it",
+			 error == -EINVAL ? "not a regular file" : strerror(-error));
+		return error;
+	}
+	return share_a_file(configs, count, started, why) ? -EEXIST : 0;
+}
+
+int outputs_prepare(struct outputs *outputs, const struct output_config *configs, size_t count,
+		    struct output *started[OUTPUTS_MAX], char why[OUTPUTS_WHY_MAX])
+{
+	int error;
+
+	memset(started, 0, OUTPUTS_MAX * sizeof(*started));
+	error = start_missing(outputs, configs, count, started, why);
+	if (error)
+		outputs_drop(outputs, started);
+	return error;
+}
+
+void outputs_drop(struct outputs *outputs, struct output *const started[OUTPUTS_MAX])
+{
+	for (size_t i = 0; i < OUTPUTS_MAX; i++) {
+		if (started[i])
+			output_leave(started[i], 0, &outputs->leavers);
+	}
+}
+
+void outputs_take(struct outputs *outputs, const struct output_config *configs, size_t count,
+		  struct output *const started[OUTPUTS_MAX])
 {
 	struct slot slots[OUTPUTS_MAX] = {0};
 	bool kept[OUTPUTS_MAX] = {false};
-	int error = start_missing(outputs, configs, &count, slots, why);
 
 	for (size_t i = 0; i < count; i++) {
-		const struct slot *old = slot_of(outputs, &configs[i]);
+		const struct slot *old = started[i] ? NULL : slot_of(outputs, &configs[i]);
 
-		if (error && !old)
-			output_leave(slots[i].output, 0, &outputs->leavers);
-		else if (!error && old)
-			output_change(slots[i].output, &configs[i]);
-		for (size_t j = 0; j < outputs->count; j++)
-			kept[j] = kept[j] || &outputs->slots[j] == old;
+		slots[i] = old ? *old : (struct slot){.output = started[i]};
+		if (!old)
+			continue;
+		output_change(old->output, &configs[i]);
+		kept[old - outputs->slots] = true;
 	}
-	if (error)
-		return error;
 	for (size_t j = 0; j < outputs->count; j++) {
 		if (!kept[j])
 			leave(outputs, &outputs->slots[j]);
 	}
 	memcpy(outputs->slots, slots, sizeof(slots));
 	outputs->count = count;
-	return 0;
+}
+
+int outputs_configure(struct outputs *outputs, const struct output_config *configs, size_t count,
+		      char why[OUTPUTS_WHY_MAX])
+{
+	struct output *started[OUTPUTS_MAX];
+	int error = outputs_prepare(outputs, configs, count, started, why);
+
+	if (!error)
+		outputs_take(outputs, configs, count, started);
+	return error;
 }
 
 void outputs_reopen(struct outputs *outputs)

@@ -24,6 +24,19 @@ void outputs_free(struct outputs *outputs, uint64_t limit_ns);
 int outputs_configure(struct outputs *outputs, const struct output_config *configs, size_t count,
 		      char why[OUTPUTS_WHY_MAX]);
 
+/*
+ * The same in two steps, because opening a file may take time. outputs_prepare() may be called in
+ * another thread while `outputs` is used. It starts what is missing: started[i] is that of
+ * configs[i], or NULL. On a negative errno, with one clause in `why`, nothing was started. One of
+ * the other two calls follows before any other configuration is applied: outputs_take() in the
+ * thread that uses `outputs`, or outputs_drop(), in any thread, which gives up what was started.
+ */
+int outputs_prepare(struct outputs *outputs, const struct output_config *configs, size_t count,
+		    struct output *started[OUTPUTS_MAX], char why[OUTPUTS_WHY_MAX]);
+void outputs_take(struct outputs *outputs, const struct output_config *configs, size_t count,
+		  struct output *const started[OUTPUTS_MAX]);
+void outputs_drop(struct outputs *outputs, struct output *const started[OUTPUTS_MAX]);
+
 /* Reopens all files, and looks up UDP receivers again. */
 void outputs_reopen(struct outputs *outputs);
 

@@ -31,6 +31,13 @@ struct decider {
 	void *owner;
 	void (*release)(void *owner);
 	struct standing *standings; /* one for each of policy->exclusions */
+	struct named *by_name;	    /* the same number, in the order of the names */
+};
+
+/* An exclusion's index by its name, which is the policy's. */
+struct named {
+	const char *name;
+	size_t index;
 };
 
 static struct standing *standings_new(const struct policy *policy)
@@ -46,6 +53,22 @@ static struct standing *standings_new(const struct policy *policy)
 	return standings;
 }
 
+static int compare(const void *a, const void *b)
+{
+	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
+}
+
+static struct named *by_name_new(const struct policy *policy)
+{
+	struct named *by_name = calloc(policy->exclusion_count + 1, sizeof(*by_name));
+
+	for (size_t i = 0; by_name && i < policy->exclusion_count; i++)
+		by_name[i] = (struct named){.name = policy->exclusions[i].name, .index = i};
+	if (by_name)
+		qsort(by_name, policy->exclusion_count, sizeof(*by_name), compare);
+	return by_name;
+}
+
 struct decider *decider_new(const struct policy *policy, void *owner, void (*release)(void *owner))
 {
 	struct decider *decider = calloc(1, sizeof(*decider));
@@ -53,7 +76,10 @@ struct decider *decider_new(const struct policy *policy, void *owner, void (*rel
 	if (!decider)
 		return NULL;
 	decider->standings = standings_new(policy);
-	if (!decider->standings) {
+	decider->by_name = by_name_new(policy);
+	if (!decider->standings || !decider->by_name) {
+		free(decider->standings);
+		free(decider->by_name);
 		free(decider);
 		return NULL;
 	}
@@ -63,19 +89,15 @@ struct decider *decider_new(const struct policy *policy, void *owner, void (*rel
 	return decider;
 }
 
-static void drop(struct decider *decider)
-{
-	for (size_t i = 0; i < decider->policy->exclusion_count; i++)
-		free(decider->standings[i].usage);
-	free(decider->standings);
-	decider->release(decider->owner);
-}
-
 void decider_free(struct decider *decider)
 {
 	if (!decider)
 		return;
-	drop(decider);
+	for (size_t i = 0; i < decider->policy->exclusion_count; i++)
+		free(decider->standings[i].usage);
+	free(decider->standings);
+	free(decider->by_name);
+	decider->release(decider->owner);
 	free(decider);
 }
 
@@ -93,19 +115,22 @@ static void take_over(struct standing *to, const struct exclusion *exclusion, st
 
 void decider_replace(struct decider *decider, struct decider *with)
 {
-	const struct policy *policy = with->policy;
+	size_t count = with->policy->exclusion_count, old_count = decider->policy->exclusion_count;
+	struct decider old = *decider;
 
-	for (size_t i = 0; i < policy->exclusion_count; i++) {
-		for (size_t j = 0; j < decider->policy->exclusion_count; j++) {
-			if (strcmp(policy->exclusions[i].name,
-				   decider->policy->exclusions[j].name) == 0)
-				take_over(&with->standings[i], &policy->exclusions[i],
-					  &decider->standings[j]);
-		}
+	for (size_t i = 0, j = 0; i < count && j < old_count;) {
+		const struct named *named = &with->by_name[i];
+		int order = strcmp(named->name, decider->by_name[j].name);
+
+		if (!order)
+			take_over(&with->standings[named->index],
+				  &with->policy->exclusions[named->index],
+				  &decider->standings[decider->by_name[j].index]);
+		i += order <= 0;
+		j += order >= 0;
 	}
-	drop(decider);
 	*decider = *with;
-	free(with);
+	*with = old;
 }
 
 const struct policy *decider_policy(const struct decider *decider)

@@ -29,8 +29,9 @@ struct decider *decider_new(const struct policy *policy, void *owner, void (*rel
 void decider_free(struct decider *decider); /* NULL is allowed */
 
 /*
- * Takes over the policy of `with`, which is freed. An exclusion keeps what the one of the same name
- * has used of its limits.
+ * Exchanges the policies of both. An exclusion takes over what the one of the same name has used of
+ * its limits. The caller frees `with`, which has the old policy then, when nothing borrows from it
+ * any more. Fast, whatever the number of exclusions.
  */
 void decider_replace(struct decider *decider, struct decider *with);
 

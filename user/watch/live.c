@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Theory of operation: one loop in one thread (the enricher has its own thread).
+ * Theory of operation: one loop in one thread. The enricher has its own thread, and so has the
+ * reading of a new configuration (reload.c).
  *
  * The ring is drained on a timer. After a drain that found records, the next one follows in
  * SLEEP_MIN_MS. Each empty drain doubles the pause, up to SLEEP_MAX_MS; that is the cost of an idle
@@ -39,7 +40,7 @@
 #define NICE	      (-10) /* nine times the weight of a process with nice 0 */
 #define SLEEP_MAX_MS  100
 #define LOOK_ROUND_NS 1000000000ULL /* losses and the clock are checked this often */
-/* After a reload, no other one starts for this many times its duration */
+/* After a reload, no other one starts for this many times what it took of the loop's time */
 #define RELOAD_REST    4U
 #define CLOCK_STEP_NS  1000000LL    /* smaller changes of the wall clock are not recorded */
 #define FINISH_WAIT_NS 500000000ULL /* at the end, wait this long for names and hashes */
@@ -52,8 +53,9 @@ struct live {
 	struct pipeline *pipeline;
 	struct sink *sink;
 	int signals;
-	bool reload_wanted;
-	uint64_t reload_ns; /* the next reload starts no earlier than this */
+	struct reload *reload; /* NULL: SIGHUP ends the watch */
+	bool reload_wanted;    /* a SIGHUP came after the reading in progress had begun */
+	uint64_t reload_ns;    /* the next reload starts no earlier than this */
 	int64_t realtime_offset_ns;
 	uint64_t counters[COUNTER_MAX];
 	int recording_error;
@@ -261,46 +263,62 @@ static void live_wait(struct live *live, int timeout_ms)
 		{.fd = capture_fd(live->capture), .events = POLLIN},
 		{.fd = enricher_fd(live->enricher), .events = POLLIN},
 		{.fd = live->signals, .events = POLLIN},
+		{.fd = live->reload ? reload_fd(live->reload) : -1, .events = POLLIN},
 	};
 
 	capture_sleep(live->capture);
 	poll(fds, sizeof(fds) / sizeof(fds[0]), timeout_ms);
 }
 
-static void reload(struct live *live)
+/* Exchanges the configuration for the one that was read. The old one is released in the thread. */
+static void take_over(struct live *live, void *result)
 {
 	const struct live_options *options = live->options;
 
-	if (!options->decider || !options->on_reload ||
-	    !options->on_reload(options->context, live->pipeline))
-		return;
-	pipeline_exclude(live->pipeline, options->decider);
-	if (options->heartbeat_ns)
-		pipeline_status(live->pipeline); /* reports the new configuration */
+	if (options->reload->take(options->context, live->pipeline, result)) {
+		pipeline_exclude(live->pipeline, options->decider);
+		if (options->heartbeat_ns)
+			pipeline_status(live->pipeline); /* reports the new configuration */
+	}
+	reload_done(live->reload, result);
 }
 
-/*
- * True if an ending signal arrived. Drains all pending signals first: SIGHUPs that arrive faster
- * than a reload takes must not delay the end or the capture.
- */
-static bool signalled(struct live *live)
+/* One step of a reload. A SIGHUP while one is under way is done after it. */
+static void live_reload(struct live *live)
 {
 	uint64_t now_ns = clock_ns(CLOCK_BOOTTIME);
-	struct signalfd_siginfo info;
-	bool end = false;
+	void *result;
 
-	while (read(live->signals, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGHUP)
-			live->reload_wanted = true;
-		else
-			end = true;
-	}
-	if (!end && live->reload_wanted && now_ns >= live->reload_ns) {
-		live->reload_wanted = false;
-		reload(live);
+	if (!live->reload)
+		return;
+	if (reload_take(live->reload, &result)) {
+		take_over(live, result);
 		live->reload_ns = clock_ns(CLOCK_BOOTTIME) +
 				  RELOAD_REST * (clock_ns(CLOCK_BOOTTIME) - now_ns);
 	}
+	if (live->reload_wanted && now_ns >= live->reload_ns && reload_begin(live->reload))
+		live->reload_wanted = false;
+}
+
+/*
+ * True if an ending signal arrived. Drains all pending signals: SIGHUPs that arrive faster than a
+ * reload takes must not delay the end or the capture.
+ */
+static bool signalled(struct live *live)
+{
+	const struct live_options *options = live->options;
+	struct signalfd_siginfo info;
+	bool end = false, hangup = false;
+
+	while (read(live->signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			hangup = true;
+		else
+			end = true;
+	}
+	if (hangup && options->reload && options->reload->on_hangup)
+		options->reload->on_hangup(options->context);
+	live->reload_wanted = live->reload_wanted || hangup;
 	return end;
 }
 
@@ -337,6 +355,7 @@ static enum live_end live_loop(struct live *live)
 		selfcheck_turn(live->selfcheck);
 		if (live_ended(live, deadline_ns, &end))
 			return end;
+		live_reload(live);
 		if (clock_ns(CLOCK_BOOTTIME) - round_ns > LOOK_ROUND_NS) {
 			round_ns = clock_ns(CLOCK_BOOTTIME);
 			tell_losses(live);
@@ -405,6 +424,18 @@ static void give_back_memory(void)
 #endif
 }
 
+static int open_reload(struct live *live)
+{
+	const struct live_reload *reload = live->options->reload;
+
+	live->reload = reload_new(&(struct reload_work){.context = live->options->context,
+							.read = reload->read,
+							.release = reload->release});
+	if (!live->reload)
+		report("cannot watch", "no thread for the configuration: %s", strerror(errno));
+	return live->reload ? 0 : -ENOMEM;
+}
+
 static int live_open(struct live *live)
 {
 	struct pipeline_hooks hooks = {
@@ -425,7 +456,7 @@ static int live_open(struct live *live)
 	char why[CAPTURE_WHY_MAX];
 	int error;
 
-	live->signals = block_signals(live->options->on_reload != NULL);
+	live->signals = block_signals(live->options->reload != NULL);
 	if (live->signals < 0) {
 		error = -errno;
 		report("cannot watch", "no descriptor for signals: %s", strerror(-error));
@@ -438,6 +469,8 @@ static int live_open(struct live *live)
 	}
 	give_back_memory();
 	live->selfcheck = selfcheck_new(live->capture, pass_on, live);
+	if (live->options->reload && open_reload(live))
+		return -ENOMEM;
 	live->enricher = enricher_new();
 	live->pipeline = pipeline_new(live->sink, &live->options->filter, &hooks);
 	if (live->selfcheck && live->enricher && live->pipeline &&
@@ -487,6 +520,7 @@ int live_run(const struct live_options *options, struct sink *sink, enum live_en
 		*error = *end == LIVE_RECORDING ? live.recording_error
 						: pipeline_error(live.pipeline);
 	}
+	reload_free(live.reload);
 	pipeline_free(live.pipeline);
 	enricher_free(live.enricher);
 	selfcheck_free(live.selfcheck);

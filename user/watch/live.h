@@ -6,21 +6,31 @@
 #include "capture/capture.h"
 #include "event/filter.h"
 #include "watch/pipeline.h"
+#include "watch/reload.h"
 
 struct recording;
+
+/* What SIGHUP does. Each function gets live_options.context. */
+struct live_reload {
+	void (*on_hangup)(void *context); /* at each SIGHUP, at once; may be NULL */
+	/* These two as in reload.h: in a thread of their own. */
+	void *(*read)(void *context, const atomic_bool *stop);
+	void (*release)(void *context, void *result);
+	/*
+	 * Takes over what was read: true if the decider has a new configuration. `result` then
+	 * holds the old one, which is released. It may be NULL. Must be fast.
+	 */
+	bool (*take)(void *context, struct pipeline *pipeline, void *result);
+};
 
 struct live_options {
 	struct capture_options capture;
 	struct filter filter;
-	uint64_t count;		     /* end after that many messages; 0: never */
-	uint64_t duration_ns;	     /* 0: never */
-	struct decider *decider;     /* borrowed; NULL: nothing is excluded */
-	struct recording *recording; /* borrowed; NULL: none */
-	/*
-	 * On SIGHUP: returns true if the decider has a new configuration. NULL: SIGHUP ends the
-	 * watch.
-	 */
-	bool (*on_reload)(void *context, struct pipeline *pipeline);
+	uint64_t count;			  /* end after that many messages; 0: never */
+	uint64_t duration_ns;		  /* 0: never */
+	struct decider *decider;	  /* borrowed; NULL: nothing is excluded */
+	struct recording *recording;	  /* borrowed; NULL: none */
+	const struct live_reload *reload; /* borrowed; NULL: SIGHUP ends the watch */
 	void (*on_event)(void *context, const struct event *event); /* NULL: none */
 	/* Fills in what is known of the previous run, up to the record's time; may be NULL. */
 	void (*previous_run)(void *context, struct run_record *record);
