@@ -235,6 +235,7 @@ static void test_mask_out_of_order(void **state)
 	char answer[] = "c2VjcmV0\r\n", initial[] = "NOOP\r\nAUTH PLAIN c2VjcmV0\r\n",
 	     tail[] = "LAIN c2VjcmV0\r\n";
 	char first[] = "LAIN c2VjcmV0\r\nunknown\r\n", commands[] = "DATA\r\n.\r\nQUIT\r\n";
+	char after[] = "LAIN c2VjcmV0\r\nunknown\r\n";
 
 	(void)state;
 	smtp_server_data(session, span_of("220 mx\r\n"), 1);
@@ -247,7 +248,10 @@ static void test_mask_out_of_order(void **state)
 	assert_string_equal(tail, "*************\r\n");
 	smtp_server_data(session, span_of("504 No\r\n"), 1);
 	smtp_mask_secrets(session, first, sizeof(first) - 1, false);
-	assert_string_equal(first, "*************\r\nunknown\r\n");
+	assert_string_equal(first, "*************\r\n*******\r\n"); /* it was refused */
+	smtp_client_data(session, span_of("MAIL FROM:<a@x>\r\n"), 1);
+	smtp_mask_secrets(session, after, sizeof(after) - 1, false);
+	assert_string_equal(after, "*************\r\nunknown\r\n"); /* the client moved on */
 	smtp_mask_secrets(session, commands, sizeof(commands) - 1, false);
 	assert_string_equal(commands, "DATA\r\n.\r\nQUIT\r\n");
 	smtp_session_free(session);

@@ -3,6 +3,10 @@
  * Theory of operation: whether a line is a secret depends on the lines before it. Segments arrive
  * in the order in which the flow's session reads them, so that session knows. Sends may run ahead
  * of the wire (Nagle, a full window), so a second session reads the sends and the replies.
+ *
+ * The server may repeat a secret. So what it says is masked too, by the session that knows what the
+ * client said; for an accepted connection, that is the third session, and the server is a process
+ * of this host, whose sends are recorded as well.
  */
 #include "flow/mask.h"
 
@@ -18,6 +22,8 @@ void mask_send(struct flow *flow, struct send_record *record)
 	char copy[SEND_PIECE_MAX];
 	int32_t ahead;
 
+	if (flow->peer) /* a server: its sends run ahead of the replies on the wire */
+		smtp_mask_replies(flow->peer, record->data, record->data_len, false);
 	if (!flow->sends)
 		flow->sends = smtp_session_new(true, forget, NULL);
 	if (!flow->sends || record->data_len > sizeof(copy)) {
@@ -71,17 +77,23 @@ static void mask_peer(struct flow *flow, struct segment_record *record)
 
 void mask_segment(struct flow *flow, struct segment_record *record)
 {
+	bool outbound = record->flags & SEGMENT_OUTBOUND;
+	const struct stream *stream = outbound ? &flow->tx : &flow->rx;
+	bool in_order = !stream->started || stream->next_seq == record->seq;
 	struct span data = {record->data, record->data_len};
 
-	if (record->flags & SEGMENT_OUTBOUND) {
-		smtp_mask_secrets(flow->smtp, record->data, record->data_len,
-				  !flow->tx.started || flow->tx.next_seq == record->seq);
-		if (flow->peer)
+	if (outbound) {
+		if (flow->peer) {
+			smtp_mask_replies(flow->peer, record->data, record->data_len, in_order);
 			smtp_server_data(flow->peer, data, record->h.time_ns);
+		}
+		smtp_mask_secrets(flow->smtp, record->data, record->data_len, in_order);
 		return;
 	}
 	if (record->flow.flags & FLOW_ACCEPTED)
 		mask_peer(flow, record);
-	if (flow->sends)
+	else
+		smtp_mask_replies(flow->smtp, record->data, record->data_len, in_order);
+	if (flow->sends) /* reads the codes, which are not masked */
 		smtp_server_data(flow->sends, data, record->h.time_ns);
 }

@@ -229,3 +229,48 @@ void smtp_auth_redact(struct span mechanism, uint32_t step, char *response, size
 	}
 	explicit_bzero(&decoded, sizeof(decoded));
 }
+
+/* ---- The secret ------------------------------------------------------------------------------ */
+
+/* The longest run of bytes that are not kept, without control characters at its ends. */
+static struct span longest_secret(const struct decoded *decoded, const struct auth_found *found)
+{
+	struct span longest = {decoded->bytes, 0};
+
+	for (size_t from = 0, to; from < decoded->len; from = to + 1) {
+		struct span run;
+
+		for (to = from; to < decoded->len && !within(found->keep[0], to) &&
+				!within(found->keep[1], to);)
+			to++;
+		run = (struct span){decoded->bytes + from, to - from};
+		while (run.len && (unsigned char)run.data[0] < ' ') {
+			run.data++;
+			run.len--;
+		}
+		while (run.len && (unsigned char)run.data[run.len - 1] < ' ')
+			run.len--;
+		if (run.len > longest.len)
+			longest = run;
+	}
+	return longest;
+}
+
+size_t smtp_auth_secret(struct span mechanism, uint32_t step, struct span response, char *secret,
+			size_t max)
+{
+	struct auth_found found = {.form = FORM_BYTES};
+	struct decoded decoded;
+	struct span longest;
+
+	if (!base64_decode(response, &decoded))
+		return 0;
+	if (!find_user(mechanism, step, response, &decoded, &found))
+		found = (struct auth_found){.form = FORM_BYTES};
+	longest = longest_secret(&decoded, &found);
+	if (longest.len > max)
+		longest.len = max;
+	memcpy(secret, longest.data, longest.len);
+	explicit_bzero(&decoded, sizeof(decoded));
+	return longest.len;
+}

@@ -31,4 +31,12 @@ size_t smtp_auth_user(struct span mechanism, uint32_t step, struct span response
  */
 void smtp_auth_redact(struct span mechanism, uint32_t step, char *response, size_t len);
 
+/*
+ * Writes what is or may be secret in a response, decoded: the longest part that smtp_auth_redact()
+ * would overwrite, at most `max` bytes of it. Returns how many; 0 if nothing is, or if the response
+ * is not base64. The caller wipes it.
+ */
+size_t smtp_auth_secret(struct span mechanism, uint32_t step, struct span response, char *secret,
+			size_t max);
+
 #endif

@@ -406,22 +406,19 @@ static bool parse_bdat(struct span text, struct smtp_command *command)
 	return number.len && (!last.len || command->last) && !skip_blanks(text).len;
 }
 
+static const struct {
+	const char *word;
+	enum smtp_verb verb;
+} verbs[] = {
+	{"MAIL", SMTP_VERB_MAIL},  {"RCPT", SMTP_VERB_RCPT},  {"DATA", SMTP_VERB_DATA},
+	{"EHLO", SMTP_VERB_EHLO},  {"HELO", SMTP_VERB_HELO},  {"QUIT", SMTP_VERB_QUIT},
+	{"RSET", SMTP_VERB_RSET},  {"AUTH", SMTP_VERB_AUTH},  {"STARTTLS", SMTP_VERB_STARTTLS},
+	{"BDAT", SMTP_VERB_BDAT},  {"LHLO", SMTP_VERB_LHLO},  {"NOOP", SMTP_VERB_OTHER},
+	{"HELP", SMTP_VERB_OTHER}, {"VRFY", SMTP_VERB_OTHER}, {"EXPN", SMTP_VERB_OTHER},
+};
+
 static enum smtp_verb verb_of(struct span word)
 {
-	static const struct {
-		const char *word;
-		enum smtp_verb verb;
-	} verbs[] = {
-		{"MAIL", SMTP_VERB_MAIL},	  {"RCPT", SMTP_VERB_RCPT},
-		{"DATA", SMTP_VERB_DATA},	  {"EHLO", SMTP_VERB_EHLO},
-		{"HELO", SMTP_VERB_HELO},	  {"QUIT", SMTP_VERB_QUIT},
-		{"RSET", SMTP_VERB_RSET},	  {"AUTH", SMTP_VERB_AUTH},
-		{"STARTTLS", SMTP_VERB_STARTTLS}, {"BDAT", SMTP_VERB_BDAT},
-		{"LHLO", SMTP_VERB_LHLO},	  {"NOOP", SMTP_VERB_OTHER},
-		{"HELP", SMTP_VERB_OTHER},	  {"VRFY", SMTP_VERB_OTHER},
-		{"EXPN", SMTP_VERB_OTHER},
-	};
-
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (is_word(word, verbs[i].word))
 			return verbs[i].verb;
@@ -488,6 +485,20 @@ bool smtp_command_certain(struct span line, bool whole)
 		return true;
 	for (size_t i = 0; i < line.len; i++) {
 		if (is_blank(line.data[i]))
+			return true;
+	}
+	return false;
+}
+
+bool smtp_command_begins(struct span line)
+{
+	struct span rest = line, word = next_word(&rest);
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		size_t len = strlen(verbs[i].word);
+
+		if (strncasecmp(word.data, verbs[i].word, word.len < len ? word.len : len) == 0 &&
+		    (word.len == len || (word.len < len && !rest.len)))
 			return true;
 	}
 	return false;

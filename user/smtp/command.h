@@ -59,4 +59,10 @@ size_t smtp_command_secret(struct span line);
  */
 bool smtp_command_certain(struct span line, bool whole);
 
+/*
+ * True if the line, of which more may follow, may still become a command: its first word is a verb
+ * or the beginning of one.
+ */
+bool smtp_command_begins(struct span line);
+
 #endif

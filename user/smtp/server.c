@@ -101,6 +101,9 @@ static void on_auth_reply(struct smtp_session *session, uint16_t code)
 		return;
 	}
 	session->auth_open = false;
+	/* After a refusal the client may go on, or begin again with the user's name. */
+	session->auth_doubt = session->auth_doubt && code >= 300;
+	session->auth_step = 0;
 	session->facts.auth_code = code;
 	if (session->mode == MODE_ANSWER)
 		session->mode = MODE_COMMAND;
@@ -439,8 +442,11 @@ static void take_replies(struct smtp_session *session, struct span data, uint64_
 		if (end && !session->reply_skip && session->server_side == SIDE_OTHER &&
 		    side_tunnel_line(session, without_cr(line)))
 			on_tunnel(session, time_ns);
-		if (end && !session->reply_skip)
+		if (end && !session->reply_skip) {
+			secrets_mask(session->secrets, (struct span){"", 0}, session->reply_line,
+				     line.len);
 			on_reply_line(session, without_cr(line), time_ns);
+		}
 		if (end) {
 			session->reply_line_len = 0;
 			session->reply_skip = false;

@@ -14,13 +14,15 @@
  *   urgent.c     urgent data
  *   smuggling.c  a second mail hidden in a message
  *   under_way.c  a transaction that is older than the watch
- *   smtp_mask.c  the secrets in bytes that are recorded
+ *   secrecy.c    which lines are secrets, to find them again in what the server says
+ *   smtp_mask.c, smtp_mask_reply.c  the secrets in bytes that are recorded
  */
 #ifndef SMTPSNOOP_SMTP_SESSION_H
 #define SMTPSNOOP_SMTP_SESSION_H
 
 #include "smtp/smtp.h"
 #include "smtp/command.h"
+#include "smtp/secrets.h"
 
 #define REPLY_LINE_MAX 1024U /* bytes kept of a reply line (RFC 5321, 4.5.3.1.5: at least 512) */
 #define URGENT_MAX     64U   /* urgent bytes tracked per line; more are parsed as ordinary bytes */
@@ -115,7 +117,8 @@ enum owed_kind {
 struct owed {
 	struct open *open; /* NULL: the reply belongs to no transaction */
 	uint32_t recipient;
-	enum owed_kind kind;
+	enum owed_kind kind : 16;
+	bool secret; /* the reply to a line that may be a secret: the server may repeat it */
 };
 
 /* What was sent after a DATA or BDAT that is not answered (behind.c). */
@@ -197,9 +200,15 @@ struct smtp_session {
 	bool tls_next;	   /* STARTTLS was sent and not refused: a TLS record may follow */
 	bool tls_taken;	   /* the server answered STARTTLS with 220 */
 	bool auth_open;	   /* AUTH was sent and has no final reply */
-	bool lmtp;	   /* one reply per recipient to the message */
+	/*
+	 * AUTH was sent and not accepted, and the client has not moved on: it may send its answers
+	 * all the same.
+	 */
+	bool auth_doubt;
+	bool lmtp;		   /* one reply per recipient to the message */
 	uint32_t auth_step;	   /* client responses to the last AUTH so far */
 	uint32_t answers_left;	   /* without replies: lines that still belong to the AUTH */
+	struct secrets *secrets;   /* owned; NULL until the first one */
 	struct open *current;	   /* NULL while a command that may end it is unanswered */
 	struct open *first, *last; /* open transactions, oldest first; `current` is the last */
 	uint32_t open_count;
@@ -388,6 +397,23 @@ void verbs_answer_line(struct smtp_session *session, struct span line, uint64_t 
  * 4). `bare`: one-word commands that a client is likely to send count too.
  */
 bool is_certain_command(struct span line, bool bare);
+
+/* ---- Secrets (secrecy.c) --------------------------------------------------------------------- */
+
+/*
+ * True if a line that is read as a command may be an answer of an AUTH: no command, while an AUTH
+ * is open or after it was refused.
+ */
+bool secrecy_of_line(const struct smtp_session *session, struct span line);
+
+/*
+ * Remembers a response. `answer`: it is part of the exchange, and not a line that was sent although
+ * the AUTH was refused. A user's name is no secret then. Call it before auth_step is counted up.
+ */
+void secrecy_keep(struct smtp_session *session, struct span response, bool answer);
+
+/* True if the client moves on with this command: no answer of an AUTH follows it. */
+bool secrecy_ends(enum smtp_verb verb);
 
 /* ---- Messages and chunks (message.c) --------------------------------------------------------- */
 

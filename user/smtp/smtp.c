@@ -80,6 +80,7 @@ void smtp_session_free(struct smtp_session *session)
 	}
 	behind_free(session);
 	explicit_bzero(&session->carried, sizeof(session->carried));
+	secrets_free(session->secrets);
 	free(session->line);
 	free(session->owed);
 	free(session);

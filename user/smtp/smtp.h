@@ -256,6 +256,14 @@ struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session
  */
 void smtp_mask_secrets(const struct smtp_session *session, char *data, size_t len, bool in_order);
 
+/*
+ * The same for what the server said: overwrites the text of a reply to a line that may be a secret,
+ * because servers repeat it, and the secrets that the session remembers, wherever they are. Codes,
+ * the hyphens of a reply of several lines, and line ends stay. `in_order` false: `data` may be
+ * anything that the server said or is about to say.
+ */
+void smtp_mask_replies(const struct smtp_session *session, char *data, size_t len, bool in_order);
+
 void smtp_transaction_free(struct smtp_transaction *transaction);
 struct span smtp_transaction_from(const struct smtp_transaction *transaction);
 struct span smtp_transaction_parameters(const struct smtp_transaction *transaction);

@@ -5,6 +5,11 @@
  * While an AUTH is open, a line that is not certainly a command is masked as a secret: a masked
  * command impairs a replay, but a recorded secret cannot be taken back. A response that
  * is seen whole, where it is expected, keeps the user's name, so that a replay finds it.
+ *
+ * After a refused AUTH some clients send their answers all the same. Until the client moves on, a
+ * line that is no command is masked; of a line that is not complete, what may become a command is
+ * kept, because the mail follows here. So of a secret that comes byte by byte, the bytes that look
+ * like the beginning of a verb remain.
  */
 #include "smtp/smtp.h"
 
@@ -41,6 +46,7 @@ struct masking {
 	bool waits;	 /* the DATA is unanswered: what follows is masked as commands */
 	bool recipients; /* there are recipients: a BDAT is most likely accepted */
 	bool secret;	 /* an AUTH is open: a line that is not a command may be an answer */
+	bool refused;	 /* it may have been refused: a line that is no command may be an answer */
 	bool answer;   /* the next line is an answer, or the rest of a line with an unseen start */
 	bool doubtful; /* the next line may be the rest of a line with an unseen start */
 };
@@ -76,6 +82,7 @@ static struct masking masking_begin(const struct smtp_session *session, bool in_
 				  .session = session,
 				  .in_order = in_order,
 				  .secret = session->auth_open,
+				  .refused = session->auth_doubt,
 				  .doubtful = !in_order && lines};
 
 	if (!in_order)
@@ -109,7 +116,9 @@ static struct masking masking_begin(const struct smtp_session *session, bool in_
 static void mask_command(struct masking *masking, const struct smtp_command *command, bool certain)
 {
 	if (certain && command->verb != SMTP_VERB_QUIT && command->verb != SMTP_VERB_RSET)
-		masking->secret = false;
+		masking->secret = masking->refused = false;
+	if (!masking->secret && secrecy_ends(command->verb))
+		masking->refused = false;
 	masking->recipients = masking->recipients || command->verb == SMTP_VERB_RCPT;
 	if (!masking->in_order || masking->waits)
 		return;
@@ -129,11 +138,16 @@ static void mask_command(struct masking *masking, const struct smtp_command *com
 
 /* True if a line that is not an AUTH may be an answer to a 334. */
 static bool may_be_answer(const struct masking *masking, bool doubtful,
-			  const struct smtp_command *command, bool certain, struct span text)
+			  const struct smtp_command *command, bool certain, struct span text,
+			  bool whole)
 {
+	bool unknown = command->verb == SMTP_VERB_NONE && !certain &&
+		       (whole || !smtp_command_begins(text));
+
 	if (is_dot(text))
 		return false;
-	return (masking->secret && !certain) || (doubtful && command->verb == SMTP_VERB_NONE);
+	return (masking->refused && unknown) || (masking->secret && !certain) ||
+	       (doubtful && command->verb == SMTP_VERB_NONE);
 }
 
 /*
@@ -175,7 +189,7 @@ static void mask_line(struct masking *masking, char *data, size_t len)
 	certain = smtp_command_certain(text, whole);
 	from = smtp_command_secret(text);
 	if (!answer && command.verb == SMTP_VERB_AUTH) {
-		masking->secret = true;
+		masking->secret = masking->refused = true;
 		if (from < text.len && whole && !before)
 			mask_response(masking, command.argument, 0, data, from, len);
 		else if (from < text.len)
@@ -188,7 +202,7 @@ static void mask_line(struct masking *masking, char *data, size_t len)
 		mask_response(masking,
 			      (struct span){facts->auth_mechanism, facts->auth_mechanism_len},
 			      masking->session->auth_step, data, 0, len);
-	} else if (answer || may_be_answer(masking, doubtful, &command, certain, text)) {
+	} else if (answer || may_be_answer(masking, doubtful, &command, certain, text, whole)) {
 		mask(data, 0, len);
 	} else if (whole) {
 		mask_command(masking, &command, certain);

@@ -265,9 +265,11 @@ static void on_auth_response(struct smtp_session *session, struct span response)
 {
 	struct smtp_facts *facts = &session->facts;
 	struct span mechanism = {facts->auth_mechanism, facts->auth_mechanism_len};
-	size_t len = smtp_auth_user(mechanism, session->auth_step++, response, facts->auth_user,
-				    sizeof(facts->auth_user));
+	size_t len;
 
+	secrecy_keep(session, response, true);
+	len = smtp_auth_user(mechanism, session->auth_step++, response, facts->auth_user,
+			     sizeof(facts->auth_user));
 	if (len)
 		facts->auth_user_len = (uint16_t)len;
 }
@@ -281,7 +283,7 @@ static void on_auth(struct smtp_session *session, const struct smtp_command *com
 	if (command->parameters.len)
 		on_auth_response(session, command->parameters);
 	owed_add(session, OWED_AUTH, NULL, 0);
-	session->auth_open = true;
+	session->auth_open = session->auth_doubt = true;
 	if (session->replies)
 		return;
 	session->answers_left = answers_of(command);
@@ -364,9 +366,33 @@ static bool goes_out(const struct smtp_session *session)
 	return !session->replies && !(session->doubt && session->soft_end);
 }
 
+/* An AUTH is over, or the client gave it up, if this is certainly a command. */
+static void look_for_auth_end(struct smtp_session *session, const struct smtp_command *command,
+			      struct span line)
+{
+	bool certain = is_certain_command(line, true) && command->verb != SMTP_VERB_AUTH &&
+		       command->verb != SMTP_VERB_QUIT && command->verb != SMTP_VERB_RSET;
+
+	if (certain)
+		session->auth_open = false; /* the client moved on; a 334 opens it again */
+	if (certain || (!session->auth_open && secrecy_ends(command->verb)))
+		session->auth_doubt = false;
+}
+
+/* A line that may be a secret: so may be what the server replies to it. */
+static void on_secret(struct smtp_session *session, struct span line, uint32_t owed_before)
+{
+	secrecy_keep(session, line, false);
+	session->auth_step++;
+	if (session->owed_count > owed_before)
+		owed_at(session, session->owed_count - 1)->secret = true;
+}
+
 void verbs_command_line(struct smtp_session *session, struct span line, uint64_t time_ns)
 {
 	struct smtp_command command = smtp_command_parse(line);
+	bool secret = secrecy_of_line(session, line);
+	uint32_t owed = session->owed_count;
 	uint64_t carried;
 
 	/* Without replies, the next command reports what has ended. */
@@ -383,9 +409,7 @@ void verbs_command_line(struct smtp_session *session, struct span line, uint64_t
 		session->facts.commands_seen = true;
 	carried = carried_by(session, &command, line);
 	side_of_command(session, &command, line);
-	if (is_certain_command(line, true) && command.verb != SMTP_VERB_AUTH &&
-	    command.verb != SMTP_VERB_QUIT && command.verb != SMTP_VERB_RSET)
-		session->auth_open = false; /* the client moved on; a 334 opens it again */
+	look_for_auth_end(session, &command, line);
 	if (!session->facts.mail_from_seen && contains(line, "MAIL FROM:"))
 		session->facts.mail_from_seen = true;
 	if (!session->facts.rcpt_to_seen && contains(line, "RCPT TO:"))
@@ -394,6 +418,8 @@ void verbs_command_line(struct smtp_session *session, struct span line, uint64_t
 		return;
 	do_command(session, &command, line, time_ns);
 	carried_command(session, &command, carried);
+	if (secret)
+		on_secret(session, line, owed);
 	if (session->current)
 		session->current->transaction->end_pos = session->position;
 }
