@@ -35,7 +35,7 @@ static bool read_body_bytes(struct reader *reader, const yaml_node_t *node, cons
 	uint64_t *bytes = target;
 
 	(void)key;
-	if (reader_amount(&text, reader_byte_units, bytes) && !text.len && *bytes <= BODY_BYTES_MAX)
+	if (amount_parse(&text, amount_byte_units, bytes) && !text.len && *bytes <= BODY_BYTES_MAX)
 		return true;
 	return reader_fail(reader, node, "expected a number of bytes such as 64KiB, at most 16MiB");
 }

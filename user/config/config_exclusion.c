@@ -110,17 +110,17 @@ static bool read_rate(struct reader *reader, const yaml_node_t *node, const stru
 	struct limit *limit = target;
 	struct span text = reader_scalar(node);
 
-	if (reader_amount(&text, key->units, &limit->amount) && text.len > 1 &&
+	if (amount_parse(&text, key->units, &limit->amount) && text.len > 1 &&
 	    text.data[0] == '/') {
 		text.data++;
 		text.len--;
-		if (reader_amount(&text, reader_time_units, &limit->window_s) && !text.len &&
+		if (amount_parse(&text, amount_time_units, &limit->window_s) && !text.len &&
 		    limit->window_s && limit->window_s <= 366ULL * 86400)
 			return true;
 	}
 	limit->window_s = 0;
 	return reader_fail(reader, node, "expected a limit such as %s",
-			   key->units == reader_byte_units ? "10MiB/1h" : "20/1h");
+			   key->units == amount_byte_units ? "10MiB/1h" : "20/1h");
 }
 
 /* "2027-06-30": the end of that day. */
@@ -222,8 +222,8 @@ static const struct key kinds[VALUE_COUNT] = {
 	[VALUE_DEMAND] = {.read = reader_word, .words = demands},
 	[VALUE_ENCRYPTED] = {.read = reader_flag, .words = encrypted},
 	[VALUE_SCHEDULE] = {.read = read_schedule},
-	[VALUE_RATE] = {.read = read_rate, .units = reader_no_units},
-	[VALUE_BYTE_RATE] = {.read = read_rate, .units = reader_byte_units},
+	[VALUE_RATE] = {.read = read_rate, .units = amount_no_units},
+	[VALUE_BYTE_RATE] = {.read = read_rate, .units = amount_byte_units},
 	[VALUE_EXPIRES] = {.read = read_expires},
 };
 

@@ -90,7 +90,7 @@ static bool read_queue(struct reader *reader, const yaml_node_t *node, const str
 	uint64_t *bytes = target;
 
 	(void)key;
-	if (reader_amount(&text, reader_byte_units, bytes) && !text.len &&
+	if (amount_parse(&text, amount_byte_units, bytes) && !text.len &&
 	    *bytes >= OUTPUT_QUEUE_LEAST && *bytes <= OUTPUT_QUEUE_MOST)
 		return true;
 	return reader_fail(reader, node,

@@ -272,39 +272,6 @@ bool reader_flag(struct reader *reader, const yaml_node_t *node, const struct ke
 	return true;
 }
 
-bool reader_amount(struct span *text, const struct unit *units, uint64_t *amount)
-{
-	uint64_t number = 0;
-	size_t digits = 0;
-
-	while (digits < text->len && isdigit((unsigned char)text->data[digits])) {
-		if (number > UINT32_MAX)
-			return false;
-		number = number * 10 + (uint64_t)(text->data[digits++] - '0');
-	}
-	if (!digits || number > UINT32_MAX)
-		return false;
-	text->data += digits;
-	text->len -= digits;
-	for (; units->name; units++) {
-		size_t len = strlen(units->name);
-
-		if (text->len >= len && memcmp(text->data, units->name, len) == 0) {
-			text->data += len;
-			text->len -= len;
-			*amount = number * units->factor;
-			return true;
-		}
-	}
-	return false;
-}
-
-const struct unit reader_time_units[] = {{"s", 1},     {"m", 60},     {"h", 3600},
-					 {"d", 86400}, {"w", 604800}, {NULL, 0}};
-const struct unit reader_byte_units[] = {
-	{"KiB", 1024}, {"MiB", 1048576}, {"GiB", 1073741824}, {"", 1}, {NULL, 0}};
-const struct unit reader_no_units[] = {{"", 1}, {NULL, 0}};
-
 bool reader_duration(struct reader *reader, const yaml_node_t *node, const struct key *key,
 		     void *target)
 {
@@ -312,7 +279,7 @@ bool reader_duration(struct reader *reader, const yaml_node_t *node, const struc
 	uint64_t *seconds = target;
 
 	(void)key;
-	if (!reader_amount(&text, reader_time_units, seconds) || text.len || !*seconds ||
+	if (!amount_parse(&text, amount_time_units, seconds) || text.len || !*seconds ||
 	    *seconds > 366ULL * 86400)
 		return reader_fail(
 			reader, node,

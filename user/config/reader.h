@@ -15,6 +15,7 @@
 #include <openssl/evp.h>
 #include <yaml.h>
 
+#include "base/amount.h"
 #include "base/span.h"
 #include "config/config.h"
 
@@ -70,11 +71,6 @@ struct word {
 	int value;
 };
 
-struct unit {
-	const char *name; /* NULL: end of the list */
-	uint64_t factor;
-};
-
 struct key {
 	const char *name; /* NULL: end of the list */
 	read_fn read;
@@ -127,11 +123,6 @@ bool reader_flag(struct reader *reader, const yaml_node_t *node, const struct ke
 		 void *target); /* bool: one of key->words */
 bool reader_duration(struct reader *reader, const yaml_node_t *node, const struct key *key,
 		     void *target); /* uint64_t: seconds */
-
-extern const struct unit reader_time_units[], reader_byte_units[], reader_no_units[];
-
-/* Parses a number and its unit, and removes both from the text. False: it has no such form. */
-bool reader_amount(struct span *text, const struct unit *units, uint64_t *amount);
 
 /* The parts of the configuration; the target is the struct config. */
 bool config_read_exclusions(struct reader *reader, const yaml_node_t *node, const struct key *key,
