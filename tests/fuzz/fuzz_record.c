@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Records as the kernel side or a forged recording may contain them: the check, and the whole
- * pipeline behind it. The input is a list of records; half of them get a correct length.
+ * pipeline behind it, with a recording of all flows or of those of a user. The input is a list of
+ * records; half of them get a correct length.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ static void keep(void *context, const struct record *record)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct filter filter = {.all = true};
+	static const struct filter filters[] = {{.all = true}, {.all = true, .user = "0"}};
 	static const struct pipeline_hooks hooks = {.on_record = keep};
 	struct pipeline *pipeline;
 
@@ -33,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		nowhere = fopen("/dev/null", "w");
 	if (!sink && nowhere)
 		sink = sink_lines_new(nowhere, event_json);
-	pipeline = sink ? pipeline_new(sink, &filter, &hooks) : NULL;
+	pipeline = sink ? pipeline_new(sink, &filters[size & 1], &hooks) : NULL;
 	if (!pipeline)
 		return 0;
 	while (size > sizeof(struct record) + 2) {

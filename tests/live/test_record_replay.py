@@ -299,6 +299,59 @@ class RecordReplay(LiveCase):
         found = messages(replay(path, "--port", str(one.port), "--user", "nobody"))
         self.assertEqual(len(found), 1)
 
+    def test_filtered_recording(self):
+        """The filters apply to the bytes that are recorded; what is recorded replays as it was live."""
+        one, two = Server(self), Server(self)
+        paths = {key: self.path(f"{key}.rec") for key in ("user", "port", "none")}
+        recorders = [Recorder(self, paths["user"], "--user", "nobody"),
+                     Recorder(self, paths["port"], "--port", str(two.port)),
+                     Recorder(self, paths["none"], "--user", "nobody", "--port", "1")]
+        watch = Watch(self)
+        names = {}
+        for server, user in ((one, "nobody"), (one, "daemon"), (two, "nobody"), (two, "daemon")):
+            name = unique(f"{user}-r")
+            names[name] = (server.port, user)
+            # not by way of the arguments: those of every process are recorded
+            self.run_program("client_program.py", CLIENT.replace("sys.argv[2:]", "[__import__('os').environ['TO']]"),
+                             server.port, env={**os.environ, "TO": name}, user=user, group="nogroup", extra_groups=[])
+        live = {name: watch.message(name) for name in names}
+        for recorder in recorders:
+            recorder.stop()
+        watch.stop()
+        expected = {"user": {name for name, (_, user) in names.items() if user == "nobody"},
+                    "port": {name for name, (port, _) in names.items() if port == two.port}, "none": set()}
+        for key, path in paths.items():
+            with open(path, "rb") as file:
+                data = file.read()
+            self.assertEqual({name for name in names if name.encode() in data}, expected[key], key)
+            again = {get(event, "smtp.rcpt_to")[0]: event for event in messages(replay(path))}
+            self.assertEqual(set(again), expected[key], key)
+            for name, event in again.items():
+                self.assertEqual(alike(event), alike(live[name]))
+        self.assertLess(os.path.getsize(paths["user"]), os.path.getsize(paths["none"]) + 100000)
+
+    def test_max_size(self):
+        """The recording ends at its size, says so, and is whole."""
+        server, path, size = Server(self), self.path("r.rec"), 300 << 10
+        recorder = Recorder(self, path, "--max-size", "300KiB")
+        program = CLIENT.replace('recipient)', 'recipient, b"x" * 60000 + b"\\r\\n")')
+        names = [unique("r") for _ in range(12)]
+        self.run_program("client_program.py", program, server.port, *names)
+        stopped = recorder.finished(warnings=1)
+        self.assert_one_line(recorder.stderr, path, "--max-size", "ends here")
+        self.assertEqual(get(stopped, "event.reason"), "size reached")
+        self.assertLessEqual(os.path.getsize(path), size)
+        self.assertGreater(os.path.getsize(path), size - 40000)
+        again = [get(event, "smtp.rcpt_to")[0] for event in messages(replay(path))]
+        self.assertTrue(again, "nothing was recorded")
+        self.assertEqual(again, names[:len(again)])
+        self.assertLess(len(again), len(names))
+        done = self.run_snoop("watch", "--max-size", "1MiB", status=2)
+        self.assert_one_line(done.stderr, "--max-size", "only record")
+        for wrong in ("0", "1000", "x", "1TiB", "5000GiB", "-1"):
+            done = self.run_snoop("record", "--max-size", wrong, self.path("none.rec"), status=2)
+            self.assert_one_line(done.stderr, "--max-size", "such as 100MiB")
+
     def test_pid_filter_live(self):
         server, recipient = Server(self), unique("r")
         program = CLIENT.replace("session = ", 'print("ready", flush=True)\nsys.stdin.readline()\nsession = ')

@@ -13,6 +13,8 @@
 struct recording {
 	FILE *file;
 	char buffer[BUFFER_SIZE];
+	uint64_t left; /* bytes that may still be written */
+	bool full;
 	int error;
 };
 
@@ -36,6 +38,7 @@ int recording_create(struct recording **out, const char *path, char *why)
 		free(recording);
 		return -ENOMEM;
 	}
+	recording->left = UINT64_MAX;
 	setvbuf(recording->file, recording->buffer, _IOFBF, BUFFER_SIZE);
 	if (fputs(RECORDING_MAGIC, recording->file) == EOF)
 		recording->error = -errno;
@@ -43,10 +46,27 @@ int recording_create(struct recording **out, const char *path, char *why)
 	return 0;
 }
 
+void recording_bound(struct recording *recording, uint64_t bytes)
+{
+	recording->left = bytes - strlen(RECORDING_MAGIC);
+}
+
+bool recording_is_full(const struct recording *recording)
+{
+	return recording->full;
+}
+
 int recording_write(struct recording *recording, const struct record *record)
 {
-	if (!recording->error && fwrite(record, record->len, 1, recording->file) != 1)
+	if (recording->error)
+		return recording->error;
+	recording->full = record->len > recording->left;
+	if (recording->full)
+		recording->error = -EFBIG;
+	else if (fwrite(record, record->len, 1, recording->file) != 1)
 		recording->error = errno ? -errno : -EIO;
+	else
+		recording->left -= record->len;
 	return recording->error;
 }
 
@@ -56,7 +76,7 @@ int recording_close(struct recording *recording)
 
 	if (!recording)
 		return 0;
-	error = recording->error;
+	error = recording->full ? 0 : recording->error;
 	if (fclose(recording->file) && !error)
 		error = -errno;
 	free(recording);

@@ -6,7 +6,9 @@
 #ifndef SMTPSNOOP_RECORDING_H
 #define SMTPSNOOP_RECORDING_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <linux/types.h>
 
 #include "record.h"
@@ -24,7 +26,18 @@ struct recording;
  */
 int recording_create(struct recording **recording, const char *path, char *why);
 
-/* Appends a record. 0 or a negative errno; after a failure every further write fails with it. */
+/* The file may have at most so many bytes, at least RECORDING_SIZE_MIN. Call it before any write.
+ */
+#define RECORDING_SIZE_MIN 1024U
+void recording_bound(struct recording *recording, uint64_t bytes);
+
+/* True if a record did not fit: the recording has ended there. */
+bool recording_is_full(const struct recording *recording);
+
+/*
+ * Appends a record. 0 or a negative errno; after a failure every further write fails with it.
+ * -EFBIG: it does not fit the bound, and was not written.
+ */
 int recording_write(struct recording *recording, const struct record *record);
 
 /*

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/amount.h"
 #include "base/report.h"
+#include "capture/recording.h"
 
 static const char help[] =
 	"usage: smtpsnoop [COMMAND] [OPTION...] [FILE...]\n"
@@ -21,7 +23,8 @@ static const char help[] =
 	"                     and read it again at SIGHUP. Without -c, it reads\n"
 	"                     /etc/smtpsnoop/smtpsnoop.yaml if that exists. Needs root.\n"
 	"  record FILE        Watch, and record what the kernel side saw. FILE must not\n"
-	"                     exist yet. Needs root.\n"
+	"                     exist yet. The filters apply to what is recorded. Needs\n"
+	"                     root.\n"
 	"  replay FILE        Show the events of a recording.\n"
 	"  check              Validate a configuration (-c) and warn about probable\n"
 	"                     mistakes.\n"
@@ -55,6 +58,8 @@ static const char help[] =
 	"                     is enough.\n"
 	"  --port PORT        Only messages to this destination port.\n"
 	"  --count N          End after N messages.\n"
+	"  --max-size SIZE    record only: end when FILE has this size, such as 100MiB.\n"
+	"                     Without it, FILE grows as long as there is room.\n"
 	"\n"
 	"Options of watch, run, record and doctor:\n"
 	"  --duration S       End after S seconds (not doctor).\n"
@@ -89,6 +94,7 @@ enum option_code {
 	OPTION_PORT,
 	OPTION_COUNT,
 	OPTION_DURATION,
+	OPTION_MAX_SIZE,
 	OPTION_HOOK,
 	OPTION_NO_WIRE,
 	OPTION_ATTACK,
@@ -103,6 +109,7 @@ static const struct option long_options[] = {
 	{"port", required_argument, NULL, OPTION_PORT},
 	{"count", required_argument, NULL, OPTION_COUNT},
 	{"duration", required_argument, NULL, OPTION_DURATION},
+	{"max-size", required_argument, NULL, OPTION_MAX_SIZE},
 	{"hook", required_argument, NULL, OPTION_HOOK},
 	{"no-wire", no_argument, NULL, OPTION_NO_WIRE},
 	{"attack", no_argument, NULL, OPTION_ATTACK},
@@ -148,6 +155,16 @@ static int parse_hook(const char *text, enum hook *hook)
 	return -EINVAL;
 }
 
+static int parse_size(const char *option, const char *text, uint64_t min, uint64_t *size)
+{
+	struct span rest = span_of(text);
+
+	if (amount_parse(&rest, amount_byte_units, size) && !rest.len && *size >= min)
+		return 0;
+	report(option, "'%.64s' is not a size; expected one such as 100MiB, at least 1KiB", text);
+	return -EINVAL;
+}
+
 static int parse_option(struct options *options, int code)
 {
 	uint64_t number = 0;
@@ -178,6 +195,8 @@ static int parse_option(struct options *options, int code)
 		error = parse_number("--duration", optarg, 1, 1000000000, &number);
 		options->duration_ns = number * 1000000000ULL;
 		return error;
+	case OPTION_MAX_SIZE:
+		return parse_size("--max-size", optarg, RECORDING_SIZE_MIN, &options->max_size);
 	default: return -EINVAL;
 	}
 }
@@ -226,6 +245,10 @@ static int check_options(const struct options *options)
 	if ((command == COMMAND_CHECK || command == COMMAND_EXPLAIN) && !options->config) {
 		report(command == COMMAND_CHECK ? "check" : "explain",
 		       "needs a configuration; name it with -c FILE");
+		return -EINVAL;
+	}
+	if (options->max_size && command != COMMAND_RECORD) {
+		report("--max-size", "only record accepts it");
 		return -EINVAL;
 	}
 	if (command == COMMAND_RUN && options->output_given &&

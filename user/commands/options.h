@@ -33,6 +33,7 @@ struct options {
 	struct filter filter;
 	uint64_t count;	      /* end after that many messages; 0: never */
 	uint64_t duration_ns; /* end after that long; 0: never */
+	uint64_t max_size;    /* record: bytes of the file; 0: any number */
 	const char *file;     /* record, replay; explain: NULL is standard input */
 	char **files;	      /* suggest: NULL-terminated; none is standard input */
 	const char *config;   /* NULL: not given */

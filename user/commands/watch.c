@@ -83,6 +83,7 @@ bool command_decider(const struct options *options, struct decider **decider)
 
 struct reloading {
 	const char *path;
+	const char *file; /* of the recording; NULL: none */
 	struct decider *decider;
 };
 
@@ -124,13 +125,29 @@ static void release(void *context, void *result)
 	decider_free(result);
 }
 
+/* The bytes of flows that the filter selects too late are not in the recording. */
+static void on_end(void *context, struct pipeline *pipeline)
+{
+	const struct reloading *reloading = context;
+	uint64_t late = pipeline_recorded_late(pipeline);
+
+	if (late)
+		report(reloading->file,
+		       "%llu connection%s recorded without %s beginning: a process that the filter "
+		       "selects came to use %s late",
+		       (unsigned long long)late, late == 1 ? " is" : "s are",
+		       late == 1 ? "its" : "their", late == 1 ? "it" : "them");
+}
+
 static int watch(const struct options *options, struct sink *sink, struct recording *recording,
 		 struct decider *decider)
 {
 	static const struct live_reload reload = {.read = read_again,
 						  .take = take,
 						  .release = release};
-	struct reloading reloading = {.path = options->config, .decider = decider};
+	struct reloading reloading = {.path = options->config,
+				      .file = options->file,
+				      .decider = decider};
 	struct live_options live = {
 		.capture = {.hook = options->hook, .wire = options->wire},
 		.filter = options->filter,
@@ -140,8 +157,9 @@ static int watch(const struct options *options, struct sink *sink, struct record
 		.reload = decider ? &reload : NULL,
 		.context = &reloading,
 		.recording = recording,
+		.on_end = recording ? on_end : NULL,
 	};
-	enum live_end end;
+	enum live_end end = LIVE_SIGNAL;
 	int error = 0, closed;
 
 	live.filter.count = options->count;
@@ -152,6 +170,8 @@ static int watch(const struct options *options, struct sink *sink, struct record
 	closed = recording_close(recording);
 	if (end == LIVE_RECORDING || closed)
 		return recording_failed(options->file, end == LIVE_RECORDING ? error : closed);
+	if (end == LIVE_SIZE)
+		report(options->file, "has reached --max-size; the recording ends here");
 	return error ? command_output_failed(error) : STATUS_DONE;
 }
 
@@ -182,6 +202,8 @@ int command_watch(const struct options *options)
 		decider_free(decider);
 		return STATUS_FAILED;
 	}
+	if (options->max_size)
+		recording_bound(recording, options->max_size);
 	sink = command_sink(options);
 	if (!sink) {
 		recording_close(recording);

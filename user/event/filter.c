@@ -21,7 +21,7 @@ static bool filter_pid(uint32_t wanted, const struct sender *sender)
 	return sender->task.pid == wanted;
 }
 
-static bool filter_sender(const struct filter *filter, const struct sender *sender)
+bool filter_passes_sender(const struct filter *filter, const struct sender *sender)
 {
 	if (filter->pid && !filter_pid(filter->pid, sender))
 		return false;
@@ -34,6 +34,16 @@ static bool filter_sender(const struct filter *filter, const struct sender *send
 		strncmp(filter->container, sender->container, strlen(filter->container)) == 0);
 }
 
+bool filter_wants_sender(const struct filter *filter)
+{
+	return filter->pid || filter->user || filter->unit || filter->container;
+}
+
+bool filter_selects(const struct filter *filter)
+{
+	return filter_wants_sender(filter) || filter->port;
+}
+
 bool filter_passes(const struct filter *filter, const struct event *event)
 {
 	if (!event->has_flow)
@@ -43,10 +53,10 @@ bool filter_passes(const struct filter *filter, const struct event *event)
 		return false;
 	if (filter->port && event->destination.port != filter->port)
 		return false;
-	if (!filter->pid && !filter->user && !filter->unit && !filter->container)
+	if (!filter_wants_sender(filter))
 		return true;
 	for (uint32_t i = 0; i < event->sender_count; i++) {
-		if (filter_sender(filter, event->senders[i]))
+		if (filter_passes_sender(filter, event->senders[i]))
 			return true;
 	}
 	return false;

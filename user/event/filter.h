@@ -19,6 +19,13 @@ struct filter {
 	uint64_t count;	       /* report this many messages at most; 0: all */
 };
 
+/* True if the filter selects by sender; or by anything else than `all` and `count`. */
+bool filter_wants_sender(const struct filter *filter);
+bool filter_selects(const struct filter *filter);
+
+/* True if this sender is one that the filter selects. */
+bool filter_passes_sender(const struct filter *filter, const struct sender *sender);
+
 /* True if the event is to be shown. Does not look at `count`. */
 bool filter_passes(const struct filter *filter, const struct event *event);
 

@@ -80,6 +80,8 @@ struct flow {
 	uint32_t sends_next;
 	struct smtp_session *peer; /* of an accepted connection, with the roles swapped */
 
+	struct kept *kept; /* for watch/keep.c alone: whether the flow is recorded */
+
 	struct sender *senders[FLOW_SENDERS_MAX]; /* oldest first; references */
 	uint32_t sender_count;
 	uint32_t senders_dropped;   /* not kept, because every other sender had a claim */

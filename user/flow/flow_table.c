@@ -214,6 +214,8 @@ struct flow *flow_get(struct flow_table *table, uint64_t cookie, uint64_t time_n
 	if (!flow)
 		return NULL;
 	flow->last_ns = time_ns;
+	if (time_ns < flow->start_ns) /* a recording may have the sender before the greeting */
+		flow->start_ns = time_ns;
 	if (table->newest != flow) {
 		unlink_age(table, flow);
 		link_newest(table, flow);

@@ -329,7 +329,7 @@ static bool live_ended(struct live *live, uint64_t deadline_ns, enum live_end *e
 	if (pipeline_error(live->pipeline))
 		*end = LIVE_SINK;
 	else if (live->recording_error)
-		*end = LIVE_RECORDING;
+		*end = recording_is_full(live->options->recording) ? LIVE_SIZE : LIVE_RECORDING;
 	else if (live->options->count && messages >= live->options->count)
 		*end = LIVE_COUNT;
 	else if (deadline_ns && clock_ns(CLOCK_BOOTTIME) >= deadline_ns)
@@ -378,6 +378,7 @@ static void live_finish(struct live *live, enum live_end end)
 		[LIVE_DURATION] = "duration reached",
 		[LIVE_SINK] = "the output failed",
 		[LIVE_RECORDING] = "the recording failed",
+		[LIVE_SIZE] = "size reached",
 	};
 	uint64_t until_ns = clock_ns(CLOCK_BOOTTIME) + FINISH_WAIT_NS;
 

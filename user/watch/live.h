@@ -53,6 +53,7 @@ enum live_end {
 	LIVE_DURATION,	/* enough time */
 	LIVE_SINK,	/* the output failed for good */
 	LIVE_RECORDING, /* the recording failed for good */
+	LIVE_SIZE,	/* the recording has reached its size */
 };
 
 /*

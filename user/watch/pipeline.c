@@ -72,11 +72,12 @@ static void count_opaque(const struct flow *flow, struct event *event)
 }
 
 /* The event of a session, as it is so far. NULL: there is no memory. */
-static struct event *compose_session(struct pipeline *pipeline, const struct flow *flow)
+static struct event *compose_session(struct pipeline *pipeline, const struct flow *flow,
+				     uint64_t end_ns)
 {
 	const struct smtp_facts *facts = smtp_session_facts(flow->smtp);
 	struct event *event =
-		compose_flow_event(pipeline, EVENT_SESSION, flow, flow->start_ns, pipeline->now_ns);
+		compose_flow_event(pipeline, EVENT_SESSION, flow, flow->start_ns, end_ns);
 
 	if (!event)
 		return NULL;
@@ -117,14 +118,14 @@ static void flow_look_at_commands(struct pipeline *pipeline, struct flow *flow)
 	if (pipeline->now_ns - flow->carrying_ns < pipeline->deadline_ns)
 		return;
 	flow->carrying_told = true;
-	event = compose_session(pipeline, flow);
+	event = compose_session(pipeline, flow, pipeline->now_ns);
 	if (!event)
 		return;
 	event->provisional = true;
 	hold_event(pipeline, event);
 }
 
-static void session_end(struct pipeline *pipeline, const struct flow *flow)
+static void session_end(struct pipeline *pipeline, const struct flow *flow, uint64_t end_ns)
 {
 	const struct smtp_facts *facts = smtp_session_facts(flow->smtp);
 	struct event *event;
@@ -134,7 +135,7 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow)
 		hold_take_surplus(pipeline, flow->id.cookie, facts->replies_surplus);
 	if (!is_session(flow))
 		return;
-	event = compose_session(pipeline, flow);
+	event = compose_session(pipeline, flow, end_ns);
 	if (!event)
 		return;
 	if (pipeline->rules)
@@ -143,7 +144,7 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow)
 }
 
 /* The client switched to TLS: the mail that follows cannot be seen. */
-static void flow_encrypted(struct pipeline *pipeline, struct flow *flow)
+static void flow_encrypted(struct pipeline *pipeline, struct flow *flow, uint64_t time_ns)
 {
 	const struct smtp_facts *facts = smtp_session_facts(flow->smtp);
 	struct event *event;
@@ -152,8 +153,7 @@ static void flow_encrypted(struct pipeline *pipeline, struct flow *flow)
 	if (!is_session(flow) && !(facts->greeting_seen && !facts->other_verb_seen) &&
 	    !is_mail_port(flow->id.remote_port))
 		return;
-	event = compose_flow_event(pipeline, EVENT_ENCRYPTED, flow, flow->start_ns,
-				   pipeline->now_ns);
+	event = compose_flow_event(pipeline, EVENT_ENCRYPTED, flow, flow->start_ns, time_ns);
 	if (!event)
 		return;
 	event->verdict = VERDICT_ALERT;
@@ -201,14 +201,16 @@ static struct flow *pipeline_flow_of(struct pipeline *pipeline, const struct flo
 	return flow;
 }
 
-static void flow_end(struct pipeline *pipeline, struct flow *flow)
+static void flow_end(struct pipeline *pipeline, struct flow *flow, uint64_t end_ns)
 {
 	if (flow->smtp) {
-		flow_finish(flow, pipeline->now_ns);
+		flow_finish(flow, end_ns);
 		pipeline->stats.mid_stream += open_is_older(flow);
-		smtp_session_close(flow->smtp, pipeline->now_ns);
-		session_end(pipeline, flow);
+		smtp_session_close(flow->smtp, end_ns);
+		session_end(pipeline, flow, end_ns);
 	}
+	if (pipeline->keep)
+		keep_flow_end(pipeline, flow);
 }
 
 /* Reports an open transaction as incomplete: the bytes that follow will not be matched with it. */
@@ -220,7 +222,7 @@ static void on_evict(void *context, struct flow *flow)
 		smtp_client_gap(flow->smtp, 0, pipeline->now_ns);
 		smtp_server_gap(flow->smtp, 0, pipeline->now_ns);
 	}
-	flow_end(context, flow);
+	flow_end(context, flow, pipeline->now_ns);
 }
 
 /* Adds the sender to the flow; returns its index, or -1. Takes the caller's reference. */
@@ -289,7 +291,7 @@ static void on_segment(struct pipeline *pipeline, const struct segment_record *r
 	flow_bytes(flow, outbound, record->seq, (struct span){record->data, record->data_len},
 		   record->len, record->h.time_ns);
 	if (record->flow.flags & FLOW_TLS && !flow->tls)
-		flow_encrypted(pipeline, flow);
+		flow_encrypted(pipeline, flow, record->h.time_ns);
 	if (flow->claim_count > 1)
 		flow_forget(flow, flow_open_position(flow));
 }
@@ -329,7 +331,7 @@ static void on_close(struct pipeline *pipeline, const struct close_record *recor
 
 	if (!flow)
 		return;
-	flow_end(pipeline, flow);
+	flow_end(pipeline, flow, record->h.time_ns);
 	flow_remove(pipeline->flows, flow);
 }
 
@@ -373,25 +375,31 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 
 /* ---- Entry ----------------------------------------------------------------------------------- */
 
+/* The flow whose bytes a record has, or announces; 0: none. */
+static uint64_t cookie_of(const struct record *record)
+{
+	switch (record->type) {
+	case RECORD_SEND: return ((const struct send_record *)record)->flow.cookie;
+	case RECORD_SEGMENT: return ((const struct segment_record *)record)->flow.cookie;
+	case RECORD_URGENT: return ((const struct urgent_record *)record)->flow.cookie;
+	default: return 0;
+	}
+}
+
 /*
- * Passes a copy of the record, with AUTH secrets masked, to on_record(). This comes before the
+ * Keeps a copy of the record, with AUTH secrets masked, for the recording. This comes before the
  * session reads these bytes, because the session's state tells which of them are secret.
  */
 static void record_keep(struct pipeline *pipeline, const struct record *record)
 {
-	const struct segment_record *segment = (const void *)record;
-	const struct send_record *send = (const void *)record;
-	struct flow *flow = NULL;
-	struct record *copy;
+	uint64_t cookie = cookie_of(record);
+	struct flow *flow = cookie ? pipeline_flow(pipeline, cookie, record->time_ns) : NULL;
+	struct record *copy = malloc(record->len);
 
-	if (!pipeline->hooks.on_record)
-		return;
-	if (record->type == RECORD_SEND)
-		flow = pipeline_flow(pipeline, send->flow.cookie, record->time_ns);
-	else if (record->type == RECORD_SEGMENT)
-		flow = pipeline_flow(pipeline, segment->flow.cookie, record->time_ns);
-	copy = malloc(record->len);
-	if (!copy || (!flow && (record->type == RECORD_SEND || record->type == RECORD_SEGMENT))) {
+	if (record->type == RECORD_CLOSE)
+		flow = flow_find(pipeline->flows,
+				 ((const struct close_record *)record)->flow.cookie);
+	if (!copy || (cookie && !flow)) {
 		pipeline->stats.events_lost++;
 		free(copy);
 		return;
@@ -401,8 +409,7 @@ static void record_keep(struct pipeline *pipeline, const struct record *record)
 		mask_send(flow, (void *)copy);
 	else if (record->type == RECORD_SEGMENT)
 		mask_segment(flow, (void *)copy);
-	pipeline->hooks.on_record(pipeline->hooks.context, copy);
-	free(copy);
+	keep_record(pipeline, flow, copy);
 }
 
 void pipeline_record(struct pipeline *pipeline, const struct record *record)
@@ -414,7 +421,8 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 	pipeline->stats.records++;
 	if (record->time_ns > pipeline->now_ns)
 		pipeline->now_ns = record->time_ns;
-	record_keep(pipeline, record);
+	if (pipeline->keep)
+		record_keep(pipeline, record);
 	switch (record->type) {
 	case RECORD_EXEC:
 	case RECORD_FORK:
@@ -445,6 +453,8 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 		hold_flush(pipeline);
 		break;
 	}
+	if (pipeline->keep && record->type == RECORD_SEND)
+		keep_look(pipeline, flow_find(pipeline->flows, cookie_of(record)));
 }
 
 /* Asks for the addresses of the exclusions' relays when they are due. */
@@ -484,6 +494,8 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 	if (now_ns > pipeline->now_ns)
 		pipeline->now_ns = now_ns;
 	hold_flush(pipeline);
+	if (pipeline->keep)
+		keep_tick(pipeline);
 	if (pipeline->now_ns - pipeline->expired_ns < 1000000000ULL)
 		return;
 	pipeline->expired_ns = pipeline->now_ns;
@@ -507,9 +519,11 @@ void pipeline_finish(struct pipeline *pipeline, const char *reason)
 	struct event *event;
 
 	while ((flow = flow_oldest(pipeline->flows))) {
-		flow_end(pipeline, flow);
+		flow_end(pipeline, flow, pipeline->now_ns);
 		flow_remove(pipeline->flows, flow);
 	}
+	if (pipeline->keep)
+		keep_finish(pipeline);
 	if (pipeline->hooks.want_counters)
 		pipeline->hooks.want_counters(pipeline->hooks.context);
 	totals_check(pipeline);
@@ -544,8 +558,9 @@ struct pipeline *pipeline_new(struct sink *sink, const struct filter *filter,
 	pipeline->relay_names = relay_names_new();
 	pipeline->deadline_ns = DEADLINE_NS;
 	pipeline->budget.left = CONTENT_BUDGET;
-	if (!pipeline->processes || !pipeline->flows || !pipeline->names ||
-	    !pipeline->relay_names) {
+	pipeline->keep = hooks->on_record ? keep_new() : NULL;
+	if ((hooks->on_record && !pipeline->keep) || !pipeline->processes || !pipeline->flows ||
+	    !pipeline->names || !pipeline->relay_names) {
 		pipeline_free(pipeline);
 		return NULL;
 	}
@@ -557,7 +572,12 @@ void pipeline_free(struct pipeline *pipeline)
 	if (!pipeline)
 		return;
 	hold_free(pipeline);
+	while (pipeline->keep && flow_oldest(pipeline->flows)) {
+		keep_flow_end(pipeline, flow_oldest(pipeline->flows));
+		flow_remove(pipeline->flows, flow_oldest(pipeline->flows));
+	}
 	flow_table_free(pipeline->flows);
+	keep_free(pipeline->keep);
 	process_table_free(pipeline->processes);
 	names_free(pipeline->names);
 	relay_names_free(pipeline->relay_names);

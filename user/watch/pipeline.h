@@ -34,8 +34,12 @@ struct pipeline_hooks {
 	void (*want_outputs)(void *context, struct event *event);
 	/* At the end: delivers a last RECORD_LOSS before it returns. */
 	void (*want_counters)(void *context);
-	void (*on_record)(void *context, const struct record *record); /* AUTH secrets masked */
-	void (*on_event)(void *context, const struct event *event);    /* if the filter passes it */
+	/*
+	 * What goes into a recording, with AUTH secrets masked: all records about the host and its
+	 * processes, and those of the flows that the filter selects (keep.c).
+	 */
+	void (*on_record)(void *context, const struct record *record);
+	void (*on_event)(void *context, const struct event *event); /* if the filter passes it */
 };
 
 struct pipeline;
@@ -93,6 +97,9 @@ int pipeline_error(const struct pipeline *pipeline);
 
 /* The sink's flush returned `error`: 0 or a negative errno. */
 void pipeline_flushed(struct pipeline *pipeline, int error);
+
+/* The number of recorded flows whose beginning is missing in the recording. */
+uint64_t pipeline_recorded_late(const struct pipeline *pipeline);
 
 const struct event_stats *pipeline_stats(const struct pipeline *pipeline);
 

@@ -2,8 +2,8 @@
 /*
  * What a pipeline is made of, for the files that make it up: pipeline.c (records in), compose.c
  * (events are built), open.c (transactions before their end), hold.c (events wait and go out),
- * joining.c (alike events are joined), tell.c (they are written), totals.c (counters, losses,
- * status), health.c (self-checks).
+ * joining.c (alike events are joined), tell.c (they are written), keep.c (what is recorded),
+ * totals.c (counters, losses, status), health.c (self-checks).
  */
 #ifndef SMTPSNOOP_PIPELINE_STATE_H
 #define SMTPSNOOP_PIPELINE_STATE_H
@@ -36,6 +36,7 @@ struct pipeline {
 	struct submissions *submissions; /* NULL until the first one */
 	struct decider *decider;	 /* borrowed; NULL: nothing is excluded */
 	struct relay_names *relay_names;
+	struct keep *keep; /* NULL: nothing is recorded */
 	struct mail_budget budget;
 	struct join *join; /* NULL: alike events are not joined */
 	struct held_event *held_first, *held_last;
@@ -178,6 +179,32 @@ void joining_take(struct pipeline *pipeline, struct event *event);
 
 /* Writes the joined events that are due; of all users if `all` is set: the end has come. */
 void joining_flush(struct pipeline *pipeline, bool all);
+
+/* ---- What is recorded (keep.c) --------------------------------------------------------------- */
+
+struct keep;
+
+/* NULL if there is no memory. */
+struct keep *keep_new(void);
+void keep_free(struct keep *keep); /* NULL is allowed; after keep_finish() */
+
+/*
+ * Passes a record to hooks.on_record, now or when it is known whether the filter selects its flow;
+ * or drops it. Takes ownership. `flow`: of a record of a flow; NULL for any other one.
+ */
+void keep_record(struct pipeline *pipeline, struct flow *flow, struct record *record);
+
+/* The senders of the flow may have changed. */
+void keep_look(struct pipeline *pipeline, struct flow *flow);
+
+/* The flow ends. */
+void keep_flow_end(struct pipeline *pipeline, struct flow *flow);
+
+/* Names may have arrived. */
+void keep_tick(struct pipeline *pipeline);
+
+/* The end: every flow has ended. Decides what still waits. */
+void keep_finish(struct pipeline *pipeline);
 
 /* ---- Totals (totals.c) ----------------------------------------------------------------------- */
 

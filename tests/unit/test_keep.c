@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a recording with a filter contains: the flows that the filter selects, complete and in
+ * order, and no byte of any other; and a replay of it gives the events of the live watch.
+ */
+#include "unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hook.h"
+#include "base/text.h"
+#include "capture/recording.h"
+#include "format/format.h"
+#include "watch/pipeline.h"
+
+#define MS   1000000ULL
+#define JOE  1000U
+#define ANNE 1001U
+
+/* ---- A watch, live or in replay -------------------------------------------------------------- */
+
+struct watched {
+	struct sink sink;
+	struct pipeline *pipeline;
+	struct text events;   /* of mails and sessions, as JSON */
+	struct text recorded; /* the records, one after the other */
+	size_t records;
+};
+
+static int take_event(struct sink *sink, const struct event *event)
+{
+	struct watched *watched = (struct watched *)sink;
+
+	if (event->has_flow) {
+		struct text line = {0};
+
+		event_json(&line, event);
+		text_add(&watched->events, (struct span){line.data, line.len});
+		text_add_string(&watched->events, "\n");
+		text_free(&line);
+	}
+	return 0;
+}
+
+static void take_record(void *context, const struct record *record)
+{
+	struct watched *watched = context;
+
+	watched->records++;
+	text_add(&watched->recorded, (struct span){(const char *)record, record->len});
+}
+
+static void begin(struct watched *watched, const struct filter *filter, bool record)
+{
+	struct pipeline_hooks hooks = {.context = watched,
+				       .on_record = record ? take_record : NULL};
+
+	*watched = (struct watched){.sink = {.write = take_event}};
+	watched->pipeline = pipeline_new(&watched->sink, filter, &hooks);
+	assert_non_null(watched->pipeline);
+}
+
+static void watched_free(struct watched *watched)
+{
+	pipeline_free(watched->pipeline);
+	text_free(&watched->events);
+	text_free(&watched->recorded);
+}
+
+static bool is_recorded(const struct watched *watched, const char *text)
+{
+	return memmem(watched->recorded.data, watched->recorded.len, text, strlen(text));
+}
+
+/* Passes the recorded records to another pipeline and expects the same events. */
+static void expect_same_events(const struct watched *watched, const struct filter *filter)
+{
+	struct watched again;
+
+	begin(&again, filter, false);
+	for (size_t at = 0; at < watched->recorded.len;) {
+		struct record *record = malloc(RECORDING_RECORD_MAX);
+		uint32_t len;
+
+		assert_non_null(record);
+		memcpy(&len, watched->recorded.data + at + offsetof(struct record, len),
+		       sizeof(len));
+		memcpy(record, watched->recorded.data + at, len);
+		pipeline_tick(again.pipeline, record->time_ns);
+		pipeline_record(again.pipeline, record);
+		at += len;
+		free(record);
+	}
+	pipeline_finish(again.pipeline, "end");
+	assert_string_equal(again.events.data ? again.events.data : "",
+			    watched->events.data ? watched->events.data : "");
+	watched_free(&again);
+}
+
+/* ---- Records --------------------------------------------------------------------------------- */
+
+static uint64_t now_ns; /* of the next record */
+
+static void tell(struct watched *watched, struct record *record, uint32_t type, size_t len)
+{
+	record->type = type;
+	record->len = (uint32_t)len;
+	record->time_ns = now_ns += MS;
+	pipeline_tick(watched->pipeline, now_ns);
+	pipeline_record(watched->pipeline, record);
+	free(record);
+}
+
+static void *make(size_t fixed, struct span data)
+{
+	char *record = calloc(1, fixed + data.len);
+
+	assert_non_null(record);
+	if (data.len)
+		memcpy(record + fixed, data.data, data.len);
+	return record;
+}
+
+static void tell_host(struct watched *watched)
+{
+	struct host_record *host = make(sizeof(*host), span_of("mx"));
+
+	host->version = RECORD_VERSION;
+	host->hook = HOOK_FENTRY;
+	host->wire = HOST_WIRE;
+	host->ns_user = 1;
+	host->name_len = 2;
+	tell(watched, &host->h, RECORD_HOST, sizeof(*host) + 2);
+}
+
+static struct flow_id id_of(uint64_t cookie, uint16_t port)
+{
+	return (struct flow_id){.cookie = cookie,
+				.local_addr = {[10] = 0xff, [11] = 0xff, [12] = 10},
+				.remote_addr = {[10] = 0xff, [11] = 0xff, [12] = 10},
+				.local_port = 40000,
+				.remote_port = port,
+				.flags = FLOW_FROM_START};
+}
+
+static struct task_id task_of(uint32_t pid, uint32_t uid)
+{
+	return (struct task_id){.pid = pid,
+				.tid = pid,
+				.start_ns = pid,
+				.uid = uid,
+				.euid = uid,
+				.loginuid = LOGINUID_NONE,
+				.ns_user = 1,
+				.comm = "mailer"};
+}
+
+static void tell_sender(struct watched *watched, uint64_t cookie, uint32_t pid, uint32_t uid)
+{
+	struct sender_record *sender = make(sizeof(*sender), BYTES("app.service\0system.slice\0"));
+
+	sender->flow = cookie;
+	sender->task = task_of(pid, uid);
+	sender->ns_pid = 1;
+	sender->cgroup_len = 25;
+	tell(watched, &sender->h, RECORD_SENDER, sizeof(*sender) + 25);
+}
+
+static void tell_name(struct watched *watched, uint32_t uid, const char *text)
+{
+	struct name_record *name = make(sizeof(*name), span_of(text));
+
+	name->kind = NAME_USER;
+	name->id = uid;
+	name->name_len = (uint32_t)strlen(text);
+	tell(watched, &name->h, RECORD_NAME, sizeof(*name) + name->name_len);
+}
+
+/* One end of a connection. */
+struct line {
+	uint64_t cookie;
+	uint16_t port;
+	uint32_t pid, uid;
+	uint32_t tx, rx;
+};
+
+static void hear(struct watched *watched, struct line *line, const char *text)
+{
+	struct segment_record *segment = make(sizeof(*segment), span_of(text));
+
+	segment->flow = id_of(line->cookie, line->port);
+	segment->seq = line->rx;
+	segment->len = segment->data_len = (uint32_t)strlen(text);
+	line->rx += segment->len;
+	tell(watched, &segment->h, RECORD_SEGMENT, sizeof(*segment) + segment->len);
+}
+
+static void say_bytes(struct watched *watched, struct line *line, struct span text)
+{
+	uint32_t prefix = text.len < SEND_PREFIX_MAX ? (uint32_t)text.len : SEND_PREFIX_MAX;
+	struct send_record *send = make(sizeof(*send), (struct span){text.data, prefix});
+	struct segment_record *segment = make(sizeof(*segment), text);
+
+	send->flow = segment->flow = id_of(line->cookie, line->port);
+	send->task = task_of(line->pid, line->uid);
+	send->seq = segment->seq = line->tx;
+	send->len = segment->len = segment->data_len = (uint32_t)text.len;
+	send->data_len = prefix;
+	send->flags = SEND_ENTRY | (prefix < text.len ? SEND_PARTIAL : 0);
+	segment->flags = SEGMENT_OUTBOUND;
+	line->tx += (uint32_t)text.len;
+	tell(watched, &send->h, RECORD_SEND, sizeof(*send) + prefix);
+	tell(watched, &segment->h, RECORD_SEGMENT, sizeof(*segment) + text.len);
+}
+
+static void say(struct watched *watched, struct line *line, const char *text)
+{
+	say_bytes(watched, line, span_of(text));
+}
+
+static void hang_up(struct watched *watched, const struct line *line)
+{
+	struct close_record *close = make(sizeof(*close), (struct span){NULL, 0});
+
+	close->flow = id_of(line->cookie, line->port);
+	tell(watched, &close->h, RECORD_CLOSE, sizeof(*close));
+}
+
+static void greet(struct watched *watched, struct line *line, const char *name)
+{
+	char hello[100];
+
+	hear(watched, line, "220 mx\r\n");
+	tell_sender(watched, line->cookie, line->pid, line->uid);
+	snprintf(hello, sizeof(hello), "EHLO %s\r\n", name);
+	say(watched, line, hello);
+	hear(watched, line, "250 mx\r\n");
+}
+
+/* `name` is in the client's bytes and in the server's. */
+static void mail(struct watched *watched, struct line *line, const char *name)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), "MAIL FROM:<%s@x>\r\n", name);
+	say(watched, line, text);
+	hear(watched, line, "250 ok\r\n");
+	say(watched, line, "RCPT TO:<b@y>\r\n");
+	hear(watched, line, "250 ok\r\n");
+	say(watched, line, "DATA\r\n");
+	hear(watched, line, "354 go\r\n");
+	snprintf(text, sizeof(text), "Subject: %s\r\n\r\nhi\r\n.\r\n", name);
+	say(watched, line, text);
+	snprintf(text, sizeof(text), "250 queued for %s\r\n", name);
+	hear(watched, line, text);
+}
+
+static void session(struct watched *watched, struct line line, const char *name)
+{
+	greet(watched, &line, name);
+	mail(watched, &line, name);
+	hang_up(watched, &line);
+}
+
+static void finish(struct watched *watched)
+{
+	pipeline_finish(watched->pipeline, "end");
+}
+
+/* ---- Tests ----------------------------------------------------------------------------------- */
+
+static const struct line of_joe = {.cookie = 1, .port = 25, .pid = 10, .uid = JOE},
+			 of_anne = {.cookie = 2, .port = 587, .pid = 11, .uid = ANNE};
+
+static void two_users(struct watched *watched, const struct filter *filter)
+{
+	now_ns = 0;
+	begin(watched, filter, true);
+	tell_host(watched);
+	session(watched, of_joe, "joes-mail");
+	session(watched, of_anne, "annes-mail");
+	tell_name(watched, JOE, "joe");
+	tell_name(watched, ANNE, "anne");
+	now_ns += 1000 * MS;
+	pipeline_tick(watched->pipeline, now_ns);
+	finish(watched);
+}
+
+static void test_all(void **state)
+{
+	const struct filter filter = {.all = true};
+	struct watched watched;
+
+	(void)state;
+	two_users(&watched, &filter);
+	assert_int_equal(watched.records, 3 + 2 * 18);
+	assert_true(is_recorded(&watched, "joes-mail") && is_recorded(&watched, "annes-mail"));
+	assert_non_null(strstr(watched.events.data, "annes-mail@x"));
+	expect_same_events(&watched, &filter);
+	watched_free(&watched);
+}
+
+/* The names are known only after both connections are closed. */
+static void test_selected(void **state)
+{
+	static const struct filter filters[] = {
+		{.all = true, .user = "joe"},
+		{.all = true, .user = "1000"},
+		{.all = true, .pid = 10},
+		{.all = true, .port = 25},
+		{.all = true, .port = 25, .user = "joe", .unit = "app.service"}};
+	static const struct filter none[] = {{.all = true, .user = "mallory"},
+					     {.all = true, .port = 26},
+					     {.all = true, .container = "a"},
+					     {.all = true, .port = 25, .user = "anne"},
+					     {.all = true, .pid = 12},
+					     {.all = true, .unit = "other.service"}};
+	struct watched watched;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+		two_users(&watched, &filters[i]);
+		assert_true(is_recorded(&watched, "joes-mail"));
+		assert_false(is_recorded(&watched, "annes-mail"));
+		/* The host, the names, joe's records; of anne's the sender and the end. */
+		assert_int_equal(watched.records, 3 + 18 + 2);
+		assert_int_equal(pipeline_recorded_late(watched.pipeline), 0);
+		assert_non_null(strstr(watched.events.data, "joes-mail@x"));
+		expect_same_events(&watched, &filters[i]);
+		watched_free(&watched);
+	}
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		two_users(&watched, &none[i]);
+		assert_false(is_recorded(&watched, "joes-mail"));
+		assert_false(is_recorded(&watched, "annes-mail"));
+		assert_int_equal(watched.records, 3 + 2 + 2);
+		assert_null(watched.events.data);
+		watched_free(&watched);
+	}
+}
+
+/* A connection that one process opens and greets on, and another one mails on. */
+static void test_handed_on(void **state)
+{
+	const struct filter filter = {.all = true, .user = "1000"};
+	struct watched watched;
+	struct line line = {.cookie = 3, .port = 25, .pid = 20, .uid = 0};
+
+	(void)state;
+	now_ns = 0;
+	begin(&watched, &filter, true);
+	tell_host(&watched);
+	greet(&watched, &line, "opener");
+	assert_false(is_recorded(&watched, "opener"));
+	line.pid = 21;
+	line.uid = JOE;
+	tell_sender(&watched, line.cookie, line.pid, line.uid);
+	mail(&watched, &line, "joes-mail");
+	assert_true(is_recorded(&watched, "opener"));
+	hang_up(&watched, &line);
+	finish(&watched);
+	assert_int_equal(pipeline_recorded_late(watched.pipeline), 0);
+	expect_same_events(&watched, &filter);
+	watched_free(&watched);
+}
+
+static void say_much(struct watched *watched, struct line *line, size_t len)
+{
+	char block[8192];
+
+	memset(block, 'n', sizeof(block));
+	memcpy(block, "NOOP ", 5);
+	block[sizeof(block) - 1] = '\n';
+	for (; len >= sizeof(block); len -= sizeof(block)) {
+		say_bytes(watched, line, (struct span){block, sizeof(block)});
+		hear(watched, line, "250 ok\r\n");
+	}
+}
+
+/* What waits is bounded: then the flow is recorded from there on, and says so. */
+static void test_late(void **state)
+{
+	const struct filter filter = {.all = true, .user = "1000"};
+	struct watched watched;
+	struct line line = {.cookie = 3, .port = 25, .pid = 20, .uid = 0};
+
+	(void)state;
+	now_ns = 0;
+	begin(&watched, &filter, true);
+	tell_host(&watched);
+	greet(&watched, &line, "opener");
+	say_much(&watched, &line, 100000);
+	line.pid = 21;
+	line.uid = JOE;
+	tell_sender(&watched, line.cookie, line.pid, line.uid);
+	mail(&watched, &line, "joes-mail");
+	hang_up(&watched, &line);
+	finish(&watched);
+	assert_false(is_recorded(&watched, "opener"));
+	assert_false(is_recorded(&watched, "nnnnnn"));
+	assert_true(is_recorded(&watched, "joes-mail"));
+	assert_int_equal(pipeline_recorded_late(watched.pipeline), 1);
+	for (size_t at = 0, len; at < watched.recorded.len; at += len) {
+		struct segment_record segment;
+
+		memcpy(&segment, watched.recorded.data + at, sizeof(struct record));
+		len = segment.h.len;
+		if (segment.h.type != RECORD_SEGMENT)
+			continue;
+		memcpy(&segment, watched.recorded.data + at, sizeof(segment));
+		assert_int_equal(segment.flow.flags & FLOW_FROM_START, 0);
+	}
+	watched_free(&watched);
+}
+
+/* All flows together have a bound as well: those that wait longest give up what waits. */
+static void test_bound_of_all(void **state)
+{
+	const struct filter filter = {.all = true, .user = "1000"};
+	static struct line lines[400];
+	struct watched watched;
+	size_t whole = 0;
+
+	(void)state;
+	now_ns = 0;
+	begin(&watched, &filter, true);
+	tell_host(&watched);
+	for (size_t i = 0; i < 400; i++) {
+		char name[20];
+
+		lines[i] = (struct line){.cookie = 100 + i,
+					 .port = 25,
+					 .pid = 1000 + (uint32_t)i,
+					 .uid = 0};
+		snprintf(name, sizeof(name), "opener-%03zu", i);
+		greet(&watched, &lines[i], name);
+		say_much(&watched, &lines[i], 50000);
+	}
+	for (size_t i = 0; i < 400; i++) {
+		lines[i].uid = JOE;
+		tell_sender(&watched, lines[i].cookie, lines[i].pid, JOE);
+		say(&watched, &lines[i], "QUIT\r\n");
+		hang_up(&watched, &lines[i]);
+	}
+	for (size_t i = 0; i < 400; i++) {
+		char name[20];
+
+		snprintf(name, sizeof(name), "opener-%03zu", i);
+		whole += is_recorded(&watched, name);
+		assert_int_equal(is_recorded(&watched, name), whole > 0); /* the newest ones */
+	}
+	assert_in_range(whole, 250, 380); /* of 50 KB each, 16 MiB hold that many */
+	assert_int_equal(pipeline_recorded_late(watched.pipeline), 400 - whole);
+	finish(&watched);
+	watched_free(&watched);
+}
+
+/* Flows that are still open at the end, and a pipeline that ends without pipeline_finish(). */
+static void test_end(void **state)
+{
+	const struct filter filter = {.all = true, .user = "joe"};
+	struct watched watched;
+	struct line joe = of_joe, anne = of_anne;
+
+	(void)state;
+	for (int finished = 0; finished < 2; finished++) {
+		now_ns = 0;
+		joe = of_joe;
+		anne = of_anne;
+		begin(&watched, &filter, true);
+		tell_host(&watched);
+		greet(&watched, &joe, "joes-mail");
+		greet(&watched, &anne, "annes-mail");
+		tell_name(&watched, JOE, "joe");
+		if (finished)
+			finish(&watched);
+		assert_int_equal(is_recorded(&watched, "joes-mail"), finished);
+		assert_false(is_recorded(&watched, "annes-mail"));
+		watched_free(&watched);
+	}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_all),	     cmocka_unit_test(test_selected),
+		cmocka_unit_test(test_handed_on),    cmocka_unit_test(test_late),
+		cmocka_unit_test(test_bound_of_all), cmocka_unit_test(test_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
