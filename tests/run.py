@@ -275,8 +275,11 @@ def docs(group):
     program = os.path.join(group.options.build, "smtpsnoop")
     for page in ("smtpsnoop.8", "smtpsnoop.yaml.5"):
         group.command(f"manual page {page}", "mandoc", "-T", "lint", "-W", "warning", f"docs/{page}")
-    for path in sorted(glob.glob(os.path.join(ROOT, "deploy/examples/*.yaml"))):
-        group.command(os.path.basename(path), program, "check", "-c", path)
+    with tempfile.TemporaryDirectory() as folder:  # a configuration that others could change is refused
+        for path in sorted(glob.glob(os.path.join(ROOT, "deploy/examples/*.yaml"))):
+            copy = shutil.copyfile(path, os.path.join(folder, os.path.basename(path)))
+            os.chmod(copy, 0o644)
+            group.command(os.path.basename(path), program, "check", "-c", copy)
     _, shown, _ = group.run([program, "--help"])
     with open(os.path.join(ROOT, "docs/smtpsnoop.8"), encoding="utf-8") as file:
         manual = file.read().replace("\\-", "-")

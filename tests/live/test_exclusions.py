@@ -82,6 +82,34 @@ class Exclusions(LiveCase):
         for command in ("check", "explain"):
             self.assert_one_line(self.run_snoop(command, status=2).stderr, "-c FILE")
 
+    def test_configuration_that_others_can_change(self):
+        """Refused by every command that runs as root, and by check: in one line, with what to do."""
+        path, recording = self.configure(), self.path("recording")
+        os.mkdir(self.path("etc"))
+        os.rename(path, self.path("etc/smtpsnoop.yaml"))
+        path, folder = self.path("etc/smtpsnoop.yaml"), self.path("etc")
+        with open(recording, "wb") as file:
+            file.write(b"smtpsnoop recording 1\n")
+        os.chmod(recording, 0o644)
+        commands = (("run", "-c", path), ("check", "-c", path), ("watch", "-c", path), ("replay", recording, "-c", path),
+                    ("explain", recording, "-c", path))
+        for name, wrong, good, words in ((path, 0o666, 0o644, ("any user can write it", f"chmod o-w {path}")),
+                                         (folder, 0o777, 0o755, ("and replace", f"chmod o-w {folder}"))):
+            os.chmod(name, wrong)
+            for command in commands:
+                done = self.run_snoop(*command, status=2)
+                self.assertEqual(done.stdout, b"")
+                self.assert_one_line(done.stderr, f"smtpsnoop: {path}: {name} has mode", *words)
+            nobody = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups")
+            self.assertEqual(self.run_snoop("replay", recording, "-c", path, status=0, prefix=nobody).stderr, b"")
+            self.run_snoop("check", "-c", path, status=2, prefix=nobody)
+            os.chmod(name, good)
+            for command in commands[1:2] + commands[3:]:
+                self.run_snoop(*command, status=0)
+        os.chown(path, 12345, 0)
+        for command in commands:
+            self.assert_one_line(self.run_snoop(*command, status=2).stderr, "uid 12345", "chown")
+
     def test_reload(self):
         path = self.configure(messages=2)
         watch = Watch(self, "--all", "-c", path)

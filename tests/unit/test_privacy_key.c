@@ -35,10 +35,10 @@ static void expect_key(const char *path, int error, const char *why_has)
 	struct privacy privacy = {.key = "before"};
 	char why[PRIVACY_WHY_MAX] = "";
 
-	assert_int_equal(privacy_read_key(&privacy, path, why), error);
+	assert_int_equal(privacy_read_key(&privacy, path, false, why), error);
 	if (error) {
 		if (!strstr(why, why_has))
-			fail_msg("%s: %s", path, why);
+			fail_msg("%s: %s", path, false, why);
 		assert_string_equal((char *)privacy.key, "before");
 		assert_null(strchr(why, '\n'));
 	}
@@ -69,11 +69,11 @@ static void test_key(void **state)
 	write_key(path, PRIVACY_KEY_MAX, 0400);
 	expect_key(path, 0, "");
 	write_key(path, PRIVACY_KEY_MIN, 0600);
-	assert_int_equal(privacy_read_key(&one, path, why), 0);
+	assert_int_equal(privacy_read_key(&one, path, false, why), 0);
 	/* by sha256sum */
 	assert_memory_equal(one.key, KEY_OF_K, 32);
 	write_key(path, PRIVACY_KEY_MIN + 1, 0600);
-	assert_int_equal(privacy_read_key(&two, path, why), 0);
+	assert_int_equal(privacy_read_key(&two, path, false, why), 0);
 	assert_memory_not_equal(one.key, two.key, 32);
 	if (geteuid() == 0) {
 		assert_int_equal(chown(path, 12345, 0), 0);

@@ -63,7 +63,8 @@ static size_t advise_whole(const struct config *config, const char *path)
 int command_check(const struct options *options)
 {
 	char error[CONFIG_ERROR_MAX];
-	struct config *config = config_load(options->config, NULL, error);
+	const struct config_terms terms = {.trusted = true}; /* as the daemon */
+	struct config *config = config_load(options->config, &terms, error);
 	size_t warnings;
 
 	if (!config) {

@@ -62,13 +62,14 @@ static int recording_failed(const char *path, int error)
 
 bool command_decider(const struct options *options, struct decider **decider)
 {
+	const struct config_terms terms = {.trusted = geteuid() == 0};
 	char error[CONFIG_ERROR_MAX];
 	struct config *config;
 
 	*decider = NULL;
 	if (!options->config)
 		return true;
-	config = config_load(options->config, NULL, error);
+	config = config_load(options->config, &terms, error);
 	if (!config) {
 		fprintf(stderr, "smtpsnoop: %s\n", error);
 		return false;
@@ -91,7 +92,7 @@ struct reloading {
 static void *read_again(void *context, const atomic_bool *stop)
 {
 	const struct reloading *reloading = context;
-	const struct config_terms terms = {.stop = stop};
+	const struct config_terms terms = {.trusted = geteuid() == 0, .stop = stop};
 	char error[CONFIG_ERROR_MAX];
 	struct config *config = config_load(reloading->path, &terms, error);
 	struct decider *decider;

@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,8 @@
 
 #include <openssl/crypto.h>
 
+#include "base/amount.h"
+#include "base/trusted.h"
 #include "config/privacy_key.h"
 #include "config/reader.h"
 
@@ -53,7 +54,7 @@ static bool read_join(struct reader *reader, const yaml_node_t *node, const stru
 		*seconds = 0;
 		return true;
 	}
-	if (reader_amount(&text, reader_time_units, seconds) && !text.len && *seconds &&
+	if (amount_parse(&text, amount_time_units, seconds) && !text.len && *seconds &&
 	    *seconds <= JOIN_S_MAX)
 		return true;
 	return reader_fail(reader, node, "expected a duration such as 1m, at most 1d, or false");
@@ -66,7 +67,7 @@ static bool read_after(struct reader *reader, const yaml_node_t *node, const str
 	uint64_t *after = target;
 
 	(void)key;
-	if (reader_amount(&text, reader_no_units, after) && !text.len && *after &&
+	if (amount_parse(&text, amount_no_units, after) && !text.len && *after &&
 	    *after <= JOIN_AFTER_MAX)
 		return true;
 	return reader_fail(reader, node, "expected a number from 1 to %u", JOIN_AFTER_MAX);
@@ -111,7 +112,7 @@ static bool read_key(struct reader *reader, const yaml_node_t *node, const struc
 	bool good = path;
 
 	(void)key;
-	if (good && privacy_read_key(&reading->privacy, path, why))
+	if (good && privacy_read_key(&reading->privacy, path, reader->trusted, why))
 		good = reader_fail(reader, node, "%.150s: %s", path, why);
 	reading->has_key = good;
 	free(path);
@@ -158,10 +159,10 @@ static bool add_rules(struct reader *reader, const yaml_node_t *node, const stru
 	bool good = path;
 
 	(void)key;
-	if (good && !policy->rules && !(policy->rules = rules_new(error)))
+	if (good && !policy->rules && !(policy->rules = rules_new(reader->trusted, error)))
 		good = reader_fail(reader, node, "%s", error);
 	if (good && rules_add(policy->rules, path, error))
-		good = reader_fail(reader, node, "%.200s: %s", path, error);
+		good = reader_fail(reader, node, "%.120s: %s", path, error);
 	free(path);
 	return good;
 }
@@ -297,32 +298,39 @@ static bool read_whole(struct reader *reader, FILE *file, size_t size)
 	return good;
 }
 
-/* Opens without blocking, so that a FIFO is reported, not waited for. NULL: errno says why. */
-static FILE *open_file(const char *path, struct stat *info)
+/* NULL: `why` says why. */
+static FILE *open_file(const struct reader *reader, const char *path, struct stat *info,
+		       char why[TRUSTED_WHY_MAX])
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error;
+	int fd = trusted_open_if(reader->trusted, path, why);
 	FILE *file = fd >= 0 && fstat(fd, info) == 0 ? fdopen(fd, "r") : NULL;
 
 	if (!file && fd >= 0) {
-		error = errno;
+		snprintf(why, TRUSTED_WHY_MAX, "%s", strerror(errno));
 		close(fd);
-		errno = error;
 	}
 	return file;
+}
+
+/* Reports that a file cannot be opened, or must not be. Always returns false. */
+static bool fail_open(struct reader *reader, const char *path, const char *why)
+{
+	snprintf(reader->error, CONFIG_ERROR_MAX, "%.400s: %s", path, why);
+	return reader_refused(reader);
 }
 
 static bool read_file(struct reader *reader, const char *path)
 {
 	struct strings *files = &reader->config->files;
+	char why[TRUSTED_WHY_MAX];
 	struct stat info;
-	FILE *file = open_file(path, &info);
+	FILE *file = open_file(reader, path, &info, why);
 	char **name;
 	bool good;
 
 	reader->file = path;
 	if (!file) {
-		snprintf(reader->error, CONFIG_ERROR_MAX, "%.400s: %s", path, strerror(errno));
-		return false;
+		return fail_open(reader, path, why);
 	}
 	name = reader_append(&files->items, &files->count, sizeof(*name));
 	if (name)
@@ -363,7 +371,9 @@ static bool read_folder(struct reader *reader, const char *main_path)
 	int parent = slash ? (int)(slash - main_path) + 1 : 0, count;
 	char folder[4096], path[sizeof(folder) + 256];
 	struct dirent **entries = NULL;
+	char why[TRUSTED_WHY_MAX];
 	bool good = true;
+	int fd;
 
 	if (snprintf(folder, sizeof(folder), "%.*sconf.d", parent, main_path) >=
 	    (int)sizeof(folder)) {
@@ -371,11 +381,15 @@ static bool read_folder(struct reader *reader, const char *main_path)
 			 strerror(ENAMETOOLONG));
 		return false;
 	}
-	count = scandir(folder, &entries, is_yaml, by_name);
-	if (count < 0 && errno != ENOENT && errno != ENOTDIR) {
-		snprintf(reader->error, CONFIG_ERROR_MAX, "%.400s: %s", folder, strerror(errno));
-		return false;
-	}
+	fd = trusted_open_if(reader->trusted, folder, why);
+	if (fd == -ENOENT || fd == -ENOTDIR)
+		return true;
+	if (fd < 0)
+		return fail_open(reader, folder, why);
+	count = scandirat(fd, ".", &entries, is_yaml, by_name);
+	close(fd);
+	if (count < 0 && errno != ENOTDIR)
+		return fail_open(reader, folder, strerror(errno));
 	for (int i = 0; i < count; i++) {
 		snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
 		good = good && read_file(reader, path);
@@ -405,6 +419,7 @@ struct config *config_load(const char *path, const struct config_terms *terms,
 	struct loading loading = {.reader = {.config = config,
 					     .file = path,
 					     .stop = terms ? terms->stop : NULL,
+					     .trusted = terms && terms->trusted,
 					     .error = error}};
 	struct reader *reader = &loading.reader;
 	bool good;

@@ -13,7 +13,7 @@
 #include "policy/decision.h"
 #include "policy/policy.h"
 
-#define CONFIG_ERROR_MAX      512U
+#define CONFIG_ERROR_MAX      840U
 #define CONFIG_EXCLUSIONS_MAX 10000U
 #define CONFIG_LIST_MAX	      10000U /* values of one list */
 
@@ -52,6 +52,8 @@ struct config {
 
 /* How a configuration is read. */
 struct config_terms {
+	bool trusted; /* refuse what other users could change (base/trusted.h), in all that is read
+		       */
 	const atomic_bool *stop; /* borrowed; once it is true, the reading ends soon. NULL: never */
 };
 

@@ -6,13 +6,16 @@
 #include "config/privacy_key.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
+
+#include "base/trusted.h"
+
+_Static_assert(TRUSTED_WHY_MAX <= PRIVACY_WHY_MAX, "a reason of trusted_open() fits");
 
 #define PATH_SHOWN_MAX 100U /* bytes of a path in a message; a longer one is left out */
 
@@ -106,15 +109,15 @@ static int take(struct privacy *privacy, const unsigned char *bytes, ssize_t len
 	return 0;
 }
 
-/* Opens without blocking: a FIFO without a writer opens at once, and is then refused. */
-int privacy_read_key(struct privacy *privacy, const char *path, char why[PRIVACY_WHY_MAX])
+int privacy_read_key(struct privacy *privacy, const char *path, bool trusted,
+		     char why[PRIVACY_WHY_MAX])
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), error;
+	int fd = trusted_open_if(trusted, path, why), error;
 	unsigned char bytes[PRIVACY_KEY_MAX + 1];
 	struct stat file;
 
 	if (fd < 0)
-		return open_error(errno, path, why);
+		return fd == -EPERM ? fd : open_error(-fd, path, why);
 	error = fstat(fd, &file) ? open_error(errno, path, why) : check(&file, path, why);
 	if (!error)
 		error = take(privacy, bytes, read_all(fd, bytes), path, why);

@@ -19,6 +19,11 @@ reader_fail(struct reader *reader, const yaml_node_t *node, const char *format, 
 	if (len > 0 && len < (int)CONFIG_ERROR_MAX)
 		vsnprintf(reader->error + len, CONFIG_ERROR_MAX - (size_t)len, format, args);
 	va_end(args);
+	return reader_refused(reader);
+}
+
+bool reader_refused(struct reader *reader)
+{
 	for (char *c = reader->error; *c; c++) {
 		if (iscntrl((unsigned char)*c))
 			*c = '?';

@@ -26,6 +26,7 @@ struct reader {
 	EVP_MD_CTX *digest;	 /* of all files */
 	char *error;		 /* of CONFIG_ERROR_MAX bytes */
 	const atomic_bool *stop; /* of struct config_terms */
+	bool trusted;		 /* likewise */
 
 	/* Used so far by all files together. */
 	unsigned int files;
@@ -53,6 +54,9 @@ bool reader_counts(struct reader *reader, const yaml_node_t *node);
 
 /* True if the reading has to end, which has been reported. */
 bool reader_stopped(struct reader *reader);
+
+/* Replaces control characters in the error. Always returns false. */
+bool reader_refused(struct reader *reader);
 
 yaml_node_t *reader_node(struct reader *reader, int index);
 

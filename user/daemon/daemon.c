@@ -107,7 +107,7 @@ static bool add_stdout(struct config *config, const struct options *options)
 static struct decider *read_config(struct daemon *daemon, const atomic_bool *stop,
 				   const char *otherwise)
 {
-	const struct config_terms terms = {.stop = stop};
+	const struct config_terms terms = {.trusted = true, .stop = stop};
 	char error[CONFIG_ERROR_MAX];
 	struct decider *decider;
 	struct config *config;

@@ -7,16 +7,18 @@
 
 #ifdef HAVE_LIBYARA
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <yara.h>
 
+#include "base/trusted.h"
+
 struct rules {
 	YR_COMPILER *compiler; /* until they are ready */
 	YR_RULES *rules;
 	char *error; /* the error of the file that is being read is written here */
+	bool trusted;
 };
 
 struct scan {
@@ -35,19 +37,22 @@ static void on_mistake(int level, const char *file, int line, const YR_RULE *rul
 		snprintf(rules->error, RULES_ERROR_MAX, "line %d: %s", line, message);
 }
 
-/* Opens without blocking, so that a FIFO is reported, not waited for. */
-static FILE *open_file(const char *path, char error[RULES_ERROR_MAX])
+_Static_assert(TRUSTED_WHY_MAX <= RULES_ERROR_MAX, "a reason of trusted_open() fits");
+
+static FILE *open_file(const char *path, bool trusted, char error[RULES_ERROR_MAX])
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = trusted_open_if(trusted, path, error);
 	struct stat info = {.st_mode = 0};
 	FILE *file = NULL;
 
-	if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
 		file = fdopen(fd, "r");
 	if (!file)
 		snprintf(error, RULES_ERROR_MAX, "%s",
 			 info.st_mode && !S_ISREG(info.st_mode) ? "no file" : strerror(errno));
-	if (fd >= 0 && !file)
+	if (!file)
 		close(fd);
 	return file;
 }
@@ -59,18 +64,23 @@ static FILE *open_file(const char *path, char error[RULES_ERROR_MAX])
 static const char *read_included(const char *name, const char *by, const char *space, void *data)
 {
 	const char *slash = by && name[0] != '/' ? strrchr(by, '/') : NULL;
-	char path[4096], why[RULES_ERROR_MAX], *text = NULL;
+	char path[4096], why[RULES_ERROR_MAX] = "", *text = NULL;
+	struct rules *rules = data;
 	FILE *file = NULL;
 	size_t size = 0;
 	ssize_t len = -1;
 
 	(void)space;
-	(void)data;
 	if (snprintf(path, sizeof(path), "%.*s%s", slash ? (int)(slash - by) + 1 : 0,
 		     slash ? by : "", name) < (int)sizeof(path))
-		file = open_file(path, why);
-	if (!file)
+		file = open_file(path, rules->trusted, why);
+	if (!file) {
+		/* YARA says no more than that it cannot be opened. */
+		if (!rules->error[0])
+			snprintf(rules->error, RULES_ERROR_MAX, "it includes %.60s: %.300s", name,
+				 why);
 		return NULL;
+	}
 	len = getdelim(&text, &size, '\0', file); /* rules contain no NUL */
 	if (len < 0 && !ferror(file))
 		len = 0;
@@ -87,18 +97,19 @@ static void free_included(const char *text, void *data)
 	free((char *)text);
 }
 
-struct rules *rules_new(char error[RULES_ERROR_MAX])
+struct rules *rules_new(bool trusted, char error[RULES_ERROR_MAX])
 {
 	struct rules *rules = calloc(1, sizeof(*rules));
 
 	snprintf(error, RULES_ERROR_MAX, "no memory");
 	if (!rules)
 		return NULL;
+	rules->trusted = trusted;
 	if (yr_initialize() == ERROR_SUCCESS &&
 	    yr_compiler_create(&rules->compiler) == ERROR_SUCCESS) {
 		yr_compiler_set_callback(rules->compiler, on_mistake, rules);
 		yr_compiler_set_include_callback(rules->compiler, read_included, free_included,
-						 NULL);
+						 rules);
 		return rules;
 	}
 	free(rules);
@@ -112,7 +123,7 @@ int rules_add(struct rules *rules, const char *path, char error[RULES_ERROR_MAX]
 
 	error[0] = '\0';
 	rules->error = error;
-	file = open_file(path, error);
+	file = open_file(path, rules->trusted, error);
 	if (!file)
 		return -1;
 	mistakes = yr_compiler_add_file(rules->compiler, file, NULL, path);
@@ -183,8 +194,9 @@ size_t rules_scan(const struct rules *rules, struct span data, struct rule_match
 
 #else
 
-struct rules *rules_new(char error[RULES_ERROR_MAX])
+struct rules *rules_new(bool trusted, char error[RULES_ERROR_MAX])
 {
+	(void)trusted;
 	snprintf(error, RULES_ERROR_MAX, "this smtpsnoop was built without libyara");
 	return NULL;
 }

@@ -5,11 +5,12 @@
 #ifndef SMTPSNOOP_RULES_H
 #define SMTPSNOOP_RULES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/span.h"
 
-#define RULES_ERROR_MAX	  256U
+#define RULES_ERROR_MAX	  400U
 #define RULES_MATCHED_MAX 32U /* rules that one scan returns */
 #define RULES_SCAN_S	  2   /* a longer scan is abandoned */
 
@@ -22,8 +23,11 @@ struct rule_match {
 	const char *name, *author, *description, *version;
 };
 
-/* NULL if there is no memory or no libyara; `error` says which. */
-struct rules *rules_new(char error[RULES_ERROR_MAX]);
+/*
+ * NULL if there is no memory or no libyara; `error` says which. `trusted`: a file, or one that it
+ * includes, is refused if other users could change it (base/trusted.h).
+ */
+struct rules *rules_new(bool trusted, char error[RULES_ERROR_MAX]);
 void rules_free(struct rules *rules); /* NULL is allowed */
 
 /* Adds the rules of a file. Returns 0, or -1: `error` has the line, and what is wrong there. */
