@@ -36,11 +36,11 @@ static int fentry_try(const struct btf *kernel, const char **step)
 	if (type < 0)
 		return -ENOENT;
 	options.attach_btf_id = (__u32)type;
-	*step = "load";
+	*step = "load an fentry program";
 	program = bpf_prog_load(BPF_PROG_TYPE_TRACING, NULL, "GPL", nothing, NOTHING_LEN, &options);
 	if (program < 0)
 		return -errno;
-	*step = "attach";
+	*step = "attach an fentry program";
 	link = bpf_raw_tracepoint_open(NULL, program);
 	if (link < 0)
 		link = -errno;

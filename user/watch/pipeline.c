@@ -61,47 +61,6 @@ static bool is_session(const struct flow *flow)
 	return smtp_session_is_smtp(flow->smtp) && smtp_client_speaks_smtp(flow->smtp);
 }
 
-/* The bytes in what looked like TLS to the parser, but not to the kernel side, are no secret. */
-static void count_opaque(const struct flow *flow, struct event *event)
-{
-	if (!event->session)
-		return;
-	event->session->command_bytes = smtp_command_bytes(flow->smtp);
-	if (!flow->tls)
-		event->session->command_bytes += event->session->opaque_bytes;
-}
-
-/* The event of a session, as it is so far. NULL: there is no memory. */
-static struct event *compose_session(struct pipeline *pipeline, const struct flow *flow,
-				     uint64_t end_ns)
-{
-	const struct smtp_facts *facts = smtp_session_facts(flow->smtp);
-	struct event *event =
-		compose_flow_event(pipeline, EVENT_SESSION, flow, flow->start_ns, end_ns);
-
-	if (!event)
-		return NULL;
-	count_opaque(flow, event);
-	event->verdict = event_commands_carry_data(event) ? VERDICT_ALERT
-			 : flow->messages		  ? VERDICT_NONE
-							  : VERDICT_OBSERVED;
-	compose_id(pipeline, event->id, compose_flow_number(flow), EVENT_SESSION, 0);
-	compose_senders(event, flow, 0, UINT64_MAX);
-	event->tls = flow->tls;
-	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, compose_on_wire(pipeline, flow));
-	event->capture.missing_bytes = facts->client_missing;
-	event->capture.complete =
-		!facts->client_missing && !facts->server_missing && !facts->replies_surplus;
-	event_reasons(event);
-	event->stats = calloc(1, sizeof(*event->stats));
-	if (event->stats) {
-		event->stats->messages = flow->messages;
-		event->stats->recipients = flow->recipients;
-		event->stats->bytes = flow->bytes;
-	}
-	return event;
-}
-
 /*
  * Reports once a session that is still open, a deadline after its commands began to carry data: a
  * channel may stay open for ever.

@@ -111,6 +111,9 @@ struct event *compose_flow_event(struct pipeline *pipeline, enum event_action ac
 /* Adds the senders of the positions [start, end), each with a reference. */
 void compose_senders(struct event *event, const struct flow *flow, uint64_t start, uint64_t end);
 
+/* The event of a session, as it is so far. NULL: there is no memory. */
+struct event *compose_session(struct pipeline *pipeline, const struct flow *flow, uint64_t end_ns);
+
 /*
  * The event of a transaction, which it owns from then on. NULL: there is no memory, and the
  * transaction is freed.
