@@ -82,7 +82,7 @@ static void test_depth_allowed(void **state)
 	repeat(&text, "[", 32);
 	repeat(&text, "]", 32);
 	expect(&text, "1:1: expected a mapping with capture, decision, rules, privacy, outputs, "
-		      "metrics, heartbeat, exclusions");
+		      "metrics, alerts, heartbeat, exclusions");
 	repeat(&text, "[", 33);
 	repeat(&text, "]", 33);
 	expect(&text, "1:33: nested more than 32 levels deep");
