@@ -102,15 +102,16 @@ class Flood(Joining):
     def check_flood(self, connections, varied):
         """Floods at a rate at which the kernel side loses nothing, so that every message can be counted."""
         self.start()
-        sink = Sink(self)
+        sink, other_sink = Sink(self), Sink(self)  # a busy server would delay the other user
         flooder = self.flood(sink.port, connections, varied, 10000 // connections)
         others = []
         while flooder.poll() is None:
             others.append(f"b@host-{len(others)}.example")
-            self.run_program("mail.py", MAIL, sink.port, others[-1], user="daemon", group="daemon")
+            self.run_program("mail.py", MAIL, other_sink.port, others[-1], user="daemon", group="daemon")
             time.sleep(0.3)
         sent = int(self.finish(flooder))
         self.assertGreater(sent, 1000)
+        self.assertGreater(len(others), 5)
         wait_for(lambda: any(get(event, "smtp.rcpt_to") == others[-1:] for event in events(self.file)), EVENT_S,
                  "the last mail of the other user")
         self.assertLess(os.path.getsize(self.file), OUTPUT_MAX)
