@@ -48,23 +48,28 @@ while time.monotonic() < end:
 
 # A server that answers everything at the accept, and a client that opens transactions. argv: connections, seconds.
 OPENER = """
-import os, pwd, socket, sys, time
+import os, pwd, signal, socket, sys, time
 count, seconds = int(sys.argv[1]), float(sys.argv[2])
 listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-if os.fork() == 0:
+server = os.fork()
+if server == 0:
     kept = []
     while True:
         connection, _ = listener.accept()
         connection.sendall(b"220 open\\r\\n" + b"250 ok\\r\\n" * 3)
         kept.append(connection)
-os.setuid(pwd.getpwnam("nobody").pw_uid)
-kept = []
-for number in range(count):
-    sock = socket.create_connection(listener.getsockname())
-    sock.sendall(b"EHLO x\\r\\nMAIL FROM:<a%d@h.test>\\r\\nRCPT TO:<b@h.test>\\r\\n" % number)
-    kept.append(sock)
-print("open", flush=True)
-time.sleep(seconds)
+client = os.fork()
+if client == 0:
+    os.setuid(pwd.getpwnam("nobody").pw_uid)
+    kept = []
+    for number in range(count):
+        sock = socket.create_connection(listener.getsockname())
+        sock.sendall(b"EHLO x\\r\\nMAIL FROM:<a%d@h.test>\\r\\nRCPT TO:<b@h.test>\\r\\n" % number)
+        kept.append(sock)
+    time.sleep(seconds)
+    os._exit(0)
+os.waitpid(client, 0)
+os.kill(server, signal.SIGKILL)
 """
 
 

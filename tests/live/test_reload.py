@@ -27,7 +27,8 @@ while True:
     time.sleep(0.03)
 """
 
-SMALL, LATER = "heartbeat: 1h\n", "heartbeat: 2h\n"
+# Each mail has its own event.
+SMALL, LATER = "alerts: { join: false }\nheartbeat: 1h\n", "alerts: { join: false }\nheartbeat: 2h\n"
 FILES, EXCLUSIONS, EXPRESSIONS = 4, 800, 130  # close to the bounds of smtpsnoop.yaml(5)
 PROMPT_S = 1.0  # what smtpsnoop promises: from the end of a mail to its event
 READING_S = 1.5  # reading must take longer than that: otherwise this would test nothing
