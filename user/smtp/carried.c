@@ -127,7 +127,7 @@ uint64_t carried_by(struct smtp_session *session, const struct smtp_command *com
 		return 0;
 	if (command->verb == SMTP_VERB_AUTH)
 		carried->tokens = carried->tokens || has_tokens(command->argument);
-	if (command->verb == SMTP_VERB_AUTH ||
+	if (command->verb == SMTP_VERB_AUTH || secrecy_of_line(session, line) ||
 	    (command->verb == SMTP_VERB_NONE && session->auth_open))
 		return beyond_login(carried, bytes); /* a secret: it is not kept for comparison */
 	if (is_repeated(carried, line))
