@@ -456,6 +456,40 @@ static void test_bound_of_all(void **state)
 	watched_free(&watched);
 }
 
+static void tell_connection(struct watched *watched, const struct line *line)
+{
+	struct connection_record *connection = make(sizeof(*connection), (struct span){NULL, 0});
+
+	connection->flow = id_of(line->cookie, line->port);
+	connection->flow.flags = 0;
+	connection->task = task_of(line->pid, line->uid);
+	connection->queued = 1U << 30;
+	tell(watched, &connection->h, RECORD_CONNECTION, sizeof(*connection));
+}
+
+/* Connections on which much was being sent when the watch began: told at once, or not at all. */
+static void test_under_way(void **state)
+{
+	const struct filter filter = {.all = true, .user = "1000"};
+	struct watched watched;
+
+	(void)state;
+	now_ns = 0;
+	begin(&watched, &filter, true);
+	tell_host(&watched);
+	tell_connection(&watched, &of_joe);
+	tell_connection(&watched, &of_anne);
+	assert_int_equal(watched.records, 2);
+	for (int i = 0; i < 30; i++) {
+		now_ns += 100 * MS;
+		pipeline_tick(watched.pipeline, now_ns);
+	}
+	finish(&watched);
+	assert_int_equal(watched.records, 2);
+	assert_int_equal(pipeline_recorded_late(watched.pipeline), 0);
+	watched_free(&watched);
+}
+
 /* Flows that are still open at the end, and a pipeline that ends without pipeline_finish(). */
 static void test_end(void **state)
 {
@@ -486,7 +520,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all),	     cmocka_unit_test(test_selected),
 		cmocka_unit_test(test_handed_on),    cmocka_unit_test(test_late),
-		cmocka_unit_test(test_bound_of_all), cmocka_unit_test(test_end),
+		cmocka_unit_test(test_bound_of_all), cmocka_unit_test(test_under_way),
+		cmocka_unit_test(test_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

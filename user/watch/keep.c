@@ -152,6 +152,7 @@ static struct flow_id *id_of(struct record *record)
 	case RECORD_SEND: return &((struct send_record *)record)->flow;
 	case RECORD_SEGMENT: return &((struct segment_record *)record)->flow;
 	case RECORD_URGENT: return &((struct urgent_record *)record)->flow;
+	case RECORD_CONNECTION: return &((struct connection_record *)record)->flow;
 	case RECORD_CLOSE: return &((struct close_record *)record)->flow;
 	default: return NULL;
 	}
@@ -219,11 +220,14 @@ void keep_record(struct pipeline *pipeline, struct flow *flow, struct record *re
 
 /* ---- Deciding -------------------------------------------------------------------------------- */
 
-/* The senders of a flow, as an event of all of it would name them. 0 while no send was seen. */
+/*
+ * The senders of a flow, as an event of all of it would name them. 0 while no send was seen, except
+ * of a connection on which much was being sent when the watch began: its event comes at once.
+ */
 static uint32_t senders_of(const struct flow *flow, struct sender *senders[FLOW_SENDERS_MAX],
 			   bool last)
 {
-	if (!flow->claim_count && !last)
+	if (!flow->claim_count && !flow->queued && !last)
 		return 0;
 	return flow_senders_of(flow, 0, UINT64_MAX, senders, FLOW_SENDERS_MAX);
 }

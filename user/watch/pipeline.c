@@ -341,6 +341,7 @@ static uint64_t cookie_of(const struct record *record)
 	case RECORD_SEND: return ((const struct send_record *)record)->flow.cookie;
 	case RECORD_SEGMENT: return ((const struct segment_record *)record)->flow.cookie;
 	case RECORD_URGENT: return ((const struct urgent_record *)record)->flow.cookie;
+	case RECORD_CONNECTION: return ((const struct connection_record *)record)->flow.cookie;
 	default: return 0;
 	}
 }
@@ -412,7 +413,7 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 		hold_flush(pipeline);
 		break;
 	}
-	if (pipeline->keep && record->type == RECORD_SEND)
+	if (pipeline->keep && (record->type == RECORD_SEND || record->type == RECORD_CONNECTION))
 		keep_look(pipeline, flow_find(pipeline->flows, cookie_of(record)));
 }
 
