@@ -65,6 +65,8 @@ static int examine(struct walk *walk, int fd, const struct stat *info, const cha
 	bool folder = S_ISDIR(info->st_mode), sticky = folder && info->st_mode & S_ISVTX;
 	const char *effect = folder ? " and replace what is in it" : "";
 	unsigned int mode = info->st_mode & 07777;
+	/* The bits of a link mean nothing; what others put into a sticky folder is theirs. */
+	unsigned int writable = S_ISLNK(info->st_mode) || sticky ? 0 : mode & (S_IWGRP | S_IWOTH);
 	char path[SHOWN_MAX + 1];
 
 	place(walk, name, path);
@@ -72,17 +74,15 @@ static int examine(struct walk *walk, int fd, const struct stat *info, const cha
 		snprintf(walk->why, TRUSTED_WHY_MAX,
 			 "%s belongs to uid %u, who can change it; run: chown -h root %s", path,
 			 info->st_uid, path);
-	else if (S_ISLNK(info->st_mode) || sticky)
-		return 0;
-	else if (mode & S_IWOTH)
+	else if (writable & S_IWOTH)
 		snprintf(walk->why, TRUSTED_WHY_MAX,
 			 "%s has mode %04o: any user can write it%s; run: chmod o-w %s", path, mode,
 			 effect, path);
-	else if (mode & S_IWGRP && info->st_gid != 0)
+	else if (writable && info->st_gid != 0)
 		snprintf(walk->why, TRUSTED_WHY_MAX,
 			 "%s has mode %04o: gid %u can write it%s; run: chmod g-w %s", path, mode,
 			 info->st_gid, effect, path);
-	else if (mode & S_IWGRP && has_list(fd))
+	else if (writable && has_list(fd))
 		snprintf(walk->why, TRUSTED_WHY_MAX,
 			 "%s has an access control list: others can write it%s; run: setfacl -b %s",
 			 path, effect, path);
