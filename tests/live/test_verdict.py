@@ -105,7 +105,7 @@ class Client:
             if wait:
                 self.replies(2)
         self.sock.sendall(b"Subject: x\r\n\r\nhello\r\n.\r\n")
-        self.replies(1 if wait else 9)
+        self.replies(1 if wait else IDLE + 1 + 9)
         self.sock.close()
 
 
