@@ -41,6 +41,7 @@ os.setuid(65534)
 libc.prctl(4, 1, 0, 0, 0)
 here, there = socket.socketpair()
 if os.fork() == 0:
+    here.close()
     if libc.unshare(0x10020000):
         os._exit(9)
     for name, text in (("setgroups", "deny"), ("uid_map", "0 65534 1"), ("gid_map", "0 65534 1")):
