@@ -11,7 +11,7 @@ import time
 
 from harness import LiveCase, SLOW, Server, Watch, action, get, sized, wait_for
 
-FLOOD_S = sized(4, 10)
+FLOOD_S = sized(3, 10)
 PAUSE_S = 0.3
 LIMIT_S = 2 * SLOW
 OPEN = sized(17000, 47500)

@@ -38,7 +38,7 @@ static void expect_key(const char *path, int error, const char *why_has)
 	assert_int_equal(privacy_read_key(&privacy, path, false, why), error);
 	if (error) {
 		if (!strstr(why, why_has))
-			fail_msg("%s: %s", path, false, why);
+			fail_msg("%s: %s", path, why);
 		assert_string_equal((char *)privacy.key, "before");
 		assert_null(strchr(why, '\n'));
 	}

@@ -97,30 +97,32 @@ static void test_damaged(void **state)
 {
 	struct run_mark mark = sample;
 	char good[STATE_FILE_MAX], bad[2 * STATE_FILE_MAX];
+	size_t len;
+	ssize_t got;
 	int fd;
-	ssize_t len;
 
 	(void)state;
 	assert_int_equal(state_write(dir, &mark, false), 0);
 	fd = openat(dir, STATE_FILE, O_RDONLY | O_CLOEXEC);
-	len = read(fd, good, sizeof(good));
+	got = read(fd, good, sizeof(good));
 	close(fd);
-	assert_true(len > 60);
-	for (ssize_t i = 0; i < len; i++) {
-		put_file(STATE_FILE, good, (size_t)i, 0600);
+	assert_true(got > 60);
+	len = got > 0 ? (size_t)got : 0;
+	for (size_t i = 0; i < len; i++) {
+		put_file(STATE_FILE, good, i, 0600);
 		assert_int_equal(read_error(), -EBADMSG);
-		memcpy(bad, good, (size_t)len);
+		memcpy(bad, good, len);
 		bad[i] = i % 2 ? '\0' : '~';
-		put_file(STATE_FILE, bad, (size_t)len, 0600);
+		put_file(STATE_FILE, bad, len, 0600);
 		assert_int_equal(read_error(), -EBADMSG);
 	}
-	memcpy(bad, good, (size_t)len);
-	memset(bad + len, '\n', sizeof(bad) - (size_t)len);
-	put_file(STATE_FILE, bad, (size_t)len + 1, 0600);
+	memcpy(bad, good, len);
+	memset(bad + len, '\n', sizeof(bad) - len);
+	put_file(STATE_FILE, bad, len + 1, 0600);
 	assert_int_equal(read_error(), -EBADMSG);
 	put_file(STATE_FILE, bad, sizeof(bad), 0600);
 	assert_int_equal(read_error(), -EBADMSG);
-	put_file(STATE_FILE, good, (size_t)len, 0600);
+	put_file(STATE_FILE, good, len, 0600);
 	assert_int_equal(read_error(), 0);
 }
 

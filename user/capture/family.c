@@ -29,7 +29,8 @@ static const struct bpf_insn nothing[] = {
 
 static int fentry_try(const struct btf *kernel, const char **step)
 {
-	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FENTRY);
+	struct bpf_prog_load_opts options = {.sz = sizeof(options),
+					     .expected_attach_type = BPF_TRACE_FENTRY};
 	int type = btf__find_by_name_kind(kernel, FUNCTION, BTF_KIND_FUNC), program, link;
 
 	*step = "find " FUNCTION "()";
