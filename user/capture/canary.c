@@ -147,7 +147,7 @@ static uint64_t cookie_of(int fd)
 /* 0, or a negative errno. */
 static int open_sockets(struct canary *canary)
 {
-	struct sockaddr_in listener, client;
+	struct sockaddr_in listener = {0}, client = {0};
 	int *sockets = canary->sockets;
 
 	sockets[CANARY_LISTENER] = loopback_socket(&listener);

@@ -112,7 +112,7 @@ static void user_free(struct join *join, struct user *user)
 	user_unlink(join, user);
 	for (uint32_t i = 0; i < user->kind_count; i++)
 		event_free(user->kinds[i].slot.one);
-	for (size_t i = 0; i < CLASSES; i++) {
+	for (uint32_t i = 0; i < CLASSES; i++) {
 		if (user->rest[i])
 			event_free(user->rest[i]->slot.one);
 		free(user->rest[i]);
@@ -410,7 +410,7 @@ static struct event *user_take(struct user *user)
 
 	for (uint32_t i = 0; i < user->kind_count && !one; i++)
 		one = slot_take(&user->kinds[i].slot);
-	for (size_t i = 0; i < CLASSES && !one; i++) {
+	for (uint32_t i = 0; i < CLASSES && !one; i++) {
 		if (user->rest[i])
 			one = slot_take(&user->rest[i]->slot);
 	}
@@ -436,7 +436,7 @@ static void user_end(struct join *join, struct user *user, uint64_t now_ns)
 		if (slot_continues(join, &user->kinds[i].slot))
 			user->kinds[kept++] = user->kinds[i];
 	}
-	for (size_t i = 0; i < CLASSES; i++) {
+	for (uint32_t i = 0; i < CLASSES; i++) {
 		if (user->rest[i] && slot_continues(join, &user->rest[i]->slot))
 			rest = true;
 	}

@@ -167,7 +167,7 @@ static uint32_t copy_short(char *envelope, uint32_t *used, struct span address, 
 	uint32_t offset = *used;
 
 	*len = (uint32_t)(address.len < SMTP_SHORT_ADDRESS ? address.len : SMTP_SHORT_ADDRESS);
-	if (*len)
+	if (*len && address.data)
 		memcpy(envelope + offset, address.data, *len);
 	*used += *len;
 	return offset;

@@ -108,6 +108,8 @@ static void write_held(struct pipeline *pipeline, struct held_event **at, struct
 {
 	struct held_event *held = *at;
 
+	if (!held)
+		return;
 	*at = held->next;
 	if (!held->next)
 		pipeline->held_last = before;
