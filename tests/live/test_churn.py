@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import SLOW, LiveCase, Watch, action, sized, wait_for
+from harness import LONG, SLOW, LiveCase, Watch, action, sized, wait_for
 
 CONNECTIONS = int(os.environ.get("SMTPSNOOP_CONNECTIONS", sized(20000, 100000) if SLOW == 1 else 2000))
 # An emulated kernel is interrupted in more places than a real one, and skips a BPF program that would interrupt itself.
@@ -114,6 +114,8 @@ class Churn(LiveCase):
         self.check()
 
     def test_connections_leave_nothing_without_wire(self):
+        if not LONG:
+            self.skipTest("takes 6 s: make test-all runs it")
         self.check("--no-wire")
 
 

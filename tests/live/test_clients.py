@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""The main job: six real clients send 8 mails each (500 in a long run), all at once, over several ports and servers,
+"""The main job: six real clients send 5 mails each (500 in a long run), all at once, over several ports and servers,
 IPv4 and IPv6, as three users. Every mail is reported exactly once, with its own process and envelope.
 
 SMTPSNOOP_MAILS sets another number of mails per client.
@@ -15,7 +15,7 @@ import unittest
 
 from harness import LiveCase, PYTHON, PYTHON_EXECUTABLE, Server, Sink, Watch, get, short, sized, wait_for
 
-MAILS = int(os.environ.get("SMTPSNOOP_MAILS", sized(8, 500)))
+MAILS = int(os.environ.get("SMTPSNOOP_MAILS", sized(5, 500)))
 FIRST = 3 * 100000  # numbers of mails from here on are not counted
 WORKERS = 2  # per client
 USERS = ("root", "nobody", "daemon")

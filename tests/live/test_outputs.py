@@ -482,6 +482,8 @@ class Room(Bench):
 
     def test_full_disk_and_a_flood_of_alerts(self):
         """A user whose alerts overflow the queue does not displace the alerts of other users."""
+        if not LONG:
+            self.skipTest("takes 5 s: make test-all runs it")
         disk = self.disk()
         path = os.path.join(disk, "events.json")
         self.start(json_file(path, "flooded", queue="1MiB"))
@@ -603,6 +605,8 @@ class Room(Bench):
 
     def test_receiver_that_hangs_up_at_once(self):
         """A relay without its back end accepts connections and closes them: reported once, nothing is lost."""
+        if not LONG:
+            self.skipTest("takes 10 s: make test-all runs it")
         listener = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listener.close)
         port = listener.getsockname()[1]
@@ -1045,6 +1049,8 @@ sock.shutdown(1)
     def test_flood(self):
         """One process causes the largest events as fast as it can. The daemon still answers the watchdog, and stops on
         SIGTERM."""
+        if not LONG:
+            self.skipTest("takes 12 s: make test-all runs it; test_join and test_flood have smaller floods")
         sink = Sink(self)
         daemon = self.start({"outputs": [json_file(self.path("events.json"), "file"),
                                          syslog(f"udp://127.0.0.1:{free_port()}", "udp")]})
