@@ -6,7 +6,7 @@ as the very last line, `N passed, N failed, N skipped`.
 
 Groups: unit (cmocka), replay (recordings without a kernel), events (output of the unit tests against the schema),
 formats (the same output, read by other programs), docs (manual pages and examples), live (real clients, servers
-and kernel; needs root), check (format, layout, clang's warnings, cppcheck), sanitized (unit, replay and some live tests
+and kernel; needs root), check (format, layout, clang's warnings, cppcheck), sanitized (unit, replay; with --long some live tests
 under ASan and UBSan), fuzz (each target for FUZZ_SECONDS), sentinel (deploy/sentinel, by the service's own query
 parser), tidy (clang-tidy: four minutes of processor time), vm (Debian's kernels and systemd in QEMU). Without a group,
 every group runs except tidy and vm, which --long adds.
