@@ -36,12 +36,11 @@
 #define LOOK_LEN     16U /* bytes that are examined */
 #define TRIAL_MAX    65536U
 #define TRIAL_RECORD (TRIAL_MAX / 24)
-/* What a reply gives to a flow that has received this much: a download of numbers, most likely */
-#define BULK	    (1U << 20)
-#define TRIAL_BULK  (2 * TRIAL_RECORD)
-#define TRIAL_EARLY 256U /* of a record that is sent before the server has said anything */
-/* What a flow that begins with an HTTP request has left: the send and its segment */
-#define TRIAL_REQUEST (2 * TRIAL_RECORD)
+#define TRIAL_EARLY  256U /* of a record that is sent before the server has said anything */
+/* What is left of the trial after an HTTP request: the send and its segment */
+#define TRIAL_SHORT (2 * TRIAL_RECORD)
+/* After this many received bytes, what looks like a reply is most likely a download of numbers */
+#define BULK (1U << 20)
 
 /* Four letters as one little-endian load reads them. `| LOWER` folds letters to lower case. */
 #define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
@@ -307,7 +306,7 @@ static __always_inline bool state_reply(struct flow_state *state, __u64 line)
 	if (is_greeting(line)) {
 		state->rx = LOOK_SMTP;
 	} else if (is_reply(line) && !(state->id.flags & FLOW_ACCEPTED)) {
-		state->trial = state->arrived < BULK ? 0 : TRIAL_MAX - TRIAL_BULK;
+		state->trial = state->arrived < BULK ? 0 : TRIAL_MAX - TRIAL_SHORT;
 		if (state->rx == LOOK_UNKNOWN)
 			state->rx = LOOK_OTHER;
 	} else {
@@ -373,8 +372,8 @@ static __always_inline void state_tx(struct flow_state *state, enum look look)
 			state->rx = LOOK_TUNNEL;
 	} else if (look == LOOK_REQUEST && state->rx != LOOK_SMTP) {
 		state->rx = LOOK_OTHER;
-		if (state->trial < TRIAL_MAX - TRIAL_REQUEST)
-			state->trial = TRIAL_MAX - TRIAL_REQUEST;
+		if (state->trial < TRIAL_MAX - TRIAL_SHORT)
+			state->trial = TRIAL_MAX - TRIAL_SHORT;
 	} else if (look == LOOK_OTHER && state->tx == LOOK_UNKNOWN && state->rx != LOOK_SMTP) {
 		state->tx = LOOK_OTHER;
 	}

@@ -217,12 +217,10 @@ struct flow_state {
 	__u8 on_wire;	/* the wire hook has seen what this socket sends */
 	__u8 kept; /* the current call is in `sends`, although the wire most likely has its bytes */
 	__u8 idle; /* the last line sent carries no mail and may be repeated (NOOP) */
-	__u8 pad[3];
 	__u32 trial;   /* what was delivered on trial, as state_tried() charges it */
 	__u32 arrived; /* bytes received */
 	/* the socket was closed during the current call: its close is reported after its bytes */
 	__u32 ended;
-	__u32 pad2;
 	__u32 plain_seq; /* plaintext flows (outer.bpf.h): bytes sent so far */
 
 	struct line sent, received;
@@ -244,15 +242,15 @@ struct flow_state {
 	struct task_id opener; /* the task at the first state change; pid 0: unknown */
 };
 
+#define KEPT_HALF_USED	 512U
+#define KEPT_ALMOST_USED 128U
+#define RECORD_COST	 160U /* what a record takes besides its payload, roughly */
+
 /*
  * How much of `len` bytes of payload may be written to the ring: all of it, as long as the flow
  * has used less than half of its share. Then bulk is given up, because commands and replies are
  * short and matter most. What is not written is to be counted by ring_dropped().
  */
-#define KEPT_HALF_USED	 512U
-#define KEPT_ALMOST_USED 128U
-#define RECORD_COST	 160U /* what a record takes besides its payload, roughly */
-
 static __always_inline __u32 ring_allowed(struct flow_state *state, __u32 len)
 {
 	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA), limit, waiting;

@@ -14,7 +14,7 @@
 #define IPV6_EXTENSIONS_MAX 6
 /* chunks of SEGMENT_DATA_MAX bytes: together more than the largest segment (BIG TCP, 512 KiB) */
 #define CHUNKS_MAX	 40U
-#define TAIL_SEGMENT_MAX 512U
+#define TAIL_SEGMENT_MAX 512U  /* bytes of a received segment whose end is examined too */
 #define BACK_LEN	 64U   /* bytes kept of the end of a segment that is cut short */
 #define HELLO_DATA_MAX	 2048U /* bytes kept of the segment in which TLS begins */
 
