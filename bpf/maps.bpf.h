@@ -31,7 +31,6 @@ const volatile bool socket_storage = true; /* every program can use socket stora
 /* tracing programs can make a socket's cookie (since 5.12) */
 const volatile bool socket_cookies = true;
 const volatile __u32 ring_size = 8 << 20; /* bytes of the ring buffer */
-const volatile __u32 own_tgid = 0;	  /* the process id of the watch itself */
 /* addresses of the variables page_offset_base and vmemmap_base; 0: unknown */
 const volatile __u64 page_offset_at = 0;
 const volatile __u64 vmemmap_at = 0;

@@ -329,6 +329,29 @@ static __always_inline bool is_closed(struct bpf_sock *sk)
 	return sk->protocol == IPPROTO_TCP && sk->state == TCP_CLOSE;
 }
 
+/* Delivers a segment of a flow that is copied. */
+static __always_inline void deliver(struct __sk_buff *skb, struct flow_state *state,
+				    const struct segment *segment, bool outbound)
+{
+	if (!state->id.cookie)
+		state->id.cookie = bpf_get_socket_cookie(skb);
+	if (!state->id.local_port)
+		segment_address(skb, segment, &state->id, outbound);
+	if (!state->emitted) {
+		state->emitted = 1;
+		emit_opener(state);
+	}
+	if (state->id.flags & FLOW_MPTCP) {
+		__u8 one = 1;
+
+		bpf_map_update_elem(&mptcp_copied, &state->id.cookie, &one, BPF_ANY);
+	}
+	if (segment->urgent && outbound)
+		emit_urgent(state, segment->seq + segment->urgent - 1);
+	emit_segments(skb, state, segment, outbound ? SEGMENT_OUTBOUND : 0);
+	state_tried(state, segment->len, outbound);
+}
+
 static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 {
 	struct segment segment;
@@ -366,31 +389,10 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 		state_urgent(state);
 	if (outbound && !state->on_wire)
 		state->on_wire = 1;
-	if (tls_begins && (state->emitted || is_mail_port(segment.dest)))
-		goto copy;
-	if (!state_copied(state)) {
-		if (outbound && !(state->id.flags & FLOW_SKIPPED))
-			state->id.flags |= FLOW_SKIPPED;
-		return 1;
-	}
-copy:
-	if (!state->id.cookie)
-		state->id.cookie = bpf_get_socket_cookie(skb);
-	if (!state->id.local_port)
-		segment_address(skb, &segment, &state->id, outbound);
-	if (!state->emitted) {
-		state->emitted = 1;
-		emit_opener(state);
-	}
-	if (state->id.flags & FLOW_MPTCP) {
-		__u8 one = 1;
-
-		bpf_map_update_elem(&mptcp_copied, &state->id.cookie, &one, BPF_ANY);
-	}
-	if (segment.urgent && outbound)
-		emit_urgent(state, segment.seq + segment.urgent - 1);
-	emit_segments(skb, state, &segment, outbound ? SEGMENT_OUTBOUND : 0);
-	state_tried(state, segment.len, outbound);
+	if (state_copied(state) || (tls_begins && (state->emitted || is_mail_port(segment.dest))))
+		deliver(skb, state, &segment, outbound);
+	else if (outbound && !(state->id.flags & FLOW_SKIPPED))
+		state->id.flags |= FLOW_SKIPPED;
 	return 1;
 }
 

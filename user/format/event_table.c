@@ -161,6 +161,15 @@ static int write_row(struct table *table, const struct event *event)
 
 /* ---- Other events ---------------------------------------------------------------------------- */
 
+/* Adds one count, behind others if there are `any`. False: it is 0. */
+static bool add_lost(struct text *line, bool any, uint64_t count, const char *what)
+{
+	if (count)
+		text_add_format(line, "%s%llu %s", any ? ", " : "", (unsigned long long)count,
+				what);
+	return count;
+}
+
 /* Adds what was lost, in words. False: nothing was lost. */
 static bool add_losses(struct text *line, const struct event_stats *stats)
 {
@@ -178,28 +187,12 @@ static bool add_losses(struct text *line, const struct event_stats *stats)
 	};
 	bool any = false;
 
-	for (int i = 0; i < COUNTER_MAX; i++) {
-		if (stats->counters[i])
-			text_add_format(line, "%s%llu %s", any ? ", " : "",
-					(unsigned long long)stats->counters[i], words[i]);
-		any = any || stats->counters[i];
-	}
-	if (stats->flows_dropped)
-		text_add_format(line, "%s%llu connections", any ? ", " : "",
-				(unsigned long long)stats->flows_dropped);
-	any = any || stats->flows_dropped;
-	if (stats->content_refused)
-		text_add_format(line, "%s%llu contents of messages", any ? ", " : "",
-				(unsigned long long)stats->content_refused);
-	any = any || stats->content_refused;
-	if (stats->events_lost)
-		text_add_format(line, "%s%llu events", any ? ", " : "",
-				(unsigned long long)stats->events_lost);
-	any = any || stats->events_lost;
-	if (stats->records_malformed)
-		text_add_format(line, "%s%llu malformed records", any ? ", " : "",
-				(unsigned long long)stats->records_malformed);
-	any = any || stats->records_malformed;
+	for (int i = 0; i < COUNTER_MAX; i++)
+		any |= add_lost(line, any, stats->counters[i], words[i]);
+	any |= add_lost(line, any, stats->flows_dropped, "connections");
+	any |= add_lost(line, any, stats->content_refused, "contents of messages");
+	any |= add_lost(line, any, stats->events_lost, "events");
+	any |= add_lost(line, any, stats->records_malformed, "malformed records");
 	if (stats->unwatched_ns)
 		text_add_format(line, "%swhat passed in %.1f s before the start", any ? ", " : "",
 				(double)stats->unwatched_ns / 1e9);
