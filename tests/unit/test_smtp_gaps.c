@@ -234,15 +234,36 @@ static void test_gap_in_answer(void **state)
 	expect(whole, MAIL_1);
 }
 
+static void expect_unmatched(const struct step *steps, uint32_t surplus, const char *lines)
+{
+	assert_int_equal(expect(steps, lines).replies_surplus, surplus);
+}
+
 /* Whole commands are missing. Their replies show that the next command begins behind the gap. */
 static void test_gap_of_commands(void **state)
 {
 	static const struct step steps[] = {HELLO, MAIL_A, RCPT_B, C_GAP(15), S("250 Ok\r\n"),
 					    DATA,  TEXT,   QUIT,   END};
+	/* The gap is noticed behind the replies to what it hides. */
+	static const struct step late[] = {HELLO,     S("250 Ok\r\n250 Ok\r\n"),
+					   C_GAP(12), C("\r\n"),
+					   MAIL_A,    RCPT_B,
+					   DATA,      TEXT,
+					   QUIT,      END};
+	/* It does not explain a reply before the last bytes that were seen. */
+	static const struct step later[] = {HELLO,	   S("250 Ok\r\n"),
+					    C("NOOP\r\n"), S("250 Ok\r\n"),
+					    C_GAP(12),	   C("\r\n"),
+					    MAIL_A,	   RCPT_B,
+					    DATA,	   TEXT,
+					    QUIT,	   END};
 
 	(void)state;
 	expect(steps,
 	       "1 data success <a@x> <b@y>250 18 bytes 15 missing replies missing 250 Queued\n");
+	expect_unmatched(late, 0, MAIL_1);
+	expect_unmatched(later, 1,
+			 "1 data success <a@x> <b@y>250 18 bytes replies missing 250 Queued\n");
 }
 
 static void test_server_gaps(void **state)

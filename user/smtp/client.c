@@ -304,6 +304,7 @@ void smtp_client_data(struct smtp_session *session, struct span data, uint64_t t
 	size_t taken = 1;
 
 	session->facts.client_bytes += data.len;
+	session->surplus_latest = 0;
 	while (data.len && taken) {
 		taken = take_request(session, data, time_ns);
 		data.data += taken;
@@ -318,6 +319,7 @@ void smtp_client_urgent(struct smtp_session *session, char byte, uint64_t time_n
 
 	session->facts.urgent_bytes++;
 	session->facts.client_bytes++;
+	session->surplus_latest = 0;
 	preamble_gap(&session->facts.proxy);
 	client_assume(session);
 	switch (session->mode) {
@@ -342,6 +344,9 @@ void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 	ghost_over(session, false, time_ns);
 	session->position += len;
 	session->facts.client_missing += len ? len : 1;
+	/* The replies to what the gap hid came before the gap was noticed. */
+	session->facts.replies_surplus -= session->surplus_latest;
+	session->surplus_latest = 0;
 	session->carried.paused = true;
 	session->carried.cut = 0;
 	message_lost(session, len);

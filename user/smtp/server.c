@@ -267,8 +267,10 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
 	if (code == 421 || (session->mid_stream && !session->facts.commands_seen))
 		return;
 	/* Unless a gap explains it. */
-	if (!session->facts.client_missing && !session->facts.server_missing)
+	if (!session->facts.client_missing && !session->facts.server_missing) {
 		session->facts.replies_surplus++;
+		session->surplus_latest++;
+	}
 	session_lose_step(session);
 	/* The gap hid a DATA: what follows is text. */
 	if (code == 354 && session->facts.client_missing)

@@ -226,6 +226,11 @@ struct smtp_session {
 	struct owed *owed;
 	uint32_t owed_size, owed_at, owed_count;
 	bool out_of_step; /* replies do not match commands until none is owed */
+	/*
+	 * Of facts.replies_surplus, those that came since the last byte of the client. A gap that
+	 * begins at that byte explains them.
+	 */
+	uint32_t surplus_latest;
 
 	/* The server's stream. */
 	bool replies; /* it will be fed */
