@@ -72,7 +72,7 @@ exclusions:
     process: { executable: [/usr/bin/m*], sha256: [], user: reports, unit: a.service, scheduled_by: cron, tty: none }
     relay: ["10.0.0.25:587", mail.example, 10.1.0.0/16, "[2001:db8::1]:25"]
     mail: { sender: a@x, recipients: ["*@x"], subject: ["a *"], contains: [x], matches: ['a+'] }
-    schedule: { at: "0 8 * * *", for: 15m, timezone: Europe/Berlin }
+    schedule: { at: "0 8 * * *", for: 15m, early: 5m, timezone: Europe/Berlin }
     limits: { messages: 20/1h, recipients: 50/1d, bytes: 10MiB/30m }
     origin: { user: [reports] }
     tls: any

@@ -65,7 +65,7 @@ static struct config *load(const char *text)
 	"      recipients: [\"*@corp.example\"]\n"                                                 \
 	"      subject: [\"Daily sales report *\"]\n"                                              \
 	"      contains: [System Down]\n"                                                          \
-	"    schedule: { at: \"0 8 * * *\", for: 15m, timezone: Europe/Berlin }\n"                 \
+	"    schedule: { at: \"0 8 * * *\", for: 15m, early: 5m, timezone: Europe/Berlin }\n"      \
 	"    limits: { messages: 20/1h, recipients: 50/1d, bytes: 10MiB/30m }\n"                   \
 	"    origin: { user: [reports] }\n"                                                        \
 	"    tls: any\n"                                                                           \
@@ -100,6 +100,7 @@ static void test_whole(void **state)
 	assert_int_equal(exclusion->relay.items[4].prefix, 32);
 	assert_int_equal(exclusion->relay.items[5].port, 2525);
 	assert_int_equal(exclusion->schedule.for_s, 900);
+	assert_int_equal(exclusion->schedule.early_s, 300);
 	assert_int_equal(schedule_next(exclusion->schedule.at, 1704067200),
 			 1704092400); /* 2024-01-01: 07:00 UTC */
 	assert_int_equal(exclusion->limits.messages.amount, 20);

@@ -12,6 +12,9 @@
 #include "commands/advice.h"
 #include "commands/commands.h"
 #include "base/report.h"
+#include "base/text.h"
+
+#define SCHEDULES_SHOWN 10U
 
 static bool user_exists(const char *name)
 {
@@ -60,6 +63,34 @@ static size_t advise_whole(const struct config *config, const char *path)
 	return warnings;
 }
 
+/*
+ * One line with the schedules that match from their time on: until 0.1, they also matched before
+ * it. An `early` says that this is meant.
+ */
+static void tell_schedules(const struct config *config, const char *path)
+{
+	struct text line = {0};
+	size_t count = 0;
+
+	for (size_t i = 0; i < config->policy.exclusion_count; i++) {
+		const struct exclusion *exclusion = &config->policy.exclusions[i];
+
+		if (!exclusion->schedule.at || exclusion->schedule.early_given ||
+		    ++count > SCHEDULES_SHOWN)
+			continue;
+		text_add_string(&line, count > 1 ? ", " : "");
+		text_add_visible(&line, span_of(exclusion->name));
+	}
+	if (count > SCHEDULES_SHOWN)
+		text_add_format(&line, " and %zu more", count - SCHEDULES_SHOWN);
+	if (count)
+		printf("%s: note: these schedules match from their time on, not before it; for "
+		       "mail "
+		       "that may come sooner, add early: 5m (or early: 0s to confirm): %s\n",
+		       path, line.data ? line.data : "");
+	text_free(&line);
+}
+
 int command_check(const struct options *options)
 {
 	char error[CONFIG_ERROR_MAX];
@@ -73,6 +104,7 @@ int command_check(const struct options *options)
 	}
 	warnings = config_advise(config, time(NULL), user_exists, on_advice, NULL);
 	warnings += advise_whole(config, options->config);
+	tell_schedules(config, options->config);
 	printf("%s: valid: %zu file%s, %zu exclusion%s, %zu output%s, %zu warning%s\n",
 	       options->config, config->files.count, config->files.count == 1 ? "" : "s",
 	       config->policy.exclusion_count, config->policy.exclusion_count == 1 ? "" : "s",

@@ -165,12 +165,26 @@ static bool read_zone(struct reader *reader, const yaml_node_t *node, const stru
 	return *zone;
 }
 
+/* How long before its time a schedule may be met; 0 is an answer too. */
+static bool read_early(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		       void *target)
+{
+	struct due *due = target;
+	struct span text = reader_scalar(node);
+
+	due->early_given = true;
+	if (span_equal(text, span_of("0")) || span_equal(text, span_of("0s")))
+		return true;
+	return reader_duration(reader, node, key, &due->early_s);
+}
+
 static bool read_schedule(struct reader *reader, const yaml_node_t *node, const struct key *key,
 			  void *target)
 {
 	static const struct key keys[] = {
 		{.name = "at", .read = reader_string, .offset = offsetof(struct due, text)},
 		{.name = "for", .read = reader_duration, .offset = offsetof(struct due, for_s)},
+		{.name = "early", .read = read_early},
 		{.name = "timezone", .read = read_zone, .offset = offsetof(struct due, zone)},
 		{.name = NULL},
 	};

@@ -264,13 +264,13 @@ static enum state origin(const struct exclusion *exclusion, const struct facts *
 
 /* ---- When, how much, and what was seen ------------------------------------------------------- */
 
-/* Whether a time of the schedule lies within `for` before or after the moment. */
+/* Whether the moment lies in a span from `early` before a scheduled time to `for` after it. */
 static bool is_due(const struct exclusion *exclusion, int64_t time_s)
 {
-	int64_t next =
-		schedule_next(exclusion->schedule.at, time_s - (int64_t)exclusion->schedule.for_s);
+	const struct due *due = &exclusion->schedule;
+	int64_t next = schedule_next(due->at, time_s - (int64_t)due->for_s);
 
-	return next != SCHEDULE_NEVER && next <= time_s + (int64_t)exclusion->schedule.for_s;
+	return next != SCHEDULE_NEVER && next <= time_s + (int64_t)due->early_s;
 }
 
 static enum state schedule(const struct exclusion *exclusion, const struct facts *facts,

@@ -33,7 +33,9 @@ struct due {
 	struct schedule *at; /* owned; NULL: at any time */
 	struct zone *zone;   /* owned */
 	char *text;	     /* as written; owned */
-	uint64_t for_s;
+	uint64_t for_s;	     /* from a scheduled time on */
+	uint64_t early_s;    /* before it */
+	bool early_given;    /* also where it is 0 */
 };
 
 struct expiry {
