@@ -156,7 +156,7 @@ static bool add_rules(struct reader *reader, const yaml_node_t *node, const stru
 {
 	struct policy *policy = &((struct config *)target)->policy;
 	char *path = reader_path(reader, node, "the path of a YARA file"), error[RULES_ERROR_MAX];
-	bool good = path;
+	bool good = path && reader_needs(reader, node, LIBRARY_YARA, "rules", NULL);
 
 	(void)key;
 	if (good && !policy->rules && !(policy->rules = rules_new(reader->trusted, error)))
@@ -420,6 +420,7 @@ struct config *config_load(const char *path, const struct config_terms *terms,
 					     .file = path,
 					     .stop = terms ? terms->stop : NULL,
 					     .trusted = terms && terms->trusted,
+					     .without = terms ? terms->without : 0,
 					     .error = error}};
 	struct reader *reader = &loading.reader;
 	bool good;

@@ -54,6 +54,7 @@ struct config {
 struct config_terms {
 	bool trusted; /* refuse what other users could change (base/trusted.h), in all that is read
 		       */
+	unsigned int without; /* libraries to treat as not built in, a bit of enum library each */
 	const atomic_bool *stop; /* borrowed; once it is true, the reading ends soon. NULL: never */
 };
 

@@ -165,6 +165,16 @@ static bool read_zone(struct reader *reader, const yaml_node_t *node, const stru
 	return *zone;
 }
 
+static bool read_scheduled_by(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			      void *target)
+{
+	enum scheduled_by *by = target;
+
+	return reader_word(reader, node, key, target) &&
+	       (*by != SCHEDULED_SYSTEMD_TIMER ||
+		reader_needs(reader, node, LIBRARY_SYSTEMD, "scheduled_by: systemd-timer", NULL));
+}
+
 /* How long before its time a schedule may be met; 0 is an answer too. */
 static bool read_early(struct reader *reader, const yaml_node_t *node, const struct key *key,
 		       void *target)
@@ -232,7 +242,7 @@ static const struct key kinds[VALUE_COUNT] = {
 	[VALUE_WORDS] = {.read = read_searches, .kind = REGEX_WORDS},
 	[VALUE_EXPRESSIONS] = {.read = read_searches, .kind = REGEX_EXPRESSION},
 	[VALUE_RELAYS] = {.read = config_read_relays},
-	[VALUE_SCHEDULED_BY] = {.read = reader_word, .words = scheduled_by},
+	[VALUE_SCHEDULED_BY] = {.read = read_scheduled_by, .words = scheduled_by},
 	[VALUE_DEMAND] = {.read = reader_word, .words = demands},
 	[VALUE_ENCRYPTED] = {.read = reader_flag, .words = encrypted},
 	[VALUE_SCHEDULE] = {.read = read_schedule},

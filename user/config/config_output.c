@@ -365,6 +365,11 @@ static bool read_listen(struct reader *reader, const yaml_node_t *node, const st
 	(void)key;
 	if (!text)
 		return false;
+	if (!reader_needs(reader, node, LIBRARY_MICROHTTPD, "metrics.listen",
+			  "use metrics.textfile")) {
+		free(text);
+		return false;
+	}
 	if (split_host(text, &host, &port) && port) {
 		struct in_addr v4;
 		struct in6_addr v6;

@@ -31,6 +31,18 @@ bool reader_refused(struct reader *reader)
 	return false;
 }
 
+bool reader_needs(struct reader *reader, const yaml_node_t *node, enum library library,
+		  const char *what, const char *instead)
+{
+	if (library_built(library) && !(reader->without & 1U << library))
+		return true;
+	return reader_fail(reader, node,
+			   "%s needs %s, and this smtpsnoop was built without it; install %s and "
+			   "run make again%s%s",
+			   what, library_name(library), library_package(library),
+			   instead ? ", or " : "", instead ? instead : "");
+}
+
 /* ---- Nodes ----------------------------------------------------------------------------------- */
 
 yaml_node_t *reader_node(struct reader *reader, int index)

@@ -16,6 +16,7 @@
 #include <yaml.h>
 
 #include "base/amount.h"
+#include "base/library.h"
 #include "base/span.h"
 #include "config/config.h"
 
@@ -27,6 +28,7 @@ struct reader {
 	char *error;		 /* of CONFIG_ERROR_MAX bytes */
 	const atomic_bool *stop; /* of struct config_terms */
 	bool trusted;		 /* likewise */
+	unsigned int without;	 /* likewise */
 
 	/* Used so far by all files together. */
 	unsigned int files;
@@ -54,6 +56,13 @@ bool reader_counts(struct reader *reader, const yaml_node_t *node);
 
 /* True if the reading has to end, which has been reported. */
 bool reader_stopped(struct reader *reader);
+
+/*
+ * True if the program was built with the library that `what` needs. Otherwise the mistake has been
+ * reported, with what to install. `instead`: what else the user can do, after "or "; NULL: nothing.
+ */
+bool reader_needs(struct reader *reader, const yaml_node_t *node, enum library library,
+		  const char *what, const char *instead);
 
 /* Replaces control characters in the error. Always returns false. */
 bool reader_refused(struct reader *reader);
