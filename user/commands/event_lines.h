@@ -8,14 +8,20 @@
 
 #include <jansson.h>
 
+#define EVENT_LINE_MAX	     (8U << 20) /* bytes; a longer line is not an event */
+#define EVENT_LINES_BAD_STOP 3U		/* so many at the start, and the file contains no events */
+#define EVENT_LINES_BAD_TOLD 3U		/* the others are counted */
+
 /* Borrows the event. */
 typedef void (*event_line_fn)(void *context, const json_t *event);
 
 /*
- * Reads all lines; empty ones are skipped. A line that is not JSON, or an error of reading, is
- * reported with `name` and the line's number; then the result is false, after all lines have been
- * read.
+ * Reads all lines; empty ones are skipped. False: a line is not an event, or an error of reading.
+ * It is reported with `name` and the line's number, unless `quiet`. If the first
+ * EVENT_LINES_BAD_STOP lines are not events, or all are not, the file contains none: that is
+ * reported once, and the reading ends.
  */
-bool event_lines_read(FILE *file, const char *name, event_line_fn on_event, void *context);
+bool event_lines_read(FILE *file, const char *name, bool quiet, event_line_fn on_event,
+		      void *context);
 
 #endif

@@ -146,8 +146,9 @@ static void explain_json(void *context, const json_t *event)
 static int explain_input(struct explanation *explanation)
 {
 	resolve_names(explanation);
-	return event_lines_read(stdin, "standard input", explain_json, explanation) ? STATUS_DONE
-										    : STATUS_FAILED;
+	return event_lines_read(stdin, "standard input", false, explain_json, explanation)
+		       ? STATUS_DONE
+		       : STATUS_FAILED;
 }
 
 /* ---- A recording ----------------------------------------------------------------------------- */

@@ -499,7 +499,7 @@ int command_suggest(const struct options *options)
 	int status = STATUS_DONE;
 
 	if (!options->files[0] &&
-	    !event_lines_read(stdin, "standard input", take_event, &suggestion))
+	    !event_lines_read(stdin, "standard input", false, take_event, &suggestion))
 		status = STATUS_FAILED;
 	for (char **path = options->files; *path; path++) {
 		FILE *file = fopen(*path, "re");
@@ -509,7 +509,7 @@ int command_suggest(const struct options *options)
 			status = STATUS_FAILED;
 			continue;
 		}
-		if (!event_lines_read(file, *path, take_event, &suggestion))
+		if (!event_lines_read(file, *path, false, take_event, &suggestion))
 			status = STATUS_FAILED;
 		fclose(file);
 	}
