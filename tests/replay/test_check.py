@@ -55,5 +55,78 @@ class Schedules(unittest.TestCase):
         self.assertTrue(note.endswith(", x9 and 3 more"), note)
 
 
+PYTHON = "executable: /usr/bin/python3.11"
+WRITABLE = "any user can put a program into {}; install the mailer in a folder of root"
+ROOT_SCRIPT = "every script that root runs with it passes"
+SHARED = "many programs share this account"
+PUBLIC = "anyone can get an address at {}"
+
+# Criteria of process and of mail, and what is said of them; None: nothing.
+DOUBTS = (
+    ("executable: /tmp/mailer, user: a", "", WRITABLE.format("/tmp")),
+    ("executable: /var/tmp/a/b/mailer, user: a", "", WRITABLE.format("/var/tmp")),
+    ("executable: /dev/shm/x, user: a", "", WRITABLE.format("/dev/shm")),
+    ("executable: '/var/tmp/*', user: a", "", WRITABLE.format("/var/tmp")),
+    ("executable: '/**/msmtp', user: a", "", WRITABLE.format("/tmp")),
+    ("executable: [/usr/bin/msmtp, '/**'], user: a", "", WRITABLE.format("/tmp")),
+    ("executable: /usr/tmp-tools/mailer, user: a", "", None),
+    ("executable: /opt/tmp/mailer, user: a", "", None),
+    ("executable: '/usr/*/msmtp', user: a", "", None),
+    ("executable: /var/www/.cache/mailer, user: a", "", ".cache is hidden; find out who put it there"),
+    ("executable: /usr/lib/.x, user: a", "", ".x is hidden"),
+    ("executable: '/srv/.../mailer', user: a", "", "... is hidden"),
+    ("executable: /opt/app.d/mailer.v1, user: a", "", None),
+    ("executable: '/memfd:x', user: a", "", "deleted or is only in memory has no path"),
+    ("executable: '/usr/bin/curl (deleted)', user: a", "", "deleted or is only in memory has no path"),
+    (PYTHON + ", user: root", "", ROOT_SCRIPT),
+    ("executable: '/usr/bin/perl*', user: ['0']", "", ROOT_SCRIPT),
+    ("executable: '/usr/bin/*', user: [a, root]", "", ROOT_SCRIPT),
+    ("executable: /bin/dash, user: root", "", ROOT_SCRIPT),
+    ("executable: /usr/sbin/php-fpm8.2, user: root", "", ROOT_SCRIPT),
+    (PYTHON + ", user: portal", "", None),
+    ("executable: /usr/bin/curl, user: root", "", None),
+    ("executable: /usr/bin/shutdown, user: root", "", None),
+    ("executable: /usr/bin/msmtp, user: www-data", "", "process.user www-data: " + SHARED),
+    ("user: [a, nobody]", "", "process.user nobody: " + SHARED),
+    ("user: '33'", "", SHARED),
+    ("user: '330'", "", None),
+    ("user: a", "mail: { recipients: box@gmail.com }", PUBLIC.format("gmail.com")),
+    ("user: a", "mail: { recipients: [x@corp.example, '*@GMX.de'] }", PUBLIC.format("gmx.de")),
+    ("user: a", "mail: { recipients: '**' }", PUBLIC.format("gmail.com")),
+    ("user: a", "mail: { recipients: '*@*.ru' }", PUBLIC.format("mail.ru")),
+    ("user: a", "mail: { recipients: ['*@corp.example', gmail.com@corp.example, x@notgmail.com] }", None),
+    ("user: postfix", "origin: { user: www-data }", "origin.user www-data: " + SHARED),
+)
+
+
+class Doubts(unittest.TestCase):
+    """What trusts more than it seems is said, with the value that shows it; nothing is said of its neighbours."""
+
+    def warnings(self, process, more=""):
+        text = f"exclusions:\n  - name: one\n    process: {{ {process} }}\n    relay: 10.0.0.1\n"
+        return [line.removeprefix("FILE:2: warning: one: ") for line in check(text + f"    {more}\n" * bool(more))
+                if ": warning: " in line and "this host has no user" not in line]
+
+    def test_doubts(self):
+        for process, more, words in DOUBTS:
+            with self.subTest(process, more=more):
+                lines = self.warnings(process, more)
+                self.assertEqual(len(lines), 1 if words else 0, lines)
+                self.assertIn(words or "", "".join(lines))
+
+    def test_each_kind_once(self):
+        lines = self.warnings("executable: [/tmp/.a, /tmp/.b, /dev/shm/.c], user: [nobody, www-data]",
+                              "mail: { recipients: [a@gmail.com, b@gmail.com] }")
+        self.assertEqual(len(lines), 4, lines)
+
+    @unittest.skipIf(os.geteuid(), "needs root: a folder outside of /tmp")
+    def test_folders_of_this_host(self):
+        with tempfile.TemporaryDirectory(dir="/opt") as folder:
+            for mode, count in ((0o1777, 1), (0o757, 1), (0o775, 0), (0o755, 0)):
+                os.chmod(folder, mode)
+                self.assertEqual(len(self.warnings(f"executable: {folder}/bin/mailer, user: a")), count, oct(mode))
+            os.chmod(folder, 0o755)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -6,10 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "commands/doubts.h"
 #include "policy/exclusion.h"
 #include "event/origin.h"
 
-#define ADVICE_MAX 512U
+#define ADVICE_MAX 640U
 
 struct adviser {
 	const struct config *config;
@@ -69,6 +70,21 @@ static void forgeable(struct adviser *adviser, const struct exclusion *exclusion
 	advise(adviser, exclusion,
 	       "trusts only what a sender can forge: anyone who can run a program on this host "
 	       "passes; add process.user or process.unit");
+}
+
+/* ---- What trusts more than it seems -----------------------------------------------------------
+ */
+
+struct doubting {
+	struct adviser *adviser;
+	const struct exclusion *exclusion;
+};
+
+static void on_doubt(void *context, const char *doubt)
+{
+	struct doubting *doubting = context;
+
+	advise(doubting->adviser, doubting->exclusion, "%s", doubt);
 }
 
 /* ---- What can never be met ------------------------------------------------------------------- */
@@ -188,7 +204,10 @@ size_t config_advise(const struct config *config, int64_t now_s,
 				  .context = context};
 
 	for (size_t i = 0; i < config->policy.exclusion_count; i++) {
+		struct doubting doubting = {&adviser, &config->policy.exclusions[i]};
+
 		forgeable(&adviser, &config->policy.exclusions[i]);
+		exclusion_doubts(&config->policy.exclusions[i], on_doubt, &doubting);
 		never(&adviser, &config->policy.exclusions[i]);
 		shadowed(&adviser, i);
 	}

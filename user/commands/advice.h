@@ -11,9 +11,9 @@
 typedef void (*advice_fn)(void *context, const struct exclusion *exclusion, const char *advice);
 
 /*
- * Reports exclusions that rely only on what a sender can forge, can never be met, are covered by
- * earlier ones, or have expired. `now_s`: seconds since 1970. `user_exists`: whether the host knows
- * a user; NULL: not checked. Returns how many.
+ * Reports exclusions that rely only on what a sender can forge, trust more than it seems
+ * (doubts.h), can never be met, are covered by earlier ones, or have expired. `now_s`: seconds
+ * since 1970. `user_exists`: whether the host knows a user; NULL: not checked. Returns how many.
  */
 size_t config_advise(const struct config *config, int64_t now_s,
 		     bool (*user_exists)(const char *name), advice_fn on_advice, void *context);

@@ -412,10 +412,38 @@ static bool keep_hash(struct reader *reader)
 	return true;
 }
 
+/* NULL: no memory. */
+static struct config *config_new(void)
+{
+	struct config *config = calloc(1, sizeof(*config));
+
+	if (!config)
+		return NULL;
+	config->policy.deadline_s = DEADLINE_S;
+	config->policy.body_bytes = BODY_BYTES;
+	config->heartbeat_s = HEARTBEAT_S;
+	config->join_s = JOIN_S;
+	config->join_after = JOIN_AFTER;
+	return config;
+}
+
+struct config *config_parse(struct span text, const char *name, char error[CONFIG_ERROR_MAX])
+{
+	struct config *config = config_new();
+	struct loading loading = {.reader = {.config = config, .file = name, .error = error}};
+
+	snprintf(error, CONFIG_ERROR_MAX, "%.400s: no memory", name);
+	if (config && text.len <= CONFIG_FILE_MAX && read_yaml(&loading.reader, text) &&
+	    (!config->policy.rules || rules_ready(config->policy.rules, error) == 0))
+		return config;
+	config_free(config);
+	return NULL;
+}
+
 struct config *config_load(const char *path, const struct config_terms *terms,
 			   char error[CONFIG_ERROR_MAX])
 {
-	struct config *config = calloc(1, sizeof(*config));
+	struct config *config = config_new();
 	struct loading loading = {.reader = {.config = config,
 					     .file = path,
 					     .stop = terms ? terms->stop : NULL,
@@ -428,11 +456,6 @@ struct config *config_load(const char *path, const struct config_terms *terms,
 	snprintf(error, CONFIG_ERROR_MAX, "%.400s: no memory", path ? path : "configuration");
 	if (!config)
 		return NULL;
-	config->policy.deadline_s = DEADLINE_S;
-	config->policy.body_bytes = BODY_BYTES;
-	config->heartbeat_s = HEARTBEAT_S;
-	config->join_s = JOIN_S;
-	config->join_after = JOIN_AFTER;
 	reader->digest = EVP_MD_CTX_new();
 	good = reader->digest && EVP_DigestInit_ex(reader->digest, EVP_sha256(), NULL) == 1 &&
 	       (!path || (read_file(reader, path) && read_folder(reader, path))) &&

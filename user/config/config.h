@@ -66,6 +66,12 @@ struct config_terms {
 struct config *config_load(const char *path, const struct config_terms *terms,
 			   char error[CONFIG_ERROR_MAX]);
 
+/*
+ * The same for a text, which is one file named `name` and has no conf.d. `name` is borrowed until
+ * the configuration is freed.
+ */
+struct config *config_parse(struct span text, const char *name, char error[CONFIG_ERROR_MAX]);
+
 void config_free(struct config *config); /* NULL is allowed */
 
 /*
