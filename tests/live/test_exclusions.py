@@ -199,8 +199,11 @@ class Exclusions(LiveCase):
             self.assertEqual(from_recording.count(f"met      {criterion}\n"), 2, criterion)
         # Replay gives the same verdicts.
         self.assertEqual(self.own(replay(recording, "--all", "-c", path)), ["excluded", "alert"])
-        # A draft excludes exactly the mail that it was made from.
-        self.write("events.json", json.dumps({key: value for key, value in event.items() if key[0] != "_"}) + "\n")
+        # A draft excludes exactly the mail that it was made from, seen on three days.
+        line = json.dumps({key: value for key, value in event.items() if key[0] != "_"}) + "\n"
+        day, earlier = get(event, "event.end")[:10], [time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86400 * back))
+                                                      for back in (1, 2)]
+        self.write("events.json", line + "".join(line.replace(day, other) for other in earlier))
         draft = self.run_snoop("suggest", self.path("events.json"), status=0).stdout.decode()
         self.write("draft.yaml", draft)
         self.assertIn(b": valid: 1 file, 1 exclusion, 0 outputs, 0 warnings",

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The command suggest. Theory of operation: messages are alike if executable, user, unit,
- * scheduler, submitter, relay and sender are the same. Each group becomes a draft that its own
- * messages meet and hardly any other would:
+ * The command suggest. Theory of operation: an exclusion is worth drafting for what comes again.
+ * Whoever mails chooses nearly everything about it, so everything that is kept is bounded, and an
+ * attacker's thousand senders must not push out the mailer that mails once a day.
  *
- *   recipients	as they were; by domain where there were many
- *   subject	what all subjects begin with, then '*' if they go on differently
- *   schedule	where every message came within SPREAD_MAX_S of the day, on SCHEDULE_DAYS_MIN days
- * at least limits	the most that any hour held
+ * The events are read twice. The first time, each message counts a day of its kind (executable,
+ * user, unit, submitter, scheduler, script and sender) in a table of fixed size
+ * (suggest_kinds.h). The kinds that were seen on DAYS_MIN days are selected, a few of each process
+ * and of each user. The second time, their messages are gathered (suggest_stream.h). Each becomes a
+ * draft (suggest_draft.h), which is read back as a configuration: so it is valid, and what
+ * config_advise() says of it is what check will say.
+ *
+ * The drafts with the fewest warnings come first, then those of programs that mail little else, and
+ * those seen on most days. What is not drafted is said, one line for each reason.
  *
  * What is written comes from events, and so from whoever sent: it is quoted, its patterns'
  * characters are escaped, and it is a draft for a person to read.
@@ -16,510 +21,509 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <time.h>
 
-#include "commands/commands.h"
-#include "commands/event_lines.h"
-#include "policy/facts_json.h"
-#include "event/origin.h"
 #include "base/report.h"
 #include "base/text.h"
+#include "commands/advice.h"
+#include "commands/commands.h"
+#include "commands/event_lines.h"
+#include "commands/suggest_draft.h"
+#include "commands/suggest_kinds.h"
+#include "commands/suggest_message.h"
+#include "commands/suggest_stream.h"
+#include "config/config.h"
+#include "policy/facts_json.h"
 
-#define GROUPS_MAX	  1000U
-#define MESSAGES_MAX	  100000U /* of a group; the rest is left out and counted */
-#define RECIPIENTS_MAX	  1000U
-#define RECIPIENTS_SHOWN  8U /* more than this of one domain become a pattern */
-#define SPREAD_MAX_S	  7200
-#define SCHEDULE_DAYS_MIN 3U
-#define DAY_S		  86400
-#define HOUR_S		  3600
+#define DAYS_MIN	   3U
+#define STREAMS_MAX	   1024U
+#define STREAMS_OF_PROCESS 16U
+#define STREAMS_OF_USER	   128U
+#define MESSAGES_MAX	   1000000U /* of all streams; 24 MB */
+#define DRAFTS_MAX	   50U
+#define DRAFTS_OF_PROCESS  5U
+#define DAY_S		   86400
 
-enum part {
-	PART_EXECUTABLE,
-	PART_USER,
-	PART_UNIT,
-	PART_SCHEDULED_BY,
-	PART_ORIGIN,
-	PART_IP,
-	PART_PORT,
-	PART_SENDER,
-	PART_COUNT,
+static const char *const reasons[LEFT_COUNT] = {
+	[LEFT_WRITABLE] = "WARNING: any user can put a program there",
+	[LEFT_NO_FILE] = "WARNING: the program was deleted or is only in memory",
+	[LEFT_FEW_DAYS] = "seen on fewer than 3 days with this program, user and sender",
+	[LEFT_VARY] = "relays or recipients' domains did not come again, or recipients vary at a "
+		      "public mail provider",
+	[LEFT_OF_PROCESS] = "more senders of one program and user than are drafted (5)",
+	[LEFT_TOO_MANY] = "more drafts than are written (50)",
+	[LEFT_NOT_WHOLE] = "not seen completely, or sent by several processes",
+	[LEFT_NOT_KNOWN] = "program or user are not known, such as of a process older than the "
+			   "watch",
+	[LEFT_FOREIGN] = "from a container or other namespaces, or under a changed user",
+	[LEFT_RELAYED] = "relayed by an MTA, and nobody knows for whom",
+	[LEFT_PROXY] = "sent through a proxy",
+	[LEFT_SESSION] = "sessions whose commands carry data",
+	[LEFT_ODD] = "a value is longer than 512 bytes or has characters that cannot be shown",
 };
 
-struct seen {
-	int64_t time_s;
-	uint64_t recipients;
-	uint64_t bytes;
-};
+_Static_assert(DAYS_MIN == 3 && DRAFTS_OF_PROCESS == 5 && DRAFTS_MAX == 50 &&
+		       STREAM_TEXT_MAX == 512,
+	       "the reasons name these");
 
-struct group {
-	char *parts[PART_COUNT]; /* owned; "" if it is not known */
-	char **recipients;	 /* owned, once each */
-	size_t recipient_count;
-	struct seen *messages;
-	size_t message_count;
-	char *subject; /* owned: the common beginning; NULL: one had none */
-	bool subject_varies;
-	bool encrypted;
-	bool too_many; /* messages or recipients that were left out */
+struct left_out {
+	unsigned long messages;
+	char *example; /* owned; "/usr/bin/curl of www-data"; NULL: none yet */
 };
 
 struct suggestion {
-	struct group *groups;
-	size_t group_count;
-	unsigned long events, left_out;
+	uint64_t seed; /* so that nobody can choose what collides */
+	struct kinds kinds;
+	struct stream *streams; /* owned; by hash */
+	size_t stream_count;
+	size_t room; /* for messages */
+	struct left_out left_out[LEFT_COUNT];
+	unsigned long events;
+	bool second; /* the second time that the events are read */
 	bool failed; /* no memory */
 };
 
-/* ---- Gathering ------------------------------------------------------------------------------- */
+/* ---- One message ----------------------------------------------------------------------------- */
 
-static void *grow(void *array, size_t count, size_t size)
+static void leave_out(struct suggestion *suggestion, enum left left, struct span executable,
+		      struct span user, unsigned long messages)
 {
-	if (count & (count - 1))
-		return array;
-	return realloc(array, (count ? 2 * count : 1) * size);
-}
+	struct left_out *left_out = &suggestion->left_out[left];
+	struct text example = {0};
 
-static char *copy_of(struct span text)
-{
-	return strndup(text.data ? text.data : "", text.len);
-}
-
-static struct group *group_of(struct suggestion *suggestion, const struct span *parts)
-{
-	struct group *grown, *made;
-
-	for (size_t i = 0; i < suggestion->group_count; i++) {
-		int same = 0;
-
-		while (same < PART_COUNT &&
-		       span_equal(span_of(suggestion->groups[i].parts[same]), parts[same]))
-			same++;
-		if (same == PART_COUNT)
-			return &suggestion->groups[i];
-	}
-	if (suggestion->group_count == GROUPS_MAX)
-		return NULL;
-	grown = grow(suggestion->groups, suggestion->group_count, sizeof(*grown));
-	if (!grown)
-		return NULL;
-	suggestion->groups = grown;
-	made = &grown[suggestion->group_count++];
-	*made = (struct group){.encrypted = false};
-	for (int i = 0; i < PART_COUNT; i++) {
-		made->parts[i] = copy_of(parts[i]);
-		suggestion->failed = suggestion->failed || !made->parts[i];
-	}
-	return made;
-}
-
-static void add_recipient(struct group *group, struct span recipient)
-{
-	char **grown;
-
-	for (size_t i = 0; i < group->recipient_count; i++) {
-		if (span_equal(span_of(group->recipients[i]), recipient))
-			return;
-	}
-	if (group->recipient_count == RECIPIENTS_MAX) {
-		group->too_many = true;
+	left_out->messages += messages;
+	if (left_out->example || !messages)
 		return;
-	}
-	grown = grow(group->recipients, group->recipient_count, sizeof(*grown));
-	if (!grown)
-		return;
-	group->recipients = grown;
-	grown[group->recipient_count] = copy_of(recipient);
-	group->recipient_count += grown[group->recipient_count] != NULL;
+	text_add_visible(&example, executable.len ? executable : span_of("?"));
+	text_add_string(&example, " of ");
+	text_add_visible(&example, user.len ? user : span_of("?"));
+	left_out->example = example.data;
 }
 
-static void add_subject(struct group *group, struct span subject)
+static int by_hash(const void *a, const void *b)
 {
-	size_t same = 0;
+	uint64_t first = ((const struct stream *)a)->hash,
+		 second = ((const struct stream *)b)->hash;
 
-	if (group->message_count == 1) {
-		group->subject = copy_of(subject);
-		return;
-	}
-	while (group->subject && same < subject.len && group->subject[same] == subject.data[same])
-		same++;
-	if (group->subject && (group->subject[same] || same < subject.len)) {
-		while (same &&
-		       /* Complete characters only */
-		       ((unsigned char)group->subject[same] & 0xc0) == 0x80)
-			same--;
-		group->subject[same] = '\0';
-		group->subject_varies = true;
-	}
+	return first < second ? -1 : first > second;
 }
 
-static void add_message(struct suggestion *suggestion, struct group *group,
-			const struct facts *facts)
+static void gather(struct suggestion *suggestion, const struct facts *facts,
+		   const struct identity *identity)
 {
-	struct seen *grown;
+	const struct stream wanted = {.hash = identity->kind};
+	struct stream *stream = suggestion->stream_count
+					? bsearch(&wanted, suggestion->streams,
+						  suggestion->stream_count, sizeof(wanted), by_hash)
+					: NULL;
+	const struct kind *kind = stream ? NULL : kinds_find(&suggestion->kinds, identity->kind);
 
-	if (group->message_count == MESSAGES_MAX) {
-		group->too_many = true;
-		return;
-	}
-	grown = grow(group->messages, group->message_count, sizeof(*grown));
-	if (!grown) {
-		suggestion->failed = true;
-		return;
-	}
-	group->messages = grown;
-	grown[group->message_count++] = (struct seen){.time_s = facts->end_s,
-						      .recipients = facts->recipient_count,
-						      .bytes = facts->bytes};
-	group->encrypted = facts->encrypted;
-	for (size_t i = 0; i < facts->recipient_count; i++)
-		add_recipient(group, facts->recipients[i]);
-	add_subject(group, facts->header_known ? facts->subject : (struct span){"", 0});
+	if (stream)
+		stream_add(stream, identity->parts, facts, &suggestion->room);
+	else
+		leave_out(suggestion,
+			  kind && days_count(&kind->days) >= DAYS_MIN ? LEFT_OF_PROCESS
+								      : LEFT_FEW_DAYS,
+			  identity->parts[PART_EXECUTABLE], identity->parts[PART_USER], 1);
 }
 
-/* Whether the sender is known well enough: no exclusion could let an unknown sender pass. */
-static bool is_clear(const struct facts *facts)
+static void take_message(struct suggestion *suggestion, const json_t *event,
+			 const struct facts *facts)
 {
-	const struct facts_process *process = &facts->processes[0];
+	struct identity identity;
+	enum left left = message_identify(suggestion->seed, event, facts, &identity);
 
-	return facts->process_count == 1 && facts->processes_complete == IS_SO &&
-	       facts->whole == IS_SO && process->executable.len &&
-	       (process->user.len || process->unit.len) && process->same_user == IS_SO &&
-	       process->own_namespaces == IS_SO && facts->end_s >= 0;
+	suggestion->events += !suggestion->second;
+	if (suggestion->second && !left) {
+		gather(suggestion, facts, &identity);
+	} else if (!suggestion->second && !left) {
+		int32_t day = (int32_t)(facts->end_s / DAY_S);
+
+		kinds_add(&suggestion->kinds, identity.kind, identity.process, identity.user, day);
+		kinds_add(&suggestion->kinds, identity.process, identity.process, identity.user,
+			  day);
+	} else if (!suggestion->second) {
+		leave_out(suggestion, left, json_text_at(event, "process.executable"),
+			  identity.parts[PART_USER], 1);
+	}
 }
 
 static void take_event(void *context, const json_t *event)
 {
-	struct suggestion *suggestion = context;
-	const json_t *final = json_at(event, "smtpsnoop.final");
 	struct facts facts;
-	struct span parts[PART_COUNT];
-	char port[8];
-	struct group *group = NULL;
 
-	if (json_is_false(final) || !facts_of_json(&facts, event))
+	if (json_is_false(json_at(event, "smtpsnoop.final")) || !facts_of_json(&facts, event))
 		return;
-	if (facts.session) { /* what it is has to be found out first */
-		facts_free(&facts);
-		return;
-	}
-	suggestion->events++;
-	snprintf(port, sizeof(port), "%u", facts.relay_port);
-	parts[PART_EXECUTABLE] = facts.processes[0].executable;
-	parts[PART_USER] = facts.processes[0].user;
-	parts[PART_UNIT] = facts.processes[0].unit;
-	parts[PART_SCHEDULED_BY] = json_text_at(event, "smtpsnoop.process.scheduled_by");
-	parts[PART_ORIGIN] = facts.processes[0].mta == IS_SO ? facts.origin_user : span_of("");
-	parts[PART_IP] = json_text_at(event, "destination.ip");
-	parts[PART_PORT] = span_of(port);
-	parts[PART_SENDER] = facts.encrypted ? span_of("") : facts.sender;
-	if (is_clear(&facts) && !(facts.processes[0].mta != NOT_SO && !facts.origin_user.len))
-		group = group_of(suggestion, parts);
-	if (group)
-		add_message(suggestion, group, &facts);
-	else
-		suggestion->left_out++;
+	take_message(context, event, &facts);
 	facts_free(&facts);
 }
 
-/* ---- Writing --------------------------------------------------------------------------------- */
+/* ---- Reading twice --------------------------------------------------------------------------- */
 
-/*
- * Between double quotes, escaped for YAML. `pattern`: characters with a meaning in patterns are
- * escaped too.
- */
-static void quoted(struct text *out, const char *string, bool pattern, const char *tail)
+/* What can be read twice: the file itself, or a copy of a pipe. NULL: errno says why not. */
+static FILE *rereadable(FILE *file)
 {
-	text_add_string(out, "\"");
-	for (; *string; string++) {
-		unsigned char c = (unsigned char)*string;
+	char block[65536];
+	FILE *copy;
+	size_t len;
 
-		if (pattern && strchr("*?[\\", c))
-			text_add_string(out, "\\\\");
-		if (c == '"' || c == '\\')
-			text_add_format(out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			text_add_format(out, "\\x%02x", c);
-		else
-			text_add(out, (struct span){string, 1});
+	if (fseeko(file, 0, SEEK_CUR) == 0)
+		return file;
+	copy = tmpfile();
+	while (copy && (len = fread(block, 1, sizeof(block), file)) > 0) {
+		if (fwrite(block, 1, len, copy) != len)
+			break;
 	}
-	text_add_format(out, "%s\"", tail);
+	if (copy && (ferror(copy) || fflush(copy) || fseeko(copy, 0, SEEK_SET))) {
+		fclose(copy);
+		copy = NULL;
+	}
+	fclose(file);
+	return copy;
 }
 
-static void pair(struct text *out, const char *indent, const char *name, const char *value,
-		 bool pattern)
+struct source {
+	const char *name;
+	FILE *file; /* owned; NULL: it cannot be read (reported) */
+};
+
+static void source_open(struct source *source, const char *path)
 {
-	if (!value[0])
+	FILE *file = path ? fopen(path, "re") : stdin;
+
+	source->name = path ? path : "standard input";
+	if (!file) {
+		report(source->name, "cannot open: %s", strerror(errno));
 		return;
-	text_add_format(out, "%s%s: ", indent, name);
-	quoted(out, value, pattern, "");
-	text_add_string(out, "\n");
-}
-
-static const char *domain_of(const char *address)
-{
-	const char *at = strrchr(address, '@');
-
-	return at ? at : "";
-}
-
-static bool one_domain(const struct group *group)
-{
-	for (size_t i = 0; i < group->recipient_count; i++) {
-		if (!domain_of(group->recipients[i])[0] ||
-		    strcmp(domain_of(group->recipients[i]), domain_of(group->recipients[0])) != 0)
-			return false;
 	}
+	source->file = rereadable(file);
+	if (!source->file)
+		report(source->name, "cannot keep a copy to read it twice: %s", strerror(errno));
+}
+
+/* Returns whether every line of all sources was an event. */
+static bool read_all(struct suggestion *suggestion, struct source *sources, size_t count)
+{
+	bool good = true;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!sources[i].file)
+			good = false;
+		else if (!event_lines_read(sources[i].file, sources[i].name, suggestion->second,
+					   take_event, suggestion))
+			good = false;
+		if (sources[i].file && !suggestion->second)
+			rewind(sources[i].file);
+	}
+	return good;
+}
+
+static bool select_streams(struct suggestion *suggestion)
+{
+	const struct kind *selected[STREAMS_MAX];
+	size_t count = kinds_select(&suggestion->kinds, DAYS_MIN, STREAMS_OF_PROCESS,
+				    STREAMS_OF_USER, selected, STREAMS_MAX);
+
+	suggestion->streams =
+		count != SIZE_MAX ? calloc(count + 1, sizeof(*suggestion->streams)) : NULL;
+	if (!suggestion->streams)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		suggestion->streams[i].hash = selected[i]->hash;
+		suggestion->streams[i].process = selected[i]->process;
+	}
+	suggestion->stream_count = count;
+	qsort(suggestion->streams, count, sizeof(*suggestion->streams), by_hash);
 	return true;
 }
 
-static void write_recipients(struct text *out, const struct group *group)
+/* ---- Choosing and writing -------------------------------------------------------------------- */
+
+struct draft {
+	struct stream *stream;
+	struct text warnings;
+	size_t warning_count;
+	size_t weight; /* what speaks against it */
+};
+
+static void on_warning(void *context, const struct exclusion *exclusion, const char *advice)
 {
-	if (!group->recipient_count)
-		return;
-	text_add_string(out, "      recipients: [");
-	if (group->recipient_count > RECIPIENTS_SHOWN && one_domain(group)) {
-		struct text pattern = {0};
+	struct draft *draft = context;
 
-		text_add_string(&pattern, domain_of(group->recipients[0]));
-		text_add_string(out, "\"*");
-		if (pattern.data) {
-			struct text end = {0};
+	(void)exclusion;
+	draft->warning_count++;
+	text_add_string(&draft->warnings, "  # WARNING: ");
+	text_add_visible(&draft->warnings, span_of(advice));
+	text_add_string(&draft->warnings, "\n");
+}
 
-			quoted(&end, pattern.data, true, "");
-			text_add(out, (struct span){end.data + 1, end.len - 1});
-			text_free(&end);
-		}
-		text_free(&pattern);
-	} else {
-		for (size_t i = 0; i < group->recipient_count; i++) {
-			text_add_string(out, i ? ", " : "");
-			quoted(out, group->recipients[i], true, "");
-		}
+/* Drafts the stream, and reads the draft as check would. The reason if it cannot be. */
+static enum left draft_new(struct draft *draft, struct stream *stream)
+{
+	struct text text = {0};
+	char error[CONFIG_ERROR_MAX];
+	struct config *config = NULL;
+	enum left left = LEFT_VARY;
+
+	*draft = (struct draft){.stream = stream};
+	text_add_string(&text, "exclusions:\n");
+	if (draft_write(&text, stream, "draft")) {
+		config = config_parse((struct span){text.data, text.len}, "draft", error);
+		left = config ? LEFT_NOT : LEFT_ODD;
 	}
-	text_add_format(out, "]   # %zu seen\n", group->recipient_count);
+	if (config)
+		config_advise(config, time(NULL), NULL, on_warning, draft);
+	config_free(config);
+	text_free(&text);
+	return left;
 }
 
-static int by_time(const void *a, const void *b)
+/* How many messages its process sent beside those of the stream. */
+static unsigned long other_messages(const struct suggestion *suggestion,
+				    const struct stream *stream)
 {
-	const struct seen *first = a, *second = b;
+	const struct kind *all = kinds_find(&suggestion->kinds, stream->process);
 
-	return first->time_s < second->time_s ? -1 : first->time_s > second->time_s;
+	return all && all->messages > stream->count ? all->messages - stream->count : 0;
 }
 
-static int by_number(const void *a, const void *b)
+static bool is_of_the_system(const char *path)
 {
-	return *(const int *)a - *(const int *)b;
+	static const char *const folders[] = {"/usr/bin/", "/usr/sbin/", "/usr/lib",
+					      "/bin/",	   "/sbin/",	 "/lib"};
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		if (strncmp(path, folders[i], strlen(folders[i])) == 0)
+			return true;
+	}
+	return false;
 }
 
 /*
- * The shortest arc of the day that contains all times: returns its start, in seconds of the day;
- * *spread is its length.
+ * What speaks against a draft. The warnings count most; then that its process mostly sends other
+ * mail, and that its program does not belong to the system.
  */
-static int arc_of_day(const struct group *group, int *spread)
+static size_t weight_of(const struct suggestion *suggestion, const struct draft *draft)
 {
-	int *times = calloc(group->message_count, sizeof(*times)), start = 0;
+	const struct stream *stream = draft->stream;
 
-	*spread = DAY_S;
-	for (size_t i = 0; times && i < group->message_count; i++)
-		times[i] = (int)(group->messages[i].time_s % DAY_S);
-	if (times)
-		qsort(times, group->message_count, sizeof(*times), by_number);
-	for (size_t i = 0; times && i < group->message_count; i++) {
-		size_t last = (i + group->message_count - 1) % group->message_count;
-		int length = (times[last] - times[i] + DAY_S) % DAY_S;
+	return 4 * (draft->warning_count + stream->encrypted) +
+	       2 * (other_messages(suggestion, stream) > stream->count) +
+	       !is_of_the_system(stream->parts[PART_EXECUTABLE]);
+}
 
-		if (length < *spread) {
-			*spread = length;
-			start = times[i];
-		}
+static int by_trust(const void *a, const void *b)
+{
+	const struct draft *first = a, *second = b;
+	unsigned int days = days_count(&first->stream->days),
+		     other_days = days_count(&second->stream->days);
+
+	if (first->weight != second->weight)
+		return first->weight < second->weight ? -1 : 1;
+	if (days != other_days)
+		return days > other_days ? -1 : 1;
+	if (first->stream->count != second->stream->count)
+		return first->stream->count > second->stream->count ? -1 : 1;
+	return by_hash(first->stream, second->stream);
+}
+
+static void drop(struct suggestion *suggestion, struct draft *draft, enum left left)
+{
+	const struct stream *stream = draft->stream;
+
+	if (stream->count && stream->parts[PART_EXECUTABLE] && stream->parts[PART_USER])
+		leave_out(suggestion, left, span_of(stream->parts[PART_EXECUTABLE]),
+			  span_of(stream->parts[PART_USER]), stream->count);
+	text_free(&draft->warnings);
+}
+
+static bool is_same_process(const struct draft *a, const struct draft *b)
+{
+	return a->stream->process == b->stream->process;
+}
+
+/* Keeps the most trustworthy drafts, of each process and in all. Returns how many. */
+static size_t cap(struct suggestion *suggestion, struct draft *drafts, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t same = 0;
+
+		for (size_t j = 0; j < kept; j++)
+			same += is_same_process(&drafts[j], &drafts[i]);
+		if (same >= DRAFTS_OF_PROCESS)
+			drop(suggestion, &drafts[i], LEFT_OF_PROCESS);
+		else if (kept == DRAFTS_MAX)
+			drop(suggestion, &drafts[i], LEFT_TOO_MANY);
+		else
+			drafts[kept++] = drafts[i];
 	}
-	free(times);
-	return start;
+	return kept;
 }
 
-static size_t days_of(const struct group *group)
+/* How many messages of its process are in no draft. */
+static unsigned long not_drafted(const struct suggestion *suggestion, const struct draft *drafts,
+				 size_t count, const struct draft *draft)
 {
-	size_t days = 0;
+	unsigned long others = other_messages(suggestion, draft->stream);
 
-	for (size_t i = 0; i < group->message_count; i++)
-		days += !i ||
-			group->messages[i].time_s / DAY_S != group->messages[i - 1].time_s / DAY_S;
-	return days;
-}
-
-static void write_schedule(struct text *out, const struct group *group)
-{
-	int spread, start = arc_of_day(group, &spread), middle = (start + spread / 2) % DAY_S;
-
-	if (days_of(group) < SCHEDULE_DAYS_MIN || spread > SPREAD_MAX_S)
-		return;
-	text_add_format(out, "    schedule: { at: \"%d %d * * *\", for: %dm, timezone: UTC }\n",
-			middle / 60 % 60, middle / HOUR_S, spread / 120 + 6);
-}
-
-/* The most that any hour held. */
-static struct seen busiest_hour(const struct group *group)
-{
-	struct seen most = {0}, now = {0};
-
-	for (size_t first = 0, last = 0; last < group->message_count; last++) {
-		now.time_s++; /* counts messages here */
-		now.recipients += group->messages[last].recipients;
-		now.bytes += group->messages[last].bytes;
-		while (group->messages[last].time_s - group->messages[first].time_s >= HOUR_S) {
-			now.time_s--;
-			now.recipients -= group->messages[first].recipients;
-			now.bytes -= group->messages[first++].bytes;
-		}
-		most.time_s = now.time_s > most.time_s ? now.time_s : most.time_s;
-		most.recipients =
-			now.recipients > most.recipients ? now.recipients : most.recipients;
-		most.bytes = now.bytes > most.bytes ? now.bytes : most.bytes;
+	for (size_t i = 0; i < count; i++) {
+		if (&drafts[i] != draft && is_same_process(&drafts[i], draft))
+			others -=
+				others < drafts[i].stream->count ? others : drafts[i].stream->count;
 	}
-	return most;
+	return others;
 }
 
-static void write_limits(struct text *out, const struct group *group)
+static void write_draft(struct text *out, const struct suggestion *suggestion,
+			const struct draft *drafts, size_t count, size_t number)
 {
-	struct seen most = busiest_hour(group);
-	uint64_t kibibytes = (most.bytes + most.bytes / 4) / 1024 + 1;
-
-	text_add_format(out, "    limits: { messages: %lld/1h", (long long)most.time_s);
-	if (!group->encrypted)
-		text_add_format(out, ", recipients: %llu/1h, bytes: %lluKiB/1h",
-				(unsigned long long)most.recipients, (unsigned long long)kibibytes);
-	text_add_string(out, " }\n");
-}
-
-static void write_comment(struct text *out, const struct group *group)
-{
-	char first[TIME_LEN], last[TIME_LEN];
-
-	text_time(first, group->messages[0].time_s * 1000000000LL);
-	text_time(last, group->messages[group->message_count - 1].time_s * 1000000000LL);
-	text_add_format(out, "  # %zu %s%s on %zu day%s, from %.19sZ to %.19sZ%s\n",
-			group->message_count, group->encrypted ? "encrypted session" : "message",
-			group->message_count == 1 ? "" : "s", days_of(group),
-			days_of(group) == 1 ? "" : "s", first, last,
-			group->too_many ? "; there were more, which are not counted" : "");
-}
-
-static void write_group(struct text *out, const struct group *group, size_t number)
-{
-	const char *const *parts = (const char *const *)group->parts;
-	struct span base = text_basename(span_of(parts[PART_EXECUTABLE]));
+	const struct draft *draft = &drafts[number];
+	struct span base = text_basename(span_of(draft->stream->parts[PART_EXECUTABLE]));
+	unsigned long others = not_drafted(suggestion, drafts, count, draft);
 	struct text name = {0};
 
-	write_comment(out, group);
 	text_add(&name, base);
-	text_add_format(&name, "-%zu", number);
-	text_add_string(out, "  - name: ");
-	quoted(out, name.data ? name.data : "", false, "");
-	text_free(&name);
-	text_add_string(out, "\n    process:\n");
-	pair(out, "      ", "executable", parts[PART_EXECUTABLE], true);
-	pair(out, "      ", "user", parts[PART_USER], false);
-	pair(out, "      ", "unit", parts[PART_UNIT], true);
-	if (strcmp(parts[PART_SCHEDULED_BY], "none") != 0)
-		pair(out, "      ", "scheduled_by", parts[PART_SCHEDULED_BY], false);
-	text_add_format(out,
-			strchr(parts[PART_IP], ':') ? "    relay: \"[%s]:%s\"\n"
-						    : "    relay: \"%s:%s\"\n",
-			parts[PART_IP], parts[PART_PORT]);
-	if (!group->encrypted) {
-		text_add_string(out, "    mail:\n");
-		pair(out, "      ", "sender", parts[PART_SENDER], true);
-		write_recipients(out, group);
-		if (group->subject && group->subject[0]) {
-			text_add_string(out, "      subject: ");
-			quoted(out, group->subject, true, group->subject_varies ? "*" : "");
-			text_add_string(out, "\n");
-		}
-	}
-	if (parts[PART_ORIGIN][0]) {
-		text_add_string(out, "    origin: { user: ");
-		quoted(out, parts[PART_ORIGIN], false, "");
-		text_add_string(out, " }\n");
-	}
-	write_schedule(out, group);
-	write_limits(out, group);
-	if (group->encrypted)
-		text_add_string(out, "    encrypted: allow   # the mail itself was not seen\n");
+	text_add_format(&name, "-%zu", number + 1);
+	draft_comment(out, draft->stream);
+	if (others)
+		text_add_format(out,
+				"  # The same program and user sent %lu other message%s, which are "
+				"not drafted.\n",
+				others, others == 1 ? "" : "s");
+	text_add(out, (struct span){draft->warnings.data, draft->warnings.len});
+	draft_write(out, draft->stream, name.data ? name.data : "draft");
 	text_add_string(out, "\n");
+	out->failed = out->failed || name.failed || draft->warnings.failed;
+	text_free(&name);
+}
+
+static void write_head(struct text *out, const struct suggestion *suggestion)
+{
+	text_add_format(out,
+			"# Drafted by smtpsnoop suggest from %lu message%s. Review each exclusion "
+			"before you use it:\n"
+			"# whoever can run a program as the named user passes, within the limits.\n"
+			"# The most trustworthy ones come first. smtpsnoop check gives the same "
+			"warnings.\n",
+			suggestion->events, suggestion->events == 1 ? "" : "s");
+	for (int i = 0; i < LEFT_COUNT; i++) {
+		const struct left_out *left = &suggestion->left_out[i];
+
+		if (left->messages)
+			text_add_format(out, "# not drafted: %lu message%s: %s (%.300s%s)\n",
+					left->messages, left->messages == 1 ? "" : "s", reasons[i],
+					left->example ? left->example : "?",
+					left->messages == 1 ? "" : ", ...");
+	}
+	if (suggestion->kinds.forgotten)
+		text_add_format(out, "# %lu kinds of mail were forgotten: there are more than %u\n",
+				suggestion->kinds.forgotten, KINDS_MAX);
 }
 
 static void write_all(struct suggestion *suggestion)
 {
+	struct draft *drafts = calloc(suggestion->stream_count + 1, sizeof(*drafts));
 	struct text out = {0};
+	size_t count = 0;
 
-	text_add_format(
-		&out,
-		"# Drafted by smtpsnoop suggest from %lu event%s. Review each exclusion before you "
-		"use it:\n"
-		"# whoever can run a program as the named user passes, within the limits.\n",
-		suggestion->events, suggestion->events == 1 ? "" : "s");
-	if (suggestion->left_out)
-		text_add_format(&out,
-				"# %lu event%s left out: no exclusion could let them pass, or "
-				"there are more than %u kinds.\n",
-				suggestion->left_out, suggestion->left_out == 1 ? "" : "s",
-				GROUPS_MAX);
-	text_add_string(&out, suggestion->group_count ? "exclusions:\n" : "exclusions: []\n");
-	for (size_t i = 0; i < suggestion->group_count; i++) {
-		struct group *group = &suggestion->groups[i];
+	for (size_t i = 0; drafts && i < suggestion->stream_count; i++) {
+		struct stream *stream = &suggestion->streams[i];
+		enum left left = stream->count && !stream->failed
+					 ? draft_new(&drafts[count], stream)
+					 : LEFT_NOT_WHOLE;
 
-		qsort(group->messages, group->message_count, sizeof(*group->messages), by_time);
-		write_group(&out, group, i + 1);
+		suggestion->failed = suggestion->failed || stream->failed;
+		if (left && stream->count)
+			drop(suggestion, &drafts[count], left);
+		count += !left;
 	}
-	suggestion->failed = suggestion->failed || out.failed;
+	for (size_t i = 0; i < count; i++)
+		drafts[i].weight = weight_of(suggestion, &drafts[i]);
+	if (drafts)
+		qsort(drafts, count, sizeof(*drafts), by_trust);
+	count = drafts ? cap(suggestion, drafts, count) : 0;
+	write_head(&out, suggestion);
+	text_add_string(&out, count ? "exclusions:\n" : "exclusions: []\n");
+	for (size_t i = 0; i < count; i++)
+		write_draft(&out, suggestion, drafts, count, i);
+	for (size_t i = 0; i < count; i++)
+		text_free(&drafts[i].warnings);
+	suggestion->failed = suggestion->failed || out.failed || !drafts;
 	if (out.data && !suggestion->failed)
 		fputs(out.data, stdout);
+	free(drafts);
 	text_free(&out);
+}
+
+/* ---- The command ----------------------------------------------------------------------------- */
+
+static bool suggestion_init(struct suggestion *suggestion)
+{
+	*suggestion = (struct suggestion){.room = MESSAGES_MAX};
+	suggestion->kinds.table = calloc(KINDS_MAX, sizeof(*suggestion->kinds.table));
+	if (getrandom(&suggestion->seed, sizeof(suggestion->seed), 0) < 0)
+		suggestion->seed = (uint64_t)time(NULL);
+	return suggestion->kinds.table;
 }
 
 static void suggestion_free(struct suggestion *suggestion)
 {
-	for (size_t i = 0; i < suggestion->group_count; i++) {
-		struct group *group = &suggestion->groups[i];
+	for (size_t i = 0; i < suggestion->stream_count; i++)
+		stream_free(&suggestion->streams[i]);
+	free(suggestion->streams);
+	for (int i = 0; i < LEFT_COUNT; i++)
+		free(suggestion->left_out[i].example);
+	free(suggestion->kinds.table);
+}
 
-		for (int j = 0; j < PART_COUNT; j++)
-			free(group->parts[j]);
-		for (size_t j = 0; j < group->recipient_count; j++)
-			free(group->recipients[j]);
-		free(group->recipients);
-		free(group->messages);
-		free(group->subject);
+/* Returns whether all was read. */
+static bool suggest(struct suggestion *suggestion, struct source *sources, size_t count)
+{
+	bool good = read_all(suggestion, sources, count);
+
+	if (!good && !suggestion->events) /* reported; there is nothing to draft from */
+		return false;
+	if (!select_streams(suggestion)) {
+		suggestion->failed = true;
+		return false;
 	}
-	free(suggestion->groups);
+	suggestion->second = true;
+	read_all(suggestion, sources, count);
+	write_all(suggestion);
+	return good;
 }
 
 int command_suggest(const struct options *options)
 {
-	struct suggestion suggestion = {.groups = NULL};
-	int status = STATUS_DONE;
+	struct suggestion suggestion;
+	struct source *sources;
+	size_t count = 0;
+	bool good;
 
-	if (!options->files[0] &&
-	    !event_lines_read(stdin, "standard input", false, take_event, &suggestion))
-		status = STATUS_FAILED;
-	for (char **path = options->files; *path; path++) {
-		FILE *file = fopen(*path, "re");
-
-		if (!file) {
-			report(*path, "cannot open: %s", strerror(errno));
-			status = STATUS_FAILED;
-			continue;
-		}
-		if (!event_lines_read(file, *path, false, take_event, &suggestion))
-			status = STATUS_FAILED;
-		fclose(file);
-	}
-	if (!suggestion.failed)
-		write_all(&suggestion);
-	if (suggestion.failed) {
+	while (options->files[count])
+		count++;
+	sources = calloc(count + 1, sizeof(*sources));
+	if (!sources)
+		return STATUS_FAILED;
+	for (size_t i = 0; i < (count ? count : 1); i++)
+		source_open(&sources[i], options->files[i]);
+	count = count ? count : 1;
+	good = suggestion_init(&suggestion);
+	suggestion.failed = !good;
+	good = good && suggest(&suggestion, sources, count);
+	if (suggestion.failed)
 		report("suggest", "nothing was drafted: %s", strerror(ENOMEM));
-		status = STATUS_FAILED;
-	}
 	suggestion_free(&suggestion);
+	for (size_t i = 0; i < count; i++) {
+		if (sources[i].file && sources[i].file != stdin)
+			fclose(sources[i].file);
+	}
+	free(sources);
 	errno = 0;
-	return fflush(stdout) ? command_output_failed(errno ? -errno : -EIO) : status;
+	if (fflush(stdout))
+		return command_output_failed(errno ? -errno : -EIO);
+	return good && !suggestion.failed ? STATUS_DONE : STATUS_FAILED;
 }

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "commands/suggest_message.h"
+
+#include <stdio.h>
+
+#include "base/hash.h"
+#include "commands/doubts.h"
+#include "policy/facts_json.h"
+
+#define TIME_MAX_S (1LL << 33)
+
+static struct span or_empty(struct span text)
+{
+	return text.data ? text : span_of("");
+}
+
+static void identify(uint64_t seed, const json_t *event, const struct facts *facts,
+		     struct identity *identity)
+{
+	const struct facts_process *process = &facts->processes[0];
+	struct span *parts = identity->parts;
+
+	snprintf(identity->uid, sizeof(identity->uid), "%u", process->uid);
+	parts[PART_EXECUTABLE] = or_empty(process->executable);
+	parts[PART_USER] = or_empty(process->user);
+	if (!parts[PART_USER].len && facts->process_count && process->uid != UINT32_MAX)
+		parts[PART_USER] = span_of(identity->uid);
+	parts[PART_UNIT] = or_empty(process->unit);
+	parts[PART_ORIGIN] = process->mta == IS_SO ? or_empty(facts->origin_user) : span_of("");
+	parts[PART_SCHEDULED_BY] = or_empty(json_text_at(event, "smtpsnoop.process.scheduled_by"));
+	parts[PART_SCRIPT] = or_empty(json_text_at(event, "smtpsnoop.process.script"));
+	parts[PART_SENDER] = facts->encrypted ? span_of("") : or_empty(facts->sender);
+	identity->user = hash_bytes(seed, parts[PART_USER]);
+	identity->user = hash_bytes(identity->user, parts[PART_ORIGIN]) | 1;
+	identity->process = seed;
+	for (int i = 0; i < PART_OF_PROCESS; i++)
+		identity->process = hash_bytes(identity->process, parts[i]);
+	identity->process |= 1;
+	identity->kind = hash_mix(identity->process, facts->encrypted);
+	for (int i = PART_OF_PROCESS; i < PART_COUNT; i++)
+		identity->kind = hash_bytes(identity->kind, parts[i]);
+	identity->kind |= 1;
+}
+
+static bool is_true_at(const json_t *event, const char *path)
+{
+	return json_is_true(json_at(event, path));
+}
+
+/* Whether the program is one that no exclusion should trust. */
+static enum left left_by_program(const json_t *event)
+{
+	struct span path = json_text_at(event, "process.executable");
+
+	if (is_true_at(event, "smtpsnoop.process.exe_deleted") ||
+	    is_true_at(event, "smtpsnoop.process.exe_memfd") ||
+	    is_true_at(event, "smtpsnoop.process.exe_swapped") ||
+	    (path.data && path_is_no_file(path.data)))
+		return LEFT_NO_FILE;
+	return path.data && path_writable_by_any(path.data) ? LEFT_WRITABLE : LEFT_NOT;
+}
+
+/* Whether an exclusion could let the message pass. */
+static enum left left_by_facts(const struct facts *facts, const struct identity *identity)
+{
+	const struct facts_process *process = &facts->processes[0];
+
+	if (facts->session)
+		return LEFT_SESSION;
+	if (facts->process_count != 1 || facts->processes_complete != IS_SO ||
+	    facts->whole != IS_SO || facts->end_s < 0 || facts->end_s > TIME_MAX_S)
+		return LEFT_NOT_WHOLE;
+	if (!process->executable.len ||
+	    (!identity->parts[PART_USER].len && !identity->parts[PART_UNIT].len))
+		return LEFT_NOT_KNOWN;
+	if (process->same_user != IS_SO || process->own_namespaces != IS_SO)
+		return LEFT_FOREIGN;
+	if (process->mta != NOT_SO && !identity->parts[PART_ORIGIN].len)
+		return LEFT_RELAYED;
+	if (facts->proxy_target.len)
+		return LEFT_PROXY;
+	for (int i = 0; i < PART_COUNT; i++) {
+		if (!stream_text_is_plain(identity->parts[i]))
+			return LEFT_ODD;
+	}
+	return LEFT_NOT;
+}
+
+enum left message_identify(uint64_t seed, const json_t *event, const struct facts *facts,
+			   struct identity *identity)
+{
+	enum left left = left_by_program(event);
+
+	identify(seed, event, facts, identity);
+	return left ? left : left_by_facts(facts, identity);
+}
