@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The command explain: shows for each event of standard input, or of a recording, how it compares
- * with each criterion of each exclusion. Nothing is counted: a limit is shown for this message
- * alone.
+ * with each criterion of the nearest exclusion, and with --all of the others. Nothing is counted: a
+ * limit is shown for this message alone.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,6 +15,8 @@
 #include "capture/resolve.h"
 #include "commands/commands.h"
 #include "commands/event_lines.h"
+#include "commands/explain_values.h"
+#include "policy/decision.h"
 #include "policy/facts_json.h"
 #include "policy/relay_names.h"
 #include "policy/verdict.h"
@@ -22,11 +24,22 @@
 
 #define STEPS_MAX 10000000U
 
+/* How an exclusion compares with the message. */
+struct standing {
+	const struct exclusion *exclusion;
+	enum state states[CRITERION_COUNT];
+	unsigned int asked, met;
+	uint32_t distance; /* as an alert's nearest exclusion is chosen */
+	size_t index;
+};
+
 struct explanation {
 	struct sink sink;
 	const struct policy *policy;
 	struct pipeline *pipeline;
-	struct relay_names *names; /* for events; a recording contains its own */
+	struct relay_names *names;  /* for events; a recording contains its own */
+	struct standing *standings; /* owned; one for each exclusion */
+	bool all;		    /* show them all */
 	struct text line;
 };
 
@@ -38,47 +51,102 @@ static void put(struct explanation *explanation)
 	text_clear(&explanation->line);
 }
 
-/* Writes "  met      process.user" for each criterion that is evaluated. */
-static void explain_exclusion(struct explanation *explanation, const struct exclusion *exclusion,
-			      const struct facts *facts, const struct relay_names *names)
+static void compare(struct standing *standing, const struct exclusion *exclusion,
+		    const struct facts *facts, const struct relay_names *names)
+{
+	struct surroundings surroundings = {.names = names, .steps = STEPS_MAX};
+	uint32_t asks = exclusion_asks(exclusion), written = exclusion_written(exclusion);
+
+	*standing = (struct standing){.exclusion = exclusion};
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		if (asks & 1U << i)
+			standing->states[i] =
+				exclusion_state(exclusion, (enum criterion)i, facts, &surroundings);
+		standing->asked += standing->states[i] != STATE_NOT_ASKED;
+		standing->met += standing->states[i] == STATE_MET;
+	}
+	standing->distance = decision_distance(standing->asked - standing->met,
+					       written ? (uint32_t)__builtin_popcount(written) : 1);
+}
+
+static int by_distance(const void *a, const void *b)
+{
+	const struct standing *first = a, *second = b;
+
+	if (first->distance != second->distance)
+		return first->distance < second->distance ? -1 : 1;
+	return first->index < second->index ? -1 : 1;
+}
+
+/* "    failed   relay: expected 10.0.0.25; it is 10.0.0.26:25". */
+static void explain_criterion(struct explanation *explanation, const struct standing *standing,
+			      enum criterion criterion, const struct facts *facts)
 {
 	static const char *const words[] = {
 		[STATE_MET] = "met", [STATE_FAILED] = "failed", [STATE_UNKNOWN] = "unknown"};
-	struct surroundings surroundings = {.names = names, .steps = STEPS_MAX};
-	uint32_t asks = exclusion_asks(exclusion);
-	enum state states[CRITERION_COUNT] = {STATE_NOT_ASKED};
-	unsigned int asked = 0, met = 0;
+	enum state state = standing->states[criterion];
+	struct text *line = &explanation->line;
 
-	for (int i = 0; i < CRITERION_COUNT; i++) {
-		if (asks & 1U << i)
-			states[i] =
-				exclusion_state(exclusion, (enum criterion)i, facts, &surroundings);
-		asked += states[i] != STATE_NOT_ASKED;
-		met += states[i] == STATE_MET;
+	text_add_format(line, "    %-8s %s", words[state], criterion_name(criterion));
+	if (state != STATE_MET) {
+		text_add_string(line, ": expected ");
+		explain_expected(line, standing->exclusion, criterion);
 	}
-	text_add_string(&explanation->line, "  ");
-	text_add_visible(&explanation->line, span_of(exclusion->name));
-	text_add_format(&explanation->line, ": %s, %u of %u met",
-			met == asked ? "excludes it" : "does not exclude it", met, asked);
+	if (state == STATE_FAILED) {
+		text_add_string(line, "; it is ");
+		explain_actual(line, standing->exclusion, criterion, facts);
+	} else if (state == STATE_UNKNOWN) {
+		text_add_format(line, "; %s",
+				explain_unknown(standing->exclusion, criterion, facts));
+	}
 	put(explanation);
-	for (int i = 0; i < CRITERION_COUNT; i++) {
-		if (states[i] == STATE_NOT_ASKED)
-			continue;
-		text_add_format(&explanation->line, "    %-8s %s", words[states[i]],
-				criterion_name((enum criterion)i));
-		put(explanation);
+}
+
+/* What failed comes first, and what is met last. */
+static void explain_exclusion(struct explanation *explanation, const struct standing *standing,
+			      const struct facts *facts)
+{
+	static const enum state order[] = {STATE_FAILED, STATE_UNKNOWN, STATE_MET};
+
+	text_add_string(&explanation->line, "  ");
+	text_add_visible(&explanation->line, span_of(standing->exclusion->name));
+	text_add_format(&explanation->line, ": %s, %u of %u met",
+			standing->met == standing->asked ? "excludes it" : "does not exclude it",
+			standing->met, standing->asked);
+	put(explanation);
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		for (int j = 0; j < CRITERION_COUNT; j++) {
+			if (standing->states[j] == order[i])
+				explain_criterion(explanation, standing, (enum criterion)j, facts);
+		}
 	}
 }
 
+/* The nearest exclusion, and with --all the others, in the order of their distance. */
 static void explain_all(struct explanation *explanation, const struct facts *facts,
 			const struct relay_names *names)
 {
-	for (size_t i = 0; i < explanation->policy->exclusion_count; i++)
-		explain_exclusion(explanation, &explanation->policy->exclusions[i], facts, names);
-	if (!explanation->policy->exclusion_count) {
-		text_add_string(&explanation->line, "  no exclusion is configured");
-		put(explanation);
+	size_t count = explanation->policy->exclusion_count,
+	       shown = explanation->all || !count ? count : 1;
+
+	for (size_t i = 0; i < count; i++) {
+		compare(&explanation->standings[i], &explanation->policy->exclusions[i], facts,
+			names);
+		explanation->standings[i].index = i;
 	}
+	qsort(explanation->standings, count, sizeof(*explanation->standings), by_distance);
+	for (size_t i = 0; i < shown; i++)
+		explain_exclusion(explanation, &explanation->standings[i], facts);
+	if (!count)
+		text_add_string(&explanation->line, "  no exclusion is configured");
+	else if (shown < count)
+		text_add_format(&explanation->line,
+				"  %zu other exclusion%s not shown; add --all to see %s",
+				count - shown, count - shown == 1 ? " is" : "s are",
+				count - shown == 1 ? "it" : "them");
+	else
+		return;
+	put(explanation);
 }
 
 /* Describes the message in one line. */
@@ -207,7 +275,7 @@ static int explain_recording(struct explanation *explanation, const char *path,
 
 int command_explain(const struct options *options)
 {
-	struct explanation explanation = {.names = relay_names_new()};
+	struct explanation explanation = {.names = relay_names_new(), .all = options->filter.all};
 	struct decider *decider;
 	int status;
 
@@ -216,13 +284,16 @@ int command_explain(const struct options *options)
 		return STATUS_USAGE;
 	}
 	explanation.policy = decider_policy(decider);
-	status = !explanation.names ? STATUS_FAILED
-		 : options->file    ? explain_recording(&explanation, options->file, decider)
-				    : explain_input(&explanation);
+	explanation.standings =
+		calloc(explanation.policy->exclusion_count + 1, sizeof(*explanation.standings));
+	status = !explanation.names || !explanation.standings ? STATUS_FAILED
+		 : options->file ? explain_recording(&explanation, options->file, decider)
+				 : explain_input(&explanation);
 	errno = 0;
 	if (fflush(stdout) || ferror(stdout))
 		status = command_output_failed(errno ? -errno : -EIO);
 	text_free(&explanation.line);
+	free(explanation.standings);
 	relay_names_free(explanation.names);
 	decider_free(decider);
 	return status;

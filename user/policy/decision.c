@@ -159,10 +159,9 @@ const struct passed *decider_passed(const struct decider *decider, size_t index)
 
 /* ---- Deciding -------------------------------------------------------------------------------- */
 
-/* In thousandths of the written criteria. */
 static uint32_t distance(const struct standing *standing, uint32_t missed)
 {
-	return missed * 1000 / standing->written;
+	return decision_distance(missed, standing->written);
 }
 
 /* An exclusion, and the message's distance from it as far as it was evaluated. */

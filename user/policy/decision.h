@@ -49,6 +49,15 @@ bool decider_wants_content(const struct decider *decider);
 void decide(struct decider *decider, const struct facts *facts, const struct relay_names *names,
 	    bool final, struct decision *decision);
 
+/*
+ * How far a message is from an exclusion: the criteria that are not met, in thousandths of those
+ * that are written (at least 1).
+ */
+static inline uint32_t decision_distance(uint32_t missed, uint32_t written)
+{
+	return missed * 1000 / written;
+}
+
 /* What the exclusion with this index has let pass. */
 const struct passed *decider_passed(const struct decider *decider, size_t index);
 
