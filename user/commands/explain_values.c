@@ -333,8 +333,8 @@ static const char *const unknown_reasons[CRITERION_COUNT] = {
 	[CRITERION_SCHEDULED_BY] = "what started the process is not known",
 	[CRITERION_SHA256] = "the executable was not hashed",
 	[CRITERION_UNIT] = "its cgroup is not known",
-	[CRITERION_EXECUTABLE] = "the path at exec is not known: the process is older than the "
-				 "watch, or the path is too long",
+	[CRITERION_EXECUTABLE] =
+		"the path at exec is not known; a process may be older than the watch",
 	[CRITERION_ANCESTOR] = "the path at exec of an ancestor is not known",
 	[CRITERION_RELAY] = "a name among them could not be resolved",
 	[CRITERION_AUTH_USER] = "the AUTH was not seen",

@@ -49,13 +49,12 @@ static const char *const reasons[LEFT_COUNT] = {
 	[LEFT_WRITABLE] = "WARNING: any user can put a program there",
 	[LEFT_NO_FILE] = "WARNING: the program was deleted or is only in memory",
 	[LEFT_FEW_DAYS] = "seen on fewer than 3 days with this program, user and sender",
-	[LEFT_VARY] = "relays or recipients' domains did not come again, or recipients vary at a "
-		      "public mail provider",
+	[LEFT_VARY] =
+		"relays or recipients' domains did not come again, or are a public provider's",
 	[LEFT_OF_PROCESS] = "more senders of one program and user than are drafted (5)",
 	[LEFT_TOO_MANY] = "more drafts than are written (50)",
 	[LEFT_NOT_WHOLE] = "not seen completely, or sent by several processes",
-	[LEFT_NOT_KNOWN] = "program or user are not known, such as of a process older than the "
-			   "watch",
+	[LEFT_NOT_KNOWN] = "program or user are not known; a process may be older than the watch",
 	[LEFT_FOREIGN] = "from a container or other namespaces, or under a changed user",
 	[LEFT_RELAYED] = "relayed by an MTA, and nobody knows for whom",
 	[LEFT_PROXY] = "sent through a proxy",
@@ -208,11 +207,11 @@ static bool read_all(struct suggestion *suggestion, struct source *sources, size
 	bool good = true;
 
 	for (size_t i = 0; i < count; i++) {
-		if (!sources[i].file)
-			good = false;
-		else if (!event_lines_read(sources[i].file, sources[i].name, suggestion->second,
-					   take_event, suggestion))
-			good = false;
+		bool read = sources[i].file &&
+			    event_lines_read(sources[i].file, sources[i].name, suggestion->second,
+					     take_event, suggestion);
+
+		good = good && read;
 		if (sources[i].file && !suggestion->second)
 			rewind(sources[i].file);
 	}
@@ -308,8 +307,8 @@ static size_t weight_of(const struct suggestion *suggestion, const struct draft 
 {
 	const struct stream *stream = draft->stream;
 
-	return 4 * (draft->warning_count + stream->encrypted) +
-	       2 * (other_messages(suggestion, stream) > stream->count) +
+	return (draft->warning_count + stream->encrypted) * 4 +
+	       (other_messages(suggestion, stream) > stream->count ? 2U : 0U) +
 	       !is_of_the_system(stream->parts[PART_EXECUTABLE]);
 }
 
@@ -423,28 +422,36 @@ static void write_head(struct text *out, const struct suggestion *suggestion)
 				suggestion->kinds.forgotten, KINDS_MAX);
 }
 
+/* Drafts every stream, the most trustworthy first. Returns how many drafts there are. */
+static size_t draft_all(struct suggestion *suggestion, struct draft *drafts)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < suggestion->stream_count; i++) {
+		struct stream *stream = &suggestion->streams[i];
+		struct draft *draft = &drafts[count];
+		enum left left;
+
+		suggestion->failed = suggestion->failed || stream->failed;
+		if (!stream->count || stream->failed)
+			continue;
+		left = draft_new(draft, stream);
+		if (left)
+			drop(suggestion, draft, left);
+		else
+			draft->weight = weight_of(suggestion, draft);
+		count += !left;
+	}
+	qsort(drafts, count, sizeof(*drafts), by_trust);
+	return cap(suggestion, drafts, count);
+}
+
 static void write_all(struct suggestion *suggestion)
 {
 	struct draft *drafts = calloc(suggestion->stream_count + 1, sizeof(*drafts));
 	struct text out = {0};
-	size_t count = 0;
+	size_t count = drafts ? draft_all(suggestion, drafts) : 0;
 
-	for (size_t i = 0; drafts && i < suggestion->stream_count; i++) {
-		struct stream *stream = &suggestion->streams[i];
-		enum left left = stream->count && !stream->failed
-					 ? draft_new(&drafts[count], stream)
-					 : LEFT_NOT_WHOLE;
-
-		suggestion->failed = suggestion->failed || stream->failed;
-		if (left && stream->count)
-			drop(suggestion, &drafts[count], left);
-		count += !left;
-	}
-	for (size_t i = 0; i < count; i++)
-		drafts[i].weight = weight_of(suggestion, &drafts[i]);
-	if (drafts)
-		qsort(drafts, count, sizeof(*drafts), by_trust);
-	count = drafts ? cap(suggestion, drafts, count) : 0;
 	write_head(&out, suggestion);
 	text_add_string(&out, count ? "exclusions:\n" : "exclusions: []\n");
 	for (size_t i = 0; i < count; i++)

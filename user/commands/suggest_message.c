@@ -91,6 +91,7 @@ enum left message_identify(uint64_t seed, const json_t *event, const struct fact
 {
 	enum left left = left_by_program(event);
 
+	*identity = (struct identity){.process = 0};
 	identify(seed, event, facts, identity);
 	return left ? left : left_by_facts(facts, identity);
 }
