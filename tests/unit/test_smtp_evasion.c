@@ -198,7 +198,7 @@ static void test_refused_data(void **state)
 		       "RCPT TO:<v@y>\r\nDATA\r\n"),
 		     S("250 Ok\r\n550 No\r\n554 No\r\n250 Ok\r\n250 Ok\r\n250 Ok\r\n354 Go\r\n"),
 		     BODY, QUIT),
-	       "1 reset failure <a@x> <b@y>550! 0 bytes 554 No\n"
+	       "1 reset failure <a@x> <b@y>550! 0 bytes 550 No\n"
 	       "2 data success <evil@x> <v@y>250 18 bytes 250 Queued\n");
 	/* Several refused DATA, then the mail. */
 	expect(STEPS(HELLO,

@@ -52,13 +52,13 @@ static void test_refusals(void **state)
 
 	(void)state;
 	expect(one, "1 data success <a@x> <b@y>250 <c@y>550! <d@y>250 18 bytes 250 Queued\n");
-	expect(all, "1 close failure <a@x> <b@y>550! <c@y>450! 0 bytes 554 No valid recipients\n");
+	expect(all, "1 close failure <a@x> <b@y>550! <c@y>450! 0 bytes 450 Later\n");
 	expect(all_quit, "1 close failure <a@x> <b@y>550! 0 bytes 550 Nobody\nhere\n");
-	expect(sender, "1 close failure <a@x> <b@y>503! 0 bytes 503 MAIL first\n");
+	expect(sender, "1 close failure <a@x> <b@y>503! 0 bytes 553 No\n");
 	expect(data, "1 data failure <a@x> <b@y>250 3 bytes 554 Spam\n");
 	expect(later, "1 data failure <a@x> <b@y>250 3 bytes 451 Greylisted\n");
 	expect(unanswered, "1 data unknown <a@x> <b@y>250 3 bytes 354 Go\n");
-	expect(goodbye, "1 close unknown <a@x> <b@y>250 3 bytes 354 Go\n");
+	expect(goodbye, "1 close failure <a@x> <b@y>250 3 bytes 421 Shutdown\n");
 }
 
 static void test_reset(void **state)
@@ -351,12 +351,12 @@ static void test_lmtp(void **state)
 					    END};
 
 	(void)state;
-	expect(mixed, "1 data success <a@x> <b@y>250 <c@y>550! <d@y>250 4 bytes 452 D is full\n"
+	expect(mixed, "1 data success <a@x> <b@y>250 <c@y>550! <d@y>452! 4 bytes 250 B has it\n"
 		      "2 data success <a@x> <b@y>250 18 bytes 250 Queued\n");
-	expect(failed, "1 data failure <a@x> <b@y>250 <d@y>250 4 bytes 452 D is full\n");
-	expect(late, "1 data success <a@x> <b@y>250 <d@y>250 4 bytes 250 D has it\n");
-	expect(pipelined, "1 data success <a@x> <b@y>250 <c@y>550! <d@y>250 2 bytes 452 for D\n"
-			  "2 data failure <e@x> <f@y>550! 2 bytes 503 none\n");
+	expect(failed, "1 data failure <a@x> <b@y>452! <d@y>452! 4 bytes 452 D is full\n");
+	expect(late, "1 data success <a@x> <b@y>452! <d@y>250 4 bytes 250 D has it\n");
+	expect(pipelined, "1 data success <a@x> <b@y>250 <c@y>550! <d@y>452! 2 bytes 250 for B\n"
+			  "2 data failure <e@x> <f@y>550! 2 bytes 550 F\n");
 	expect(chunk, "1 data success <a@x> <b@y>250 <d@y>250 2 bytes 250 D has it\n"
 		      "2 data success <a@x> <b@y>250 18 bytes 250 Queued\n");
 }

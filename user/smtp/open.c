@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The open transactions of a session, and the replies that the server owes. */
+/* The open transactions of a session. The theory is in smtp.c. */
 #include <stdlib.h>
 
 #include "smtp/session.h"
@@ -14,28 +14,6 @@ void open_free(struct open *open)
 	free(open);
 }
 
-static bool every_recipient_refused(const struct smtp_transaction *transaction)
-{
-	for (uint32_t i = 0; i < transaction->recipient_count; i++) {
-		if (!smtp_recipient_refused(transaction, i))
-			return false;
-	}
-	return transaction->recipient_count > 0;
-}
-
-/* The server's replies decide between success and failure. Without them the outcome is unknown. */
-static enum smtp_outcome outcome_of(const struct open *open)
-{
-	if (open->final_code)
-		return open->final_code < 300 ? SMTP_OUTCOME_SUCCESS : SMTP_OUTCOME_FAILURE;
-	if (open->transaction->replies_missing)
-		return SMTP_OUTCOME_UNKNOWN;
-	if (open->mail_code >= 400 || open->data_refused ||
-	    every_recipient_refused(open->transaction))
-		return SMTP_OUTCOME_FAILURE;
-	return SMTP_OUTCOME_UNKNOWN;
-}
-
 /* Ends the parsing of the message. */
 static void end_mail(struct open *open)
 {
@@ -45,18 +23,13 @@ static void end_mail(struct open *open)
 	open->mail = NULL;
 }
 
-static bool every_recipient_known_refused(const struct smtp_transaction *transaction)
-{
-	return !transaction->recipients_dropped &&
-	       (!transaction->recipient_count || every_recipient_refused(transaction));
-}
-
 bool open_is_refused(const struct open *open)
 {
 	if (!open->transaction->from_unknown)
 		return open->mail_code >= 300;
 	return !open->data_taken && !open->hidden &&
-	       every_recipient_known_refused(open->transaction);
+	       (result_all_refused(open) ||
+		!(open->transaction->recipient_count || open->transaction->recipients_dropped));
 }
 
 /*
@@ -98,14 +71,14 @@ void open_hand_out(struct smtp_session *session, struct open *open)
 		if (owed_at(session, i)->open == open)
 			owed_at(session, i)->open = NULL;
 	}
+	end_mail(open);
+	if (!transaction->recipient_count && !transaction->recipients_dropped)
+		transaction->replies_missing = true;
+	result_decide(session, open);
 	if (session->current == open)
 		session->current = NULL;
 	if (session->ghost == open)
 		session->ghost = NULL;
-	end_mail(open);
-	if (!transaction->recipient_count && !transaction->recipients_dropped)
-		transaction->replies_missing = true;
-	transaction->outcome = outcome_of(open);
 	carried_transaction(session, open, open_is_told(open));
 	if (!open_is_told(open)) {
 		open_free(open);
@@ -138,14 +111,17 @@ void open_end(struct smtp_session *session, struct open *open, enum smtp_end end
 		open_hand_out(session, open);
 }
 
-void open_keep_reply(struct smtp_session *session, struct open *open, uint16_t code,
-		     uint64_t time_ns)
+void open_keep_reply(struct smtp_session *session, struct open *open, enum owed_kind kind,
+		     uint16_t code, uint64_t time_ns)
 {
 	struct smtp_transaction *transaction = open->transaction;
 
-	transaction->reply_code = code;
-	transaction->reply_len = (uint16_t)session->reply_text_len;
-	memcpy(transaction->reply_text, session->reply_text, session->reply_text_len);
+	if (result_is_decided_by(open, kind, code)) {
+		open->kept = kind;
+		transaction->reply_code = code;
+		transaction->reply_len = (uint16_t)session->reply_text_len;
+		memcpy(transaction->reply_text, session->reply_text, session->reply_text_len);
+	}
 	if (open->ended)
 		transaction->end_ns = time_ns;
 }
@@ -197,12 +173,6 @@ struct open *open_begin_unknown(struct smtp_session *session, uint64_t time_ns)
 
 /* ---- Commands that may end a transaction ----------------------------------------------------- */
 
-/* True for the replies to commands that may end a transaction. They do not count in open->owed. */
-static bool is_end(enum owed_kind kind)
-{
-	return kind >= OWED_GREETING;
-}
-
 /* The transaction that continues if the command that began `open` is refused. */
 static struct open *open_before(const struct smtp_session *session, const struct open *open)
 {
@@ -246,6 +216,10 @@ static void join_message(struct open *into, struct open *part)
 	to->smuggling = to->smuggling || from->smuggling;
 	to->end_pos = from->end_pos;
 	into->carried += part->carried;
+	into->data_asked = into->data_asked || part->data_asked;
+	into->rcpt_taken = into->rcpt_taken || part->rcpt_taken;
+	into->shut_down = into->shut_down || part->shut_down;
+	into->chunk_refused = into->chunk_refused || part->chunk_refused;
 	into->data_refused = into->data_refused || part->data_refused;
 	into->data_taken = into->data_taken || part->data_taken;
 	into->hidden = into->hidden || part->hidden;
@@ -261,6 +235,19 @@ static void join_message(struct open *into, struct open *part)
 	from->mail = NULL;
 }
 
+/* What is known of recipients that were dropped, and of those of `part` that did not fit. */
+static void join_dropped(struct open *into, const struct open *part, uint32_t kept)
+{
+	into->dropped_taken += part->dropped_taken;
+	into->dropped_refused += part->dropped_refused;
+	for (uint32_t i = kept; i < part->transaction->recipient_count; i++) {
+		uint16_t code = part->transaction->recipients[i].code;
+
+		into->dropped_taken += code && code < 400;
+		into->dropped_refused += code >= 400;
+	}
+}
+
 /* `part` was not a transaction: what it holds belongs to `into`, the one before it. */
 static void open_join(struct smtp_session *session, struct open *into, struct open *part)
 {
@@ -273,12 +260,14 @@ static void open_join(struct smtp_session *session, struct open *into, struct op
 		if (owed->open != part)
 			continue;
 		owed->open = into;
-		into->owed += !is_end(owed->kind);
-		if (owed->kind == OWED_RCPT && owed->recipient >= kept)
-			owed->kind = OWED_OTHER;
-		owed->recipient += base;
+		into->owed += owed_is_end(owed->kind) ? 0 : owed->count;
+		if (owed->recipient == RECIPIENT_DROPPED)
+			continue;
+		owed->recipient =
+			owed->recipient < kept ? owed->recipient + base : RECIPIENT_DROPPED;
 	}
 	join_message(into, part);
+	join_dropped(into, part, kept);
 	into->ends_owed += part->ends_owed;
 	into->ended = part->ended;
 	into->transaction->end = part->transaction->end;
@@ -357,119 +346,6 @@ bool open_mail_replied(struct smtp_session *session, struct open *open, uint16_t
 	}
 	open_end_before(session, open, time_ns);
 	return true;
-}
-
-void session_lose_step(struct smtp_session *session)
-{
-	session->out_of_step = session->owed_count > 0;
-	for (struct open *open = session->first; open; open = open->next)
-		open->transaction->replies_missing = true;
-}
-
-/* ---- The replies owed ------------------------------------------------------------------------ */
-
-struct owed *owed_at(struct smtp_session *session, uint32_t index)
-{
-	return &session->owed[(session->owed_at + index) & (session->owed_size - 1)];
-}
-
-void owed_drop_first(struct smtp_session *session, uint64_t time_ns)
-{
-	struct owed owed = *owed_at(session, 0);
-	struct open *open = owed.open;
-
-	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
-	session->owed_count--;
-	if (owed.kind == OWED_GREETING)
-		session->greetings_owed--;
-	/* Unknown whether the command was accepted: what follows is a transaction of its own. */
-	if (is_end(owed.kind)) {
-		open_interrupted(session, open, owed.kind, true, time_ns);
-		return;
-	}
-	if (owed.kind == OWED_MAIL && open)
-		open_end_before(session, open, time_ns);
-	if (open && --open->owed == 0 && open->ended)
-		open_hand_out(session, open);
-}
-
-static bool owed_grow(struct smtp_session *session)
-{
-	uint32_t size = session->owed_size ? session->owed_size * 2 : EXPECTED_FIRST;
-	struct owed *bigger;
-
-	if (size > SMTP_EXPECTED_MAX)
-		return false;
-	bigger = malloc(size * sizeof(*bigger));
-	if (!bigger)
-		return false;
-	for (uint32_t i = 0; i < session->owed_count; i++)
-		bigger[i] = session->owed[(session->owed_at + i) & (session->owed_size - 1)];
-	free(session->owed);
-	session->owed = bigger;
-	session->owed_size = size;
-	session->owed_at = 0;
-	return true;
-}
-
-bool owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open,
-	      uint32_t recipient)
-{
-	if (session->owed_count == session->owed_size && !owed_grow(session)) {
-		session->facts.expected_dropped++;
-		session_lose_step(session);
-		return false;
-	}
-	session->owed[(session->owed_at + session->owed_count++) & (session->owed_size - 1)] =
-		(struct owed){.kind = kind, .open = open, .recipient = recipient};
-	if (open && !is_end(kind))
-		open->owed++;
-	return true;
-}
-
-bool owed_message(struct smtp_session *session)
-{
-	for (uint32_t i = 0; i < session->owed_count; i++) {
-		if (owed_at(session, i)->kind == OWED_MESSAGE)
-			return true;
-	}
-	return false;
-}
-
-void owed_add_message(struct smtp_session *session, struct open *open)
-{
-	uint32_t replies = 1;
-
-	if (open && session->lmtp) {
-		replies = 0;
-		for (uint32_t i = 0; i < open->transaction->recipient_count; i++)
-			replies += !smtp_recipient_refused(open->transaction, i);
-	}
-	/* Without an accepted recipient, the server replies once. */
-	if (!replies)
-		replies = 1;
-	while (replies--)
-		owed_add(session, OWED_MESSAGE, open, 0);
-}
-
-void owed_drop_message(struct smtp_session *session, struct open *open)
-{
-	uint32_t last = 0, count = 0;
-
-	for (uint32_t i = 0; i < session->owed_count; i++) {
-		const struct owed *owed = owed_at(session, i);
-
-		if (owed->open == open && owed->kind == OWED_MESSAGE) {
-			last = i;
-			count++;
-		}
-	}
-	if (count < 2)
-		return;
-	for (uint32_t i = last; i + 1 < session->owed_count; i++)
-		*owed_at(session, i) = *owed_at(session, i + 1);
-	session->owed_count--;
-	open->owed--;
 }
 
 /* The number of the copy is the one that the transaction gets if it is the next one reported. */

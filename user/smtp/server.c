@@ -65,8 +65,10 @@ static void on_data_reply(struct smtp_session *session, struct open *open, uint1
 		open->data_taken = true;
 	if (open && accepted && open->mail_code >= 300)
 		open->transaction->replies_missing = true;
-	if (open && !accepted)
-		open->data_refused = true;
+	if (open && code < 300) /* no server says this to DATA: a reply was missed */
+		open->transaction->replies_missing = true;
+	if (open)
+		open->data_refused = code >= 400;
 	if (accepted)
 		return;
 	if (waits) {
@@ -158,7 +160,7 @@ static void on_chunk_reply(struct smtp_session *session, struct open *open, uint
 	if (session->chunk_odd && code < 300) {
 		open = session->current ? session->current : open_begin_unknown(session, time_ns);
 		if (open)
-			open->data_taken = open->transaction->data_started =
+			open->data_taken = open->data_asked = open->transaction->data_started =
 				open->transaction->replies_missing = true;
 	}
 	session->waits = false;
@@ -168,15 +170,19 @@ static void on_chunk_reply(struct smtp_session *session, struct open *open, uint
 		chunk_end(session, time_ns);
 }
 
-static void on_message_reply(struct open *open, uint16_t code)
+/* With LMTP, the message is sent if it is sent to one recipient, and 4yz goes before 5yz. */
+static void on_message_reply(struct open *open, uint32_t recipient, uint16_t code)
 {
 	if (!open)
 		return;
 	open->confirmed = true;
 	if (code < 300)
 		open->data_taken = true;
-	if (!open->final_code || code < 300)
+	if (!open->final_code || code / 100 < open->final_code / 100)
 		open->final_code = code;
+	if (code >= 400 && recipient < open->transaction->recipient_count &&
+	    !smtp_recipient_refused(open->transaction, recipient))
+		open->transaction->recipients[recipient].code = code;
 }
 
 static void on_rcpt_reply(struct smtp_session *session, struct open *open, uint32_t recipient,
@@ -184,9 +190,13 @@ static void on_rcpt_reply(struct smtp_session *session, struct open *open, uint3
 {
 	if (!open)
 		return;
-	open->transaction->recipients[recipient].code = code;
+	open->rcpt_taken = open->rcpt_taken || code < 300;
+	if (recipient != RECIPIENT_DROPPED)
+		open->transaction->recipients[recipient].code = code;
+	else if (code >= 400)
+		open->dropped_refused++;
 	if (code >= 400 && session->lmtp && open->owed > 2)
-		owed_drop_message(session, open);
+		owed_drop_message(session, open, recipient);
 	if (code < 300 && open->mail_code >= 300) /* an accepted MAIL was missed */
 		open->transaction->replies_missing = true;
 }
@@ -217,6 +227,8 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 	case OWED_RCPT: on_rcpt_reply(session, open, owed->recipient, code); break;
 	case OWED_DATA: on_data_reply(session, open, code); break;
 	case OWED_CHUNK:
+		if (open)
+			open->chunk_refused = code >= 400;
 		if (open && code >= 400)
 			open->data_refused = true;
 		if (open && code < 300)
@@ -225,7 +237,7 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 		break;
 	case OWED_MESSAGE:
 		if (session->mode != MODE_CHUNK || (code < 500 || code > 502))
-			on_message_reply(open, code);
+			on_message_reply(open, owed->recipient, code);
 		else if (open)
 			open->data_refused = true;
 		on_chunk_reply(session, open, code, time_ns);
@@ -248,13 +260,15 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 			session->place =
 				(struct message_place){.dot = DOT_LINE_START, .tail = {'\r', '\n'}};
 			if (data)
-				data->transaction->data_started = data->data_taken = true;
+				data->transaction->data_started = data->data_taken =
+					data->data_asked = true;
 		}
 		break;
 	}
 	if (!open)
 		return;
-	open_keep_reply(session, open, code, time_ns);
+	open->shut_down = open->shut_down || code == 421;
+	open_keep_reply(session, open, owed->kind, code, time_ns);
 	if (--open->owed == 0 && open->ended)
 		open_hand_out(session, open);
 }
@@ -264,6 +278,10 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
 {
 	struct open *open = session->current;
 
+	if (code == 421 && open) {
+		open->shut_down = true;
+		open_keep_reply(session, open, OWED_OTHER, code, time_ns);
+	}
 	if (code == 421 || (session->mid_stream && !session->facts.commands_seen))
 		return;
 	/* Unless a gap explains it. */
@@ -283,7 +301,7 @@ static void on_surplus_reply(struct smtp_session *session, uint16_t code, uint64
 	/* The gap may have hidden the end of data. */
 	if (session->mode == MODE_MESSAGE && open && open->transaction->missing_bytes) {
 		open->final_code = code;
-		open_keep_reply(session, open, code, time_ns);
+		open_keep_reply(session, open, OWED_MESSAGE, code, time_ns);
 		session->mode = MODE_COMMAND;
 		session->line_start = session->position;
 		session->line_skip =
@@ -306,14 +324,14 @@ static void step_to_data(struct smtp_session *session, uint64_t time_ns)
 	if (!skip || skip == session->owed_count || owed_at(session, skip)->kind != OWED_DATA)
 		return;
 	session_lose_step(session);
-	while (skip--)
+	while (owed_at(session, 0)->kind != OWED_DATA)
 		owed_drop_first(session, time_ns);
 }
 
 static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
 {
 	struct owed owed;
-	bool ghost;
+	bool known, ghost;
 
 	session->facts.replies++;
 	side_of_reply(session, code);
@@ -324,29 +342,28 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 			return;
 		}
 		/* A refusal to greet, or the reply to a command from before the watch. */
-		if (!session->owed_count && code != 334)
+		if (!owed_any(session) && code != 334)
 			return;
 	}
-	if (!session->owed_count && session->under != UNDER_OVER &&
+	if (!owed_any(session) && session->under != UNDER_OVER &&
 	    under_way_reply(session, code, time_ns))
 		return;
-	if (!session->owed_count) {
+	if (!owed_any(session)) {
 		on_surplus_reply(session, code, time_ns);
 		return;
 	}
 	if (code == 354)
 		step_to_data(session, time_ns);
-	owed = *owed_at(session, 0);
-	session->owed_at = (session->owed_at + 1) & (session->owed_size - 1);
-	session->owed_count--;
-	if (session->server_side == SIDE_OTHER)
+	known = owed_take(session, &owed);
+	if (known && session->server_side == SIDE_OTHER)
 		side_tunnel_reply(session, owed.kind, code);
 	ghost = session->ghost_left > 0;
-	on_owed_reply(session, &owed, code, time_ns);
+	if (known)
+		on_owed_reply(session, &owed, code, time_ns);
 	/* It answers a command among the octets of the refused chunk, or after them. */
 	if (ghost && session->ghost_left)
 		ghost_over(session, false, time_ns);
-	if (!session->owed_count)
+	if (!owed_any(session))
 		session->out_of_step = session->unkept = session->carried.paused = false;
 	client_resume(session, UINT64_MAX);
 }

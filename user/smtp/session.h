@@ -7,7 +7,9 @@
  *   verbs.c      what each command does
  *   message.c    the octets of messages and chunks
  *   server.c     the server's stream: replies
- *   open.c       open transactions, and the replies owed
+ *   open.c       open transactions
+ *   owed.c       the replies owed
+ *   result.c     what became of a transaction, and the reply that decided it
  *   behind.c     what follows an unanswered DATA or BDAT
  *   carried.c    the bytes of commands that no mail accounts for
  *   side.c       whether the streams are SMTP at all
@@ -78,23 +80,6 @@ struct message_place {
 	uint8_t mail_len; /* bytes of a MAIL command matched after it */
 };
 
-/* An open transaction, and what only the session needs to know of it. */
-struct open {
-	struct open *next;
-	struct smtp_transaction *transaction;
-	struct mail_parser *mail; /* owned; of the message in progress */
-	uint32_t owed;		  /* replies still owed to it */
-	uint32_t ends_owed;	  /* replies still owed to commands that may end it (RSET etc.) */
-	bool ended;
-	bool data_refused;
-	bool data_taken;     /* 354 to its DATA, or 2yz to its BDAT */
-	bool confirmed;	     /* if it is under way: certain enough to be reported */
-	bool hidden;	     /* what followed its DATA was not parsed, and may have been commands */
-	uint16_t mail_code;  /* reply to MAIL; 0: none yet */
-	uint16_t final_code; /* reply to the message; LMTP: the best of them */
-	uint64_t carried;    /* bytes of its MAIL and RCPT lines */
-};
-
 enum owed_kind {
 	OWED_OTHER,
 	OWED_MAIL,
@@ -114,9 +99,38 @@ enum owed_kind {
 	OWED_QUIT,
 };
 
+/* An open transaction, and what only the session needs to know of it. */
+struct open {
+	struct open *next;
+	struct smtp_transaction *transaction;
+	struct mail_parser *mail; /* owned; of the message in progress */
+	uint32_t owed;		  /* replies still owed to it */
+	uint32_t ends_owed;	  /* replies still owed to commands that may end it (RSET etc.) */
+	bool ended;
+	bool cut;	 /* it goes on after the watch has ended */
+	bool data_asked; /* DATA or BDAT was sent */
+	bool data_refused;
+	bool data_taken;     /* 354 to its DATA, or 2yz to its BDAT */
+	bool confirmed;	     /* if it is under way: certain enough to be reported */
+	bool hidden;	     /* what followed its DATA was not parsed, and may have been commands */
+	bool chunk_refused;  /* a BDAT whose octets were sent was refused */
+	bool shut_down;	     /* the server closed the connection with 421 */
+	bool rcpt_taken;     /* the server took a recipient */
+	uint16_t mail_code;  /* reply to MAIL; 0: none yet */
+	uint16_t final_code; /* reply to the message; LMTP: the best of them */
+	enum owed_kind kept; /* what the reply answers that the transaction keeps */
+	/* Of transaction->recipients_dropped: how many the server took, and how many it refused. */
+	uint32_t dropped_taken, dropped_refused;
+	uint64_t carried; /* bytes of its MAIL and RCPT lines */
+};
+
+/* `recipient` of recipients that were dropped; one entry can stand for many of them. */
+#define RECIPIENT_DROPPED UINT32_MAX
+
 struct owed {
 	struct open *open; /* NULL: the reply belongs to no transaction */
 	uint32_t recipient;
+	uint32_t count; /* replies; more than 1 only of dropped recipients */
 	enum owed_kind kind : 16;
 	bool secret; /* the reply to a line that may be a secret: the server may repeat it */
 };
@@ -222,9 +236,10 @@ struct smtp_session {
 	uint64_t request_end;
 	uint32_t request_lines[PREAMBLE_HOPS_MAX + 1];
 
-	/* The replies owed: a ring. */
+	/* The replies owed: a ring, and how many more are owed behind it (owed.c). */
 	struct owed *owed;
 	uint32_t owed_size, owed_at, owed_count;
+	uint64_t owed_uncounted;
 	bool out_of_step; /* replies do not match commands until none is owed */
 	/*
 	 * Of facts.replies_surplus, those that came since the last byte of the client. A gap that
@@ -361,9 +376,9 @@ bool open_mail_replied(struct smtp_session *session, struct open *open, uint16_t
 void open_end(struct smtp_session *session, struct open *open, enum smtp_end end, uint64_t end_pos,
 	      uint64_t time_ns);
 
-/* Keeps a reply to it. */
-void open_keep_reply(struct smtp_session *session, struct open *open, uint16_t code,
-		     uint64_t time_ns);
+/* Keeps a reply to it, to a command of `kind`, unless an earlier reply decided. */
+void open_keep_reply(struct smtp_session *session, struct open *open, enum owed_kind kind,
+		     uint16_t code, uint64_t time_ns);
 
 /* Removes a transaction from the list, reports it, and frees it. */
 void open_hand_out(struct smtp_session *session, struct open *open);
@@ -478,17 +493,43 @@ void behind_free(struct smtp_session *session);
 /* Replies and commands no longer match: marks the open transactions. */
 void session_lose_step(struct smtp_session *session);
 
-/* ---- The replies owed (open.c) --------------------------------------------------------------- */
+/* ---- What became of a transaction (result.c) ------------------------------------------------- */
 
-/* Adds a reply. False: the queue is full, and replies and commands no longer match. */
+/* Sets outcome, result and data_started of its transaction. Call it when the transaction ends. */
+void result_decide(const struct smtp_session *session, struct open *open);
+
+/* True if this reply decides what becomes of `open`, as far as is known. */
+bool result_is_decided_by(const struct open *open, enum owed_kind kind, uint16_t code);
+
+/* True if every recipient is known to be refused. False if there is none. */
+bool result_all_refused(const struct open *open);
+
+/* True if the client only asked whether the server takes the envelope. */
+bool result_is_asked(const struct open *open);
+
+/* ---- The replies owed (owed.c) --------------------------------------------------------------- */
+
+/* True for the replies to commands that may end a transaction. They do not count in open->owed. */
+bool owed_is_end(enum owed_kind kind);
+
+/* Adds a reply. False: the queue is full, and the reply is only counted. */
 bool owed_add(struct smtp_session *session, enum owed_kind kind, struct open *open,
 	      uint32_t recipient);
 
 /* Adds the reply to the end of data: one, or with LMTP one per recipient that was not refused. */
 void owed_add_message(struct smtp_session *session, struct open *open);
 
-/* LMTP: a recipient was refused after the message was sent; one reply fewer is owed to it. */
-void owed_drop_message(struct smtp_session *session, struct open *open);
+/* LMTP: this recipient was refused after the message was sent; no reply to it is owed for him. */
+void owed_drop_message(struct smtp_session *session, struct open *open, uint32_t recipient);
+
+/*
+ * Takes one reply out, if any is owed: the oldest. False: it was only counted, and what it answers
+ * is not known.
+ */
+bool owed_take(struct smtp_session *session, struct owed *owed);
+
+/* True if any reply is owed. */
+bool owed_any(const struct smtp_session *session);
 
 /* True if a reply to a message is owed. */
 bool owed_message(struct smtp_session *session);
@@ -496,7 +537,10 @@ bool owed_message(struct smtp_session *session);
 /* The reply at this position of the queue, 0 being the oldest; index < owed_count. */
 struct owed *owed_at(struct smtp_session *session, uint32_t index);
 
-/* Forgets the oldest: its reply was lost. Its transaction still waits for its other replies. */
+/*
+ * Forgets the oldest: its reply was lost. Its transaction still waits for its other replies. Call
+ * it only if owed_count is not 0.
+ */
 void owed_drop_first(struct smtp_session *session, uint64_t time_ns);
 
 /* True if the client's stream is certainly TLS. */

@@ -96,6 +96,12 @@ uint64_t smtp_oldest_open_position(const struct smtp_session *session)
 	return session->first ? session->first->transaction->start_pos : UINT64_MAX;
 }
 
+void smtp_session_cut(struct smtp_session *session)
+{
+	for (struct open *open = session->first; open; open = open->next)
+		open->cut = true;
+}
+
 void smtp_session_close(struct smtp_session *session, uint64_t time_ns)
 {
 	if (session->waits)

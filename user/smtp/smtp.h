@@ -35,6 +35,16 @@ enum smtp_outcome {
 	SMTP_OUTCOME_FAILURE, /* the server refused MAIL, every RCPT, DATA, or the data itself */
 };
 
+/* What became of a mail. It says more than the outcome. */
+enum smtp_result {
+	SMTP_RESULT_UNKNOWN,
+	SMTP_RESULT_SENT,     /* the server took it, for one recipient at least */
+	SMTP_RESULT_DEFERRED, /* refused with 4yz: the client will try again */
+	SMTP_RESULT_REFUSED,  /* refused with 5yz */
+	SMTP_RESULT_ASKED, /* the server took the envelope; the client gave it up and sent no data
+			    */
+};
+
 enum smtp_protocol {
 	SMTP_PROTOCOL_UNKNOWN, /* no greeting command was seen */
 	SMTP_PROTOCOL_SMTP,    /* HELO */
@@ -51,7 +61,8 @@ enum smtp_end {
 struct smtp_recipient {
 	uint32_t offset; /* in the transaction's envelope */
 	uint32_t len;
-	uint16_t code; /* of the reply; 0: no reply seen */
+	/* The reply to RCPT; with LMTP, the one to the message if it is a refusal. 0: none seen. */
+	uint16_t code;
 };
 
 /* One mail transaction: from MAIL to its end. */
@@ -59,6 +70,7 @@ struct smtp_transaction {
 	uint32_t number; /* 1, 2, ... within the session */
 	enum smtp_end end;
 	enum smtp_outcome outcome;
+	enum smtp_result result;
 	uint64_t start_ns; /* time of the MAIL command */
 	uint64_t end_ns; /* time of the reply that ended it; without that reply, of what ended it */
 
@@ -88,11 +100,15 @@ struct smtp_transaction {
 	uint64_t bytes;		/* of the message as sent, without the end-of-data line */
 	uint64_t missing_bytes; /* of the client's stream within the transaction, not captured */
 	bool replies_missing; /* replies are lost or do not match: codes and outcome may be wrong */
-	bool data_started;    /* DATA or BDAT was sent */
+	bool data_started;    /* DATA or BDAT was sent, and not refused before any data followed */
 	bool odd_address;     /* an address in a form that servers may read as another address */
 	bool smuggling;	      /* a MAIL after an end of data that only some servers accept */
 
-	uint16_t reply_code; /* the last reply to a command of the transaction; 0: none */
+	/*
+	 * The reply that decided what became of the mail. Until there is one, the last reply to a
+	 * command of the transaction; 0: none.
+	 */
+	uint16_t reply_code;
 	uint16_t reply_len;
 	char reply_text[SMTP_REPLY_TEXT_MAX]; /* its lines joined by "\n", without the codes */
 };
@@ -206,6 +222,12 @@ void smtp_client_urgent(struct smtp_session *session, char byte, uint64_t time_n
 void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns);
 void smtp_server_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns);
 
+/*
+ * Says that nobody watches the connection any more, although it goes on: the end of an open
+ * transaction will not be seen. Call it before smtp_session_close().
+ */
+void smtp_session_cut(struct smtp_session *session);
+
 /* The connection ended: reports every open transaction. */
 void smtp_session_close(struct smtp_session *session, uint64_t time_ns);
 
@@ -278,7 +300,7 @@ struct span smtp_transaction_recipient(const struct smtp_transaction *transactio
 #define SMTP_SHORT_RECIPIENTS 10U
 void smtp_transaction_shorten(struct smtp_transaction *transaction);
 
-/* True if the server refused this recipient (4yz or 5yz to its RCPT). */
+/* True if the server refused this recipient: 4yz or 5yz to its RCPT, or in LMTP to the message. */
 bool smtp_recipient_refused(const struct smtp_transaction *transaction, uint32_t index);
 
 #endif

@@ -18,8 +18,9 @@ struct masking {
 	bool in_order;
 	bool greeted;
 	bool open;	  /* secrets may still come, or just came */
-	uint32_t next;	  /* the reply owed that the next line answers: an index into the queue */
-	uint32_t last;	  /* the number of replies owed up to the last one to a secret line */
+	uint64_t next;	  /* the reply owed that the next line answers: how many come before it */
+	uint64_t last;	  /* the number of replies owed up to the last one to a secret line */
+	uint64_t owed;	  /* the number of all replies in the queue */
 	struct span head; /* of the line in progress, seen earlier */
 	bool unseen;	  /* the start of the line was not seen */
 };
@@ -38,8 +39,9 @@ static struct masking masking_begin(const struct smtp_session *session, bool in_
 				  .head = {"", 0}};
 
 	for (uint32_t i = 0; i < session->owed_count; i++) {
+		masking.owed += owed_of(session, i)->count;
 		if (owed_of(session, i)->secret || owed_of(session, i)->kind == OWED_AUTH)
-			masking.last = i + 1;
+			masking.last = masking.owed;
 	}
 	if (in_order) {
 		masking.head = (struct span){session->reply_line, session->reply_line_len};
@@ -57,7 +59,7 @@ static bool is_secret(const struct masking *masking)
 		return masking->last || masking->open;
 	if (masking->next < masking->last)
 		return true;
-	return masking->open && (masking->next >= session->owed_count || session->out_of_step);
+	return masking->open && (masking->next >= masking->owed || session->out_of_step);
 }
 
 /* Overwrites all but the code and the character behind it. `at`: the place of data in its line. */
@@ -87,10 +89,26 @@ static struct span line_start(const struct masking *masking, const char *data, s
 	return without_cr((struct span){start, count});
 }
 
+/* Only DATA is answered with 354: replies before it were missed. */
+static void skip_to_data(struct masking *masking)
+{
+	const struct smtp_session *session = masking->session;
+	uint64_t before = 0;
+
+	for (uint32_t i = 0; i < session->owed_count; i++) {
+		const struct owed *owed = owed_of(session, i);
+
+		if (before >= masking->next && owed->kind == OWED_DATA) {
+			masking->next = before;
+			return;
+		}
+		before += owed->count;
+	}
+}
+
 /* Counts off a complete line. It must not have been masked yet. */
 static void count_line(struct masking *masking, const char *data, size_t len)
 {
-	const struct smtp_session *session = masking->session;
 	char start[CODE_LEN + 1];
 	struct span line = line_start(masking, data, len, start);
 	bool greeting = !masking->greeted;
@@ -102,14 +120,8 @@ static void count_line(struct masking *masking, const char *data, size_t len)
 	masking->greeted = true;
 	if (greeting && memcmp(line.data, "220", CODE_LEN) == 0)
 		return;
-	/* Only DATA is answered with 354: replies before it were missed. */
-	for (uint32_t i = masking->next;
-	     memcmp(line.data, "354", CODE_LEN) == 0 && i < session->owed_count; i++) {
-		if (owed_of(session, i)->kind == OWED_DATA) {
-			masking->next = i;
-			break;
-		}
-	}
+	if (memcmp(line.data, "354", CODE_LEN) == 0)
+		skip_to_data(masking);
 	masking->next++;
 }
 

@@ -129,7 +129,7 @@ static void end_with(struct smtp_session *session, uint16_t code, uint64_t time_
 		return;
 	open->confirmed = true;
 	open->final_code = code;
-	open_keep_reply(session, open, code, time_ns);
+	open_keep_reply(session, open, OWED_MESSAGE, code, time_ns);
 	open_end(session, open, SMTP_END_DATA, session->position, time_ns);
 }
 

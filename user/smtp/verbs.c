@@ -91,10 +91,12 @@ static void on_rcpt(struct smtp_session *session, const struct smtp_command *com
 	struct open *open =
 		session->current ? session->current : open_begin_unknown(session, time_ns);
 
-	if (open && smtp_transaction_add(open->transaction, command))
+	if (!open)
+		owed_add(session, OWED_OTHER, NULL, 0);
+	else if (smtp_transaction_add(open->transaction, command))
 		owed_add(session, OWED_RCPT, open, open->transaction->recipient_count - 1);
 	else
-		owed_add(session, OWED_OTHER, NULL, 0);
+		owed_add(session, OWED_RCPT, open, RECIPIENT_DROPPED);
 }
 
 /* ---- DATA and BDAT --------------------------------------------------------------------------- */
@@ -128,7 +130,7 @@ static struct open *on_data_begin(struct smtp_session *session, uint64_t time_ns
 		session->current ? session->current : open_begin_unknown(session, time_ns);
 
 	if (open)
-		open->transaction->data_started = true;
+		open->transaction->data_started = open->data_asked = true;
 	return open;
 }
 
