@@ -348,6 +348,27 @@ bool open_mail_replied(struct smtp_session *session, struct open *open, uint16_t
 	return true;
 }
 
+void open_drop_reply(struct smtp_session *session, uint64_t time_ns)
+{
+	struct owed owed;
+	struct open *open;
+
+	if (!owed_take(session, &owed))
+		return;
+	open = owed.open;
+	if (owed.kind == OWED_GREETING)
+		session->greetings_owed--;
+	/* Unknown whether the command was accepted: what follows is a transaction of its own. */
+	if (owed_is_end(owed.kind)) {
+		open_interrupted(session, open, owed.kind, true, time_ns);
+		return;
+	}
+	if (owed.kind == OWED_MAIL && open)
+		open_end_before(session, open, time_ns);
+	if (open && --open->owed == 0 && open->ended)
+		open_hand_out(session, open);
+}
+
 /* The number of the copy is the one that the transaction gets if it is the next one reported. */
 struct smtp_transaction *smtp_session_open_transaction(const struct smtp_session *session,
 						       uint32_t after, uint64_t before_ns)

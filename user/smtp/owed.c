@@ -56,25 +56,6 @@ bool owed_take(struct smtp_session *session, struct owed *owed)
 	return false;
 }
 
-void owed_drop_first(struct smtp_session *session, uint64_t time_ns)
-{
-	struct owed owed = *owed_at(session, 0);
-	struct open *open = owed.open;
-
-	take_first(session);
-	if (owed.kind == OWED_GREETING)
-		session->greetings_owed--;
-	/* Unknown whether the command was accepted: what follows is a transaction of its own. */
-	if (owed_is_end(owed.kind)) {
-		open_interrupted(session, open, owed.kind, true, time_ns);
-		return;
-	}
-	if (owed.kind == OWED_MAIL && open)
-		open_end_before(session, open, time_ns);
-	if (open && --open->owed == 0 && open->ended)
-		open_hand_out(session, open);
-}
-
 static bool owed_grow(struct smtp_session *session)
 {
 	uint32_t size = session->owed_size ? session->owed_size * 2 : EXPECTED_FIRST;

@@ -325,7 +325,7 @@ static void step_to_data(struct smtp_session *session, uint64_t time_ns)
 		return;
 	session_lose_step(session);
 	while (owed_at(session, 0)->kind != OWED_DATA)
-		owed_drop_first(session, time_ns);
+		open_drop_reply(session, time_ns);
 }
 
 static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
@@ -417,7 +417,7 @@ static void on_request_answered(struct smtp_session *session, uint64_t time_ns)
 		open = session->current;
 	}
 	for (; *lines && session->owed_count; --*lines)
-		owed_drop_first(session, time_ns);
+		open_drop_reply(session, time_ns);
 	if (inside && session->current == open)
 		open_end(session, open, SMTP_END_RESET, session->request_end, time_ns);
 	carried_request_answered(session);
@@ -440,7 +440,7 @@ static void on_tunnel(struct smtp_session *session, uint64_t time_ns)
 {
 	session->greeted = false;
 	while (session->owed_count && owed_at(session, 0)->kind == OWED_OTHER)
-		owed_drop_first(session, time_ns);
+		open_drop_reply(session, time_ns);
 }
 
 static void take_replies(struct smtp_session *session, struct span data, uint64_t time_ns)

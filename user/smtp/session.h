@@ -380,6 +380,12 @@ void open_end(struct smtp_session *session, struct open *open, enum smtp_end end
 void open_keep_reply(struct smtp_session *session, struct open *open, enum owed_kind kind,
 		     uint16_t code, uint64_t time_ns);
 
+/*
+ * Forgets the oldest reply owed: it was lost. Its transaction still waits for its other replies.
+ * Call it only if a reply is owed.
+ */
+void open_drop_reply(struct smtp_session *session, uint64_t time_ns);
+
 /* Removes a transaction from the list, reports it, and frees it. */
 void open_hand_out(struct smtp_session *session, struct open *open);
 
@@ -536,12 +542,6 @@ bool owed_message(struct smtp_session *session);
 
 /* The reply at this position of the queue, 0 being the oldest; index < owed_count. */
 struct owed *owed_at(struct smtp_session *session, uint32_t index);
-
-/*
- * Forgets the oldest: its reply was lost. Its transaction still waits for its other replies. Call
- * it only if owed_count is not 0.
- */
-void owed_drop_first(struct smtp_session *session, uint64_t time_ns);
 
 /* True if the client's stream is certainly TLS. */
 static inline bool is_opaque(const struct smtp_session *session)
