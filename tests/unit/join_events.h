@@ -66,6 +66,7 @@ static inline struct event *mail_of(const char *executable, const char *from, co
 	assert_non_null(event->transaction);
 	assert_true(smtp_transaction_set_from(event->transaction, &command));
 	event->transaction->outcome = SMTP_OUTCOME_SUCCESS;
+	event->transaction->result = SMTP_RESULT_SENT;
 	event->transaction->bytes = 100;
 	if (to)
 		add_recipient(event, to);

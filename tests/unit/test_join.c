@@ -296,6 +296,7 @@ static void test_the_highest_risk_shows(void **state)
 		event = varied_mail(i);
 		if (i < 40)
 			event->transaction->outcome = SMTP_OUTCOME_FAILURE;
+		event->transaction->result = i < 40 ? SMTP_RESULT_REFUSED : SMTP_RESULT_SENT;
 		event_reason(event, i < 40 ? "odd_address" : "smtp_smuggling");
 		assert_false(is_written(join, event, ALICE, SECOND, 0));
 	}

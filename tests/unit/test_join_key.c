@@ -74,7 +74,7 @@ static void test_each_part_counts(void **state)
 	event->destination.port = 587;
 	assert_int_equal(differ_and_free(event), 1U << JOINED_RELAY);
 	event = mail();
-	event->transaction->outcome = SMTP_OUTCOME_FAILURE;
+	event->transaction->result = SMTP_RESULT_DEFERRED;
 	assert_int_equal(differ_and_free(event), 1U << JOINED_OUTCOME);
 	event = mail();
 	event_reason(event, "odd_address");

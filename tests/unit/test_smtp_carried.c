@@ -227,8 +227,47 @@ static void test_in_a_mail(void **state)
 		ask(&talk, "RCPT TO:<b@y>\r\n", "250 ok\r\n");
 	for (unsigned int n = 0; n < CHUNKS; n++)
 		ask_with(&talk, "RCPT TO:<%@y>\r\n", n, "452 too many\r\n");
+	ask(&talk, "RSET\r\n", "250 ok\r\n");
 	assert_true(end(&talk) >= SECRET - 512);
 	assert_int_equal(talk.told, 1);
+}
+
+/* Envelopes that were only asked about are told, but they are no alert, so their bytes count. */
+static void test_asked(void **state)
+{
+	struct talk talk;
+
+	(void)state;
+	greet(&talk);
+	for (unsigned int n = 0; n < CHUNKS; n++) {
+		ask(&talk, "MAIL FROM:<a@x>\r\n", "250 ok\r\n");
+		ask_with(&talk, "RCPT TO:<%@y>\r\n", n, "250 ok\r\n");
+		ask(&talk, "RSET\r\n", "250 ok\r\n");
+	}
+	assert_int_equal(talk.told, CHUNKS);
+	assert_true(end(&talk) >= SECRET);
+	/* In one envelope. */
+	greet(&talk);
+	ask(&talk, "MAIL FROM:<>\r\n", "250 ok\r\n");
+	for (unsigned int n = 0; n < CHUNKS; n++)
+		ask_with(&talk, "RCPT TO:<%@y>\r\n", n, "250 ok\r\n");
+	ask(&talk, "RSET\r\n", "250 ok\r\n");
+	assert_true(end(&talk) >= SECRET);
+	/* Address verification stays far below. */
+	greet(&talk);
+	ask(&talk, "MAIL FROM:<>\r\n", "250 ok\r\n");
+	ask(&talk, "RCPT TO:<b@y>\r\n", "250 ok\r\n");
+	ask(&talk, "QUIT\r\n", "221 bye\r\n");
+	assert_true(end(&talk) < SMTP_CARRIED_MAX / 32);
+	/* A mail that follows accounts for itself alone. */
+	greet(&talk);
+	for (unsigned int n = 0; n < CHUNKS; n++) {
+		ask(&talk, "MAIL FROM:<a@x>\r\n", "250 ok\r\n");
+		ask_with(&talk, "RCPT TO:<%@y>\r\n", n, "250 ok\r\n");
+	}
+	ask(&talk, "DATA\r\n", "354 go\r\n");
+	ask(&talk, "x\r\n.\r\n", "250 queued\r\n");
+	assert_true(end(&talk) >= SECRET - CHUNK - 512 - 16);
 }
 
 /* Mail does not buy room for a channel beside it. */
@@ -303,13 +342,14 @@ static void test_replies(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_channels),    cmocka_unit_test(test_without_helo),
-		cmocka_unit_test(test_at_once),	    cmocka_unit_test(test_envelopes_given_up),
-		cmocka_unit_test(test_logins),	    cmocka_unit_test(test_after_refused_data),
-		cmocka_unit_test(test_after_quit),  cmocka_unit_test(test_long_line),
-		cmocka_unit_test(test_opaque),	    cmocka_unit_test(test_in_a_mail),
-		cmocka_unit_test(test_beside_mail), cmocka_unit_test(test_without_replies),
-		cmocka_unit_test(test_after_a_gap), cmocka_unit_test(test_replies),
+		cmocka_unit_test(test_channels),	cmocka_unit_test(test_without_helo),
+		cmocka_unit_test(test_at_once),		cmocka_unit_test(test_envelopes_given_up),
+		cmocka_unit_test(test_logins),		cmocka_unit_test(test_after_refused_data),
+		cmocka_unit_test(test_after_quit),	cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_opaque),		cmocka_unit_test(test_in_a_mail),
+		cmocka_unit_test(test_asked),		cmocka_unit_test(test_beside_mail),
+		cmocka_unit_test(test_without_replies), cmocka_unit_test(test_after_a_gap),
+		cmocka_unit_test(test_replies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

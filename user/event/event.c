@@ -96,8 +96,25 @@ const char *event_witness_name(enum witness witness)
 
 bool event_commands_carry_data(const struct event *event)
 {
-	return event->action == EVENT_SESSION && event->session &&
+	bool asked = event->transaction && event->transaction->result == SMTP_RESULT_ASKED;
+
+	return (event->action == EVENT_SESSION || asked) && event->session &&
 	       event->session->command_bytes >= SMTP_CARRIED_MAX;
+}
+
+const char *event_result(const struct event *event)
+{
+	static const char *const names[] = {
+		[SMTP_RESULT_UNKNOWN] = "unknown",   [SMTP_RESULT_SENT] = "sent",
+		[SMTP_RESULT_DEFERRED] = "deferred", [SMTP_RESULT_REFUSED] = "refused",
+		[SMTP_RESULT_ASKED] = "asked",
+	};
+
+	if (event->provisional)
+		return "open";
+	if (event->action == EVENT_ENCRYPTED)
+		return "tls";
+	return event->transaction ? names[event->transaction->result] : NULL;
 }
 
 const char *event_kind(const struct event *event)

@@ -31,7 +31,7 @@ enum event_verdict {
 	VERDICT_NONE, /* the totals of a session, whose transactions have verdicts of their own */
 	VERDICT_ALERT,
 	VERDICT_EXCLUDED,
-	VERDICT_OBSERVED, /* an SMTP session without a transaction, whose commands carry no data */
+	VERDICT_OBSERVED, /* a session without a mail, or an envelope that was only asked about */
 };
 
 struct endpoint {
@@ -226,8 +226,17 @@ const char *event_action_name(enum event_action action);
 const char *event_verdict_name(enum event_verdict verdict);
 const char *event_witness_name(enum witness witness);
 
-/* True if the commands of a session carry data that no mail accounts for. */
+/*
+ * True if the commands of a session carry data that no mail accounts for. An envelope that was only
+ * asked about is no mail.
+ */
 bool event_commands_carry_data(const struct event *event);
+
+/*
+ * What became of it, as events and the table name it: "sent", "deferred", "refused", "asked",
+ * "open", "unknown" or "tls"; a static string. NULL: neither a message nor an encrypted session.
+ */
+const char *event_result(const struct event *event);
 
 /* event.kind of ECS: "alert", "event", "state" or "metric". */
 const char *event_kind(const struct event *event);

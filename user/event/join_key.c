@@ -152,7 +152,7 @@ void join_key(struct join_key *key, const struct event *event, uint64_t seed)
 	parts[JOINED_EXCLUSION] = add_string(seed, event->exclusion);
 	parts[JOINED_REASONS] = reasons(seed, event);
 	parts[JOINED_OUTCOME] =
-		event->transaction ? hash_mix(seed, event->transaction->outcome) : seed;
+		event->transaction ? hash_mix(seed, event->transaction->result) : seed;
 	key->whole = hash_mix(seed, (uint64_t)event->action << 8 | (uint64_t)event->verdict << 1 |
 					    event->provisional);
 	for (int i = 0; i < JOINED_PART_COUNT; i++)

@@ -169,14 +169,22 @@ static void add_joined(struct text *out, const struct event_joined *joined, cons
 	}
 }
 
+static const char *what_became(const struct event *event)
+{
+	switch (event->transaction->result) {
+	case SMTP_RESULT_DEFERRED: return " was told to try mail again later by";
+	case SMTP_RESULT_REFUSED: return " was refused mail by";
+	case SMTP_RESULT_ASKED: return " asked about an address and sent no mail to";
+	default: return event->provisional ? " is sending mail to" : " sent mail to";
+	}
+}
+
 static void message(struct text *out, const struct event *event)
 {
 	const struct smtp_transaction *transaction = event->transaction;
 
 	add_user(out, event);
-	text_add_string(out, transaction->outcome == SMTP_OUTCOME_FAILURE ? " was refused mail by"
-			     : event->provisional			  ? " is sending mail to"
-									  : " sent mail to");
+	text_add_string(out, what_became(event));
 	add_destination(out, event);
 	add_origin(out, event->origin);
 	if (transaction->reply_code)

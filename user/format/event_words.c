@@ -10,18 +10,9 @@
 
 const char *words_result(const struct event *event)
 {
-	if (event->action == EVENT_ENCRYPTED)
-		return "tls";
 	if (event->action == EVENT_SESSION)
 		return event_commands_carry_data(event) ? "channel" : "session";
-	if (event->provisional)
-		return "open";
-	switch (event->transaction->outcome) {
-	case SMTP_OUTCOME_SUCCESS: return "sent";
-	case SMTP_OUTCOME_FAILURE: return "refused";
-	case SMTP_OUTCOME_UNKNOWN: break;
-	}
-	return "unknown";
+	return event_result(event);
 }
 
 const char *words_color(const struct event *event)

@@ -149,8 +149,8 @@ static void put_decision(struct fields *fields, const struct event *event)
 	if (event->verdict != VERDICT_NONE)
 		put_word(fields, FIELD_VERDICT, event_verdict_name(event->verdict));
 	put_bool(fields, FIELD_FINAL, !event->provisional);
-	if (event->provisional)
-		put_word(fields, FIELD_RESULT, "open");
+	if (event_result(event))
+		put_word(fields, FIELD_RESULT, event_result(event));
 	if (event->transaction)
 		put_word(fields, FIELD_OUTCOME, smtp_outcome_name(event->transaction->outcome));
 	if (event->verdict == VERDICT_ALERT) {

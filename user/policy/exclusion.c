@@ -374,16 +374,16 @@ const struct criterion_row criterion_rows[CRITERION_COUNT] = {
 	[CRITERION_SENDER] = {AT(mail.sender), .of_message = sender, .selects = true,
 			      .of_mail = true, .kind = VALUE_ADDRESSES},
 	[CRITERION_HEADER_FROM] = {AT(mail.header_from), .of_message = header_from, .selects = true,
-				   .of_mail = true, .kind = VALUE_ADDRESSES},
+				   .of_mail = true, .of_content = true, .kind = VALUE_ADDRESSES},
 	[CRITERION_RECIPIENTS] = {AT(mail.recipients), .of_message = recipients, .selects = true,
 				  .of_mail = true, .kind = VALUE_ADDRESSES},
 	[CRITERION_SUBJECT] = {AT(mail.subject), .of_message = subject, .selects = true,
-			       .of_mail = true, .kind = VALUE_TEXTS},
+			       .of_mail = true, .of_content = true, .kind = VALUE_TEXTS},
 	[CRITERION_SCHEDULE] = {AT(schedule), .of_message = schedule, .kind = VALUE_SCHEDULE},
 	[CRITERION_CONTAINS] = {AT(mail.contains), .of_message = contains, .selects = true,
-				.of_mail = true, .kind = VALUE_WORDS},
+				.of_mail = true, .of_content = true, .kind = VALUE_WORDS},
 	[CRITERION_MATCHES] = {AT(mail.matches), .of_message = matches, .selects = true,
-			       .of_mail = true, .kind = VALUE_EXPRESSIONS},
+			       .of_mail = true, .of_content = true, .kind = VALUE_EXPRESSIONS},
 	[CRITERION_LIMIT_MESSAGES] = {AT(limits.messages), .of_message = limit_messages,
 				      .kind = VALUE_RATE},
 	[CRITERION_LIMIT_RECIPIENTS] = {AT(limits.recipients), .of_message = limit_recipients,
@@ -458,6 +458,9 @@ enum state exclusion_state(const struct exclusion *exclusion, enum criterion cri
 	const struct criterion_row *row = &criterion_rows[criterion];
 
 	if (facts->encrypted && row->of_mail)
+		return STATE_NOT_ASKED;
+	/* A mail that was refused before its data began has no content that could be wrong. */
+	if (facts->no_content && row->of_content)
 		return STATE_NOT_ASKED;
 	/* Commands bring no mail that could meet these, and nobody handed them to an MTA. */
 	if (facts->session && (row->of_mail || criterion == CRITERION_ORIGIN))

@@ -73,8 +73,9 @@ struct criterion_row {
 
 	const char *key; /* in the configuration; NULL: its name in events */
 	enum value_kind kind;
-	bool selects; /* selects a process, relay or mail; an exclusion needs one such */
-	bool of_mail; /* does not count if nothing of the mail was seen */
+	bool selects;	 /* selects a process, relay or mail; an exclusion needs one such */
+	bool of_mail;	 /* does not count if nothing of the mail was seen */
+	bool of_content; /* does not count if the mail was refused before any of its data */
 };
 
 /* By enum criterion. */

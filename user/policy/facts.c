@@ -113,6 +113,9 @@ static void mail_facts(struct facts *facts, const struct smtp_transaction *trans
 
 	facts->bytes = transaction->bytes;
 	facts->bytes_known = !transaction->missing_bytes;
+	facts->no_content = !mail && !transaction->bytes &&
+			    (transaction->result == SMTP_RESULT_DEFERRED ||
+			     transaction->result == SMTP_RESULT_REFUSED);
 	if (!mail)
 		return;
 	facts->header_known = mail->headers_end && !mail->truncated && !mail->repeated;

@@ -71,6 +71,7 @@ struct facts {
 	bool has_origin_uid;
 	bool recipients_known;
 	bool header_known;
+	bool no_content;       /* the server refused the mail before any octet of it was sent */
 	bool content_complete; /* the content was captured completely */
 	bool bytes_known;
 };

@@ -201,6 +201,7 @@ static bool mail_facts(struct facts *facts, const json_t *event)
 {
 	const json_t *recipients = json_at(event, "smtp.rcpt_to"),
 		     *from = json_at(event, "email.from.address");
+	struct span result = json_text_at(event, "smtpsnoop.result");
 
 	facts->spans = calloc(json_array_size(recipients) + json_array_size(from) + 1,
 			      sizeof(*facts->spans));
@@ -222,6 +223,8 @@ static bool mail_facts(struct facts *facts, const json_t *event)
 		facts->subject = span_of("");
 	facts->bytes = (uint64_t)json_number_at(event, "smtp.bytes", 0);
 	facts->bytes_known = json_number_at(event, "smtpsnoop.capture.missing_bytes", 1) == 0;
+	facts->no_content = !facts->bytes && !json_at(event, "email") &&
+			    (text_is(result, "deferred") || text_is(result, "refused"));
 	return true;
 }
 

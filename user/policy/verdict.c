@@ -20,16 +20,32 @@ static void take_nearest(struct event *event, const struct decision *decision)
 		event_reason(event, "exclusion_expired");
 }
 
+/*
+ * Address verification is no alert: the client asked whether the server takes an envelope, and sent
+ * nothing. That must be certain, because somebody could send a mail in a way that looks like it,
+ * and nothing else may be unusual. An envelope is data too, so only few bytes of them may pass in a
+ * session (carried.c).
+ */
+static bool is_only_asked(const struct event *event, const struct facts *facts)
+{
+	return event->transaction && event->transaction->result == SMTP_RESULT_ASKED &&
+	       !event->provisional && !event->reason_count && facts->whole == IS_SO &&
+	       facts->processes_complete == IS_SO && facts->recipients_known;
+}
+
 void event_decide(struct event *event, struct decider *decider, const struct relay_names *names)
 {
-	struct decision decision;
+	struct decision decision = {.excluded = NULL};
 	struct facts facts;
 
 	if (event->verdict != VERDICT_ALERT || !event->has_flow || !facts_of_event(&facts, event))
 		return;
-	decide(decider, &facts, names, !event->provisional, &decision);
+	if (decider)
+		decide(decider, &facts, names, !event->provisional, &decision);
 	if (decision.excluded && (event->exclusion = strdup(decision.excluded->name)))
 		event->verdict = VERDICT_EXCLUDED;
+	else if (is_only_asked(event, &facts))
+		event->verdict = VERDICT_OBSERVED;
 	else
 		take_nearest(event, &decision);
 	facts_free(&facts);

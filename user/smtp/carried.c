@@ -14,7 +14,8 @@
  *   MAIL, RCPT       nothing if the transaction is reported, because its event has the addresses.
  *                    But what a line has beyond LINE_NEEDS counts, and recipients that were dropped
  *                    count. A transaction that is not reported (given up without a RCPT, or refused
- *                    as a whole) counts with all lines and the text sent in it.
+ *                    as a whole) counts with all lines and the text sent in it. So does an envelope
+ *                    that was only asked about (result.c), because its event is no alert.
  *   other text       lines after a refused DATA, after QUIT, or without an end: as any command.
  *
  * Mail comes with commands of its own, such as XFORWARD for each mail of a content filter. So each
@@ -171,7 +172,7 @@ void carried_transaction(struct smtp_session *session, const struct open *open, 
 	struct carried *carried = &session->carried;
 	uint64_t *bytes = &session->facts.command_bytes, since = *bytes - carried->at_mail;
 
-	if (told) {
+	if (told && !result_is_asked(open)) {
 		*bytes -= since < MAIL_NEEDS ? since : MAIL_NEEDS;
 		carried->at_mail = *bytes;
 	} else if (!carried->paused) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Theory of operation: events wait here, in order, until the names and the hash of their senders
- * have arrived, or for EVENT_HOLD_NS. An event that may be excluded waits EVENT_SETTLE_NS longer:
+ * have arrived, or for EVENT_HOLD_NS. An event that may be no alert waits EVENT_SETTLE_NS longer:
  * surplus replies of the server would show that the mail hid another one. Exclusions decide last.
  * Every event is counted then. The daemon joins alike ones (joining.c). What is left to be written
  * gets privacy applied, then the sink writes it.
@@ -67,7 +67,7 @@ static void decide_event(struct pipeline *pipeline, struct event *event)
 	if (other_canary(pipeline, event)) {
 		event->exclusion = strdup(CANARY_EXCLUSION);
 		event->verdict = event->exclusion ? VERDICT_EXCLUDED : event->verdict;
-	} else if (pipeline->decider) {
+	} else {
 		event_decide(event, pipeline->decider, pipeline->relay_names);
 	}
 }
@@ -157,6 +157,15 @@ void hold_flush(struct pipeline *pipeline)
 	}
 }
 
+/* True if an exclusion, or what the server said, may make it no alert. */
+static bool may_be_no_alert(const struct pipeline *pipeline, const struct event *event)
+{
+	bool exclusions = pipeline->decider && decider_policy(pipeline->decider)->exclusion_count;
+
+	return event->transaction &&
+	       (exclusions || event->transaction->result == SMTP_RESULT_ASKED);
+}
+
 void hold_event(struct pipeline *pipeline, struct event *event)
 {
 	struct held_event *held = calloc(1, sizeof(*held));
@@ -168,8 +177,7 @@ void hold_event(struct pipeline *pipeline, struct event *event)
 	}
 	held->event = event;
 	held->deadline_ns = pipeline->now_ns + EVENT_HOLD_NS;
-	if (pipeline->decider && decider_policy(pipeline->decider)->exclusion_count &&
-	    event->transaction)
+	if (may_be_no_alert(pipeline, event))
 		held->settle_ns = pipeline->now_ns + EVENT_SETTLE_NS;
 	*(pipeline->held_last ? &pipeline->held_last->next : &pipeline->held_first) = held;
 	pipeline->held_last = held;
