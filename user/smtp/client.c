@@ -299,12 +299,42 @@ static size_t take_request(struct smtp_session *session, struct span data, uint6
 	return taken;
 }
 
+/*
+ * Consumes what may be the header of the PROXY protocol. Returns how many bytes. No line is read
+ * behind the QUIT of version 2, but what is there counts as data.
+ */
+static size_t take_header(struct smtp_session *session, struct span data, uint64_t time_ns)
+{
+	uint32_t owed = session->owed_count;
+	bool ended;
+	size_t lines, taken = proxy_header_client(&session->header, data, &lines, &ended);
+
+	feed(session, (struct span){data.data, lines}, time_ns);
+	session->header_lines += session->owed_count - owed;
+	if (taken > lines) {
+		session->position += taken - lines;
+		session->line_start = session->position;
+		session->facts.command_bytes += taken - lines;
+	}
+	if (ended)
+		session->client_side = SIDE_SILENT;
+	else if (session->header.over)
+		session->header_lines = 0;
+	return taken;
+}
+
 void smtp_client_data(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
 	size_t taken = 1;
 
 	session->facts.client_bytes += data.len;
 	session->surplus_latest = 0;
+	if (!session->header.over) {
+		taken = take_header(session, data, time_ns);
+		data.data += taken;
+		data.len -= taken;
+		taken = 1;
+	}
 	while (data.len && taken) {
 		taken = take_request(session, data, time_ns);
 		data.data += taken;
@@ -320,6 +350,7 @@ void smtp_client_urgent(struct smtp_session *session, char byte, uint64_t time_n
 	session->facts.urgent_bytes++;
 	session->facts.client_bytes++;
 	session->surplus_latest = 0;
+	session->header.over = true;
 	preamble_gap(&session->facts.proxy);
 	client_assume(session);
 	switch (session->mode) {
@@ -339,6 +370,7 @@ void smtp_client_urgent(struct smtp_session *session, char byte, uint64_t time_n
 void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_ns)
 {
 	preamble_gap(&session->facts.proxy);
+	session->header.over = true;
 	session->line_break = 0;
 	client_assume(session);
 	ghost_over(session, false, time_ns);

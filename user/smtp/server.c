@@ -328,6 +328,22 @@ static void step_to_data(struct smtp_session *session, uint64_t time_ns)
 		open_drop_reply(session, time_ns);
 }
 
+/*
+ * The first reply behind the greeting of a server that was sent the header of the PROXY protocol. A
+ * server that reads it as lines does not know the first of them, or obeys the QUIT. Otherwise it
+ * took the header, and nothing is owed for it.
+ */
+static void on_header_answer(struct smtp_session *session, uint16_t code, uint64_t time_ns)
+{
+	bool taken = code < 400 && code != 221;
+
+	while (taken && session->header_lines && session->owed_count) {
+		open_drop_reply(session, time_ns);
+		session->header_lines--;
+	}
+	session->header_lines = 0;
+}
+
 static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
 {
 	struct owed owed;
@@ -345,6 +361,8 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 		if (!owed_any(session) && code != 334)
 			return;
 	}
+	if (session->header_lines)
+		on_header_answer(session, code, time_ns);
 	if (!owed_any(session) && session->under != UNDER_OVER &&
 	    under_way_reply(session, code, time_ns))
 		return;

@@ -24,6 +24,7 @@
 
 #include "smtp/smtp.h"
 #include "smtp/command.h"
+#include "smtp/proxy_header.h"
 #include "smtp/secrets.h"
 
 #define REPLY_LINE_MAX 1024U /* bytes kept of a reply line (RFC 5321, 4.5.3.1.5: at least 512) */
@@ -228,6 +229,9 @@ struct smtp_session {
 	uint32_t open_count;
 	uint32_t greetings_owed;
 	struct greeting greeting; /* the last one that was accepted */
+
+	struct proxy_header header;
+	uint32_t header_lines; /* replies owed to it, if the server reads it as lines */
 
 	/*
 	 * What was said to a proxy: the position after the last request, and for each request the

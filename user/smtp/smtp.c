@@ -35,7 +35,7 @@
  *
  * A proxy may be in front of the server (preamble.c). What the client says to it is also parsed as
  * lines, because the peer may be a mail server after all. Once a proxy answers, no reply is owed
- * for these lines.
+ * for these lines. The header of the PROXY protocol is treated likewise (proxy_header.c).
  */
 #include "smtp/smtp.h"
 
@@ -65,6 +65,7 @@ void smtp_session_keep(struct smtp_session *session, struct mail_budget *budget,
 void smtp_session_mid_stream(struct smtp_session *session)
 {
 	session->mid_stream = session->greeted = session->carried.paused = true;
+	session->header.over = true;
 	preamble_gap(&session->facts.proxy);
 }
 
