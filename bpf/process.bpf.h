@@ -152,6 +152,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	off += record->cwd_len;
 	record->args_len = exec_args(record, off, task);
 	off += record->args_len;
+	record->args_count = BPF_CORE_READ(bprm, argc);
+	record->flags |= EXEC_ARGS_COUNTED;
 	record_header(&record->h, RECORD_EXEC, sizeof(*record) + off);
 	record->exec_ns = record->h.time_ns;
 	ring_submit(record);

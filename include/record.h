@@ -82,6 +82,7 @@ enum exec_flag {
 	EXEC_PATH_TRUNCATED = 1 << 4, /* the part nearest the root is missing or hidden */
 	EXEC_ARGS_UNREAD = 1 << 5,    /* the arguments could not be read */
 	EXEC_SECURE = 1 << 6, /* the exec raised privileges (setuid, setgid, file capabilities) */
+	EXEC_ARGS_COUNTED = 1 << 7, /* args_count is set; older recordings do not have it */
 };
 
 #define EXEC_ARGS_MAX	   4096U
@@ -112,7 +113,8 @@ struct exec_record {
 	__u16 interp_len;   /* with its NUL */
 	__u16 cwd_len;
 	__u16 args_len; /* NUL-separated, as in /proc/PID/cmdline */
-	__u16 pad[3];
+	__u16 pad;
+	__u32 args_count; /* of all arguments, also those beyond args_len; EXEC_ARGS_COUNTED */
 	char data[];
 };
 

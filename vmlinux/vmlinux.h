@@ -216,6 +216,7 @@ struct linux_binprm {
 	const char *filename;
 	const char *interp;
 	unsigned int secureexec : 1;
+	int argc;
 };
 
 /* ---- Sockets ------------------------------------------------------------------------------ */

@@ -103,7 +103,29 @@ static void test_script_by_args(void **state)
 		    .flags = EXEC_ARGS_TRUNCATED);
 	CHECK_IMAGE("/usr/bin/python3", "/a", "/", .exe = PYTHON, .args = PATH("python3\0a\0b"),
 		    .flags = EXEC_ARGS_TRUNCATED);
+	CHECK_IMAGE("/usr/bin/python3", "...", "/", .exe = PYTHON, .args = PATH("python3\0-u"),
+		    .flags = EXEC_ARGS_TRUNCATED);
 	CHECK_IMAGE("/bin/a", "", "/", .exe = A, .args = PATH("python3\0r.py"));
+}
+
+static void test_script_names(void **state)
+{
+	(void)state;
+	CHECK_IMAGE("/usr/bin/python3", "-m mail.sender", "/", .exe = PYTHON,
+		    .args = PATH("python3\0-m\0mail.sender"));
+	CHECK_IMAGE("/usr/bin/ruby", "/home/reports/app/r.rb", "/home/reports",
+		    .exe = PATH("ruby\0bin\0usr"), .cwd = HOME,
+		    .args = PATH("ruby\0-C\0app\0r.rb"));
+	CHECK_IMAGE("/usr/bin/ruby", "/srv/r.rb", "/home/reports", .exe = PATH("ruby\0bin\0usr"),
+		    .cwd = HOME, .args = PATH("ruby\0-C\0/srv\0r.rb"));
+	CHECK_IMAGE("/usr/bin/ruby", "/r.rb", "/home/reports", .exe = PATH("ruby\0bin\0usr"),
+		    .cwd = HOME, .args = PATH("ruby\0-C/srv\0/r.rb"));
+	CHECK_IMAGE("/usr/bin/ruby", ".../app/r.rb", "", .exe = PATH("ruby\0bin\0usr"),
+		    .flags = EXEC_SNAPSHOT, .args = PATH("ruby\0-Capp\0r.rb"));
+	CHECK_IMAGE("/usr/bin/perl", ".../r.pl", "/home/reports", .exe = PATH("perl\0bin\0usr"),
+		    .cwd = HOME, .args = PATH("perl\0-S\0r.pl"));
+	CHECK_IMAGE("/bin/deno", "https://x.example/r.ts", "/", .exe = PATH("deno\0bin"),
+		    .args = PATH("deno\0run\0https://x.example/r.ts"));
 }
 
 /* The kernel side keeps 1024 bytes of the requested file name and 256 of the interpreter's. */
@@ -172,6 +194,78 @@ static void test_args(void **state)
 	check_args((struct span){most, EXEC_ARGS_MAX}, (struct span){most, EXEC_ARGS_MAX + 1});
 }
 
+/* Of arguments that were cut, complete ones are kept, and the beginning of a long one. */
+static void check_cut(struct span args, const char *last, bool partial)
+{
+	struct exec_record *record =
+		exec_record(&(struct exec){.pid = 1, .args = args, .flags = EXEC_ARGS_TRUNCATED});
+	struct image *image = image_of_exec(record);
+	size_t len = strlen(last) + 1;
+
+	assert_non_null(image);
+	assert_true(image->args_len >= len);
+	assert_string_equal(image->args + image->args_len - len, last);
+	assert_true(image->args_len == len || !image->args[image->args_len - len - 1]);
+	assert_int_equal(image->args_partial, partial);
+	assert_int_equal(image->args_count, 0);
+	image_unref(image);
+	free(record);
+}
+
+static void test_args_cut(void **state)
+{
+	static char args[EXEC_ARGS_MAX], expected[EXEC_ARGS_MAX + 4];
+
+	(void)state;
+	check_cut(BYTES("a\0-b\0 c"), "-b", false);
+	check_cut(PATH("a\0-b"), "-b", false);
+	check_cut(PATH("a\0-b\0"), "", false);
+	memset(args, 'x', sizeof(args));
+	args[0] = '\0';
+	memcpy(expected, args + 1, sizeof(args) - 1);
+	memcpy(expected + sizeof(args) - 1, "...", 4);
+	check_cut((struct span){args, sizeof(args)}, expected, true);
+	check_cut((struct span){args, sizeof(args) / 2}, "", false);
+	args[3000] = '\n';
+	memcpy(expected + 2999, "\n...", 5);
+	check_cut((struct span){args, sizeof(args)}, expected, true);
+	args[3000] = 'x'; /* a character that was cut, of two bytes at least */
+	args[sizeof(args) - 1] = '\xc3';
+	memset(expected + 2999, 'x', sizeof(args) - 2999);
+	memcpy(expected + sizeof(args) - 2, "...", 4);
+	check_cut((struct span){args, sizeof(args)}, expected, true);
+	memset(args, 'x', sizeof(args)); /* the program's own name */
+	memset(expected, 'x', sizeof(args));
+	memcpy(expected + sizeof(args), "...", 4);
+	check_cut((struct span){args, sizeof(args)}, expected, true);
+}
+
+static void check_count(struct span args, uint32_t flags, uint32_t written, uint32_t expected)
+{
+	struct exec_record *record =
+		exec_record(&(struct exec){.pid = 1, .args = args, .flags = flags});
+	struct image *image;
+
+	record->args_count = written;
+	image = image_of_exec(record);
+	assert_non_null(image);
+	assert_int_equal(image->args_count, expected);
+	image_unref(image);
+	free(record);
+}
+
+static void test_args_count(void **state)
+{
+	(void)state;
+	check_count(PATH("a\0b\0"), 0, 9, 3); /* without the flag, the number means nothing */
+	check_count(BYTES("a\0b"), 0, 0, 2);
+	check_count(BYTES(""), 0, 0, 0);
+	check_count(PATH("a\0b"), EXEC_ARGS_COUNTED, 2, 2);
+	check_count(PATH("a\0b"), EXEC_ARGS_COUNTED | EXEC_ARGS_TRUNCATED, 3004, 3004);
+	check_count(BYTES(""), EXEC_ARGS_COUNTED | EXEC_ARGS_UNREAD, 7, 7);
+	check_count(PATH("a\0b"), EXEC_ARGS_TRUNCATED, 3004, 0);
+}
+
 static void test_longest_record(void **state)
 {
 	static char path[EXEC_DATA_MAX - EXEC_ARGS_MAX];
@@ -197,7 +291,8 @@ int main(void)
 		cmocka_unit_test(test_script),	       cmocka_unit_test(test_no_script),
 		cmocka_unit_test(test_script_by_args), cmocka_unit_test(test_script_cut),
 		cmocka_unit_test(test_directory_cut),  cmocka_unit_test(test_args),
-		cmocka_unit_test(test_longest_record),
+		cmocka_unit_test(test_args_cut),       cmocka_unit_test(test_args_count),
+		cmocka_unit_test(test_script_names),   cmocka_unit_test(test_longest_record),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,7 +294,8 @@ static void check_args(size_t n)
 		assert_int_equal(image->flags, EXEC_SNAPSHOT | EXEC_ARGS_TRUNCATED);
 	else
 		assert_int_equal(image->flags, EXEC_SNAPSHOT);
-	assert_int_equal(image->args_len, n > EXEC_ARGS_MAX ? EXEC_ARGS_MAX + 1 : n);
+	assert_int_equal(image->args_len, n > EXEC_ARGS_MAX ? EXEC_ARGS_MAX + 4 : n);
+	assert_int_equal(image->args_partial, n > EXEC_ARGS_MAX);
 	image_unref(image);
 	end(pid);
 	free(most);

@@ -335,7 +335,7 @@ static bool add_args(struct hiding *hiding, struct text *out, const struct image
 		struct span arg = {args.data + at, strnlen(args.data + at, args.len - at)};
 		unsigned int kind = PRIVACY_ARGUMENT;
 
-		if (at + arg.len + 1 >= args.len && image->flags & EXEC_ARGS_TRUNCATED)
+		if (at + arg.len + 1 >= args.len && image->args_partial)
 			kind |= PRIVACY_CUT;
 		more = privacy_bounded_text(out, &hiding->teller, arg, kind, marked + at, &places);
 		at += arg.len + 1;
@@ -371,8 +371,7 @@ static bool has_hidden_args(const struct hiding *hiding, const struct image *ima
 
 static bool are_args_to_change(struct hiding *hiding, const struct image *image)
 {
-	unsigned int kind =
-		PRIVACY_ARGUMENT | (image->flags & EXEC_ARGS_TRUNCATED ? PRIVACY_CUT : 0U);
+	unsigned int kind = PRIVACY_ARGUMENT | (image->args_partial ? PRIVACY_CUT : 0U);
 
 	if (has_subject(hiding, image) || has_hidden_args(hiding, image))
 		return true;

@@ -45,13 +45,15 @@ struct image {
 	uint64_t inode;
 	uint64_t ctime_ns;
 	uint64_t size;
-	uint32_t dev;	  /* kernel encoding: major << 20 | minor */
-	uint32_t flags;	  /* enum exec_flag */
-	char *executable; /* absolute, as the mount namespace had it */
-	char *script;	  /* absolute if that is known; "" if no script was run */
-	char *directory;  /* working directory at exec */
-	char *args;	  /* NUL-separated */
-	size_t args_len;  /* including the NULs */
+	uint32_t dev;	     /* kernel encoding: major << 20 | minor */
+	uint32_t flags;	     /* enum exec_flag */
+	char *executable;    /* absolute, as the mount namespace had it */
+	char *script;	     /* "" if no script was run; image.h */
+	char *directory;     /* working directory at exec */
+	char *args;	     /* NUL-separated */
+	size_t args_len;     /* including the NULs */
+	uint32_t args_count; /* at exec, also those that were cut off; 0: not known */
+	bool args_partial;   /* the last one is only the beginning of an argument */
 };
 
 struct image *image_ref(struct image *image);

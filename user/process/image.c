@@ -15,6 +15,9 @@
 #define INTERP_CUT   256U
 #define CWD_CUT	     3072U
 
+/* Of an argument that was cut, less than this is left out. */
+#define ARGS_PARTIAL_MIN (EXEC_ARGS_MAX / 2)
+
 /* ---- Paths ----------------------------------------------------------------------------------- */
 
 /* Components in the kernel's order, leaf first, each with its NUL. Returns their number. */
@@ -130,63 +133,138 @@ static bool is_script(const struct exec_record *record, const char *filename, co
 	return len != record->filename_len && len != INTERP_CUT;
 }
 
+/* Goes from a directory to what a path names from there. */
+static void descend(struct text *directory, struct span path)
+{
+	if (!path.len)
+		return;
+	if (path.data[0] == '/')
+		text_clear(directory);
+	else
+		text_add_string(directory, "/");
+	text_add(directory, path);
+}
+
+/* NULL if there is no memory. */
+static char *script_path(const struct script *script, const char *directory)
+{
+	struct text path = {0};
+
+	text_add_string(&path, directory);
+	descend(&path, script->folder);
+	descend(&path, script->name);
+	if (path.failed) {
+		text_free(&path);
+		return NULL;
+	}
+	path_tidy(path.data);
+	return path.data;
+}
+
+/* What the arguments say. NULL if there is no memory. */
+static char *script_name(const struct script *script, const struct image *image)
+{
+	char *name = NULL;
+
+	switch (script->kind) {
+	case SCRIPT_NONE: break;
+	case SCRIPT_BEHIND: return strdup(image->flags & EXEC_ARGS_TRUNCATED ? UNKNOWN : "");
+	case SCRIPT_FILE:
+		return script_path(script, image->directory[0] ? image->directory : UNKNOWN);
+	case SCRIPT_SEARCHED: return script_path(script, UNKNOWN);
+	case SCRIPT_URL: return strndup(script->name.data, script->name.len);
+	case SCRIPT_MODULE:
+		return asprintf(&name, "-m %.*s", (int)script->name.len, script->name.data) < 0
+			       ? NULL
+			       : name;
+	}
+	return strdup("");
+}
+
 /*
- * The script's name: from the kernel, if it ran an interpreter for a script; otherwise from the
- * interpreter's arguments. Empty: there is none. UNKNOWN: the name was truncated.
+ * The script: by the kernel, if it ran an interpreter for a script; otherwise by the arguments.
+ * `args`: the complete ones. NULL if there is no memory.
  */
-static struct span script_name(const struct exec_record *record, struct span executable,
-			       struct span args)
+static char *script_of(const struct exec_record *record, const struct image *image,
+		       struct span args)
 {
 	const char *filename = record->data + record->exe_len,
 		   *interp = filename + record->filename_len;
-	struct span name;
+	struct script script = {.kind = SCRIPT_FILE, .name = span_of(filename), .folder = {"", 0}};
 
-	if (is_script(record, filename, interp))
-		return span_of(record->filename_len < FILENAME_CUT ? filename : UNKNOWN);
-	name = script_of_args(executable, args);
-	if (name.len && name.data + name.len == args.data + args.len &&
-	    record->flags & EXEC_ARGS_TRUNCATED)
-		return span_of(UNKNOWN);
-	return name;
+	if (!is_script(record, filename, interp))
+		script = script_of_args(span_of(image->executable), args);
+	else if (record->filename_len >= FILENAME_CUT)
+		return strdup(UNKNOWN);
+	return script_name(&script, image);
 }
 
-static char *script_of(struct span name, const char *directory)
-{
-	char *script = NULL;
-	int len;
+/* ---- The arguments --------------------------------------------------------------------------- */
 
-	if (!name.len || span_equal(name, span_of(UNKNOWN)))
-		return strndup(name.data, name.len);
-	if (name.data[0] == '/')
-		len = asprintf(&script, "%.*s", (int)name.len, name.data);
-	else
-		len = asprintf(&script, "%s/%.*s", directory[0] ? directory : UNKNOWN,
-			       (int)name.len, name.data);
-	if (len < 0)
-		return NULL;
-	path_tidy(script);
-	return script;
+/* The arguments without the one that was cut, if one was. */
+static struct span complete_args(const struct exec_record *record, const char *args)
+{
+	const struct span all = {args, record->args_len};
+	const char *nul = all.len ? memrchr(args, '\0', all.len) : NULL;
+
+	if (!(record->flags & EXEC_ARGS_TRUNCATED))
+		return all;
+	return (struct span){args, nul ? (size_t)(nul + 1 - args) : 0};
+}
+
+/* The beginning of an argument that was cut: behind a blank, or else behind a character. */
+static struct span beginning(struct span arg)
+{
+	size_t len = arg.len;
+
+	while (len && !strchr(" \t\n", arg.data[len - 1]))
+		len--;
+	if (len)
+		return (struct span){arg.data, len};
+	for (len = arg.len; len && ((unsigned char)arg.data[len - 1] & 0xc0) == 0x80;)
+		len--;
+	if (len && (unsigned char)arg.data[len - 1] >= 0xc0)
+		len--;
+	return (struct span){arg.data, len};
 }
 
 /*
- * Copies the arguments. The last NUL is missing if they were truncated or overwritten, so one is
- * added.
+ * Copies the arguments, each with its NUL. Of one that was cut, the beginning is kept if it is
+ * long: most of what could be kept.
  */
-static bool set_args(struct image *image, const char *args, size_t len)
+static bool set_args(struct image *image, struct span args, struct span cut)
 {
-	image->args = calloc(1, len + 2);
-	if (!image->args)
-		return false;
-	memcpy(image->args, args, len);
-	image->args_len = len + (len && args[len - 1]);
-	return true;
+	struct text copy = {0};
+
+	text_add(&copy, args);
+	if (args.len && args.data[args.len - 1])
+		text_add(&copy, (struct span){"", 1});
+	image->args_partial = cut.len >= ARGS_PARTIAL_MIN;
+	if (image->args_partial) {
+		text_add(&copy, beginning(cut));
+		text_add(&copy, (struct span){UNKNOWN, sizeof(UNKNOWN)});
+	}
+	text_add(&copy, span_of("")); /* there is a string, even without arguments */
+	image->args = copy.data;
+	image->args_len = copy.len;
+	return !copy.failed;
+}
+
+/* How many there were; 0: not known. */
+static uint32_t count_args(const struct exec_record *record, const struct image *image)
+{
+	if (record->flags & EXEC_ARGS_COUNTED)
+		return record->args_count;
+	return record->flags & EXEC_ARGS_TRUNCATED
+		       ? 0
+		       : (uint32_t)component_count(image->args, image->args_len);
 }
 
 struct image *image_of_exec(const struct exec_record *record)
 {
 	const char *cwd =
 		record->data + record->exe_len + record->filename_len + record->interp_len;
-	const char *args = cwd + record->cwd_len;
+	const struct span args = complete_args(record, cwd + record->cwd_len);
 	struct image *image = calloc(1, sizeof(*image));
 
 	if (!image)
@@ -200,15 +278,14 @@ struct image *image_of_exec(const struct exec_record *record)
 	image->flags = record->flags;
 	image->executable = executable_of(record);
 	image->directory = directory_of(record, cwd);
-	if (image->directory && image->executable)
-		image->script = script_of(script_name(record, span_of(image->executable),
-						      (struct span){args, record->args_len}),
-					  image->directory);
-	if (!image->executable || !image->directory || !image->script ||
-	    !set_args(image, args, record->args_len)) {
+	if (image->executable && image->directory &&
+	    set_args(image, args, (struct span){args.data + args.len, record->args_len - args.len}))
+		image->script = script_of(record, image, args);
+	if (!image->script) {
 		image_unref(image);
 		return NULL;
 	}
+	image->args_count = count_args(record, image);
 	return image;
 }
 

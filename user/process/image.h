@@ -19,11 +19,13 @@
  * script: the name that the kernel or the interpreter was given, made absolute with the working
  * directory, without "." components. ".." stays, because the component before it may be a symbolic
  * link. ".../tail" if the directory is not known; "..." if a script was run but its name is not
- * known; "" if none was run.
+ * known; "" if none was run. "-m NAME" of a module; a URL is as it was given.
  *
  * directory: "" if it is not known.
  *
- * args: if there are any, they end with a NUL that args_len counts.
+ * args: each ends with a NUL that args_len counts. If they were cut (EXEC_ARGS_TRUNCATED), only
+ * complete ones are there; but of an argument of which much is known the beginning is there, with
+ * "..." behind it (args_partial).
  */
 struct image *image_of_exec(const struct exec_record *record);
 

@@ -5,11 +5,27 @@
 
 #include "base/span.h"
 
+enum script_kind {
+	SCRIPT_NONE,	 /* it runs no file, or it cannot be told which one */
+	SCRIPT_FILE,	 /* `name` is a path */
+	SCRIPT_SEARCHED, /* `name` is looked up in PATH */
+	SCRIPT_URL,	 /* `name` is a URL */
+	SCRIPT_MODULE,	 /* `name` is a module, as of python -m */
+	SCRIPT_BEHIND,	 /* the arguments end before the script */
+};
+
+/* The spans point into the arguments. */
+struct script {
+	enum script_kind kind;
+	struct span name;
+	struct span folder; /* what `name` is relative to; itself relative to the directory */
+};
+
 /*
- * `args` are NUL-separated, the program's own name first. Returns the argument that names the
- * script. Returns an empty span if the executable is not a known interpreter, or if it does not run
- * a file (-c, -m, standard input). The span points into `args`.
+ * `args` are NUL-separated, the program's own name first. `executable` is the path of the file that
+ * was executed: it chooses the grammar. The program's own name, which its caller makes up, counts
+ * only where the program itself goes by it (BusyBox).
  */
-struct span script_of_args(struct span executable, struct span args);
+struct script script_of_args(struct span executable, struct span args);
 
 #endif
