@@ -98,7 +98,12 @@ class Hostile(LiveCase):
 
     def test_2000_arguments(self):
         event = self.json_case(arguments=[b"\x1b%d" % number for number in range(2000)])
-        self.assertEqual(get(event, "process.args")[1], self.path("client_program.py"))
+        arguments = get(event, "process.args")
+        self.assertEqual(arguments[1], self.path("client_program.py"))
+        first = arguments.index("\x1b0")
+        self.assertEqual(arguments[first:], ["\x1b%d" % number for number in range(len(arguments) - first)])
+        self.assertEqual(get(event, "process.args_count"), first + 2000)
+        self.assertTrue(get(event, "smtpsnoop.process.args_truncated"))
 
     def test_no_arguments_at_all(self):
         # without argv[0], the kernel sets it to ""

@@ -37,7 +37,7 @@ static struct image *hostile_image(void)
 
 	assert_non_null(image);
 	image->refs = 1;
-	image->flags = EXEC_MEMFD | EXEC_DELETED;
+	image->flags = EXEC_MEMFD | EXEC_DELETED | EXEC_ARGS_TRUNCATED;
 	image->executable = copy_of("/usr/" HOSTILE "/" HOSTILE);
 	image->script = copy_of("/srv/" HOSTILE);
 	image->directory = copy_of("/" HOSTILE);
@@ -45,6 +45,7 @@ static struct image *hostile_image(void)
 	assert_non_null(image->args);
 	memcpy(image->args, args, sizeof(args));
 	image->args_len = sizeof(args);
+	image->args_count = 4;
 	return image;
 }
 

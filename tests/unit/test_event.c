@@ -119,6 +119,60 @@ static void test_json_long(void **state)
 	free(line);
 }
 
+/* Of more arguments than fit the line, complete ones are written. */
+static void test_json_many_args(void **state)
+{
+	struct event *event = hostile_event(EVENT_MESSAGE);
+	struct image *image = event->senders[0]->image;
+	const size_t count = 1000, len = strlen("\xff argument") + 1;
+	json_t *root, *args;
+	char *line;
+
+	(void)state;
+	image->args = realloc(image->args, count * len);
+	assert_non_null(image->args);
+	for (size_t i = 0; i < count; i++)
+		memcpy(image->args + i * len, "\xff argument", len);
+	image->args_len = count * len;
+	image->args_count = 3004;
+	line = written(json_lines, event);
+	root = parsed(line);
+	args = json_object_get(json_object_get(root, "process"), "args");
+	assert_in_range(json_array_size(args), 100, count - 1);
+	for (size_t i = 0; i < json_array_size(args); i++)
+		assert_string_equal(json_string_value(json_array_get(args, i)), "\\xff argument");
+	assert_int_equal(json_integer_value(
+				 json_object_get(json_object_get(root, "process"), "args_count")),
+			 3004);
+	assert_non_null(strstr(line, "\"args_truncated\":true"));
+	assert_non_null(strstr(line, "\"truncated\":true"));
+	json_decref(root);
+	free(line);
+}
+
+/* An argument that is longer than the line allows for all is cut, not left out. */
+static void test_json_long_arg(void **state)
+{
+	struct event *event = hostile_event(EVENT_MESSAGE);
+	struct image *image = event->senders[0]->image;
+	char *line;
+	json_t *root, *args;
+
+	(void)state;
+	image->args = realloc(image->args, 20000);
+	assert_non_null(image->args);
+	memset(image->args, 'x', 20000);
+	image->args[1] = image->args[19999] = '\0';
+	image->args_len = 20000;
+	line = written(json_lines, event);
+	root = parsed(line);
+	args = json_object_get(json_object_get(root, "process"), "args");
+	assert_int_equal(json_array_size(args), 2);
+	assert_in_range(json_string_length(json_array_get(args, 1)), 2000, 8192);
+	json_decref(root);
+	free(line);
+}
+
 /* ---- The table ------------------------------------------------------------------------------- */
 
 static struct table_options options;
@@ -330,6 +384,8 @@ int main(void)
 		cmocka_unit_test(test_json_hostile),
 		cmocka_unit_test(test_json_values),
 		cmocka_unit_test(test_json_long),
+		cmocka_unit_test(test_json_many_args),
+		cmocka_unit_test(test_json_long_arg),
 		cmocka_unit_test(test_table_hostile),
 		cmocka_unit_test(test_table_width),
 		cmocka_unit_test(test_table_colour),

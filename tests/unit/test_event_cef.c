@@ -364,6 +364,7 @@ static struct event *event_with(struct span text, uint32_t recipients)
 	free(sender->image->args);
 	sender->image->args = copy_of(copy);
 	sender->image->args_len = text.len + 1;
+	sender->image->flags &= ~(uint32_t)EXEC_ARGS_TRUNCATED;
 	fill(&event->nearest, copy);
 	fill(&event->rules[0].name, copy);
 	fill(&event->server_name, copy);

@@ -94,25 +94,32 @@ static void write_counts(struct text *out, const struct json_key *key,
 	json_close(out);
 }
 
-/* As many arguments as fit `max` bytes; the last one may be cut. */
+/*
+ * As many arguments as fit `max` bytes. One that does not fit is left out, or cut if it is long: if
+ * half of the room is left for it.
+ */
 static void write_args(struct text *out, const struct json_key *key, const struct image *image,
 		       size_t max)
 {
+	const bool cut_before = out->cut;
 	size_t start;
 
 	keyed_open(out, key, '[');
 	start = out->len;
-	for (size_t at = 0; at < image->args_len;) {
+	out->cut = false;
+	for (size_t at = 0; at < image->args_len && !out->cut;) {
 		struct span arg = {image->args + at,
 				   strnlen(image->args + at, image->args_len - at)};
+		const size_t before = out->len, used = before - start;
 
-		if (out->len - start >= max) {
-			out->cut = true;
-			break;
+		json_bytes_max(out, NULL, arg, used < max ? max - used : 0);
+		if (out->cut && used > max / 2 && !out->failed) {
+			out->len = before;
+			out->data[before] = '\0';
 		}
-		json_bytes_max(out, NULL, arg, max - (out->len - start));
 		at += arg.len + 1;
 	}
+	out->cut |= cut_before;
 	json_close_list(out);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "format/event_sentence.h"
+#include "process/image.h"
 
 /* " name=value"; the value is quoted if it is empty or contains a blank or a quote. */
 static void pair(struct terminal *terminal, const char *name, struct span value)
@@ -42,12 +43,7 @@ static void wide_args(struct terminal *terminal, const struct image *image)
 {
 	struct text args = {0};
 
-	for (size_t at = 0; at < image->args_len; at++) {
-		char c = image->args[at] ? image->args[at] : ' ';
-
-		if (at + 1 < image->args_len || image->args[at])
-			text_add(&args, (struct span){&c, 1});
-	}
+	image_command_line(image, &args);
 	pair(terminal, "args", (struct span){args.data ? args.data : "", args.len});
 	text_free(&args);
 }

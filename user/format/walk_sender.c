@@ -12,11 +12,14 @@ static void put_image(struct fields *fields, const struct sender *sender)
 	put_bytes(fields, FIELD_PROCESS_NAME, text_basename(span_of(image->executable)));
 	put_bytes(fields, FIELD_EXECUTABLE, span_of(image->executable));
 	put(fields, FIELD_ARGS)->args = image;
+	if (image->args_count)
+		put_number(fields, FIELD_ARGS_COUNT, image->args_count);
 	image_command_line(image, &fields->command_line);
 	put_bytes_known(fields, FIELD_COMMAND_LINE,
 			(struct span){fields->command_line.data, fields->command_line.len});
 	put_bytes(fields, FIELD_DIRECTORY, span_of(image->directory));
 	put_string_known(fields, FIELD_SCRIPT, image->script);
+	put_bool(fields, FIELD_ARGS_TRUNCATED, image->flags & EXEC_ARGS_TRUNCATED);
 	put_word(fields, FIELD_EXE_SOURCE, image->flags & EXEC_SNAPSHOT ? "snapshot" : "exec");
 	put_bool(fields, FIELD_EXE_DELETED, sender->exe_deleted);
 	put_bool(fields, FIELD_EXE_MEMFD, image->flags & EXEC_MEMFD);

@@ -322,4 +322,6 @@ void image_command_line(const struct image *image, struct text *out)
 		text_add(out, arg);
 		at += arg.len + 1;
 	}
+	if (image->flags & EXEC_ARGS_TRUNCATED && !image->args_partial)
+		text_add_string(out, " " UNKNOWN);
 }

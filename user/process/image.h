@@ -43,7 +43,7 @@ bool image_is_verified(const struct image *image, bool root);
 /* The bytes of memory that an image uses, approximately. */
 size_t image_bytes(const struct image *image);
 
-/* Appends the arguments, separated by blanks. */
+/* Appends the arguments, separated by blanks; "..." at the end if there were more. */
 void image_command_line(const struct image *image, struct text *out);
 
 #endif
