@@ -246,7 +246,7 @@ def events(group):
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "events.json")
         env = dict(os.environ, SMTPSNOOP_EVENTS_OUT=out)
-        for name in ("event", "json_shrink"):
+        for name in ("event", "json_shrink", "ancestry"):
             if not group.command(f"written by test_{name}", os.path.join(group.options.build, f"tests/unit/test_{name}"),
                                  env=env):
                 return

@@ -50,6 +50,7 @@ static const char *type_of(enum field_kind kind)
 	case KIND_RECORDS:
 	case KIND_COUNTS: return "dynamic";
 	case KIND_ARGS:
+	case KIND_ARGS_CUT:
 	case KIND_OBJECT: break;
 	}
 	return "no column";

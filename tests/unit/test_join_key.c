@@ -94,6 +94,31 @@ static void test_each_part_counts(void **state)
 			 1U << JOINED_RECIPIENTS);
 }
 
+/* Two scripts behind one mail program are not alike. */
+static void test_cause_counts(void **state)
+{
+	struct event *events[2];
+	struct join_key keys[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct sender *sender, *cause = sender_new("/usr/bin/php8.2");
+
+		events[i] = mail();
+		sender = events[i]->senders[0];
+		sender->image->script[0] = '\0';
+		cause->image->script[5] = (char)('a' + i);
+		sender->ancestors[0] =
+			(struct ancestor){.pid = 5, .image = image_ref(cause->image)};
+		sender->ancestor_count = 1;
+		sender_unref(cause);
+		join_key(&keys[i], events[i], 42);
+	}
+	assert_int_equal(join_key_differ(&keys[0], &keys[1]), 1U << JOINED_SCRIPT);
+	event_free(events[0]);
+	event_free(events[1]);
+}
+
 /* Eight bytes are hashed at a time: no length is a special one. */
 static void test_domains_of_all_lengths(void **state)
 {
@@ -125,6 +150,7 @@ int main(void)
 		cmocka_unit_test(test_alike),
 		cmocka_unit_test(test_sets_of_domains),
 		cmocka_unit_test(test_each_part_counts),
+		cmocka_unit_test(test_cause_counts),
 		cmocka_unit_test(test_domains_of_all_lengths),
 	};
 

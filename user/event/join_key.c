@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "process/cause.h"
 
 /* ---- Who ------------------------------------------------------------------------------------- */
 
@@ -29,12 +30,17 @@ static uint64_t executables(uint64_t sum, const struct event *event)
 	return sum;
 }
 
+/* Also what made a mail program send. */
 static uint64_t scripts(uint64_t sum, const struct event *event)
 {
 	for (uint32_t i = 0; i < event->sender_count; i++) {
 		const struct image *image = event->senders[i]->image;
+		const struct ancestor *cause = sender_cause(event->senders[i]);
 
 		sum = add_string(sum, image ? image->script : "");
+		if (cause)
+			sum = add_string(add_string(sum, cause->image->executable),
+					 cause->image->script);
 	}
 	return sum;
 }

@@ -23,19 +23,22 @@
  * Bytes of a value, escaped. The dictionary has limits in characters; these are lower, or the
  * comment names the key whose limit it is.
  */
-#define ACTION_MAX     63U  /* act */
-#define HOST_MAX       100U /* dvchost */
-#define REASON_MAX     600U
-#define USER_MAX       200U
-#define PATH_MAX_CEF   440U
-#define ADDRESS_MAX    320U
-#define RECIPIENTS_MAX 900U
-#define NAME_MAX_CEF   200U
-#define SUBJECT_MAX    360U
-#define COMMAND_MAX    560U
-#define SENTENCE_MAX   720U
-#define RULE_MAX       128U /* in the name field of the header */
-#define DHOST_MAX      256U
+#define ACTION_MAX	63U  /* act */
+#define HOST_MAX	100U /* dvchost */
+#define REASON_MAX	600U
+#define USER_MAX	200U
+#define PATH_MAX_CEF	440U
+#define ADDRESS_MAX	320U
+#define RECIPIENTS_MAX	900U
+#define NAME_MAX_CEF	200U
+#define SUBJECT_MAX	360U
+#define COMMAND_MAX	560U
+#define SENTENCE_MAX	720U
+#define RULE_MAX	128U /* in the name field of the header */
+#define DHOST_MAX	256U
+#define ANCESTORS_BYTES 900U /* all of them */
+#define ANCESTOR_PATH	160U
+#define ANCESTOR_ARGS	120U
 
 /* ---- Escaping -------------------------------------------------------------------------------- */
 
@@ -352,6 +355,22 @@ static void write_sender(struct text *out, const struct sender *sender)
 	write_unit(out, sender);
 }
 
+/* "/bin/dash: sh -c msmtp < /usr/bin/php8.2 /srv/spam.php: php /srv/spam.php": the parent first. */
+static void write_ancestors(struct text *out, const struct sender *sender)
+{
+	struct text line = {0};
+
+	for (uint32_t i = 0; i < sender->ancestor_count && line.len < ANCESTORS_BYTES; i++) {
+		if (i)
+			text_add_string(&line, " < ");
+		event_add_ancestor(&line, &sender->ancestors[i], ANCESTOR_PATH, ANCESTOR_ARGS,
+				   TEXT_LINE_ENDS);
+	}
+	out->failed |= line.failed;
+	line_value(out, "requestContext", (struct span){line.data, line.len}, ANCESTORS_BYTES);
+	text_free(&line);
+}
+
 /* ---- Mail ------------------------------------------------------------------------------------ */
 
 /* The address of a path; an empty path is "<>", as in the command. */
@@ -468,4 +487,7 @@ void event_cef(struct text *out, const struct event *event)
 		write_totals(out, event);
 	}
 	write_reason(out, event);
+	/* Last: what follows from names of programs leaves no other key without room. */
+	if (event->has_flow && event->sender_count)
+		write_ancestors(out, event->senders[0]);
 }

@@ -73,6 +73,7 @@ static const uint8_t order[] = {
 
 	FIELD_OBJECT_PID,
 	FIELD_PID,
+	FIELD_ANCESTRY_COMMANDS,
 	FIELD_UID,
 	FIELD_USER,
 	FIELD_LOGINUID,
@@ -214,6 +215,7 @@ static void write_value(struct text *out, const struct field_row *row, const str
 	case KIND_RECORDS:
 	case KIND_COUNTS:
 	case KIND_ARGS:
+	case KIND_ARGS_CUT:
 	case KIND_OBJECT:
 	case KIND_CUT: break;
 	}

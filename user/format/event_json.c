@@ -96,12 +96,12 @@ static void write_counts(struct text *out, const struct json_key *key,
 
 /*
  * As many arguments as fit `max` bytes. One that does not fit is left out, or cut if it is long: if
- * half of the room is left for it.
+ * half of the room is left for it. Returns whether some are missing.
  */
-static void write_args(struct text *out, const struct json_key *key, const struct image *image,
+static bool write_args(struct text *out, const struct json_key *key, const struct image *image,
 		       size_t max)
 {
-	const bool cut_before = out->cut;
+	bool cut_before = out->cut, cut;
 	size_t start;
 
 	keyed_open(out, key, '[');
@@ -119,8 +119,10 @@ static void write_args(struct text *out, const struct json_key *key, const struc
 		}
 		at += arg.len + 1;
 	}
-	out->cut |= cut_before;
 	json_close_list(out);
+	cut = out->cut;
+	out->cut |= cut_before;
+	return cut;
 }
 
 static void write_value(struct text *out, const struct field_row *row, const struct value *value,
@@ -145,36 +147,48 @@ static void write_value(struct text *out, const struct field_row *row, const str
 			      row->json_max == BOUND_OTHERS ? other_bounds : bounds);
 		break;
 	case KIND_COUNTS: write_counts(out, key, value->counts); break;
-	case KIND_ARGS: write_args(out, key, value->args, bounds[row->json_max]); break;
-	case KIND_OBJECT: break; /* it is open */
+	case KIND_ARGS: /* write_fields() writes them */
+	case KIND_OBJECT: /* it is open */ break;
+	case KIND_ARGS_CUT:
 	case KIND_CUT: keyed_bool(out, key, true); break;
 	}
 }
 
 /* ---- The whole ------------------------------------------------------------------------------- */
 
-static bool is_true(const struct text *out, const struct field_row *row, const struct value *value)
+static bool is_true(const struct text *out, const struct field_row *row, const struct value *value,
+		    bool args_cut)
 {
-	return row->kind == KIND_CUT ? out->cut : value->number;
+	switch (row->kind) {
+	case KIND_CUT: return out->cut;
+	case KIND_ARGS_CUT: return value->number || args_cut;
+	default: return value->number;
+	}
 }
 
 /* In the order of the rows, which keeps the fields of an object together. */
 static void write_fields(struct text *out, const struct fields *fields, const size_t *bounds)
 {
 	enum json_object open = OBJECT_ROOT;
+	bool args_cut = false;
 
 	for (size_t set = 0; set < FIELD_SETS; set++) {
 		for (uint64_t left = fields->known[set]; left; left &= left - 1) {
 			size_t field = set * 64 + (size_t)__builtin_ctzll(left);
 			const struct field_row *row = &field_rows[field];
 
-			if (row->show == SHOW_NEVER || (row->show == SHOW_IF_TRUE &&
-							!is_true(out, row, &fields->values[field])))
+			if (row->show == SHOW_NEVER ||
+			    (row->show == SHOW_IF_TRUE &&
+			     !is_true(out, row, &fields->values[field], args_cut)))
 				continue;
 			if (row->object != open)
 				move(out, open, row->object);
 			open = row->object;
-			write_value(out, row, &fields->values[field], bounds);
+			if (row->kind == KIND_ARGS)
+				args_cut = write_args(out, &row->json, fields->values[field].args,
+						      bounds[row->json_max]);
+			else
+				write_value(out, row, &fields->values[field], bounds);
 		}
 	}
 	move(out, open, OBJECT_ROOT);

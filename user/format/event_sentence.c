@@ -7,6 +7,8 @@
 #include "format/event_sentence.h"
 
 #include "event/criterion.h"
+#include "process/cause.h"
+#include "process/image.h"
 
 #define NAME_MAX_BYTES	  64U
 #define ADDRESS_MAX_BYTES 200U
@@ -30,12 +32,38 @@ void event_add_short(struct text *out, struct span bytes, size_t max, unsigned i
 	text_free(&line);
 }
 
+static struct span program_of(const struct image *image)
+{
+	return span_of(is_known(image->script) ? image->script : image->executable);
+}
+
 struct span event_program(const struct sender *sender)
 {
-	if (!sender->image)
-		return (struct span){"", 0};
-	return span_of(is_known(sender->image->script) ? sender->image->script
-						       : sender->image->executable);
+	return sender->image ? program_of(sender->image) : (struct span){"", 0};
+}
+
+void event_add_ancestor(struct text *out, const struct ancestor *ancestor, size_t path_max,
+			size_t args_max, unsigned int flags)
+{
+	const struct image *image = ancestor->image;
+	struct text line = {0};
+
+	if (!image) {
+		text_add_format(out, "pid %u", ancestor->pid);
+		return;
+	}
+	event_add_short(out, span_of(image->executable), path_max, flags);
+	if (is_known(image->script)) {
+		text_add_string(out, " ");
+		event_add_short(out, span_of(image->script), path_max, flags);
+	}
+	image_command_line(image, &line);
+	out->failed |= line.failed;
+	if (line.len) {
+		text_add_string(out, ": ");
+		event_add_short(out, (struct span){line.data, line.len}, args_max, flags);
+	}
+	text_free(&line);
 }
 
 void event_add_reasons(struct text *out, const struct event *event)
@@ -102,9 +130,11 @@ static void add_quoted(struct text *out, const char *before, struct span bytes, 
 	text_add_string(out, after);
 }
 
+/* " with "/usr/bin/msmtp" for "/srv/spam.php"": the program, and what made it send. */
 static void add_program(struct text *out, const struct event *event)
 {
 	const struct sender *sender = event->sender_count ? event->senders[0] : NULL;
+	const struct ancestor *cause = sender ? sender_cause(sender) : NULL;
 
 	if (!sender)
 		return;
@@ -112,6 +142,8 @@ static void add_program(struct text *out, const struct event *event)
 		add_quoted(out, " with \"", event_program(sender), PATH_MAX_BYTES, "\"");
 	else
 		add_quoted(out, " as \"", sender_comm(sender), NAME_MAX_BYTES, "\"");
+	if (cause)
+		add_quoted(out, " for \"", program_of(cause->image), PATH_MAX_BYTES, "\"");
 }
 
 static void add_envelope(struct text *out, const struct smtp_transaction *transaction)

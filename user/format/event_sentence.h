@@ -6,7 +6,7 @@
 #include "event/event.h"
 #include "base/text.h"
 
-#define EVENT_SENTENCE_MAX 1700U /* bytes, whatever others chose */
+#define EVENT_SENTENCE_MAX 1920U /* bytes, whatever others chose */
 
 /*
  * Adds one line of UTF-8. What others chose passes text_add_line(), is shortened, and is enclosed
@@ -26,6 +26,13 @@ void event_add_short(struct text *out, struct span bytes, size_t max, unsigned i
 
 /* The path of the script that an interpreter runs, else of the executable; empty: not known. */
 struct span event_program(const struct sender *sender);
+
+/*
+ * Adds what an ancestor ran, as one line: "/usr/bin/php8.2 /srv/spam.php: php -q /srv/spam.php", or
+ * "pid 7" if that is not known. Executable, script and arguments are shortened to these bytes.
+ */
+void event_add_ancestor(struct text *out, const struct ancestor *ancestor, size_t path_max,
+			size_t args_max, unsigned int flags);
 
 /* "bytes_missing,odd_address"; "process.user,schedule". */
 void event_add_reasons(struct text *out, const struct event *event);

@@ -323,6 +323,7 @@ static void write_value(struct text *out, const struct field_row *row, const str
 	case KIND_COUNTS: write_counts(out, key, value->counts); break;
 	case KIND_CUT: keyed_bool(out, key, out->cut); break;
 	case KIND_ARGS:
+	case KIND_ARGS_CUT:
 	case KIND_OBJECT: break; /* of JSON alone */
 	}
 }

@@ -108,7 +108,7 @@ static void add_sender(struct table *table, const struct event *event, const str
 		text_add_string(&table->terminal.cell, "?");
 	column(table, 7, true);
 	if (sender)
-		text_add_visible(&table->terminal.cell, words_process(sender));
+		words_add_process(&table->terminal.cell, sender, layout->process);
 	else
 		text_add_string(&table->terminal.cell, "?");
 	terminal_color(&table->terminal, BOLD);
@@ -242,7 +242,7 @@ static void tally(struct table *table, const struct event *event)
 	    event->provisional)
 		return;
 	if (event->sender_count) {
-		text_add_visible(&name, words_process(event->senders[0]));
+		words_add_process(&name, event->senders[0], 0);
 		text_add_string(&name, " (");
 		if (event->origin)
 			words_add_origin(&name, event->origin);

@@ -2,10 +2,13 @@
 /* Events for people, in full: a line of name=value pairs for each. */
 #include "format/event_words.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#include "format/event_sentence.h"
 #include "process/image.h"
+#include "format/event_sentence.h"
+
+#define ANCESTOR_ARGS_MAX 512U /* bytes of an ancestor's arguments */
 
 /* " name=value"; the value is quoted if it is empty or contains a blank or a quote. */
 static void pair(struct terminal *terminal, const char *name, struct span value)
@@ -39,12 +42,17 @@ static void pair_number(struct terminal *terminal, const char *name, uint64_t va
 	text_add_format(&terminal->line, " %s=%llu", name, (unsigned long long)value);
 }
 
-static void wide_args(struct terminal *terminal, const struct image *image)
+static void wide_args(struct terminal *terminal, const char *name, const struct image *image,
+		      size_t max)
 {
 	struct text args = {0};
 
 	image_command_line(image, &args);
-	pair(terminal, "args", (struct span){args.data ? args.data : "", args.len});
+	if (args.len > max) {
+		args.len = max;
+		text_add_string(&args, "...");
+	}
+	pair(terminal, name, (struct span){args.data ? args.data : "", args.len});
 	text_free(&args);
 }
 
@@ -70,6 +78,20 @@ static void wide_ancestry(struct terminal *terminal, const struct sender *sender
 	text_free(&row);
 }
 
+/* "parent_exe=/usr/bin/php8.2 parent_script=/srv/spam.php ...", then "ancestor2_exe=...". */
+static void wide_ancestor(struct terminal *terminal, const struct image *image, uint32_t number)
+{
+	char prefix[16], name[32];
+
+	snprintf(prefix, sizeof(prefix), number == 1 ? "parent" : "ancestor%u", number);
+	snprintf(name, sizeof(name), "%s_exe", prefix);
+	pair(terminal, name, span_of(image->executable));
+	snprintf(name, sizeof(name), "%s_script", prefix);
+	pair_known(terminal, name, image->script);
+	snprintf(name, sizeof(name), "%s_args", prefix);
+	wide_args(terminal, name, image, ANCESTOR_ARGS_MAX);
+}
+
 static void wide_sender(struct terminal *terminal, const struct sender *sender)
 {
 	const struct image *image = sender->image;
@@ -79,7 +101,7 @@ static void wide_sender(struct terminal *terminal, const struct sender *sender)
 	if (image) {
 		pair(terminal, "exe", span_of(image->executable));
 		pair_known(terminal, "script", image->script);
-		wide_args(terminal, image);
+		wide_args(terminal, "args", image, SIZE_MAX);
 		pair(terminal, "cwd", span_of(image->directory));
 		if (sender->exe_deleted)
 			pair(terminal, "exe_state",
@@ -100,6 +122,10 @@ static void wide_sender(struct terminal *terminal, const struct sender *sender)
 	pair_known(terminal, "user_unit", sender->user_unit);
 	pair_known(terminal, "container", sender->container);
 	wide_ancestry(terminal, sender);
+	for (uint32_t i = 0; i < sender->ancestor_count; i++) {
+		if (sender->ancestors[i].image)
+			wide_ancestor(terminal, sender->ancestors[i].image, i + 1);
+	}
 }
 
 static void wide_mail(struct terminal *terminal, const struct mail *mail)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "format/event_sentence.h"
+#include "process/cause.h"
 
 /* ---- Words ----------------------------------------------------------------------------------- */
 
@@ -36,6 +37,54 @@ struct span words_process(const struct sender *sender)
 	if (sender->image)
 		return text_basename(span_of(sender->image->executable));
 	return sender_comm(sender);
+}
+
+/* "php8.2" is php, "python3.11" is python. */
+static struct span without_version(struct span name)
+{
+	while (name.len > 1 && strchr("0123456789.", name.data[name.len - 1]))
+		name.len--;
+	return name;
+}
+
+/* Adds "< php spam.php" or, without the interpreter, "< spam.php". */
+static void add_cause(struct text *text, const struct image *cause, bool interpreter)
+{
+	bool script = cause->script[0];
+
+	text_add_string(text, "< ");
+	if (script && interpreter) {
+		text_add_visible(text, without_version(text_basename(span_of(cause->executable))));
+		text_add_string(text, " ");
+	}
+	text_add_visible(text, text_basename(span_of(script ? cause->script : cause->executable)));
+}
+
+static bool fits(const struct text *text, size_t start, size_t width)
+{
+	return !width || text->len <= start ||
+	       text_width((struct span){text->data + start, text->len - start}) <= width;
+}
+
+void words_add_process(struct text *text, const struct sender *sender, size_t width)
+{
+	const struct ancestor *cause = sender_cause(sender);
+	size_t start = text->len, end;
+
+	text_add_visible(text, words_process(sender));
+	if (!cause)
+		return;
+	text_add_string(text, " ");
+	end = text->len;
+	add_cause(text, cause->image, true);
+	if (fits(text, start, width))
+		return;
+	text->len = end;
+	add_cause(text, cause->image, false);
+	if (fits(text, start, width))
+		return;
+	text->len = start;
+	add_cause(text, cause->image, false);
 }
 
 void words_add_user(struct text *text, const struct sender *sender)

@@ -50,6 +50,13 @@ const char *words_color(const struct event *event);
 struct span words_process(const struct sender *sender);
 
 /*
+ * Adds that name and, if another process made it send, which one: "msmtp < php spam.php". It is
+ * shortened, as long as it is wider than `width` columns (0: no limit), to "msmtp < spam.php" and
+ * "< spam.php", which may still be wider.
+ */
+void words_add_process(struct text *text, const struct sender *sender, size_t width);
+
+/*
  * These add to a text. What others chose passes text_add_visible(). The origin ("joe>": who
  * submitted the mail to the MTA) is added if it is known.
  */

@@ -23,6 +23,7 @@ enum {
 	JOURNAL_LINE = 1024, /* subjects, texts of replies, addresses */
 	JOURNAL_PATH = 4096,
 	JOURNAL_RECIPIENTS = 12288, /* all of them */
+	JOURNAL_ANCESTORS = 8192,   /* all of them */
 };
 
 /* Each object's `within`. A row comes after the row of the object that it is in. */

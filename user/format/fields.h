@@ -49,22 +49,23 @@
 #include "format/keyed.h"
 
 enum field_kind {
-	KIND_WORD,    /* our own text: ASCII without quotes, backslashes and control characters */
-	KIND_BYTES,   /* text that others chose */
-	KIND_PATH,    /* likewise, a reverse-path; the journal writes an empty one as <> */
-	KIND_INT,     /* a number below 2^31; a column of type int */
-	KIND_LONG,    /* a number; a column of type long */
-	KIND_ID,      /* a uid or gid: JSON and Sentinel write it as a string */
-	KIND_BOOL,    /* the journal writes 1 or 0 */
-	KIND_TIME,    /* CLOCK_REALTIME in nanoseconds */
-	KIND_IP,      /* 16 bytes; IPv4 is v4-mapped */
-	KIND_WORDS,   /* a list of KIND_WORD */
-	KIND_LIST,    /* a list of KIND_BYTES */
-	KIND_RECORDS, /* a list of objects */
-	KIND_COUNTS,  /* an object: what was lost, by cause; Sentinel leaves out what is 0 */
-	KIND_ARGS,    /* a list: the arguments of an image, which share one bound */
-	KIND_OBJECT,  /* an object of JSON that is there even if it is empty */
-	KIND_CUT,     /* true if the back end has cut something so far */
+	KIND_WORD,     /* our own text: ASCII without quotes, backslashes and control characters */
+	KIND_BYTES,    /* text that others chose */
+	KIND_PATH,     /* likewise, a reverse-path; the journal writes an empty one as <> */
+	KIND_INT,      /* a number below 2^31; a column of type int */
+	KIND_LONG,     /* a number; a column of type long */
+	KIND_ID,       /* a uid or gid: JSON and Sentinel write it as a string */
+	KIND_BOOL,     /* the journal writes 1 or 0 */
+	KIND_TIME,     /* CLOCK_REALTIME in nanoseconds */
+	KIND_IP,       /* 16 bytes; IPv4 is v4-mapped */
+	KIND_WORDS,    /* a list of KIND_WORD */
+	KIND_LIST,     /* a list of KIND_BYTES */
+	KIND_RECORDS,  /* a list of objects */
+	KIND_COUNTS,   /* an object: what was lost, by cause; Sentinel leaves out what is 0 */
+	KIND_ARGS,     /* a list: the arguments of an image, which share one bound */
+	KIND_ARGS_CUT, /* true if the kernel side or the bound cut the arguments before it */
+	KIND_OBJECT,   /* an object of JSON that is there even if it is empty */
+	KIND_CUT,      /* true if the back end has cut something so far */
 };
 
 /* Objects of JSON. */

@@ -2,7 +2,11 @@
 /* The walk over the processes that sent an event's bytes. */
 #include "format/walk.h"
 
+#include "format/event_sentence.h"
 #include "process/image.h"
+
+/* Bytes of an ancestor's executable, script or arguments in a line. */
+#define COMMAND_PART_MAX 320U
 
 static void put_image(struct fields *fields, const struct sender *sender)
 {
@@ -40,6 +44,10 @@ static bool ancestor(struct fields *element, const void *of, uint32_t at)
 		put_bytes(element, FIELD_ANCESTOR_NAME,
 			  text_basename(span_of(one->image->executable)));
 		put_bytes(element, FIELD_ANCESTOR_EXECUTABLE, span_of(one->image->executable));
+		put_string_known(element, FIELD_ANCESTOR_SCRIPT, one->image->script);
+		put(element, FIELD_ANCESTOR_ARGS)->args = one->image;
+		put_bool(element, FIELD_ANCESTOR_ARGS_TRUNCATED,
+			 one->image->flags & EXEC_ARGS_TRUNCATED);
 	}
 	put_bool(element, FIELD_ANCESTOR_VERIFIED, image_is_verified(one->image, !one->uid));
 	return true;
@@ -65,6 +73,20 @@ static bool next_ancestor(const void *of, uint32_t *at, struct span *item, struc
 	return true;
 }
 
+/* What each ancestor ran, with its arguments. */
+static bool next_command(const void *of, uint32_t *at, struct span *item, struct text *scratch)
+{
+	const struct sender *sender = of;
+
+	if (*at >= sender->ancestor_count)
+		return false;
+	text_clear(scratch);
+	event_add_ancestor(scratch, &sender->ancestors[(*at)++], COMMAND_PART_MAX, COMMAND_PART_MAX,
+			   0);
+	*item = (struct span){scratch->data ? scratch->data : "", scratch->len};
+	return true;
+}
+
 /* `sender->full` is false of a process of which only the ids are known. */
 static void put_ancestry(struct fields *fields, const struct sender *sender)
 {
@@ -84,6 +106,8 @@ static void put_ancestry(struct fields *fields, const struct sender *sender)
 		return;
 	put_records(fields, FIELD_ANCESTRY, ancestor, sender);
 	put_list(fields, FIELD_ANCESTRY_LINES, next_ancestor, sender);
+	if (sender->ancestor_count)
+		put_list(fields, FIELD_ANCESTRY_COMMANDS, next_command, sender);
 	put_bool(fields, FIELD_INTERACTIVE, tty);
 	if (!tty)
 		return;

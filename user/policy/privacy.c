@@ -8,12 +8,12 @@
  * a name: smtp.auth.user
  * free text: the rest of smtp.mail_parameters, smtp.last_reply.text, smtp.helo,
  * smtp.auth.mechanism, email.{subject,x_mailer}, email.attachments[].file.{name,mime_type},
- * tls.client.server_name, and of every sender process.{args,command_line} and its comm
+ * tls.client.server_name, of every sender its comm, and of every sender and ancestor the arguments
  * a path: of every sender and ancestor the executable and its name, the script, and the working
  * directory
- * a subject: email.subject, and the arguments that contain it, even across several of them. If the
- * subject is not known (a session's totals, an encrypted session, a header that was not seen
- * completely): all arguments except the first
+ * a subject: email.subject, and the arguments that contain it, even across several of them, also
+ * those of ancestors. If the subject is not known (a session's totals, an encrypted session, a
+ * header that was not seen completely): all arguments except the first
  *
  * These stay as they are: email.message_id, whose left side is a number that a program made up, and
  * which finds a mail in a server's log; names of users (smtpsnoop.origin.user too), groups, units,
@@ -22,8 +22,7 @@
  *
  * The transaction, its mail, the session and the origin belong to the event and are changed in
  * place. Senders and images are shared with the flow, the process table and other events: if one
- * must change, a copy replaces it. No format writes the arguments of an ancestor, so its copy has
- * none.
+ * must change, a copy replaces it.
  *
  * The sender chooses his arguments and paths, and those of his ancestors, and a few bytes are
  * enough to cause an event. So the work on an image for one event is bounded (ARGS_PLACES_MAX,
@@ -387,8 +386,8 @@ static bool are_paths_to_change(const struct hiding *hiding, const struct image 
 		privacy_may_hold_address(span_of(image->directory), PRIVACY_PATH));
 }
 
-/* A copy with the same bytes, except for the arguments. NULL if there is no memory. */
-static struct image *copy_of(struct hiding *hiding, const struct image *image, bool with_args)
+/* A copy with nothing that is to be hidden. NULL if there is no memory. */
+static struct image *copy_of(struct hiding *hiding, const struct image *image)
 {
 	struct image *copy = malloc(sizeof(*copy));
 	struct text args = {0};
@@ -399,7 +398,7 @@ static struct image *copy_of(struct hiding *hiding, const struct image *image, b
 		return NULL;
 	*copy = *image;
 	copy->refs = 1;
-	done = !with_args || add_args(hiding, &args, image);
+	done = add_args(hiding, &args, image);
 	copy->executable = strdup(image->executable);
 	copy->script = strdup(image->script);
 	copy->directory = strdup(image->directory);
@@ -418,22 +417,20 @@ static struct image *copy_of(struct hiding *hiding, const struct image *image, b
 
 /*
  * The image that is written instead of this one; borrowed from `hiding`. NULL if there is no
- * memory. The arguments of an ancestor are not written: a copy omits them, unless the image
- * belonged to a sender before.
+ * memory.
  */
-static struct image *exchanged(struct hiding *hiding, struct image *image, bool with_args)
+static struct image *exchanged(struct hiding *hiding, struct image *image)
 {
 	struct exchange *exchange = hiding->images;
 	struct image *to;
-	bool change;
 
 	for (size_t i = 0; i < hiding->image_count; i++, exchange++) {
 		if (exchange->from == image)
 			return exchange->to;
 	}
-	change = are_paths_to_change(hiding, image) ||
-		 (with_args && are_args_to_change(hiding, image));
-	to = change ? copy_of(hiding, image, with_args) : image_ref(image);
+	to = are_paths_to_change(hiding, image) || are_args_to_change(hiding, image)
+		     ? copy_of(hiding, image)
+		     : image_ref(image);
 	if (to)
 		hiding->images[hiding->image_count++] = (struct exchange){image_ref(image), to};
 	return to;
@@ -444,7 +441,7 @@ static struct image *exchanged(struct hiding *hiding, struct image *image, bool 
 /* False: there was no memory. */
 static bool exchange_image(struct hiding *hiding, struct image **image)
 {
-	struct image *to = *image ? exchanged(hiding, *image, false) : NULL;
+	struct image *to = *image ? exchanged(hiding, *image) : NULL;
 
 	if (*image && !to)
 		return false;
@@ -484,12 +481,12 @@ static bool is_comm_to_change(const struct hiding *hiding, const struct sender *
 static bool is_sender_to_change(struct hiding *hiding, const struct sender *sender)
 {
 	bool change = is_comm_to_change(hiding, sender) ||
-		      (sender->image && exchanged(hiding, sender->image, false) != sender->image);
+		      (sender->image && exchanged(hiding, sender->image) != sender->image);
 
 	for (uint32_t i = 0; i < sender->ancestor_count && !change; i++) {
 		struct image *image = sender->ancestors[i].image;
 
-		change = image && exchanged(hiding, image, false) != image;
+		change = image && exchanged(hiding, image) != image;
 	}
 	return change;
 }
@@ -514,17 +511,8 @@ static bool hide_sender(struct hiding *hiding, struct sender **sender)
 	return !is_comm_to_change(hiding, copy) || hide_comm(hiding, copy->task.comm);
 }
 
-/*
- * The senders' own images come first, with their arguments: one of them may be an ancestor as well.
- */
 static bool hide_senders(struct hiding *hiding, struct event *event)
 {
-	for (uint32_t i = 0; i < event->sender_count; i++) {
-		struct image *image = event->senders[i]->image;
-
-		if (image && !exchanged(hiding, image, true))
-			return false;
-	}
 	for (uint32_t i = 0; i < event->sender_count; i++) {
 		if (!hide_sender(hiding, &event->senders[i]))
 			return false;
