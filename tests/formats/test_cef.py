@@ -30,11 +30,11 @@ KEYS = {  # the keys that may occur, from the extension dictionary, with their l
     "proto": 31, "dvchost": 100, "src": 0, "spt": 0, "dst": 0, "dpt": 0, "c6a2": 0, "c6a2Label": 1023, "c6a3": 0,
     "c6a3Label": 1023, "suser": 1023, "suid": 1023, "sproc": 1023, "spid": 0, "filePath": 1023, "fileHash": 255, "in": 0, "out": 0,
     "msg": 1023, "flexString1": 1023, "flexString1Label": 128, "flexString2": 1023, "flexString2Label": 128,
-    "requestContext": 2048, "sourceServiceName": 1023, "dhost": 1023, "duser": 1023, "deviceDirection": 0,
+    "requestContext": 2048, "requestClientApplication": 1023, "sourceServiceName": 1023, "dhost": 1023, "duser": 1023, "deviceDirection": 0,
     **{f"cs{n}": 4000 for n in range(1, 7)}, **{f"cs{n}Label": 1023 for n in range(1, 7)},
     **{f"cn{n}": 0 for n in range(1, 4)}, **{f"cn{n}Label": 1023 for n in range(1, 4)}}
 FREE = {"suser", "sproc", "filePath", "msg", "dvchost", "cs1", "cs2", "cs3", "cs4", "cs6", "flexString1", "flexString2",
-        "requestContext", "sourceServiceName", "dhost", "duser"}  # what others chose
+        "requestContext", "requestClientApplication", "sourceServiceName", "dhost", "duser"}  # what others chose
 
 
 def plain(text):

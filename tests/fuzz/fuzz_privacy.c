@@ -112,6 +112,8 @@ static void fill_transaction(struct smtp_transaction *transaction, struct span *
 	mail->attachments[mail->attachment_count++].name = add(mail, rest);
 	mail->subject = add(mail, rest);
 	mail->x_mailer = add(mail, rest);
+	for (int i = 0; i < MAIL_CLAIM_COUNT; i++)
+		mail->claims[i] = add(mail, rest);
 	text_free(&from);
 	text_free(&parameters);
 }

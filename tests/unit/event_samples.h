@@ -156,6 +156,8 @@ static struct mail *mail_of(struct span text)
 	mail->subject = mail_add(mail, text);
 	mail->message_id = mail_add(mail, text);
 	mail->x_mailer = mail_add(mail, text);
+	for (int i = 0; i < MAIL_CLAIM_COUNT; i++)
+		mail->claims[i] = mail_add(mail, text);
 	mail->headers_end = true;
 	mail->has_date = true;
 	mail->date_s = 1700000000;

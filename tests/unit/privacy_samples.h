@@ -109,6 +109,9 @@ static inline void add_mail(struct smtp_transaction *transaction)
 	mail->attachments[0].type = mail_add(mail, span_of("x/" PLANT("type")));
 	mail->subject = mail_add(mail, span_of(SUBJECT));
 	mail->x_mailer = mail_add(mail, span_of("mailer of " PLANT("mailer")));
+	for (int i = 0; i < MAIL_CLAIM_COUNT; i++)
+		mail->claims[i] = mail_add(mail, span_of("x for " PLANT("claim")));
+	mail->claims[MAIL_CLAIM_SOURCE_ARGS] = mail_add(mail, span_of("mail -s " SUBJECT));
 	mail->message_id = mail_add(mail, span_of("number@corp.example"));
 	mail->received = mail_add(mail, span_of("from secret-received"));
 	transaction->mail = mail;

@@ -235,6 +235,8 @@ static const char *const mistakes[][2] = {
 	{EXCLUSION("mail: { recipient: x }"),
 	 "4:11: recipient: unknown key; expected one of sender, header_from, recipients, subject, "
 	 "contains, matches"},
+	{EXCLUSION("claims: { php_script: x }"),
+	 "4:3: claims: unknown key; expected one of " EXCLUSION_KEYS},
 	{EXCLUSION("mail: { subject: \"a\\0b\" }"),
 	 "4:20: contains a NUL byte; expected a pattern"},
 	{EXCLUSION("origin: { uid: 1 }"), "4:13: uid: unknown key; expected one of user"},

@@ -306,6 +306,8 @@ static void huge_mail(struct mail *mail, const char *pattern)
 	mail->address_count = MAIL_ADDRESSES_MAX;
 	mail->attachment_count = MAIL_ATTACHMENTS_MAX;
 	mail->subject = mail->message_id = mail->x_mailer = all;
+	for (int i = 0; i < MAIL_CLAIM_COUNT; i++)
+		mail->claims[i] = all;
 	free(text);
 }
 

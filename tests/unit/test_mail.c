@@ -37,6 +37,13 @@ static void sum_up(const struct mail *mail, struct text *out)
 		text_add(out, mail_span(mail, mail->attachments[i].type));
 		text_add_format(out, " %llu\n", (unsigned long long)mail->attachments[i].size);
 	}
+	for (int i = 0; i < MAIL_CLAIM_COUNT; i++) {
+		if (!mail->claims[i].len)
+			continue;
+		text_add_format(out, "claim %d ", i);
+		text_add(out, mail_span(mail, mail->claims[i]));
+		text_add_string(out, "\n");
+	}
 	if (mail->repeated)
 		text_add_string(out, "repeated\n");
 	if (mail->truncated)
@@ -389,9 +396,65 @@ static void test_content_gap(void **state)
 	mail_parser_free(parser);
 }
 
+/*
+ * What the header claims about its program: the first field of each kind, folded or not, as it was
+ * sent. More of them change nothing, and one in a part or in the body is none.
+ */
+static void test_claims(void **state)
+{
+	(void)state;
+	expect("X-PHP-Originating-Script: 33:spam2.php\r\nX-PHP-Script: a.example/b.php for "
+	       "1.2.3.4\r\n"
+	       "x-php-originating-script: 0:innocent.php\r\nSubject: s\r\n\r\nX-Source: body\r\n",
+	       "subject s\nid \ndate -1\nclaim 0 33:spam2.php\n");
+	expect("X-Source: /opt/cpanel/ea-php81/root/usr/bin/lsphp\r\n"
+	       "X-Source-Args: lsphp:/home/u/public_html/x.php\r\n  -t\r\n"
+	       "X-Source-Dir: shop.example:/public_html/wp\r\nX-PHP-Script: "
+	       "shop.example/x.php\r\n\r\n",
+	       "subject \nid \ndate -1\nclaim 0 shop.example/x.php\n"
+	       "claim 1 /opt/cpanel/ea-php81/root/usr/bin/lsphp\n"
+	       "claim 2 lsphp:/home/u/public_html/x.php  -t\n"
+	       "claim 3 shop.example:/public_html/wp\n");
+	expect("X-Source : spaced\nX-Source-Args:\nX-Sources: other\nX-PHP-Originating-Script:   "
+	       "\n\n",
+	       "subject \nid \ndate -1\nclaim 1 spaced\n");
+	expect("Content-Type: multipart/mixed; boundary=b\n\n--b\nX-PHP-Script: part\n\nx\n--b--\n",
+	       "subject \nid \ndate -1\n");
+}
+
+/* A long claim is cut, and leaves room for what follows it. */
+static void test_long_claims(void **state)
+{
+	struct mail_parser *parser = mail_parser_new();
+	char value[MAIL_FIELD_MAX - 100];
+	struct mail *mail;
+
+	(void)state;
+	assert_non_null(parser);
+	memset(value, 'x', sizeof(value));
+	for (int i = 0; i < 20; i++) {
+		static const char *const names[] = {"X-PHP-Script: ", "X-Source: ",
+						    "X-Source-Args: ", "X-Source-Dir: "};
+
+		mail_parser_data(parser, span_of(names[i % 4]));
+		mail_parser_data(parser, (struct span){value, sizeof(value)});
+		mail_parser_data(parser, span_of("\r\n"));
+	}
+	mail_parser_data(parser, span_of("Subject: last\r\n\r\n"));
+	mail = mail_parser_finish(parser);
+	mail_parser_free(parser);
+	for (int i = 0; i < MAIL_CLAIM_COUNT; i++)
+		assert_int_equal(mail->claims[i].len, MAIL_CLAIM_MAX);
+	assert_int_equal(mail->subject.len, 4);
+	assert_false(mail->truncated);
+	assert_false(mail->repeated);
+	mail_free(mail);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_claims),	     cmocka_unit_test(test_long_claims),
 		cmocka_unit_test(test_header),	     cmocka_unit_test(test_words),
 		cmocka_unit_test(test_dates),	     cmocka_unit_test(test_parameters),
 		cmocka_unit_test(test_attachments),  cmocka_unit_test(test_bounds),

@@ -80,6 +80,10 @@ static void test_values(void **state)
 	assert_true(span_equal((struct span){transaction->reply_text, transaction->reply_len},
 			       BYTES("5.1.1 <@corp.example>: no @corp.example here")));
 	assert_int_equal(transaction->mail->subject.len, 0);
+	assert_true(span_equal(mail_span(transaction->mail,
+					 transaction->mail->claims[MAIL_CLAIM_PHP_SCRIPT]),
+			       BYTES("x for @corp.example")));
+	assert_int_equal(transaction->mail->claims[MAIL_CLAIM_SOURCE_ARGS].len, 0);
 	assert_true(span_equal(mail_span(transaction->mail, transaction->mail->message_id),
 			       BYTES("number@corp.example")));
 	assert_string_equal(event->server_name, "@corp.example");
@@ -148,10 +152,11 @@ static void test_same_hash(void **state)
 		found++;
 	/*
 	 * from, rcpt, 1 parameter, 3 in the reply, user; 4 addresses, file's name and type,
-	 * subject, mailer; 2 arguments, three times. A word with more in it than an address
+	 * subject, mailer, 4 claims; 2 arguments, three times. A word with more in it than an
+	 * address
 	 * ("--to=...") has a hash of its own.
 	 */
-	assert_int_equal(found, 7 + 8 + 6);
+	assert_int_equal(found, 7 + 12 + 6);
 	free(text);
 	event_free(event);
 }

@@ -36,6 +36,7 @@
 #define SENTENCE_MAX	720U
 #define RULE_MAX	128U /* in the name field of the header */
 #define DHOST_MAX	256U
+#define CLAIM_MAX	200U
 #define ANCESTORS_BYTES 900U /* all of them */
 #define ANCESTOR_PATH	160U
 #define ANCESTOR_ARGS	120U
@@ -410,6 +411,21 @@ static void write_recipients(struct text *out, const struct smtp_transaction *tr
 	text_free(&one);
 }
 
+/* What the mail's header says of the PHP script, marked as the sender's own words. */
+static void write_claim(struct text *out, const struct mail *mail)
+{
+	struct text line = {0};
+
+	if (!mail || !mail->claims[MAIL_CLAIM_PHP_SCRIPT].len)
+		return;
+	text_add_string(&line, "claimed: ");
+	event_add_short(&line, mail_span(mail, mail->claims[MAIL_CLAIM_PHP_SCRIPT]), CLAIM_MAX,
+			TEXT_LINE_ENDS);
+	out->failed |= line.failed;
+	line_value(out, "requestClientApplication", (struct span){line.data, line.len}, CLAIM_MAX);
+	text_free(&line);
+}
+
 static void write_transaction(struct text *out, const struct smtp_transaction *transaction)
 {
 	if (!transaction->from_unknown)
@@ -487,7 +503,9 @@ void event_cef(struct text *out, const struct event *event)
 		write_totals(out, event);
 	}
 	write_reason(out, event);
-	/* Last: what follows from names of programs leaves no other key without room. */
+	/* Last, so that they leave no other key without room. */
+	if (event->transaction)
+		write_claim(out, event->transaction->mail);
 	if (event->has_flow && event->sender_count)
 		write_ancestors(out, event->senders[0]);
 }

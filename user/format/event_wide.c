@@ -128,12 +128,29 @@ static void wide_sender(struct terminal *terminal, const struct sender *sender)
 	}
 }
 
+/* What the header says about the program that made the mail. */
+static void wide_claims(struct terminal *terminal, const struct mail *mail)
+{
+	static const char *const names[] = {
+		[MAIL_CLAIM_PHP_SCRIPT] = "claimed_php_script",
+		[MAIL_CLAIM_SOURCE] = "claimed_source",
+		[MAIL_CLAIM_SOURCE_ARGS] = "claimed_source_args",
+		[MAIL_CLAIM_SOURCE_DIR] = "claimed_source_dir",
+	};
+
+	for (int i = 0; i < MAIL_CLAIM_COUNT; i++) {
+		if (mail->claims[i].len)
+			pair(terminal, names[i], mail_span(mail, mail->claims[i]));
+	}
+}
+
 static void wide_mail(struct terminal *terminal, const struct mail *mail)
 {
 	struct text names = {0};
 
 	if (mail->subject.len)
 		pair(terminal, "subject", mail_span(mail, mail->subject));
+	wide_claims(terminal, mail);
 	for (uint32_t i = 0; i < mail->attachment_count; i++) {
 		const struct mail_attachment *attachment = &mail->attachments[i];
 

@@ -111,6 +111,9 @@ static void put_attachments(struct fields *fields, const struct mail *mail)
 	put_number(fields, FIELD_ATTACHMENT_BYTES, bytes);
 }
 
+_Static_assert(FIELD_CLAIM_SOURCE_DIR - FIELD_CLAIM_PHP_SCRIPT == MAIL_CLAIM_SOURCE_DIR,
+	       "the rows of claims have the order of enum mail_claim");
+
 static void put_mail(struct fields *fields, const struct mail *mail)
 {
 	put(fields, FIELD_EMAIL);
@@ -118,6 +121,9 @@ static void put_mail(struct fields *fields, const struct mail *mail)
 	put_bytes_known(fields, FIELD_SUBJECT, mail_span(mail, mail->subject));
 	put_bytes_known(fields, FIELD_MESSAGE_ID, mail_span(mail, mail->message_id));
 	put_bytes_known(fields, FIELD_X_MAILER, mail_span(mail, mail->x_mailer));
+	for (int i = 0; i < MAIL_CLAIM_COUNT; i++)
+		put_bytes_known(fields, (enum field)(FIELD_CLAIM_PHP_SCRIPT + i),
+				mail_span(mail, mail->claims[i]));
 	if (mail->has_date)
 		put_time(fields, FIELD_DATE, mail->date_s * 1000000000LL);
 	put_attachments(fields, mail);

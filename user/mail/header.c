@@ -18,6 +18,11 @@ enum field {
 	FIELD_X_MAILER,
 	FIELD_USER_AGENT,
 	FIELD_RECEIVED,
+	FIELD_PHP_ORIGIN,
+	FIELD_PHP_SCRIPT,
+	FIELD_SOURCE,
+	FIELD_SOURCE_ARGS,
+	FIELD_SOURCE_DIR,
 	FIELD_TYPE,
 	FIELD_DISPOSITION,
 	FIELD_ENCODING,
@@ -37,6 +42,11 @@ static enum field field_of(struct span name)
 		[FIELD_X_MAILER] = "X-Mailer",
 		[FIELD_USER_AGENT] = "User-Agent",
 		[FIELD_RECEIVED] = "Received",
+		[FIELD_PHP_ORIGIN] = "X-PHP-Originating-Script",
+		[FIELD_PHP_SCRIPT] = "X-PHP-Script",
+		[FIELD_SOURCE] = "X-Source",
+		[FIELD_SOURCE_ARGS] = "X-Source-Args",
+		[FIELD_SOURCE_DIR] = "X-Source-Dir",
 		[FIELD_TYPE] = "Content-Type",
 		[FIELD_DISPOSITION] = "Content-Disposition",
 		[FIELD_ENCODING] = "Content-Transfer-Encoding",
@@ -149,13 +159,29 @@ static void keep_decoded(struct mail_parser *parser, struct mail_string *string,
 	*string = mail_keep(parser->mail, (struct span){parser->scratch.data, parser->scratch.len});
 }
 
+/* The first one counts: PHP puts its own in front of what the script adds. */
+static void keep_claim(struct mail *mail, enum mail_claim claim, struct span body)
+{
+	if (mail->claims[claim].len)
+		return;
+	if (body.len > MAIL_CLAIM_MAX)
+		body.len = MAIL_CLAIM_MAX;
+	mail->claims[claim] = mail_keep(mail, body);
+}
+
+/* Fields that servers add too, or that decide nothing, may be there more than once. */
+static bool may_repeat(enum field field)
+{
+	return field >= FIELD_RECEIVED && field <= FIELD_SOURCE_DIR;
+}
+
 /* A field of the message's own header. */
 static void take_own_field(struct mail_parser *parser, enum field field, struct span body)
 {
 	struct mail *mail = parser->mail;
 	struct taking taking = {mail, (enum mail_address_kind)field};
 
-	if (field != FIELD_RECEIVED && parser->seen & 1U << field)
+	if (!may_repeat(field) && parser->seen & 1U << field)
 		mail->repeated = true;
 	parser->seen |= 1U << field;
 	switch (field) {
@@ -178,6 +204,11 @@ static void take_own_field(struct mail_parser *parser, enum field field, struct 
 		if (!mail->received.len)
 			mail->received = mail_keep(mail, body);
 		break;
+	case FIELD_PHP_ORIGIN:
+	case FIELD_PHP_SCRIPT: keep_claim(mail, MAIL_CLAIM_PHP_SCRIPT, body); break;
+	case FIELD_SOURCE: keep_claim(mail, MAIL_CLAIM_SOURCE, body); break;
+	case FIELD_SOURCE_ARGS: keep_claim(mail, MAIL_CLAIM_SOURCE_ARGS, body); break;
+	case FIELD_SOURCE_DIR: keep_claim(mail, MAIL_CLAIM_SOURCE_DIR, body); break;
 	default: break;
 	}
 }

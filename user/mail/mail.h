@@ -20,10 +20,25 @@
 #define MAIL_TEXT_MAX	     65536U /* bytes kept of a message, all fields together */
 #define MAIL_ADDRESSES_MAX   1000U  /* addresses kept of a message */
 #define MAIL_ATTACHMENTS_MAX 100U
-#define MAIL_DEPTH_MAX	     8U	 /* nested multiparts */
-#define MAIL_BOUNDARY_MAX    70U /* RFC 2046, 5.1.1 */
+#define MAIL_DEPTH_MAX	     8U /* nested multiparts */
+/* bytes kept of a claim: more than a format shows, so that each format says that it cut it */
+#define MAIL_CLAIM_MAX	  4200U
+#define MAIL_BOUNDARY_MAX 70U /* RFC 2046, 5.1.1 */
 
 enum mail_address_kind { MAIL_FROM, MAIL_TO, MAIL_CC, MAIL_REPLY_TO };
+
+/*
+ * What header fields claim about the program that made the mail. PHP (mail.add_x_header) and
+ * control panels of hosting providers write them, but a sender can write whatever he likes there.
+ * So they are shown, and nothing else: no decision uses them.
+ */
+enum mail_claim {
+	MAIL_CLAIM_PHP_SCRIPT,	/* X-PHP-Originating-Script "33:spam.php", or X-PHP-Script */
+	MAIL_CLAIM_SOURCE,	/* X-Source "/usr/bin/php" */
+	MAIL_CLAIM_SOURCE_ARGS, /* X-Source-Args "/usr/bin/php /home/u/spam.php" */
+	MAIL_CLAIM_SOURCE_DIR,	/* X-Source-Dir "shop.example:/public_html" */
+	MAIL_CLAIM_COUNT,
+};
 
 /* A part of mail->text. */
 struct mail_string {
@@ -55,6 +70,7 @@ struct mail {
 	struct mail_string subject;
 	struct mail_string message_id;
 	struct mail_string x_mailer;
+	struct mail_string claims[MAIL_CLAIM_COUNT]; /* as they were sent, the first of each */
 	struct mail_string received; /* the first Received field, which was added last */
 	int64_t date_s;		     /* seconds since 1970; valid if has_date */
 	bool has_date;

@@ -7,13 +7,13 @@
  * of ORCPT= and AUTH= in smtp.mail_parameters, email.{from,to,cc,reply_to}.address[]
  * a name: smtp.auth.user
  * free text: the rest of smtp.mail_parameters, smtp.last_reply.text, smtp.helo,
- * smtp.auth.mechanism, email.{subject,x_mailer}, email.attachments[].file.{name,mime_type},
- * tls.client.server_name, of every sender its comm, and of every sender and ancestor the arguments
- * a path: of every sender and ancestor the executable and its name, the script, and the working
- * directory
- * a subject: email.subject, and the arguments that contain it, even across several of them, also
- * those of ancestors. If the subject is not known (a session's totals, an encrypted session, a
- * header that was not seen completely): all arguments except the first
+ * smtp.auth.mechanism, email.{subject,x_mailer}, smtpsnoop.claims,
+ * email.attachments[].file.{name,mime_type}, tls.client.server_name, of every sender its comm, and
+ * of every sender and ancestor the arguments a path: of every sender and ancestor the executable
+ * and its name, the script, and the working directory a subject: email.subject, and the arguments
+ * that contain it, even across several of them, also those of ancestors. If the subject is not
+ * known (a session's totals, an encrypted session, a header that was not seen completely): all
+ * arguments except the first. Also smtpsnoop.claims.source_args, as a whole
  *
  * These stay as they are: email.message_id, whose left side is a number that a program made up, and
  * which finds a mail in a server's log; names of users (smtpsnoop.origin.user too), groups, units,
@@ -228,6 +228,10 @@ static bool hide_mail(struct hiding *hiding, struct mail *mail)
 		mail->subject = (struct mail_string){0, 0};
 	mail->subject = add_text(hiding, &out, mail, mail->subject);
 	mail->x_mailer = add_text(hiding, &out, mail, mail->x_mailer);
+	if (hiding->privacy->subject_hidden) /* a command line may contain the subject */
+		mail->claims[MAIL_CLAIM_SOURCE_ARGS] = (struct mail_string){0, 0};
+	for (int i = 0; i < MAIL_CLAIM_COUNT; i++)
+		mail->claims[i] = add_text(hiding, &out, mail, mail->claims[i]);
 	mail->message_id = (struct mail_string){(uint32_t)out.len, id.len};
 	text_add(&out, mail_span(mail, id));
 	mail->received = (struct mail_string){0, 0};
@@ -235,6 +239,7 @@ static bool hide_mail(struct hiding *hiding, struct mail *mail)
 		text_free(&out);
 		mail->address_count = mail->attachment_count = 0;
 		mail->subject = mail->x_mailer = mail->message_id = (struct mail_string){0, 0};
+		memset(mail->claims, 0, sizeof(mail->claims));
 		return false;
 	}
 	text_free(&mail->text);
