@@ -110,22 +110,62 @@ static __always_inline void emit_urgent(const struct flow_state *state, __u32 se
 	ring_submit(record);
 }
 
-/* Reports the current task as a sender of the flow, unless it was the last one reported. */
+/*
+ * Reports the working directory of the current task, for the sender record that follows. The caller
+ * has made sure that the user may write it.
+ *
+ * A function of its own with scalar arguments: the verifier examines it once, not for each caller.
+ */
+__noinline int emit_directory(__u64 flow)
+{
+	struct task_struct *task = current_task();
+	struct directory_record *record;
+	struct walk walk;
+
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + DIRECTORY_DATA_MAX, 0);
+	if (!record) {
+		count(COUNTER_SENDER_LOST, 1);
+		return 0;
+	}
+	record->flow = flow;
+	record->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	record->pid = BPF_CORE_READ(task, tgid);
+	record->tid = BPF_CORE_READ(task, pid);
+	record->path_len = path_write((void *)BPF_CORE_READ(task, fs) +
+					      bpf_core_field_offset(struct fs_struct, pwd),
+				      record->path, DIRECTORY_DATA_MAX - PATH_COMPONENT_MAX, &walk);
+	record->flags = !walk.root || walk.root != BPF_CORE_READ(task, nsproxy, mnt_ns)
+				? DIRECTORY_TRUNCATED
+				: 0;
+	record_header(&record->h, RECORD_DIRECTORY, sizeof(*record) + record->path_len);
+	ring_submit(record);
+	return 0;
+}
+
+/*
+ * Reports the current task as a sender of the flow, with its working directory, unless it was the
+ * last one reported.
+ */
 static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 {
 	struct task_struct *task = current_task();
 	__u64 cred = (__u64)BPF_CORE_READ(task, cred),
+	      directory = (__u64)BPF_CORE_READ(task, fs, pwd.dentry),
 	      start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
 	__u32 pid = bpf_get_current_pid_tgid() >> 32, loginuid = task_loginuid(task);
 	struct sender_record *record;
 
 	if (state->sender_pid == pid && state->sender_start_ns == start_ns &&
-	    state->sender_cred == cred && state->sender_loginuid == loginuid)
+	    state->sender_cred == cred && state->sender_loginuid == loginuid &&
+	    state->sender_directory == directory)
 		return;
-	if (!ring_allowed_user(state->user, sizeof(*record) + CGROUP_DATA_MAX)) {
+	if (!ring_allowed_user(state->user, sizeof(*record) + CGROUP_DATA_MAX +
+						    sizeof(struct directory_record) +
+						    DIRECTORY_DATA_MAX)) {
 		count(COUNTER_SENDER_LOST, 1);
 		return;
 	}
+	emit_directory(state->id.cookie);
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + CGROUP_DATA_MAX, 0);
 	if (!record) {
 		count(COUNTER_SENDER_LOST, 1);
@@ -152,6 +192,7 @@ static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 	state->sender_start_ns = start_ns;
 	state->sender_cred = cred;
 	state->sender_loginuid = loginuid;
+	state->sender_directory = directory;
 	state->emitted = 1;
 }
 

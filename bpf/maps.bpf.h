@@ -237,6 +237,7 @@ struct flow_state {
 	__u32 sender_loginuid;
 	__u64 sender_start_ns;
 	__u64 sender_cred;
+	__u64 sender_directory;
 
 	struct task_id opener; /* the task at the first state change; pid 0: unknown */
 };

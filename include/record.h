@@ -21,14 +21,15 @@
 #define RECORD_VERSION 2U
 
 enum record_type {
-	RECORD_EXEC = 1, /* struct exec_record: a process executed a file */
-	RECORD_FORK,	 /* struct fork_record: a process was created */
-	RECORD_EXIT,	 /* struct exit_record: the last thread of a process ended */
-	RECORD_SENDER,	 /* struct sender_record: who sends on a socket, in detail */
-	RECORD_SEND,	 /* struct send_record: a task sends these bytes */
-	RECORD_SEGMENT,	 /* struct segment_record: bytes on the wire, in either direction */
-	RECORD_CLOSE,	 /* struct close_record: the socket is closed */
-	RECORD_URGENT,	 /* struct urgent_record: a byte that is sent is urgent data */
+	RECORD_EXEC = 1,  /* struct exec_record: a process executed a file */
+	RECORD_FORK,	  /* struct fork_record: a process was created */
+	RECORD_EXIT,	  /* struct exit_record: the last thread of a process ended */
+	RECORD_SENDER,	  /* struct sender_record: who sends on a socket, in detail */
+	RECORD_SEND,	  /* struct send_record: a task sends these bytes */
+	RECORD_SEGMENT,	  /* struct segment_record: bytes on the wire, in either direction */
+	RECORD_CLOSE,	  /* struct close_record: the socket is closed */
+	RECORD_URGENT,	  /* struct urgent_record: a byte that is sent is urgent data */
+	RECORD_DIRECTORY, /* struct directory_record: where a sender stands */
 
 	RECORD_USER_FIRST = 64,
 	RECORD_HOST = RECORD_USER_FIRST, /* struct host_record: the first record of every watch */
@@ -149,7 +150,8 @@ enum sender_flag {
 	SENDER_EXE_DELETED = 1 << 3, /* the file behind the exe link has no link left */
 };
 
-/* Who sends on a socket. One record per new combination of task and credentials on it. */
+/* Who sends on a socket. One record per new combination of task, credentials and directory on it.
+ */
 struct sender_record {
 	struct record h;
 	__u64 flow; /* flow_id.cookie */
@@ -170,6 +172,28 @@ struct sender_record {
 	__u32 cgroup_len;
 	__u32 pad2;
 	char cgroup[]; /* path in the cgroup v2 hierarchy, leaf first */
+};
+
+/* Bytes of a path. Of a longer one, what is nearest the root is missing. */
+#define DIRECTORY_DATA_MAX 1280U
+
+enum directory_flag {
+	DIRECTORY_TRUNCATED = 1 << 0, /* the part nearest the root is missing or hidden */
+};
+
+/*
+ * The working directory of a task at a send. It precedes the sender record of that send. Both are
+ * written again when the task sends from another directory.
+ */
+struct directory_record {
+	struct record h;
+	__u64 flow; /* flow_id.cookie */
+	__u64 start_ns;
+	__u32 pid;
+	__u32 tid;
+	__u32 flags; /* enum directory_flag */
+	__u32 path_len;
+	char path[]; /* leaf first, each component with its NUL */
 };
 
 /* ---- Flows ----------------------------------------------------------------------------------- */

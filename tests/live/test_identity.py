@@ -179,6 +179,16 @@ session.quit()
 print(child, flush=True)
 """
 
+MOVING = """
+import os, sys
+import client
+session = client.Session(int(sys.argv[1]))
+for number, place in enumerate(sys.argv[3:]):
+    os.chdir(place)
+    session.mail(f"s-{number}-{sys.argv[2]}", f"{number}-{sys.argv[2]}")
+session.quit()
+"""
+
 THREADS = """
 import sys, threading
 import client
@@ -285,6 +295,50 @@ class Identity(LiveCase):
         self.assertIn("bash", str(ancestry[0]))
         self.assertIn("bash", str(ancestry[1]))
         self.assertIn("python3", str(ancestry[2]))
+
+    def behind(self, script, text, start):
+        """Runs a script that hands a mail to msmtp; returns the event of its mail."""
+        sender, recipient = unique("s"), unique("r")
+        msmtp = f"msmtp --host=127.0.0.1 --port={self.server.port} --auth=off --tls=off -f {sender}"
+        self.write("sendmail", f"#!/bin/sh\n{msmtp} \"$@\"\ntrue\n", 0o755)
+        path = self.write(script, text.replace("WRAPPER", self.path("sendmail")).replace("MSMTP", msmtp))
+        self.finish(self.spawn([*start, path, recipient], cwd=self.work))
+        return path, self.watch.message(recipient)
+
+    def test_script_behind_a_mail_program(self):
+        """The event of msmtp names the script above it, through whatever is in between."""
+        for script, text, start, wrapped in (
+                ("report.py", "import subprocess, sys\nsubprocess.run(['WRAPPER', sys.argv[1]], input=b'Subject: x\\n\\nx\\n')\n",
+                 [PYTHON, "-u"], True),
+                ("send.pl", "open(my $mail, '|-', 'env', split(/ /, 'MSMTP'), $ARGV[0]); print $mail \"Subject: x\\n\\nx\\n\";\n",
+                 ["env", "perl", "-w"], False),
+                ("job.rb", "IO.popen(\"cat | MSMTP #{ARGV[0]}\", 'w') { |mail| mail.write(\"Subject: x\\n\\nx\\n\") }\n",
+                 ["ruby", "-W0"], False)):
+            with self.subTest(script=script):
+                path, event = self.behind(script, text, start)
+                self.assertTrue(get(event, "process.executable").endswith("/msmtp"))
+                self.assertIsNone(get(event, "smtpsnoop.process.script"))
+                ancestry = get(event, "smtpsnoop.process.ancestry")
+                scripts = [ancestor["script"] for ancestor in ancestry if "script" in ancestor]
+                self.assertEqual(scripts[:1 + wrapped], [self.path("sendmail")][:wrapped] + [path])
+                there = next(ancestor for ancestor in ancestry if ancestor.get("script") == path)
+                self.assertEqual(there["args"][-2], path)
+                self.assertNotIn("args_truncated", there)
+
+    def test_working_directory_at_the_send(self):
+        """It is where the process stood then, even if it has exited at once, and of each mail on a connection."""
+        places = [self.path(name) for name in ("one", "two", "one")]
+        for place in places:
+            os.makedirs(place, exist_ok=True)
+        _, _, event = self.mail("import os\nos.chdir('two')\n" + KILLED % "os._exit(0)")
+        self.assertEqual(get(event, "smtpsnoop.process.working_directory_at_send"), places[1])
+        self.assertEqual(get(event, "process.working_directory"), self.work)
+        token = unique("t")
+        self.run_program("moving.py", MOVING, self.server.port, token, *places)
+        for number, place in enumerate(places):
+            event = self.watch.message(f"{number}-{token}")
+            self.assertEqual(get(event, "smtpsnoop.process.working_directory_at_send"), place)
+            self.assertIsNone(get(event, "smtpsnoop.senders"))
 
     def test_start_time_and_order_of_times(self):
         before = time.time()

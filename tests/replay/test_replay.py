@@ -20,7 +20,7 @@ MAGIC = b"smtpsnoop recording 1\n"
 
 EXEC, FORK, EXIT, SENDER, SEND, SEGMENT, CLOSE = range(1, 8)
 HOST, CLOCK, LOSS, NAME, HASH, CGROUP = range(64, 70)
-RUN, CONNECTION = 73, 74
+DIRECTORY, RUN, CONNECTION = 9, 73, 74
 HOOK_TRACEPOINT = 3
 NS_USER = 4026531837
 NO_LOGIN = 0xFFFFFFFF
@@ -69,6 +69,10 @@ class Recording:
                     struct.pack("<QQI", 99, 7, 0x800001) +
                     struct.pack("<9I", 1, 1, 2, 3, 0, 0, 0, len(ancestors), 0) + row.ljust(16 * 8, b"\0") +
                     struct.pack("<II", len(leaf_first(cgroup)), 0) + leaf_first(cgroup))
+
+    def directory(self, cookie, pid, start, path, truncated=False, tid=None):
+        parts = leaf_first(path)
+        self.record(DIRECTORY, struct.pack("<QQIIII", cookie, start, pid, tid or pid, int(truncated), len(parts)) + parts)
 
     @staticmethod
     def flow(cookie, port=25, flags=FROM_START, local="10.0.0.1", remote="10.0.0.25"):
@@ -307,6 +311,55 @@ class Replay(unittest.TestCase):
         self.assertEqual([sender["process"]["executable"] for sender in event["smtpsnoop"]["senders"]],
                          ["/usr/bin/one", "/usr/bin/two"])
         self.assertIn("several_senders", event["smtpsnoop"]["reasons"])
+
+    STOOD = [  # what the kernel side reported before the sender: process, start, path, more; what the event says
+        ((42, 1, "/srv/www/shop/uploads"), {}, "/srv/www/shop/uploads"),
+        ((42, 1, "/"), {}, "/"),
+        ((42, 1, "deep/er"), {"truncated": True}, ".../deep/er"),
+        ((42, 1, ""), {"truncated": True}, None),
+        ((43, 1, "/other/process"), {}, None),
+        ((42, 2, "/later/process/with/this/pid"), {}, None),
+        ((42, 1, "/other/thread"), {"tid": 44}, None),
+    ]
+
+    def test_working_directory_at_the_send(self):
+        for stood, more, expected in self.STOOD:
+            with self.subTest(stood=stood, more=more):
+                recording = Recording()
+                recording.exec(42, 1, "/usr/sbin/php-fpm8.2", cwd="/")
+                recording.directory(77, *stood, **more)
+                recording.sender(77, 42, 1)
+                recording.session(77, 42, 1, STEPS)
+                recording.close(77)
+                event, = self.messages(recording)
+                self.assertEqual(event["smtpsnoop"]["process"].get("working_directory_at_send"), expected)
+                self.assertEqual(event["process"]["working_directory"], "/")
+
+    def test_working_directory_of_each_mail(self):
+        """A worker keeps its connection: each mail has the directory of its own first byte, and one sender."""
+        recording = Recording()
+        recording.exec(42, 1, "/usr/sbin/apache2")
+        there, back = 100, 1
+        for place in ("/srv/one", "/srv/two", "/srv/one", None):
+            if place:
+                recording.directory(5, 42, 1, place)
+            recording.sender(5, 42, 1)
+            for data, reply in ((b"MAIL FROM:<a@b>\r\n", b"250 ok\r\n"), (b"RCPT TO:<c@d>\r\n", b"250 ok\r\n"),
+                                (b"DATA\r\n", b"354 go on\r\n"), (b"x\r\n.\r\n", b"250 ok\r\n")):
+                recording.send(5, 42, 1, there, data)
+                recording.segment(5, there, data, True)
+                recording.segment(5, back, reply, False)
+                there, back = there + len(data), back + len(reply)
+                if data == b"DATA\r\n":  # it goes elsewhere within a mail
+                    recording.directory(5, 42, 1, "/tmp")
+                    recording.sender(5, 42, 1)
+        recording.close(5)
+        events = self.messages(recording)
+        self.assertEqual([event["smtpsnoop"]["process"].get("working_directory_at_send") for event in events],
+                         ["/srv/one", "/srv/two", "/srv/one", None])
+        for event in events:
+            self.assertNotIn("senders", event["smtpsnoop"])
+            self.assertNotIn("several_senders", event["smtpsnoop"].get("reasons", []))
 
     def open_mail(self, recording, rcpt=b"RCPT TO:<c@d>\r\n"):
         """A mail whose data has begun; the position behind it."""

@@ -66,6 +66,7 @@ static struct sender *hostile_sender(void)
 		sender->ancestors[i] =
 			(struct ancestor){.pid = i,
 					  .image = i % 2 ? image_ref(sender->image) : NULL};
+	sender->directory = copy_of("/srv/" HOSTILE);
 	sender->cgroup = copy_of("/" HOSTILE);
 	sender->user = copy_of(HOSTILE);
 	sender->audit_user = copy_of(HOSTILE);

@@ -88,6 +88,7 @@ static inline struct sender *planted_sender(void)
 	sender->ancestors[2] = (struct ancestor){.pid = 3};
 	sender->ancestor_count = 3;
 	memcpy(sender->task.comm, "secret@corp.ex", 14);
+	sender->directory = copy_of("/srv/" PLANT("cwd-at-send") "/www");
 	sender->user = copy_of("reports");
 	return sender;
 }

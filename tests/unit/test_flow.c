@@ -69,8 +69,8 @@ static void server(uint32_t seq, const char *text, uint64_t time_ns)
 	flow_bytes(flow, false, seq, span_of(text), (uint32_t)strlen(text), time_ns);
 }
 
-/* Adds a sender with this pid to the flow. Returns its index. */
-static int sender_of(uint32_t pid)
+/* Adds a sender with this pid to the flow, in this directory. Returns its index. */
+static int sender_in(uint32_t pid, const char *directory)
 {
 	struct sender *sender = calloc(1, sizeof(*sender));
 	int index;
@@ -78,9 +78,16 @@ static int sender_of(uint32_t pid)
 	assert_non_null(sender);
 	sender->refs = 1;
 	sender->task.pid = pid;
+	sender->full = directory;
+	sender->directory = directory ? strdup(directory) : NULL;
 	index = flow_sender(flow, sender);
 	sender_unref(sender);
 	return index;
+}
+
+static int sender_of(uint32_t pid)
+{
+	return sender_in(pid, NULL);
 }
 
 static void test_in_order_across_the_wrap(void **state)
@@ -322,6 +329,38 @@ static void test_senders_by_range(void **state)
 	assert_int_equal(found[0]->task.pid, 1);
 }
 
+/* Each range has the directory of its first byte; a process in two directories is one sender. */
+static void test_senders_by_directory(void **state)
+{
+	static const char *const places[] = {"/a", "/b", "/a", "/a"};
+	struct sender *found[4];
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++)
+		flow_claim(flow, sender_in(1, places[i]), 100 + 10 * i, 10, (struct span){NULL, 0});
+	assert_int_equal(flow->sender_count, 3);
+	for (uint32_t i = 0; i < 4; i++) {
+		assert_int_equal(flow_senders_of(flow, 10 * i, 40, found, 4), 1);
+		assert_string_equal(found[0]->directory, places[i]);
+	}
+	/* the last one is where it stands; a short record says nothing of that */
+	assert_int_equal(flow_sender_of_task(flow, &found[0]->task), 2);
+	assert_int_equal(sender_of(1), 2);
+}
+
+/* Going to and fro does not use up the room for senders. */
+static void test_directories_bounded(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < 3 * FLOW_SENDERS_MAX; i++) {
+		int index = sender_in(1, i % 2 ? "/a" : "/b");
+
+		assert_in_range(index, 0, FLOW_SENDERS_MAX - 1);
+		assert_string_equal(flow->senders[index]->directory, i % 2 ? "/a" : "/b");
+	}
+	assert_int_equal(flow->senders_dropped, 0);
+}
+
 static void test_unclaimed_bytes_name_everybody(void **state)
 {
 	struct sender *found[4];
@@ -507,6 +546,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_senders_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sender_behind_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_senders_of_a_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_senders_by_directory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_directories_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_witnesses_agree, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_witnesses_differ, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_partly_accepted_send, setup, teardown),

@@ -88,6 +88,7 @@ static void test_values(void **state)
 			       BYTES("number@corp.example")));
 	assert_string_equal(event->server_name, "@corp.example");
 	assert_string_equal(event->senders[0]->image->directory, "/home/@corp.example");
+	assert_string_equal(event->senders[0]->directory, "/srv/@corp.example/www");
 	assert_string_equal(event->senders[0]->image->args + 8, "[subject]");
 	event_free(event);
 }

@@ -56,6 +56,16 @@ static struct sender_record *make_sender(void)
 	return sender;
 }
 
+static struct directory_record *make_directory(void)
+{
+	struct directory_record *directory =
+		make(RECORD_DIRECTORY, sizeof(*directory), "www\0srv\0", 8);
+
+	directory->flow = 7;
+	directory->path_len = 8;
+	return directory;
+}
+
 static struct send_record *make_send(void)
 {
 	struct send_record *send = make(RECORD_SEND, sizeof(*send), "MAIL FROM:", 10);
@@ -141,6 +151,7 @@ static size_t make_all(struct record **records)
 	records[n++] = make(RECORD_FORK, sizeof(struct fork_record), NULL, 0);
 	records[n++] = make(RECORD_EXIT, sizeof(struct exit_record), NULL, 0);
 	records[n++] = &make_sender()->h;
+	records[n++] = &make_directory()->h;
 	records[n++] = &make_send()->h;
 	records[n++] = &make_segment()->h;
 	records[n++] = &make_close()->h;
@@ -234,7 +245,7 @@ static void test_type(void **state)
 
 	(void)state;
 	assert_spoilt(record, type, 0);
-	assert_spoilt(record, type, RECORD_URGENT + 1);
+	assert_spoilt(record, type, RECORD_DIRECTORY + 1);
 	assert_spoilt(record, type, RECORD_CGROUP + 1);
 	assert_spoilt(record, type, UINT32_MAX);
 	assert_spoilt(record, len, 0);
@@ -350,6 +361,23 @@ static void test_sender(void **state)
 	free(sender);
 }
 
+static void test_directory(void **state)
+{
+	struct directory_record *directory = make_directory();
+
+	(void)state;
+	assert_spoilt(directory, flow, 0);
+	assert_spoilt(directory, path_len, 7);
+	assert_spoilt(directory, path_len, UINT32_MAX);
+	assert_spoilt(directory, path[7], 'x');
+	free(directory);
+	directory = make(RECORD_DIRECTORY, sizeof(*directory), NULL, DIRECTORY_DATA_MAX + 1U);
+	directory->flow = 7;
+	directory->path_len = DIRECTORY_DATA_MAX + 1U;
+	assert_false(valid(directory));
+	free(directory);
+}
+
 static void test_send(void **state)
 {
 	struct send_record *send = make_send();
@@ -431,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_exec_empty_and_longest),
 		cmocka_unit_test(test_sender),
 		cmocka_unit_test(test_send),
+		cmocka_unit_test(test_directory),
 		cmocka_unit_test(test_segment),
 		cmocka_unit_test(test_made_by_user_space),
 	};

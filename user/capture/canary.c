@@ -268,13 +268,13 @@ void canary_step(struct canary *canary, uint64_t now_ns)
 /* ---- Records --------------------------------------------------------------------------------- */
 
 /* Whether a task is the one that sends the canary. The first one is: only we have the socket. */
-static bool is_own(struct canary *canary, const struct task_id *task)
+static bool is_own(struct canary *canary, uint32_t pid, uint64_t start_ns)
 {
 	if (!canary->pid) {
-		canary->pid = task->pid;
-		canary->start_ns = task->start_ns;
+		canary->pid = pid;
+		canary->start_ns = start_ns;
 	}
-	return task->pid == canary->pid && task->start_ns == canary->start_ns;
+	return pid == canary->pid && start_ns == canary->start_ns;
 }
 
 /*
@@ -312,7 +312,7 @@ static bool take_send(struct canary *canary, const struct send_record *send)
 {
 	bool client = send->flow.cookie == canary->cookies[CANARY_CLIENT];
 
-	if (!is_own(canary, &send->task))
+	if (!is_own(canary, send->task.pid, send->task.start_ns))
 		return false;
 	if (!send->data_len) /* a claim: it tells who sent, and that is us */
 		return true;
@@ -337,6 +337,7 @@ static uint64_t socket_of(const struct record *record)
 	(record->len < sizeof(struct type) ? 0 : ((const struct type *)(const void *)record)->field)
 	switch (record->type) {
 	case RECORD_SENDER: return COOKIE(sender_record, flow);
+	case RECORD_DIRECTORY: return COOKIE(directory_record, flow);
 	case RECORD_SEND: return COOKIE(send_record, flow.cookie);
 	case RECORD_SEGMENT: return COOKIE(segment_record, flow.cookie);
 	case RECORD_URGENT: return COOKIE(urgent_record, flow.cookie);
@@ -348,8 +349,12 @@ static uint64_t socket_of(const struct record *record)
 
 static bool is_of_canary(struct canary *canary, const struct record *record)
 {
+	const struct sender_record *sender = (const void *)record;
+	const struct directory_record *directory = (const void *)record;
+
 	switch (record->type) {
-	case RECORD_SENDER: return is_own(canary, &((const struct sender_record *)record)->task);
+	case RECORD_SENDER: return is_own(canary, sender->task.pid, sender->task.start_ns);
+	case RECORD_DIRECTORY: return is_own(canary, directory->pid, directory->start_ns);
 	case RECORD_SEND: return take_send(canary, (const void *)record);
 	case RECORD_SEGMENT: return take_segment(canary, (const void *)record);
 	case RECORD_CLOSE: return !canary->foreign;

@@ -15,6 +15,8 @@ _Static_assert(sizeof(struct exec_record) == offsetof(struct exec_record, data),
 	       "no hole before the data");
 _Static_assert(sizeof(struct sender_record) == offsetof(struct sender_record, cgroup),
 	       "no hole before the data");
+_Static_assert(sizeof(struct directory_record) == offsetof(struct directory_record, path),
+	       "no hole before the data");
 _Static_assert(sizeof(struct send_record) == offsetof(struct send_record, data),
 	       "no hole before the data");
 _Static_assert(sizeof(struct segment_record) == offsetof(struct segment_record, data),
@@ -83,6 +85,16 @@ static bool sender_valid(const struct record *record)
 	       fits(record, sizeof(*sender), sender->cgroup_len) && sender->flow &&
 	       sender->cgroup_len <= CGROUP_DATA_MAX && sender->ancestor_count <= ANCESTORS_MAX &&
 	       task_valid(&sender->task) && are_strings(sender->cgroup, sender->cgroup_len);
+}
+
+static bool directory_valid(const struct record *record)
+{
+	const struct directory_record *directory = (const void *)record;
+
+	return record->len >= sizeof(*directory) &&
+	       fits(record, sizeof(*directory), directory->path_len) && directory->flow &&
+	       directory->path_len <= DIRECTORY_DATA_MAX &&
+	       are_strings(directory->path, directory->path_len);
 }
 
 static bool send_valid(const struct record *record)
@@ -207,6 +219,7 @@ bool record_valid(const struct record *record, size_t size)
 	case RECORD_FORK: return fits(record, sizeof(struct fork_record), 0);
 	case RECORD_EXIT: return fits(record, sizeof(struct exit_record), 0);
 	case RECORD_SENDER: return sender_valid(record);
+	case RECORD_DIRECTORY: return directory_valid(record);
 	case RECORD_SEND: return send_valid(record);
 	case RECORD_SEGMENT: return segment_valid(record);
 	case RECORD_CLOSE: return close_valid(record);

@@ -92,6 +92,11 @@ static bool same_task(const struct task_id *a, const struct task_id *b)
 	       a->loginuid == b->loginuid;
 }
 
+static bool same_string(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
 int flow_sender_of_task(const struct flow *flow, const struct task_id *task)
 {
 	for (uint32_t i = flow->sender_count; i-- > 0;) {
@@ -131,19 +136,31 @@ static bool sender_drop(struct flow *flow)
 	return true;
 }
 
+static bool same_process(const struct sender *a, const struct sender *b)
+{
+	return same_task(&a->task, &b->task) && a->image == b->image;
+}
+
 int flow_sender(struct flow *flow, struct sender *sender)
 {
-	for (uint32_t i = 0; i < flow->sender_count; i++) {
+	for (uint32_t i = flow->sender_count; i-- > 0;) {
 		struct sender *known = flow->senders[i];
 
-		if (!same_task(&known->task, &sender->task) || known->image != sender->image)
+		if (!same_process(known, sender))
 			continue;
 		if (sender->full &&
 		    !known->full) { /* the short record of the opener is replaced by the full one */
 			flow->senders[i] = sender_ref(sender);
 			sender_unref(known);
+			return (int)i;
 		}
-		return (int)i;
+		if (!sender->full || same_string(known->directory, sender->directory))
+			return (int)i;
+		/*
+		 * From another directory it is another sender, so that each mail has its own. The
+		 * last one of a task is where it stands now.
+		 */
+		break;
 	}
 	if (flow->sender_count == FLOW_SENDERS_MAX && !sender_drop(flow)) {
 		flow->senders_dropped++;
@@ -231,10 +248,11 @@ void flow_claim_next(struct flow *flow, int sender)
 		flow->claimed_end = now;
 }
 
+/* A process that sent from two directories is one sender: the first one counts. */
 static uint32_t add_once(struct sender **list, uint32_t count, uint32_t max, struct sender *sender)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		if (list[i] == sender)
+		if (same_process(list[i], sender))
 			return count;
 	}
 	if (count < max)

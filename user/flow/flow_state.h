@@ -80,6 +80,9 @@ struct flow {
 	uint32_t sends_next;
 	struct smtp_session *peer; /* of an accepted connection, with the roles swapped */
 
+	/* Where the sender of the next record stands. Owned; NULL: not known. */
+	struct directory_record *directory;
+
 	struct kept *kept; /* for watch/keep.c alone: whether the flow is recorded */
 
 	struct sender *senders[FLOW_SENDERS_MAX]; /* oldest first; references */

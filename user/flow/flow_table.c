@@ -119,6 +119,7 @@ static void flow_free(struct flow *flow)
 	smtp_session_free(flow->peer);
 	free(flow->server_name);
 	free(flow->queued);
+	free(flow->directory);
 	unkeep(flow);
 	free(flow);
 }

@@ -107,6 +107,7 @@ static void wide_sender(struct terminal *terminal, const struct sender *sender)
 			pair(terminal, "exe_state",
 			     span_of(image->flags & EXEC_MEMFD ? "memfd" : "deleted"));
 	}
+	pair_known(terminal, "cwd_at_send", sender->directory);
 	pair_known(terminal, "sha256", sender->sha256);
 	words_add_user(&terminal->cell, sender);
 	text_add_format(&terminal->line, " user=%s",

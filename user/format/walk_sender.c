@@ -132,6 +132,7 @@ static void put_process(struct fields *fields, const struct event *event,
 		put_image(fields, sender);
 	else
 		put_bytes(fields, FIELD_PROCESS_NAME, sender_comm(sender));
+	put_string_known(fields, FIELD_SEND_DIRECTORY, sender->directory);
 	put_word_known(fields, FIELD_SHA256, sender->sha256);
 	put_ancestry(fields, sender);
 	put_string_known(fields, FIELD_CGROUP, sender->cgroup);

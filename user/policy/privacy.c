@@ -3,17 +3,19 @@
  * Theory of operation: an event is rewritten after it was decided and before a format sees it, so
  * no format needs to know about privacy. Addresses and subjects can be in these fields:
  *
- * a whole address: smtp.mail_from, smtp.rcpt_to[], smtp.rcpt_refused[] (the same bytes), the values
- * of ORCPT= and AUTH= in smtp.mail_parameters, email.{from,to,cc,reply_to}.address[]
- * a name: smtp.auth.user
- * free text: the rest of smtp.mail_parameters, smtp.last_reply.text, smtp.helo,
- * smtp.auth.mechanism, email.{subject,x_mailer}, smtpsnoop.claims,
- * email.attachments[].file.{name,mime_type}, tls.client.server_name, of every sender its comm, and
- * of every sender and ancestor the arguments a path: of every sender and ancestor the executable
- * and its name, the script, and the working directory a subject: email.subject, and the arguments
- * that contain it, even across several of them, also those of ancestors. If the subject is not
- * known (a session's totals, an encrypted session, a header that was not seen completely): all
- * arguments except the first. Also smtpsnoop.claims.source_args, as a whole
+ *  - a whole address: smtp.mail_from, smtp.rcpt_to[], smtp.rcpt_refused[] (the same bytes), the
+ *    values of ORCPT= and AUTH= in smtp.mail_parameters, email.{from,to,cc,reply_to}.address[]
+ *  - a name: smtp.auth.user
+ *  - free text: the rest of smtp.mail_parameters, smtp.last_reply.text, smtp.helo,
+ *    smtp.auth.mechanism, email.{subject,x_mailer}, smtpsnoop.claims,
+ *    email.attachments[].file.{name,mime_type}, tls.client.server_name, the comm of every sender,
+ *    and the arguments of every sender and ancestor
+ *  - a path: the executable and its name, the script and the working directory of every sender and
+ *    ancestor, and the directory of every sender at the send
+ *  - a subject: email.subject, and the arguments that contain it, even across several of them, also
+ *    those of ancestors; all arguments except the first, if the subject is not known (a session's
+ *    totals, an encrypted session, a header that was not seen completely); and
+ *    smtpsnoop.claims.source_args
  *
  * These stay as they are: email.message_id, whose left side is a number that a program made up, and
  * which finds a mail in a server's log; names of users (smtpsnoop.origin.user too), groups, units,
@@ -474,6 +476,12 @@ static bool hide_comm(struct hiding *hiding, char comm[COMM_LEN])
 	return true;
 }
 
+static bool is_directory_to_change(const struct hiding *hiding, const struct sender *sender)
+{
+	return hiding->privacy->addresses != PRIVACY_FULL && sender->directory &&
+	       privacy_may_hold_address(span_of(sender->directory), PRIVACY_PATH);
+}
+
 static bool is_comm_to_change(const struct hiding *hiding, const struct sender *sender)
 {
 	const char *comm = sender->task.comm;
@@ -485,7 +493,7 @@ static bool is_comm_to_change(const struct hiding *hiding, const struct sender *
 /* If there was no memory for an image, the answer is yes; the copy then has none. */
 static bool is_sender_to_change(struct hiding *hiding, const struct sender *sender)
 {
-	bool change = is_comm_to_change(hiding, sender) ||
+	bool change = is_comm_to_change(hiding, sender) || is_directory_to_change(hiding, sender) ||
 		      (sender->image && exchanged(hiding, sender->image) != sender->image);
 
 	for (uint32_t i = 0; i < sender->ancestor_count && !change; i++) {
@@ -498,6 +506,7 @@ static bool is_sender_to_change(struct hiding *hiding, const struct sender *send
 
 static bool hide_sender(struct hiding *hiding, struct sender **sender)
 {
+	size_t places = PATHS_PLACES_MAX;
 	struct sender *copy;
 
 	if (!is_sender_to_change(hiding, *sender))
@@ -513,6 +522,8 @@ static bool hide_sender(struct hiding *hiding, struct sender **sender)
 		if (!exchange_image(hiding, &copy->ancestors[i].image))
 			return false;
 	}
+	if (is_directory_to_change(hiding, copy) && !hide_path(hiding, &copy->directory, &places))
+		return false;
 	return !is_comm_to_change(hiding, copy) || hide_comm(hiding, copy->task.comm);
 }
 

@@ -47,7 +47,8 @@ struct sender *sender_copy(const struct sender *sender)
 	for (uint32_t i = 0; i < copy->ancestor_count; i++)
 		image_ref(copy->ancestors[i].image);
 	/* Copy all of them: an uncopied pointer would belong to the original */
-	done = copy_string(&copy->cgroup);
+	done = copy_string(&copy->directory);
+	done = copy_string(&copy->cgroup) && done;
 	done = copy_string(&copy->user) && done;
 	done = copy_string(&copy->audit_user) && done;
 	done = copy_string(&copy->unit) && done;
@@ -68,6 +69,7 @@ void sender_unref(struct sender *sender)
 	for (uint32_t i = 0; i < sender->ancestor_count; i++)
 		image_unref(sender->ancestors[i].image);
 	image_unref(sender->image);
+	free(sender->directory);
 	free(sender->cgroup);
 	free(sender->user);
 	free(sender->audit_user);

@@ -87,6 +87,8 @@ struct sender {
 	struct ancestor ancestors[ANCESTORS_MAX];
 	uint32_t ancestor_count;
 	struct image *image; /* NULL: not known */
+	/* The working directory at the send, as the kernel side saw it. Owned; NULL: not known */
+	char *directory;
 
 	/* Added by user space; "" or NULL: not known. `filled`: nothing more will come. */
 	bool filled;

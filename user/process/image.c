@@ -60,6 +60,11 @@ static char *path_join(const char *leaf_first, size_t len, const char *root)
 	return path;
 }
 
+char *path_of_components(const char *leaf_first, size_t len, bool cut)
+{
+	return path_join(leaf_first, len, cut ? UNKNOWN : "");
+}
+
 /* Removes empty and "." components. */
 static void path_tidy(char *path)
 {
@@ -115,7 +120,7 @@ static char *directory_of(const struct exec_record *record, const char *data)
 
 	if (snapshot && !record->cwd_len)
 		return strdup("");
-	return path_join(data, record->cwd_len, cut ? UNKNOWN : "");
+	return path_of_components(data, record->cwd_len, cut);
 }
 
 /*

@@ -30,6 +30,13 @@
 struct image *image_of_exec(const struct exec_record *record);
 
 /*
+ * A path from the components of a record, leaf first, each with its NUL: "/srv/reports", or
+ * ".../reports" if the part next to the root is missing (`cut`). The caller frees it. NULL if there
+ * is no memory.
+ */
+char *path_of_components(const char *leaf_first, size_t len, bool cut);
+
+/*
  * The executable as of exec; unknown (data NULL) if the image is NULL or its path was truncated,
  * empty if the file has no path. `root`: the process runs as root. For a process older than the
  * watch the path comes from the exe link, which anyone but root may have changed; so it is unknown

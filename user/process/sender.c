@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "process/cgroup.h"
+#include "process/image.h"
 
 /* The image of a process. One that is not known yet may still be running: /proc can tell. */
 static struct image *image_of(struct process_table *processes, const struct want *want,
@@ -111,6 +112,18 @@ struct sender *sender_of_record(const struct sender_record *record, struct proce
 	if (record->cgroup_len && !(record->flags & SENDER_CGROUP_TRUNCATED))
 		sender->cgroup = cgroup_path(record->cgroup, record->cgroup_len);
 	return sender;
+}
+
+void sender_stands(struct sender *sender, const struct directory_record *record)
+{
+	const struct task_id *task = &sender->task;
+
+	if (sender->directory || record->pid != task->pid || record->tid != task->tid ||
+	    record->start_ns != task->start_ns ||
+	    (!record->path_len && record->flags & DIRECTORY_TRUNCATED))
+		return;
+	sender->directory = path_of_components(record->path, record->path_len,
+					       record->flags & DIRECTORY_TRUNCATED);
 }
 
 /* ---- Filling in ------------------------------------------------------------------------------ */

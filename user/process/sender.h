@@ -20,6 +20,12 @@ struct sender *sender_of_task(const struct task_id *task, uint64_t time_ns,
 			      struct process_table *processes, const struct want *want);
 
 /*
+ * Takes the working directory from the record that preceded the sender's own. It is left out if the
+ * record is of another task.
+ */
+void sender_stands(struct sender *sender, const struct directory_record *record);
+
+/*
  * Fills in names, unit, container and hash as far as they are known, and asks for the others. Only
  * ids of the user namespace `own->user` get names. Returns true if nothing more is to come.
  */

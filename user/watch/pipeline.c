@@ -198,13 +198,32 @@ static int flow_add(struct pipeline *pipeline, struct flow *flow, struct sender 
 	return index;
 }
 
-static void on_sender(struct pipeline *pipeline, const struct sender_record *record)
+/* Waits for the sender record that follows. One that does not come leaves it to be replaced. */
+static void on_directory(struct pipeline *pipeline, const struct directory_record *record)
 {
 	struct flow *flow = pipeline_flow(pipeline, record->flow, record->h.time_ns);
 
-	if (flow)
-		flow_add(pipeline, flow,
-			 sender_of_record(record, pipeline->processes, &pipeline->hooks.want));
+	if (!flow)
+		return;
+	free(flow->directory);
+	flow->directory = malloc(record->h.len);
+	if (flow->directory)
+		memcpy(flow->directory, record, record->h.len);
+}
+
+static void on_sender(struct pipeline *pipeline, const struct sender_record *record)
+{
+	struct flow *flow = pipeline_flow(pipeline, record->flow, record->h.time_ns);
+	struct sender *sender;
+
+	if (!flow)
+		return;
+	sender = sender_of_record(record, pipeline->processes, &pipeline->hooks.want);
+	if (sender && flow->directory)
+		sender_stands(sender, flow->directory);
+	free(flow->directory);
+	flow->directory = NULL;
+	flow_add(pipeline, flow, sender);
 }
 
 static void on_send(struct pipeline *pipeline, const struct send_record *record)
@@ -388,6 +407,7 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 	case RECORD_FORK:
 	case RECORD_EXIT: process_table_record(pipeline->processes, record); break;
 	case RECORD_SENDER: on_sender(pipeline, (const void *)record); break;
+	case RECORD_DIRECTORY: on_directory(pipeline, (const void *)record); break;
 	case RECORD_SEND: on_send(pipeline, (const void *)record); break;
 	case RECORD_SEGMENT: on_segment(pipeline, (const void *)record); break;
 	case RECORD_URGENT: on_urgent(pipeline, (const void *)record); break;
