@@ -15,7 +15,7 @@
 #include "smtp/transaction.h"
 
 #define CEF_MAX	    7500U
-#define KEYS_MAX    44U /* of an event with harmless words in every field */
+#define KEYS_MAX    46U /* of an event with harmless words in every field */
 #define JOURNAL_MAX 49152U
 #define REPEAT_MAX  32U
 
@@ -45,18 +45,28 @@ static char *piece(struct span *rest)
 	return text.data;
 }
 
-static struct sender *sender_of(struct span *rest)
+static struct image *image_of(struct span *rest)
 {
-	struct sender *sender = calloc(1, sizeof(*sender));
 	struct image *image = calloc(1, sizeof(*image));
 
-	sender->refs = image->refs = 1;
+	image->refs = 1;
 	image->executable = piece(rest);
 	image->script = piece(rest);
 	image->directory = piece(rest);
 	image->args = piece(rest);
 	image->args_len = strlen(image->args) + 1;
-	sender->image = image;
+	return image;
+}
+
+static struct sender *sender_of(struct span *rest)
+{
+	struct sender *sender = calloc(1, sizeof(*sender));
+
+	sender->refs = 1;
+	sender->image = image_of(rest);
+	sender->ancestors[0] = (struct ancestor){.pid = 2, .image = image_of(rest)};
+	sender->ancestor_count = 1;
+	sender->directory = piece(rest);
 	sender->user = piece(rest);
 	sender->unit = piece(rest);
 	sender->container = piece(rest);
@@ -65,7 +75,7 @@ static struct sender *sender_of(struct span *rest)
 
 static void add_transaction(struct event *event, struct span *rest)
 {
-	char *from = piece(rest), *to = piece(rest), *subject = piece(rest);
+	char *from = piece(rest), *to = piece(rest), *subject = piece(rest), *claim = piece(rest);
 	struct smtp_command command = {.argument = span_of(from)};
 	struct mail *mail = calloc(1, sizeof(*mail));
 
@@ -76,7 +86,11 @@ static void add_transaction(struct event *event, struct span *rest)
 		smtp_transaction_add(event->transaction, &command);
 	text_add(&mail->text, span_of(subject));
 	mail->subject.len = (uint32_t)mail->text.len;
+	mail->claims[MAIL_CLAIM_PHP_SCRIPT].offset = (uint32_t)mail->text.len;
+	text_add(&mail->text, span_of(claim));
+	mail->claims[MAIL_CLAIM_PHP_SCRIPT].len = (uint32_t)strlen(claim);
 	event->transaction->mail = mail;
+	free(claim);
 	free(from);
 	free(to);
 	free(subject);

@@ -49,7 +49,8 @@ SESSIONS = [
           (CLIENT, b"\4\1\0\x19\0\0\0\1u\0h\0"), (SERVER, b"\0\x5a\0\0\0\0\0\0"), *TALK, *ENVELOPE, *TEXT),
 ]
 MAILS = [
-    b"\x05Received: by h (Postfix, from userid 1000)\r\n\tid 4X; Mon, 1 Jan 2024 00:00:00 +0100\r\nFrom: =?utf-8?q?J=C3=B6?= <a@x>\r\n"
+    b"\x05Received: by h (Postfix, from userid 1000)\r\n\tid 4X; Mon, 1 Jan 2024 00:00:00 +0100\r\nX-PHP-Originating-Script: 33:a.php\r\n"
+    b"X-Source-Args: php a.php\r\n\t-t\r\nFrom: =?utf-8?q?J=C3=B6?= <a@x>\r\n"
     b"To: g: b@y, \"c, d\" <c@y>;\r\nCc: (x(y)) <@r:d@y>\r\nSubject: =?iso-8859-1?B?5A==?=\r\n =?utf-8?Q?b?=\r\n"
     b"Date: Mon, 1 Jan 2024 00:00:00 +0100\r\nMessage-ID: <i@x>\r\nMIME-Version: 1.0\r\n"
     b"Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\npre\r\n--b\r\nContent-Type: text/plain\r\n\r\nhi\r\n--b\r\n"
@@ -94,6 +95,7 @@ def records():
     """One watch of one session, as a recording and as the list of records that the record target reads."""
     recording = test_replay.Recording()
     recording.exec(100, 5, "/usr/bin/client", ("client", "-x"))
+    recording.directory(9, 100, 5, "/srv/www/uploads")
     recording.sender(9, 100, 5, uid=1000, ancestors=((1, 1),))
     recording.session(9, 100, 5, test_replay.STEPS, uid=1000)
     recording.name(1000, "joe")

@@ -292,14 +292,33 @@ static size_t add_backslashes(struct text *text, struct span bytes, unsigned int
 	return row;
 }
 
+/* The bytes at the front that stay as they are, whatever the flags; most text is one such row. */
+static size_t line_plain(struct span bytes)
+{
+	size_t len = 0;
+
+	while (len < bytes.len) {
+		unsigned char c = (unsigned char)bytes.data[len];
+
+		if (c == ' ' ? !len || len + 1 == bytes.len
+			     : c < ' ' || c >= 0x7f || c == '\\' || c == '"' || c == '<' ||
+				       c == '>' || c == ',')
+			break;
+		len++;
+	}
+	return len;
+}
+
 void text_add_line(struct text *text, struct span bytes, unsigned int flags)
 {
 	bool first = true;
 
 	while (bytes.len) {
-		size_t len = 0;
+		size_t len = line_plain(bytes);
 
-		if (bytes.data[0] == '\\') {
+		if (len) {
+			text_add(text, (struct span){bytes.data, len});
+		} else if (bytes.data[0] == '\\') {
 			len = add_backslashes(text, bytes, flags);
 		} else if (line_escapes(bytes, flags, &len) || (first && bytes.data[0] == ' ')) {
 			add_byte(text, (unsigned char)bytes.data[0]);

@@ -43,25 +43,34 @@
 
 /* ---- Escaping -------------------------------------------------------------------------------- */
 
+static bool is_special(char c)
+{
+	return c == '\\' || c == '=' || c == '\r' || c == '\n';
+}
+
 static size_t escaped_len(struct span line)
 {
 	size_t len = line.len;
 
 	for (size_t i = 0; i < line.len; i++)
-		len += line.data[i] == '\\' || line.data[i] == '=' || line.data[i] == '\r' ||
-		       line.data[i] == '\n';
+		len += is_special(line.data[i]);
 	return len;
 }
 
 static void add_escaped(struct text *out, struct span line)
 {
-	for (size_t i = 0; i < line.len; i++) {
-		switch (line.data[i]) {
-		case '\\': text_add_string(out, "\\\\"); break;
-		case '=': text_add_string(out, "\\="); break;
+	for (size_t at = 0, plain; at < line.len; at += plain + 1) {
+		for (plain = 0; at + plain < line.len && !is_special(line.data[at + plain]);)
+			plain++;
+		text_add(out, (struct span){line.data + at, plain});
+		if (at + plain == line.len)
+			return;
+		switch (line.data[at + plain]) {
 		case '\r': text_add_string(out, "\\r"); break;
 		case '\n': text_add_string(out, "\\n"); break;
-		default: text_add(out, (struct span){line.data + i, 1});
+		default:
+			text_add_string(out, "\\");
+			text_add(out, (struct span){line.data + at + plain, 1});
 		}
 	}
 }
