@@ -74,6 +74,8 @@ static struct sender *hostile_sender(void)
 	sender->unit = copy_of(HOSTILE);
 	sender->user_unit = copy_of(HOSTILE);
 	sender->container = copy_of(HOSTILE);
+	sender->container_name = copy_of(HOSTILE);
+	sender->container_runtime = "docker";
 	memset(sender->sha256, 'a', SHA256_HEX_LEN);
 	return sender;
 }

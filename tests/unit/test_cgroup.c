@@ -13,6 +13,11 @@
 #define ID    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define OTHER "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
 #define POD   "1f0c2f3e_4d5a_6b7c_8d9e_0f1a2b3c4d5e"
+#define UUID  "1f0c2f3e-4d5a-6b7c-8d9e-0f1a2b3c4d5e"
+#define TASK  "0123456789abcdef0123456789abcdef"
+
+#define HANDLE "6f265890-5165-7fab-6b52-18d1" /* of Garden */
+#define BUILD  "x1dg8m3p8c0zq4l7v9w2k5t6y"    /* of BuildKit */
 
 struct example {
 	const char *path, *unit, *user_unit, *container;
@@ -31,9 +36,10 @@ static void check(const struct example *examples, size_t count)
 		cgroup_parse((struct span){copy, len}, &names);
 		if (strcmp(names.unit, example->unit) ||
 		    strcmp(names.user_unit, example->user_unit) ||
-		    strcmp(names.container, example->container))
-			fail_msg("%s: unit '%s', user unit '%s', container '%s'", example->path,
-				 names.unit, names.user_unit, names.container);
+		    strcmp(names.container, example->container) || names.container_name[0])
+			fail_msg("%s: unit '%s', user unit '%s', container '%s', name '%s'",
+				 example->path, names.unit, names.user_unit, names.container,
+				 names.container_name);
 		free(copy);
 	}
 }
@@ -42,6 +48,31 @@ static void check(const struct example *examples, size_t count)
 	do {                                                                                       \
 		const struct example examples_[] = {__VA_ARGS__};                                  \
 		check(examples_, sizeof(examples_) / sizeof(examples_[0]));                        \
+	} while (0)
+
+struct container {
+	const char *path, *id, *name, *runtime;
+};
+
+static void check_containers(const struct container *examples, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct container *example = &examples[i];
+		struct cgroup_names names;
+
+		cgroup_parse(span_of(example->path), &names);
+		if (strcmp(names.container, example->id) ||
+		    strcmp(names.container_name, example->name) ||
+		    strcmp(names.runtime, example->runtime))
+			fail_msg("%s: id '%s', name '%s', runtime '%s'", example->path,
+				 names.container, names.container_name, names.runtime);
+	}
+}
+
+#define CHECK_CONTAINERS(...)                                                                      \
+	do {                                                                                       \
+		const struct container examples_[] = {__VA_ARGS__};                                \
+		check_containers(examples_, sizeof(examples_) / sizeof(examples_[0]));             \
 	} while (0)
 
 static void test_system_units(void **state)
@@ -172,6 +203,65 @@ static void test_containers_by_cgroupfs(void **state)
 	      {"/" ID, "", "", ""});
 }
 
+/* Trees that other documented engines create, and what looks like one elsewhere. */
+static void test_containers_of_other_engines(void **state)
+{
+	(void)state;
+	CHECK_CONTAINERS(/* Amazon ECS: on EC2, of older clusters, on Fargate */
+			 {"/ecs/" TASK "/" ID, ID, "", "docker"},
+			 {"/ecs/" UUID "/" ID, ID, "", "docker"},
+			 {"/ecs/web-cluster/" TASK "/" ID "/init", ID, "", "docker"},
+			 {"/ecs/" TASK "/" TASK "-1234567890", TASK "-1234567890", "", ""},
+			 {"/ecs/" TASK "-1234567890", TASK "-1234567890", "", ""},
+			 {"/ecstasks.slice/ecstasks-" TASK ".slice/docker-" ID ".scope", ID, "",
+			  "docker"},
+			 {"/ecs/" TASK, "", "", ""}, {"/ecs/" TASK "/" TASK "-", "", "", ""},
+			 {"/ecs/" TASK "/" TASK "-12x", "", "", ""}, {"/ecs/a/b/c/" ID, "", "", ""},
+			 {"/system.slice/build.service/ecs/" TASK "/" ID, "", "", ""},
+			 {"/user.slice/user-1000.slice/user@1000.service/ecs/" TASK "/" ID, "", "",
+			  ""},
+			 {"/alice/ecs/" TASK "/" ID, "", "", ""},
+			 /* CRI-O and Podman without systemd */
+			 {"/kubepods/burstable/pod1/crio-" ID, ID, "", "cri-o"},
+			 {"/kubepods/burstable/pod1/crio-conmon-" ID, "", "", ""},
+			 {"/kubelet/kubepods/besteffort/pod1/" ID, ID, "", ""},
+			 {"/kubelet/besteffort/pod1/" ID, "", "", ""},
+			 {"/libpod_parent/" OTHER "/libpod-" ID, ID, "", "podman"},
+			 {"/libpod_parent/libpod-conmon-" ID, "", "", ""},
+			 /* What the engines are called */
+			 {"/system.slice/nerdctl-" ID ".scope", ID, "", "containerd"},
+			 {"/kubepods.slice/kubepods-pod" POD ".slice/cri-containerd-" ID ".scope",
+			  ID, "", "containerd"},
+			 {"/default/" ID, ID, "", "containerd"},
+			 {"/k8s.io/" ID, ID, "", "containerd"},
+			 {"/system.slice:crio:" ID, ID, "", "cri-o"},
+			 /* What BuildKit builds, by itself and in docker */
+			 {"/buildkit/" BUILD, BUILD, "", "buildkit"},
+			 {"/docker/buildkit/" BUILD, BUILD, "", "buildkit"},
+			 {"/system.slice/docker-" BUILD ".scope", BUILD, "", "docker"},
+			 {"/docker/buildx/" ID, ID, "", "docker"},
+			 {"/buildkit/" BUILD "0", "", "", ""}, {"/docker/" BUILD, "", "", ""},
+			 {"/actions_job/" ID, ID, "", "docker"},
+			 /* Cloud Foundry's Garden, Mesos */
+			 {"/garden/" HANDLE, HANDLE, "", "garden"},
+			 {"/garden/good/" UUID, UUID, "", "garden"},
+			 {"/system.slice/garden.service/garden/bad/" HANDLE, HANDLE, "", "garden"},
+			 {"/garden/" HANDLE "0", "", "", ""}, {"/garden/good", "", "", ""},
+			 {"/mesos/" UUID, UUID, "", "mesos"},
+			 {"/mesos/" UUID "/mesos/0f0c2f3e-4d5a-6b7c-8d9e-0f1a2b3c4d5e", UUID, "",
+			  "mesos"},
+			 {"/mesos/" HANDLE, "", "", ""}, {"/mesos_executors.slice", "", "", ""},
+			 {"/mesos/1f0c2f3e-4d5a-6b7c-8d9e_0f1a2b3c4d5e", "", "", ""},
+			 /* kind: the node is the container; its root names what is inside */
+			 {"/docker/" ID "/kubelet/kubepods/besteffort/pod1/" OTHER, ID, "",
+			  "docker"},
+			 {"/system.slice/docker-" ID ".scope/kubelet.slice/kubelet-kubepods.slice/"
+			  "cri-containerd-" OTHER ".scope",
+			  ID, "", "docker"},
+			 {"/system.slice/snap.docker.dockerd.service/docker/" ID, ID, "", "docker"},
+			 {"/system.slice/k0sworker.service/kubepods/pod1/" ID, ID, "", ""});
+}
+
 static void test_container_ids(void **state)
 {
 	(void)state;
@@ -188,24 +278,36 @@ static void test_container_ids(void **state)
 static void test_containers_by_name(void **state)
 {
 	(void)state;
-	CHECK({"/lxc.payload.web1", "", "", "web1"},
-	      {"/lxc.payload.web1/system.slice/cron.service", "", "", "web1"},
-	      {"/lxc.payload.", "", "", ""}, {"/lxc.monitor.web1", "", "", ""},
-	      {"/lxc/101/ns/init.scope", "", "", "101"}, {"/lxc", "", "", ""},
-	      {"/lxc.payload.we b", "", "", ""}, {"/x/lxc.payload.web1", "", "", ""},
-	      {"/lxc.payload." ID, "", "", ID}, {"/lxc.payload." ID "0", "", "", ""},
-	      {"/machine.slice/machine-web.scope/payload/system.slice/cron.service", "", "", "web"},
-	      {"/machine.slice/machine-web.scope", "machine-web.scope", "", "web"},
-	      {"/machine.slice/machine-web.scope/supervisor", "", "", ""},
-	      {"/machine.slice/machine-my\\x2dweb.scope/payload", "", "", "my-web"},
-	      {"/machine.slice/machine-my\\x2fweb.scope/payload", "", "", ""},
-	      {"/machine.slice/machine-my\\x0aweb.scope/payload", "", "", ""},
-	      {"/machine.slice/machine-my\\x2.scope/payload", "", "", ""},
-	      {"/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/emulator", "", "", ""},
-	      {"/machine.slice/systemd-nspawn@web.service/payload/init.scope", "", "", "web"},
-	      {"/machine.slice/systemd-nspawn@web.service/supervisor", "", "", ""},
-	      {"/machine.slice/systemd-nspawn@web.service", "systemd-nspawn@web.service", "", ""},
-	      {"/system.slice/machine-web.scope", "machine-web.scope", "", ""});
+	CHECK_CONTAINERS(
+		{"/lxc.payload.web1", "", "web1", "lxc"},
+		{"/lxc.payload.web1/system.slice/cron.service", "", "web1", "lxc"},
+		{"/lxc.payload.", "", "", ""}, {"/lxc.monitor.web1", "", "", ""},
+		{"/lxc/101/ns/init.scope", "", "101", "lxc"}, {"/lxc", "", "", ""},
+		{"/lxc.payload.we b", "", "", ""}, {"/x/lxc.payload.web1", "", "", ""},
+		{"/lxc.payload." ID, "", ID, "lxc"}, {"/lxc.payload." ID ID, "", ID ID, "lxc"},
+		{"/lxc.payload." ID ID "0", "", "", ""}, {"/lxc.payload/web1", "", "web1", "lxc"},
+		{"/lxc/web1", "", "web1", "lxc"},
+		{"/lxc.payload.outer/lxc.payload.inner", "", "outer", "lxc"},
+		{"/lxc.payload.outer/docker/" ID, "", "outer", "lxc"},
+		{"/machine/web1.libvirt-lxc", "", "web1", "libvirt-lxc"},
+		{"/machine/vm1.libvirt-qemu", "", "", ""}, {"/machine/.libvirt-lxc", "", "", ""},
+		{"/machine.slice/machine-lxc\\x2d12\\x2dweb.scope/payload", "", "lxc-12-web",
+		 "systemd-nspawn"},
+		{"/machine.slice/systemd-nspawn@db.service/payload", "", "db", "systemd-nspawn"},
+		{"/machine.slice/machine-web.scope/payload/system.slice/cron.service", "", "web",
+		 "systemd-nspawn"},
+		{"/machine.slice/machine-web.scope", "", "web", ""},
+		{"/machine.slice/machine-web.scope/supervisor", "", "", ""},
+		{"/machine.slice/machine-my\\x2dweb.scope/payload", "", "my-web", "systemd-nspawn"},
+		{"/machine.slice/machine-my\\x2fweb.scope/payload", "", "", ""},
+		{"/machine.slice/machine-my\\x0aweb.scope/payload", "", "", ""},
+		{"/machine.slice/machine-my\\x2.scope/payload", "", "", ""},
+		{"/machine.slice/machine-qemu\\x2d1\\x2dvm.scope/libvirt/emulator", "", "", ""},
+		{"/machine.slice/systemd-nspawn@web.service/payload/init.scope", "", "web",
+		 "systemd-nspawn"},
+		{"/machine.slice/systemd-nspawn@web.service/supervisor", "", "", ""},
+		{"/machine.slice/systemd-nspawn@web.service", "", "", ""},
+		{"/system.slice/machine-web.scope", "", "", ""});
 }
 
 static void test_lengths(void **state)
@@ -248,6 +350,10 @@ static void test_any_order(void **state)
 		"user@1000.service",
 		"cron.service",
 		"docker",
+		"ecs",
+		"garden",
+		"mesos",
+		UUID,
 		ID,
 		"machine.slice",
 		"_",
@@ -285,6 +391,9 @@ static void test_any_order(void **state)
 		assert_non_null(exact);
 		memcpy(exact, path, len);
 		cgroup_parse((struct span){exact, len}, &names);
+		if (names.container[0])
+			assert_non_null(
+				memmem(exact, len, names.container, strlen(names.container)));
 		if (names.unit[0])
 			assert_non_null(memmem(exact, len, names.unit, strlen(names.unit)));
 		free(exact);
@@ -301,6 +410,7 @@ int main(void)
 		cmocka_unit_test(test_user_manager),
 		cmocka_unit_test(test_containers_by_systemd),
 		cmocka_unit_test(test_containers_by_cgroupfs),
+		cmocka_unit_test(test_containers_of_other_engines),
 		cmocka_unit_test(test_container_ids),
 		cmocka_unit_test(test_containers_by_name),
 		cmocka_unit_test(test_lengths),

@@ -176,6 +176,8 @@ static struct event *plain_event(void)
 	event->senders[0]->image->script = copy_of("");
 	free(event->senders[0]->container);
 	event->senders[0]->container = NULL;
+	free(event->senders[0]->container_name);
+	event->senders[0]->container_name = NULL;
 	return event;
 }
 
@@ -359,6 +361,7 @@ static struct event *event_with(struct span text, uint32_t recipients)
 	fill(&sender->user, copy);
 	fill(&sender->unit, copy);
 	fill(&sender->container, copy);
+	fill(&sender->container_name, copy);
 	fill(&sender->image->executable, copy);
 	fill(&sender->image->script, copy);
 	free(sender->image->args);

@@ -311,6 +311,7 @@ static void expect_bounded(const char *unit)
 	fill(&sender->unit, text.data);
 	fill(&sender->user_unit, text.data);
 	fill(&sender->container, text.data);
+	fill(&sender->container_name, text.data);
 	fill(&sender->image->executable, text.data);
 	fill(&sender->image->script, text.data);
 	free(sender->image->args);

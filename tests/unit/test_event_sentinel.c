@@ -284,6 +284,7 @@ static void huge_sender(struct sender *sender, const char *pattern)
 	replace(&sender->unit, pattern);
 	replace(&sender->user_unit, pattern);
 	replace(&sender->container, pattern);
+	replace(&sender->container_name, pattern);
 }
 
 static void huge_mail(struct mail *mail, const char *pattern)

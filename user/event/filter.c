@@ -21,6 +21,13 @@ static bool filter_pid(uint32_t wanted, const struct sender *sender)
 	return sender->task.pid == wanted;
 }
 
+/* The beginning of an id, or a whole name: `web` is not `web2`. */
+static bool filter_container(const char *wanted, const struct sender *sender)
+{
+	return (sender->container && strncmp(wanted, sender->container, strlen(wanted)) == 0) ||
+	       (sender->container_name && strcmp(wanted, sender->container_name) == 0);
+}
+
 bool filter_passes_sender(const struct filter *filter, const struct sender *sender)
 {
 	if (filter->pid && !filter_pid(filter->pid, sender))
@@ -29,9 +36,7 @@ bool filter_passes_sender(const struct filter *filter, const struct sender *send
 		return false;
 	if (filter->unit && !(sender->unit && strcmp(filter->unit, sender->unit) == 0))
 		return false;
-	return !filter->container ||
-	       (sender->container &&
-		strncmp(filter->container, sender->container, strlen(filter->container)) == 0);
+	return !filter->container || filter_container(filter->container, sender);
 }
 
 bool filter_wants_sender(const struct filter *filter)

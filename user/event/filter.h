@@ -14,7 +14,7 @@ struct filter {
 	uint32_t pid;	       /* 0: any; also the pid of an ancestor */
 	const char *user;      /* name or number of the effective user; NULL: any */
 	const char *unit;      /* NULL: any */
-	const char *container; /* the beginning of its id; NULL: any */
+	const char *container; /* the beginning of its id, or its name; NULL: any */
 	uint16_t port;	       /* destination; 0: any */
 	uint64_t count;	       /* report this many messages at most; 0: all */
 };

@@ -64,7 +64,7 @@ static uint64_t units(uint64_t sum, const struct event *event)
 	for (uint32_t i = 0; i < event->sender_count; i++) {
 		sum = add_string(sum, event->senders[i]->unit);
 		sum = add_string(sum, event->senders[i]->user_unit);
-		sum = add_string(sum, event->senders[i]->container);
+		sum = add_string(sum, sender_container(event->senders[i]));
 	}
 	return sum;
 }

@@ -350,8 +350,8 @@ static void write_unit(struct text *out, const struct sender *sender)
 	const char *unit = is_known(sender->unit) ? sender->unit : sender->user_unit;
 
 	value(out, "sourceServiceName", span_of(unit), NAME_MAX_CEF);
-	if (is_known(sender->container))
-		labelled(out, "cs6", "container", span_of(sender->container), NAME_MAX_CEF);
+	if (is_known(sender_container(sender)))
+		labelled(out, "cs6", "container", span_of(sender_container(sender)), NAME_MAX_CEF);
 	else
 		labelled(out, "cs6", "unit", span_of(unit), NAME_MAX_CEF);
 }

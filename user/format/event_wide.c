@@ -121,7 +121,7 @@ static void wide_sender(struct terminal *terminal, const struct sender *sender)
 				sender->tty_minor);
 	pair_known(terminal, "unit", sender->unit);
 	pair_known(terminal, "user_unit", sender->user_unit);
-	pair_known(terminal, "container", sender->container);
+	pair_known(terminal, "container", sender_container(sender));
 	wide_ancestry(terminal, sender);
 	for (uint32_t i = 0; i < sender->ancestor_count; i++) {
 		if (sender->ancestors[i].image)

@@ -136,6 +136,8 @@ void words_add_unit(struct text *text, const struct sender *sender)
 	if (sender->container && sender->container[0])
 		text_add_visible(text,
 				 (struct span){sender->container, strnlen(sender->container, 12)});
+	else if (is_known(sender->container_name))
+		text_add_visible(text, span_of(sender->container_name));
 	else if (sender->unit && sender->unit[0])
 		text_add_visible(text, span_of(sender->unit));
 	else if (sender->user_unit && sender->user_unit[0])

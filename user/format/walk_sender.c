@@ -161,6 +161,9 @@ static void put_user(struct fields *fields, const struct sender *sender)
 	put_string_known(fields, FIELD_UNIT, sender->unit);
 	put_string_known(fields, FIELD_USER_UNIT, sender->user_unit);
 	put_string_known(fields, FIELD_CONTAINER, sender->container);
+	put_string_known(fields, FIELD_CONTAINER_NAME, sender->container_name);
+	if (is_known(sender->container_runtime))
+		put_word(fields, FIELD_CONTAINER_RUNTIME, sender->container_runtime);
 }
 
 static void put_sender(struct fields *fields, const struct event *event,

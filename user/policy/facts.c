@@ -15,8 +15,8 @@ static struct span known_string(const char *string)
 }
 
 /*
- * The unit or the container, if the cgroup is known. If the cgroup is known and names none, the
- * value is empty, not unknown.
+ * The unit or the container (its id, or else its name), if the cgroup is known. If the cgroup is
+ * known and names none, the value is empty, not unknown.
  */
 static struct span from_cgroup(const struct sender *sender, const char *name)
 {
@@ -41,7 +41,7 @@ static void process_facts(struct facts_process *process, const struct sender *se
 		.user = known_string(sender->user),
 		.group = known_string(sender->group),
 		.unit = from_cgroup(sender, sender->unit),
-		.container = from_cgroup(sender, sender->container),
+		.container = from_cgroup(sender, sender_container(sender)),
 		.login = known_string(sender->audit_user),
 		.uid = task->euid,
 		.gid = task->egid,

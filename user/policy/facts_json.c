@@ -96,15 +96,17 @@ static void process_facts(struct facts_process *process, const json_t *who, cons
 {
 	const json_t *ancestry = json_at(own, "ancestry");
 	bool cgroup = json_at(own, "cgroup");
-	struct span path;
+	struct span path, container = json_text_at(who, "container.id");
 
+	if (!container.data)
+		container = json_text_at(who, "container.name");
 	*process = (struct facts_process){
 		.executable = json_text_at(who, "process.executable"),
 		.sha256 = json_text_at(who, "process.hash.sha256"),
 		.user = json_text_at(who, "user.name"),
 		.group = json_text_at(who, "user.group.name"),
 		.unit = or_none(json_text_at(who, "systemd.unit"), cgroup),
-		.container = or_none(json_text_at(who, "container.id"), cgroup),
+		.container = or_none(container, cgroup),
 		.login = json_text_at(who, "user.audit.name"),
 		.uid = id_at(who, "user.id", UINT32_MAX),
 		.gid = id_at(who, "user.group.id", UINT32_MAX),

@@ -9,10 +9,11 @@
  * below a user's manager, as that user's units.
  *
  * Forms of the engines: runc and crun through systemd (docker-ID.scope, cri-containerd-ID.scope,
- * crio-ID.scope, libpod-ID.scope), through cgroupfs (/docker/ID, /kubepods/.../ID,
- * /libpod_parent/libpod-ID), the systemd form misread by cgroupfs ("system.slice:docker:ID"); LXC
- * (/lxc.payload.NAME, before 4.0 and on Proxmox /lxc/NAME); systemd-nspawn (/machine.slice/machine-
- * NAME.scope and systemd-nspawn@NAME.service, with the container in "payload" below).
+ * crio-ID.scope, libpod-ID.scope); through cgroupfs, the trees in `trees` below; the systemd form
+ * misread by cgroupfs ("system.slice:docker:ID"); LXC (/lxc.payload.NAME, before 4.0 and on Proxmox
+ * /lxc/NAME); systemd-nspawn (/machine.slice/machine-NAME.scope and systemd-nspawn@NAME.service,
+ * with the container in "payload" below); libvirt (/machine/NAME.libvirt-lxc). Of nested containers
+ * it is the outermost one: its root user chooses the names inside.
  */
 #include "process/cgroup.h"
 
@@ -181,48 +182,185 @@ static bool is_unit(struct span name)
 	return false;
 }
 
-/* ---- Containers ------------------------------------------------------------------------------ */
+/* ---- Ids of containers ----------------------------------------------------------------------- */
+
+/* What the name of a directory says about a container. */
+struct found {
+	struct span id;
+	const char *runtime; /* static; "": not known */
+};
+
+#define UUID_LEN     36U
+#define GARDEN_LEN   28U /* the last group has 4 digits, not 12 */
+#define ECS_TASK_LEN 32U
+#define ECS_MIN	     (ECS_TASK_LEN + 2U)
+#define BUILDKIT_LEN 25U
+
+static bool is_hex(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		if (!is_digit(text.data[i]) && !(text.data[i] >= 'a' && text.data[i] <= 'f'))
+			return false;
+	}
+	return text.len > 0;
+}
 
 static bool is_container_id(struct span id)
 {
-	for (size_t i = 0; i < id.len; i++) {
-		if (!is_digit(id.data[i]) && !(id.data[i] >= 'a' && id.data[i] <= 'f'))
-			return false;
-	}
-	return id.len == CONTAINER_HEX_LEN;
+	return id.len == CONTAINER_HEX_LEN && is_hex(id);
 }
 
-/* "docker-ID" and the like. */
-static bool engine_id(struct span name, struct span *id)
+static bool docker_id(struct span name, struct found *found)
 {
-	static const char *const engines[] = {"docker-", "cri-containerd-", "crio-",
-					      "libpod-", "nerdctl-",	    NULL};
+	*found = (struct found){name, "docker"};
+	return is_container_id(name);
+}
 
-	for (size_t i = 0; engines[i]; i++) {
-		*id = name;
-		if (cut_prefix(id, engines[i]))
-			return is_container_id(*id);
+/* The directory of a containerd namespace. */
+static bool containerd_id(struct span name, struct found *found)
+{
+	*found = (struct found){name, "containerd"};
+	return is_container_id(name);
+}
+
+/* identity.NewID() of BuildKit: 25 digits to base 36. */
+static bool is_buildkit_id(struct span id)
+{
+	for (size_t i = 0; i < id.len; i++) {
+		if (!is_digit(id.data[i]) && !(id.data[i] >= 'a' && id.data[i] <= 'z'))
+			return false;
+	}
+	return id.len == BUILDKIT_LEN;
+}
+
+static bool buildkit_id(struct span name, struct found *found)
+{
+	*found = (struct found){name, "buildkit"};
+	return is_buildkit_id(name);
+}
+
+/* A UUID; a handle of Garden has a shorter last group. */
+static bool is_uuid(struct span id)
+{
+	if (id.len != UUID_LEN && id.len != GARDEN_LEN)
+		return false;
+	for (size_t i = 0; i < id.len; i++) {
+		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (dash ? id.data[i] != '-' : !is_hex((struct span){id.data + i, 1}))
+			return false;
+	}
+	return true;
+}
+
+static bool garden_id(struct span name, struct found *found)
+{
+	*found = (struct found){name, "garden"};
+	return is_uuid(name);
+}
+
+static bool mesos_id(struct span name, struct found *found)
+{
+	*found = (struct found){name, "mesos"};
+	return is_uuid(name) && name.len == UUID_LEN;
+}
+
+/* Docker's id; on Fargate the task's id, a '-' and a number. */
+static bool ecs_id(struct span name, struct found *found)
+{
+	if (docker_id(name, found))
+		return true;
+	found->runtime = "";
+	if (name.len < ECS_MIN || name.data[ECS_TASK_LEN] != '-' ||
+	    !is_hex((struct span){name.data, ECS_TASK_LEN}))
+		return false;
+	for (size_t i = ECS_TASK_LEN + 1; i < name.len; i++) {
+		if (!is_digit(name.data[i]))
+			return false;
+	}
+	return true;
+}
+
+/* An engine's word in the names that runc and crun make, and what the engine is called. */
+struct engine {
+	const char *word, *runtime;
+};
+
+static const struct engine engines[] = {
+	{"docker", "docker"}, {"cri-containerd", "containerd"}, {"crio", "cri-o"},
+	{"libpod", "podman"}, {"nerdctl", "containerd"},
+};
+
+#define ENGINES (sizeof(engines) / sizeof(engines[0]))
+
+/* "docker-ID" and the like. What docker builds has an id of BuildKit. */
+static bool engine_id(struct span name, struct found *found)
+{
+	for (size_t i = 0; i < ENGINES; i++) {
+		*found = (struct found){name, engines[i].runtime};
+		if (cut_prefix(&found->id, engines[i].word) && cut_prefix(&found->id, "-"))
+			return is_container_id(found->id) || (i == 0 && is_buildkit_id(found->id));
 	}
 	return false;
 }
 
-/* "SLICE.slice:ENGINE:ID": an argument for systemd, used as the name of a directory. */
-static bool misread_id(struct span name, struct span *id)
+/* Below kubepods, CRI-O writes its word in front of the id; nobody else does. */
+static bool pod_id(struct span name, struct found *found)
 {
-	static const char *const engines[] = {":docker", ":cri-containerd", ":crio",
-					      ":libpod", ":nerdctl",	    NULL};
+	*found = (struct found){name, ""};
+	return is_container_id(name) || engine_id(name, found);
+}
+
+/* "SLICE.slice:ENGINE:ID": an argument for systemd, used as the name of a directory. */
+static bool misread_id(struct span name, struct found *found)
+{
 	struct span slice;
 
 	if (name.len <= CONTAINER_HEX_LEN + 1 || name.data[name.len - CONTAINER_HEX_LEN - 1] != ':')
 		return false;
-	*id = (struct span){name.data + name.len - CONTAINER_HEX_LEN, CONTAINER_HEX_LEN};
+	found->id = (struct span){name.data + name.len - CONTAINER_HEX_LEN, CONTAINER_HEX_LEN};
 	name.len -= CONTAINER_HEX_LEN + 1;
-	for (size_t i = 0; engines[i]; i++) {
+	for (size_t i = 0; i < ENGINES; i++) {
+		found->runtime = engines[i].runtime;
 		slice = name;
-		if (cut_suffix(&slice, engines[i]))
-			return cut_suffix(&slice, ".slice") && is_container_id(*id);
+		if (cut_suffix(&slice, engines[i].word) && cut_suffix(&slice, ":"))
+			return cut_suffix(&slice, ".slice") && is_container_id(found->id);
 	}
 	return false;
+}
+
+/* ---- Containers ------------------------------------------------------------------------------ */
+
+/*
+ * Trees that engines create at the root, or below their own service. `between`: this many
+ * directories of any name may lie above the container's (a pod, a task, a cluster).
+ */
+struct tree {
+	const char *root, *below; /* `below`: NULL if there is none */
+	size_t between;
+	bool (*id)(struct span name, struct found *found);
+};
+
+static const struct tree trees[] = {
+	{"docker", NULL, 0, docker_id},
+	{"docker", "buildx", 0, docker_id},
+	{"docker", "buildkit", 0, buildkit_id},
+	{"buildkit", NULL, 0, buildkit_id},
+	{"default", NULL, 0, containerd_id},
+	{"k8s.io", NULL, 0, containerd_id},
+	{"libpod_parent", NULL, 1, engine_id},
+	{"kubepods", NULL, 2, pod_id}, /* kubepods/QOS/podUID/ID */
+	{"kubelet", "kubepods", 2, pod_id},
+	{"ecs", NULL, 2, ecs_id},	/* ecs/TASK/ID, ecs/CLUSTER/TASK/ID */
+	{"garden", NULL, 1, garden_id}, /* garden/good/ID, garden/bad/ID */
+	{"mesos", NULL, 0, mesos_id},
+	{"actions_job", NULL, 0, docker_id}, /* of a job of GitHub's runner */
+};
+
+static void set_container(struct cgroup_names *names, const struct found *found)
+{
+	copy(names->container, sizeof(names->container), found->id);
+	names->runtime = found->runtime;
 }
 
 static int hex_value(char c)
@@ -232,10 +370,10 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The name of an nspawn container in its unit's name, where "\\x2d" stands for "-". */
+/* The name of a machine in its unit's name, where "\\x2d" stands for "-". */
 static void copy_machine(char *out, size_t size, struct span name)
 {
-	char text[CONTAINER_ID_LEN];
+	char text[CONTAINER_NAME_LEN];
 	size_t at = 0;
 
 	for (size_t i = 0; i < name.len; i++) {
@@ -272,62 +410,79 @@ static void parse_machine(const struct path *path, size_t index, struct cgroup_n
 		   !cut_prefix(&machine, "systemd-nspawn@")) {
 		return;
 	}
-	if (!starts_with(machine, "qemu\\x2d"))
-		copy_machine(names->container, sizeof(names->container), machine);
+	if (starts_with(machine, "qemu\\x2d"))
+		return;
+	copy_machine(names->container_name, sizeof(names->container_name), machine);
+	if (payload && names->container_name[0])
+		names->runtime = "systemd-nspawn"; /* others register machines, too */
 }
 
 /* A unit that holds a container. */
 static void parse_container_unit(const struct path *path, size_t index, struct cgroup_names *names)
 {
-	struct span stem = path->component[index], id;
+	struct span stem = path->component[index];
+	struct found found;
 
-	if (cut_suffix(&stem, ".scope") && engine_id(stem, &id))
-		copy(names->container, sizeof(names->container), id);
+	if (cut_suffix(&stem, ".scope") && engine_id(stem, &found))
+		set_container(names, &found);
 	else
 		parse_machine(path, index, names);
 }
 
-/* A tree that an engine created at the root or below its own service. False if it is not one. */
-static bool parse_engine_tree(const struct path *path, size_t index, struct cgroup_names *names)
+/* The container in one of the trees, which begins at `index`. */
+static bool parse_tree(const struct path *path, size_t index, const struct tree *tree,
+		       struct cgroup_names *names)
 {
-	struct span head = component(path, index), id = head;
+	struct found found;
 
-	if (misread_id(head, &id)) {
-		copy(names->container, sizeof(names->container), id);
-		return true;
-	}
-	if (span_equal(head, span_of("docker")) && is_container_id(component(path, index + 1))) {
-		copy(names->container, sizeof(names->container), component(path, index + 1));
-		return true;
-	}
-	if (span_equal(head, span_of("libpod_parent")) &&
-	    engine_id(component(path, index + 1), &id)) {
-		copy(names->container, sizeof(names->container), id);
-		return true;
-	}
-	if (!span_equal(head, span_of("kubepods")))
+	if (!span_equal(component(path, index++), span_of(tree->root)))
 		return false;
-	for (size_t i = index + 1; i < path->count && i <= index + 3;
-	     i++) { /* kubepods/QOS/podUID/ID */
-		if (is_container_id(path->component[i])) {
-			copy(names->container, sizeof(names->container), path->component[i]);
+	if (tree->below && !span_equal(component(path, index++), span_of(tree->below)))
+		return false;
+	for (size_t i = index; i < path->count && i <= index + tree->between; i++) {
+		if (tree->id(path->component[i], &found)) {
+			set_container(names, &found);
 			return true;
 		}
 	}
 	return false;
 }
 
-/* A container of LXC, only at the root. */
+/* A tree that an engine created at the root or below its own service. False if it is not one. */
+static bool parse_engine_tree(const struct path *path, size_t index, struct cgroup_names *names)
+{
+	struct found found;
+
+	if (misread_id(component(path, index), &found)) {
+		set_container(names, &found);
+		return true;
+	}
+	for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++) {
+		if (parse_tree(path, index, &trees[i], names))
+			return true;
+	}
+	return false;
+}
+
+static void set_name(struct cgroup_names *names, struct span name, const char *runtime)
+{
+	if (!has_unit_chars(name) || memchr(name.data, '\\', name.len))
+		return;
+	copy(names->container_name, sizeof(names->container_name), name);
+	names->runtime = names->container_name[0] ? runtime : "";
+}
+
+/* A container of LXC or of libvirt without systemd, only at the root. */
 static void parse_lxc(const struct path *path, struct cgroup_names *names)
 {
-	struct span name = component(path, 0);
+	struct span head = component(path, 0), name = component(path, 1);
 
-	if (span_equal(name, span_of("lxc")))
-		name = component(path, 1);
-	else if (!cut_prefix(&name, "lxc.payload."))
-		return;
-	if (has_unit_chars(name) && !memchr(name.data, '\\', name.len))
-		copy(names->container, sizeof(names->container), name);
+	if (span_equal(head, span_of("lxc")) || span_equal(head, span_of("lxc.payload")))
+		set_name(names, name, "lxc");
+	else if (cut_prefix(&head, "lxc.payload."))
+		set_name(names, head, "lxc");
+	else if (span_equal(head, span_of("machine")) && cut_suffix(&name, ".libvirt-lxc"))
+		set_name(names, name, "libvirt-lxc");
 }
 
 /* ---- Units ----------------------------------------------------------------------------------- */
@@ -348,15 +503,30 @@ static void parse_user_manager(const struct path *path, size_t index, struct cgr
 
 void cgroup_parse(struct span text, struct cgroup_names *names)
 {
-	static const char *const engines[] = {
-		"containerd.service", "docker.service",	    "crio.service",
-		"k3s.service",	      "k3s-agent.service",  "rke2-server.service",
-		"kubelet.service",    "rke2-agent.service", NULL};
+	static const char *const services[] = {"containerd.service",
+					       "docker.service",
+					       "crio.service",
+					       "k3s.service",
+					       "k3s-agent.service",
+					       "rke2-server.service",
+					       "rke2-agent.service",
+					       "k0scontroller.service",
+					       "k0sworker.service",
+					       "kubelet.service",
+					       "garden.service",
+					       "buildkit.service",
+					       "mesos-slave.service",
+					       "mesos-agent.service",
+					       "snap.docker.dockerd.service",
+					       "snap.microk8s.daemon-containerd.service",
+					       "snap.microk8s.daemon-kubelite.service",
+					       NULL};
 	struct path path = {.count = 0};
 	struct span unit;
 	size_t index;
 
 	memset(names, 0, sizeof(*names));
+	names->runtime = "";
 	if (!split(text, &path))
 		return;
 	index = skip_slices(&path, 0);
@@ -370,7 +540,7 @@ void cgroup_parse(struct span text, struct cgroup_names *names)
 		copy(names->unit, sizeof(names->unit), unit);
 	if (is_user_manager(unit))
 		parse_user_manager(&path, index + 1, names);
-	else if (is_one_of(unit, engines))
+	else if (is_one_of(unit, services))
 		parse_engine_tree(&path, index + 1, names);
 	else
 		parse_container_unit(&path, index, names);

@@ -5,14 +5,18 @@
 
 #include "base/span.h"
 
-#define UNIT_NAME_LEN	 256U /* systemd's UNIT_NAME_MAX and a NUL */
-#define CONTAINER_ID_LEN 65U  /* 64 hex digits and a NUL */
+#define UNIT_NAME_LEN	   256U /* systemd's UNIT_NAME_MAX and a NUL */
+#define CONTAINER_ID_LEN   65U	/* 64 hex digits and a NUL */
+#define CONTAINER_NAME_LEN 129U /* LXD's "PROJECT_NAME" of 63 and 63 bytes, and a NUL */
 
 struct cgroup_names {
 	/* of the system manager; "" if there is none or it is not known */
 	char unit[UNIT_NAME_LEN];
-	char user_unit[UNIT_NAME_LEN];	  /* of a user's manager */
-	char container[CONTAINER_ID_LEN]; /* 64 hex digits; of LXC and systemd-nspawn the name */
+	char user_unit[UNIT_NAME_LEN]; /* of a user's manager */
+	/* Of a container, one of these: its id; of LXC, libvirt and systemd-nspawn its name */
+	char container[CONTAINER_ID_LEN];
+	char container_name[CONTAINER_NAME_LEN];
+	const char *runtime; /* "docker", ...; static; "": not known, or no container */
 };
 
 /*

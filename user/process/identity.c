@@ -54,6 +54,7 @@ struct sender *sender_copy(const struct sender *sender)
 	done = copy_string(&copy->unit) && done;
 	done = copy_string(&copy->user_unit) && done;
 	done = copy_string(&copy->container) && done;
+	done = copy_string(&copy->container_name) && done;
 	done = copy_string(&copy->group) && done;
 	if (!done) {
 		sender_unref(copy);
@@ -76,6 +77,7 @@ void sender_unref(struct sender *sender)
 	free(sender->unit);
 	free(sender->user_unit);
 	free(sender->container);
+	free(sender->container_name);
 	free(sender->group);
 	free(sender);
 }

@@ -97,7 +97,9 @@ struct sender {
 	char *audit_user;
 	char *unit;
 	char *user_unit;
-	char *container;
+	char *container; /* its id */
+	char *container_name;
+	const char *container_runtime; /* static */
 	char *group;
 	enum scheduler scheduler;
 	enum truth own_namespaces; /* user, pid, mount and network namespace are the watch's own */
@@ -108,6 +110,12 @@ struct sender {
 static inline struct span sender_comm(const struct sender *sender)
 {
 	return (struct span){sender->task.comm, strnlen(sender->task.comm, COMM_LEN)};
+}
+
+/* The container's id, or its name if its engine gives no id; NULL or "": none is known. */
+static inline const char *sender_container(const struct sender *sender)
+{
+	return sender->container ? sender->container : sender->container_name;
 }
 
 /* Inode numbers of namespaces. */

@@ -190,6 +190,8 @@ static void fill_units(struct sender *sender)
 	set(&sender->unit, names.unit);
 	set(&sender->user_unit, names.user_unit);
 	set(&sender->container, names.container);
+	set(&sender->container_name, names.container_name);
+	sender->container_runtime = names.runtime;
 }
 
 static bool fill_cgroup(struct sender *sender, struct names *names, uint64_t now_ns,

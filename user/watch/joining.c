@@ -52,8 +52,8 @@ static uint64_t user_of(struct pipeline *pipeline, const struct event *event)
 		return origin->has_uid ? origin->uid : number_of(NAMED_USER, origin->user);
 	if (!sender || (origin && origin->has_uid))
 		return UNKNOWN;
-	if (is_known(sender->container))
-		return number_of(NAMED_CONTAINER, sender->container);
+	if (is_known(sender_container(sender)))
+		return number_of(NAMED_CONTAINER, sender_container(sender));
 	return is_account(pipeline, sender) ? sender->task.uid : UNKNOWN;
 }
 
