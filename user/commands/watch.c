@@ -159,6 +159,7 @@ static int watch(const struct options *options, struct sink *sink, struct record
 		.context = &reloading,
 		.recording = recording,
 		.on_end = recording ? on_end : NULL,
+		.pace = true,
 	};
 	enum live_end end = LIVE_SIGNAL;
 	int error = 0, closed;

@@ -114,6 +114,7 @@ static void add_losses(struct text *out, const struct event_stats *stats)
 	sample_of(out, "lost_total", "cause", "malformed_records", stats->records_malformed);
 	sample_of(out, "lost_total", "cause", "flows", stats->flows_dropped);
 	sample_of(out, "lost_total", "cause", "events", stats->events_lost);
+	sample_of(out, "lost_total", "cause", "events_left_out", stats->events_left_out);
 	sample_of(out, "lost_total", "cause", "contents", stats->content_refused);
 	for (int i = 0; i < COUNTER_MAX; i++)
 		sample_of(out, "lost_total", "cause", counter_name((enum counter)i),

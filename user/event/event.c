@@ -23,6 +23,7 @@ void event_free(struct event *event)
 		return;
 	for (uint32_t i = 0; i < event->sender_count; i++)
 		sender_unref(event->senders[i]);
+	pace_unref(event->pace);
 	smtp_transaction_free(event->transaction);
 	free(event->origin);
 	free(event->session);

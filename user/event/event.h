@@ -12,6 +12,7 @@
 
 #include "process/identity.h"
 #include "flow/witness.h"
+#include "flow/pace.h"
 #include "event/origin.h"
 #include "smtp/smtp.h"
 
@@ -66,17 +67,19 @@ struct event_stats {
 	uint64_t carrying;	/* sessions whose commands carry data, excluded ones too */
 	uint64_t command_bytes; /* of all sessions (smtp_facts) */
 	uint64_t encrypted;
-	uint64_t records;		/* read from the kernel side */
-	uint64_t records_malformed;	/* of them, dropped */
-	uint64_t flows_dropped;		/* no room in the table of flows */
-	uint64_t events_lost;		/* a sink could not write them */
-	uint64_t content_refused;	/* messages without room for their content */
-	uint64_t quoted;		/* transactions that were text in another protocol's flow */
-	uint64_t unattributed;		/* messages whose sender is not known */
-	uint64_t mid_stream;		/* connections older than the watch that carried SMTP */
-	uint64_t incomplete;		/* messages of which something was not seen */
-	uint64_t unwatched_ns;		/* in which nobody watched, between the last run and this */
-	uint64_t joined;		/* events that are in a joined one */
+	uint64_t records;	    /* read from the kernel side */
+	uint64_t records_malformed; /* of them, dropped */
+	uint64_t flows_dropped;	    /* no room in the table of flows */
+	uint64_t events_lost;	    /* a sink could not write them */
+	uint64_t content_refused;   /* messages without room for their content */
+	uint64_t quoted;	    /* transactions that were text in another protocol's flow */
+	uint64_t unattributed;	    /* messages whose sender is not known */
+	uint64_t mid_stream;	    /* connections older than the watch that carried SMTP */
+	uint64_t incomplete;	    /* messages of which something was not seen */
+	uint64_t unwatched_ns;	    /* in which nobody watched, between the last run and this */
+	uint64_t joined;	    /* events that are in a joined one */
+	/* Events that one connection or user made beyond its bound: counted, not written. */
+	uint64_t events_left_out;
 	uint64_t counters[COUNTER_MAX]; /* of the kernel side */
 };
 
@@ -185,6 +188,7 @@ struct event {
 	struct endpoint destination;
 	char session_id[EVENT_ID_LEN + 1];
 	uint64_t flow;				   /* flow_id.cookie */
+	struct pace *pace;			   /* a reference; the flow's; may be NULL */
 	struct smtp_facts *session;		   /* owned; may be NULL */
 	struct smtp_transaction *transaction;	   /* owned; NULL except in a message */
 	struct sender *senders[EVENT_SENDERS_MAX]; /* references; the first one is `process` */

@@ -83,6 +83,7 @@ struct flow {
 	/* Where the sender of the next record stands. Owned; NULL: not known. */
 	struct directory_record *directory;
 
+	struct pace *pace; /* a reference; what its events may write (pace.h). Or NULL */
 	struct kept *kept; /* for watch/keep.c alone: whether the flow is recorded */
 
 	struct sender *senders[FLOW_SENDERS_MAX]; /* oldest first; references */

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flow/pace.h"
+
 #define HASH_SIZE 4096U /* a power of two */
 #define OWNERS	  256U	/* likewise */
 
@@ -117,6 +119,7 @@ static void flow_free(struct flow *flow)
 	smtp_session_free(flow->smtp);
 	smtp_session_free(flow->sends);
 	smtp_session_free(flow->peer);
+	pace_unref(flow->pace);
 	free(flow->server_name);
 	free(flow->queued);
 	free(flow->directory);

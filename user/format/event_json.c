@@ -88,6 +88,7 @@ static void write_counts(struct text *out, const struct json_key *key,
 	json_number(out, "malformed_records", stats->records_malformed);
 	json_number(out, "flows", stats->flows_dropped);
 	json_number(out, "events", stats->events_lost);
+	json_number(out, "events_left_out", stats->events_left_out);
 	json_number(out, "contents", stats->content_refused);
 	for (int i = 0; i < COUNTER_MAX; i++)
 		json_number(out, counter_name((enum counter)i), stats->counters[i]);

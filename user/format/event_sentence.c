@@ -288,6 +288,7 @@ uint64_t event_lost(const struct event_stats *stats)
 	uint64_t lost = add_saturated(add_saturated(stats->records_malformed, stats->flows_dropped),
 				      add_saturated(stats->events_lost, stats->content_refused));
 
+	lost = add_saturated(lost, stats->events_left_out);
 	for (int i = 0; i < COUNTER_MAX; i++)
 		lost = add_saturated(lost, counts_bytes(i) ? 0 : stats->counters[i]);
 	return lost;
@@ -336,6 +337,7 @@ static void loss(struct text *out, const struct event *event)
 		add_count(out, "malformed_records", stats->records_malformed);
 		add_count(out, "flows", stats->flows_dropped);
 		add_count(out, "events", stats->events_lost);
+		add_count(out, "events_left_out", stats->events_left_out);
 		add_count(out, "contents", stats->content_refused);
 		for (int i = 0; i < COUNTER_MAX; i++)
 			add_count(out, counter_name((enum counter)i), stats->counters[i]);

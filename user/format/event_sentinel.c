@@ -222,6 +222,7 @@ static void write_counts(struct text *out, const struct json_key *key,
 	write_count(out, "malformed_records", stats->records_malformed);
 	write_count(out, "flows", stats->flows_dropped);
 	write_count(out, "events", stats->events_lost);
+	write_count(out, "events_left_out", stats->events_left_out);
 	write_count(out, "contents", stats->content_refused);
 	for (int i = 0; i < COUNTER_MAX; i++)
 		write_count(out, counter_name((enum counter)i), stats->counters[i]);

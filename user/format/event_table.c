@@ -192,6 +192,7 @@ static bool add_losses(struct text *line, const struct event_stats *stats)
 	any |= add_lost(line, any, stats->flows_dropped, "connections");
 	any |= add_lost(line, any, stats->content_refused, "contents of messages");
 	any |= add_lost(line, any, stats->events_lost, "events");
+	any |= add_lost(line, any, stats->events_left_out, "events of a flood");
 	any |= add_lost(line, any, stats->records_malformed, "malformed records");
 	if (stats->unwatched_ns)
 		text_add_format(line, "%swhat passed in %.1f s before the start", any ? ", " : "",

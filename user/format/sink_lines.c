@@ -29,6 +29,7 @@ static int lines_write(struct sink *base, const struct event *event)
 	errno = 0;
 	if (fwrite(line->data, 1, line->len, sink->out) != line->len)
 		return errno ? -errno : -EIO;
+	base->bytes += line->len;
 	return 0;
 }
 

@@ -220,7 +220,7 @@ static void put_origin(struct fields *fields, const struct origin *origin)
 static void put_stats(struct fields *fields, const struct event_stats *stats,
 		      enum event_action action)
 {
-	if (action != EVENT_SESSION) {
+	if (action != EVENT_SESSION || stats->events_left_out) {
 		put(fields, FIELD_LOST)->counts = stats;
 		put_number(fields, FIELD_LOST_COUNT, event_lost(stats));
 		put_number(fields, FIELD_LOST_BYTES, event_lost_bytes(stats));

@@ -181,6 +181,7 @@ struct event *compose_flow_event(struct pipeline *pipeline, enum event_action ac
 	event->has_flow = true;
 	event->capture.ktls = flow_key_is_plaintext(flow->id.cookie);
 	event->flow = flow->id.cookie;
+	event->pace = pace_ref(flow->pace);
 	event->start_ns = realtime(pipeline, start_ns);
 	event_endpoint(&event->source, flow->id.local_addr, flow->id.local_port);
 	event_endpoint(&event->destination, flow->id.remote_addr, flow->id.remote_port);

@@ -3,7 +3,8 @@
  * Theory of operation: events wait here, in order, until the names and the hash of their senders
  * have arrived, or for EVENT_HOLD_NS. An event that may be no alert waits EVENT_SETTLE_NS longer:
  * surplus replies of the server would show that the mail hid another one. Exclusions decide last.
- * Every event is counted then. The daemon joins alike ones (joining.c). What is left to be written
+ * Every event is counted then. The daemon joins alike ones (joining.c), a watch bounds what one
+ * connection writes (pacing.c). What is left to be written
  * gets privacy applied, then the sink writes it.
  */
 #include <stdlib.h>
@@ -91,6 +92,8 @@ void hold_write(struct pipeline *pipeline, struct event *event)
 		pipeline->hooks.on_event(pipeline->hooks.context, event);
 	if (pipeline->join)
 		joining_take(pipeline, event);
+	else if (pipeline->pacing)
+		pacing_take(pipeline, event);
 	else
 		tell_event(pipeline, event);
 }

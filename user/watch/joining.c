@@ -43,7 +43,7 @@ static bool is_account(struct pipeline *pipeline, const struct sender *sender)
  * Of relayed mail, whoever submitted it. A container is one user: its uids are not the host's. For
  * others, it is the real uid: a program with set-user-id must not use up its owner's share.
  */
-static uint64_t user_of(struct pipeline *pipeline, const struct event *event)
+uint64_t joining_user(struct pipeline *pipeline, const struct event *event)
 {
 	const struct sender *sender = event->sender_count ? event->senders[0] : NULL;
 	const struct origin *origin = event->origin;
@@ -66,7 +66,7 @@ void joining_take(struct pipeline *pipeline, struct event *event)
 		tell_event(pipeline, event);
 		return;
 	}
-	user = user_of(pipeline, event);
+	user = joining_user(pipeline, event);
 	switch (join_take(pipeline->join, event, user, pipeline->now_ns)) {
 	case JOIN_JOINED: pipeline->stats.joined++; return;
 	case JOIN_LOST: pipeline->outputs_lost++; return;

@@ -475,6 +475,7 @@ static int live_open(struct live *live)
 	live->enricher = enricher_new();
 	live->pipeline = pipeline_new(live->sink, &live->options->filter, &hooks);
 	if (live->selfcheck && live->enricher && live->pipeline &&
+	    !(live->options->pace && pipeline_pace(live->pipeline)) &&
 	    !pipeline_join(live->pipeline, live->options->join_ns, live->options->join_after)) {
 		if (live->options->decider)
 			pipeline_exclude(live->pipeline, live->options->decider);

@@ -44,6 +44,7 @@ struct live_options {
 	uint64_t heartbeat_ns;					  /* 0: no status events */
 	uint64_t join_ns; /* alike events are joined for this long (pipeline_join()); 0: never */
 	uint32_t join_after;
+	bool pace; /* bound what one connection or user writes (pipeline_pace()) */
 	void *context;
 };
 

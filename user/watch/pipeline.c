@@ -137,6 +137,8 @@ static struct flow *pipeline_flow(struct pipeline *pipeline, uint64_t cookie, ui
 		flow->owner = pipeline;
 		flow->smtp =
 			smtp_session_new(compose_on_wire(pipeline, flow), on_transaction, flow);
+		if (pipeline->pacing && !flow->pace)
+			flow->pace = pace_new();
 		if (flow->smtp && pipeline->rules)
 			flow_keep(flow, &pipeline->budget, pipeline->said_max);
 		if (flow->smtp && pipeline->content_max)
@@ -486,6 +488,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 		flow_look_at_commands(pipeline, flow);
 	}
 	totals_check(pipeline);
+	pacing_report(pipeline, false);
 	joining_flush(pipeline, false);
 	want_relays(pipeline);
 	if (pipeline->heartbeat_ns &&
@@ -514,6 +517,7 @@ void pipeline_finish(struct pipeline *pipeline, const char *reason)
 		hold_write_first(pipeline);
 	}
 	joining_flush(pipeline, true);
+	pacing_report(pipeline, true);
 	event = compose_event(pipeline, EVENT_STOPPED, pipeline->now_ns);
 	if (!event)
 		return;
@@ -565,6 +569,7 @@ void pipeline_free(struct pipeline *pipeline)
 	relay_names_free(pipeline->relay_names);
 	submissions_free(pipeline->submissions);
 	join_free(pipeline->join);
+	pacing_free(pipeline->pacing);
 	free(pipeline->host);
 	free(pipeline->previous);
 	free(pipeline);

@@ -74,6 +74,12 @@ void pipeline_damaged(struct pipeline *pipeline);
  */
 int pipeline_join(struct pipeline *pipeline, uint64_t interval_ns, uint32_t after);
 
+/*
+ * From now on bounds the events that one connection or user writes, as a watch needs it; not
+ * together with pipeline_join(). Returns 0 or -ENOMEM. Call it before the first record.
+ */
+int pipeline_pace(struct pipeline *pipeline);
+
 /* Writes a status event every `interval_ns` (CLOCK_BOOTTIME) from now on; 0: never. */
 void pipeline_heartbeat(struct pipeline *pipeline, uint64_t interval_ns);
 

@@ -2,8 +2,8 @@
 /*
  * What a pipeline is made of, for the files that make it up: pipeline.c (records in), compose.c
  * (events are built), open.c (transactions before their end), hold.c (events wait and go out),
- * joining.c (alike events are joined), tell.c (they are written), keep.c (what is recorded),
- * totals.c (counters, losses, status), health.c (self-checks).
+ * joining.c (alike events are joined), pacing.c (a flood is bounded), tell.c (they are written),
+ * keep.c (what is recorded), totals.c (counters, losses, status), health.c (self-checks).
  */
 #ifndef SMTPSNOOP_PIPELINE_STATE_H
 #define SMTPSNOOP_PIPELINE_STATE_H
@@ -38,7 +38,8 @@ struct pipeline {
 	struct relay_names *relay_names;
 	struct keep *keep; /* NULL: nothing is recorded */
 	struct mail_budget budget;
-	struct join *join; /* NULL: alike events are not joined */
+	struct join *join;     /* NULL: alike events are not joined */
+	struct pacing *pacing; /* NULL: all events are written */
 	struct held_event *held_first, *held_last;
 	size_t held_count;
 	uint32_t held_by[HOLDERS +
@@ -180,8 +181,25 @@ void hold_take_surplus(struct pipeline *pipeline, uint64_t flow, uint32_t surplu
  */
 void joining_take(struct pipeline *pipeline, struct event *event);
 
+/*
+ * Who is charged for an event: an account, or a number above all uids for others. Not for a sender
+ * to choose.
+ */
+uint64_t joining_user(struct pipeline *pipeline, const struct event *event);
+
 /* Writes the joined events that are due; of all users if `all` is set: the end has come. */
 void joining_flush(struct pipeline *pipeline, bool all);
+
+/* ---- The bound on what one connection or user writes (pacing.c) ------------------------------ */
+
+struct pacing;
+void pacing_free(struct pacing *pacing); /* NULL is allowed */
+
+/* Writes an event that was decided and counted, or leaves it out. Takes ownership. */
+void pacing_take(struct pipeline *pipeline, struct event *event);
+
+/* Reports events that were left out, if it is time for that or the end has come. */
+void pacing_report(struct pipeline *pipeline, bool end);
 
 /* ---- What is recorded (keep.c) --------------------------------------------------------------- */
 
