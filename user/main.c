@@ -24,27 +24,33 @@ static bool keep_standard_descriptors(void)
 	return true;
 }
 
-int main(int argc, char **argv)
+static int run(const struct options *options)
 {
-	struct options options;
-
-	if (!keep_standard_descriptors())
-		return STATUS_FAILED;
-	setlocale(LC_CTYPE, "");
-	if (options_parse(&options, argc, argv))
-		return STATUS_USAGE;
-	switch (options.command) {
+	switch (options->command) {
 	case COMMAND_WATCH:
-	case COMMAND_RECORD: return command_watch(&options);
-	case COMMAND_RUN: return command_run(&options);
-	case COMMAND_REPLAY: return command_replay(&options);
-	case COMMAND_CHECK: return command_check(&options);
-	case COMMAND_EXPLAIN: return command_explain(&options);
-	case COMMAND_SUGGEST: return command_suggest(&options);
-	case COMMAND_DOCTOR: return command_doctor(&options);
+	case COMMAND_RECORD: return command_watch(options);
+	case COMMAND_RUN: return command_run(options);
+	case COMMAND_REPLAY: return command_replay(options);
+	case COMMAND_CHECK: return command_check(options);
+	case COMMAND_EXPLAIN: return command_explain(options);
+	case COMMAND_SUGGEST: return command_suggest(options);
+	case COMMAND_DOCTOR: return command_doctor(options);
 	case COMMAND_VERSION: printf("smtpsnoop %s\n", VERSION); break;
 	case COMMAND_HELP: options_help(); break;
 	}
 	errno = 0;
 	return fflush(stdout) ? command_output_failed(errno ? -errno : -EIO) : STATUS_DONE;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	int status;
+
+	if (!keep_standard_descriptors())
+		return STATUS_FAILED;
+	setlocale(LC_CTYPE, "");
+	status = options_parse(&options, argc, argv) ? STATUS_USAGE : run(&options);
+	options_free(&options);
+	return status;
 }

@@ -268,6 +268,15 @@ static void finish(struct watched *watched)
 	pipeline_finish(watched->pipeline, "end");
 }
 
+#define WORD(word)                                                                                 \
+	{                                                                                          \
+		.items = {{word, sizeof(word) - 1}}, .count = 1                                    \
+	}
+#define NUMBER(number)                                                                             \
+	{                                                                                          \
+		.items = {number}, .count = 1                                                      \
+	}
+
 /* ---- Tests ----------------------------------------------------------------------------------- */
 
 static const struct line of_joe = {.cookie = 1, .port = 25, .pid = 10, .uid = JOE},
@@ -305,17 +314,22 @@ static void test_all(void **state)
 static void test_selected(void **state)
 {
 	static const struct filter filters[] = {
-		{.all = true, .user = "joe"},
-		{.all = true, .user = "1000"},
-		{.all = true, .pid = 10},
-		{.all = true, .port = 25},
-		{.all = true, .port = 25, .user = "joe", .unit = "app.service"}};
-	static const struct filter none[] = {{.all = true, .user = "mallory"},
-					     {.all = true, .port = 26},
-					     {.all = true, .container = "a"},
-					     {.all = true, .port = 25, .user = "anne"},
-					     {.all = true, .pid = 12},
-					     {.all = true, .unit = "other.service"}};
+		{.all = true, .user = WORD("joe")},
+		{.all = true, .user = WORD("1000")},
+		{.all = true, .user = {.items = {{"mallory", 7}, {"joe", 3}}, .count = 2}},
+		{.all = true, .pid = NUMBER(10)},
+		{.all = true, .port = NUMBER(25)},
+		{.all = true, .port = {.items = {465, 25}, .count = 2}},
+		{.all = true, .port = NUMBER(25), .user = WORD("joe"), .unit = WORD("app.service")},
+		{.all = true, .user = WORD("joe"), .unit = WORD("app")}};
+	static const struct filter none[] = {
+		{.all = true, .user = WORD("mallory")},
+		{.all = true, .port = NUMBER(26)},
+		{.all = true, .container = WORD("a")},
+		{.all = true, .port = NUMBER(25), .user = WORD("anne")},
+		{.all = true, .pid = NUMBER(12)},
+		{.all = true, .unit = WORD("other.service")},
+		{.all = true, .unit = WORD("ap")}};
 	struct watched watched;
 
 	(void)state;
@@ -343,7 +357,7 @@ static void test_selected(void **state)
 /* A connection that one process opens and greets on, and another one mails on. */
 static void test_handed_on(void **state)
 {
-	const struct filter filter = {.all = true, .user = "1000"};
+	const struct filter filter = {.all = true, .user = WORD("1000")};
 	struct watched watched;
 	struct line line = {.cookie = 3, .port = 25, .pid = 20, .uid = 0};
 
@@ -381,7 +395,7 @@ static void say_much(struct watched *watched, struct line *line, size_t len)
 /* What waits is bounded: then the flow is recorded from there on, and says so. */
 static void test_late(void **state)
 {
-	const struct filter filter = {.all = true, .user = "1000"};
+	const struct filter filter = {.all = true, .user = WORD("1000")};
 	struct watched watched;
 	struct line line = {.cookie = 3, .port = 25, .pid = 20, .uid = 0};
 
@@ -417,7 +431,7 @@ static void test_late(void **state)
 /* All flows together have a bound as well: those that wait longest give up what waits. */
 static void test_bound_of_all(void **state)
 {
-	const struct filter filter = {.all = true, .user = "1000"};
+	const struct filter filter = {.all = true, .user = WORD("1000")};
 	static struct line lines[400];
 	struct watched watched;
 	size_t whole = 0;
@@ -470,7 +484,7 @@ static void tell_connection(struct watched *watched, const struct line *line)
 /* Connections on which much was being sent when the watch began: told at once, or not at all. */
 static void test_under_way(void **state)
 {
-	const struct filter filter = {.all = true, .user = "1000"};
+	const struct filter filter = {.all = true, .user = WORD("1000")};
 	struct watched watched;
 
 	(void)state;
@@ -493,7 +507,7 @@ static void test_under_way(void **state)
 /* Flows that are still open at the end, and a pipeline that ends without pipeline_finish(). */
 static void test_end(void **state)
 {
-	const struct filter filter = {.all = true, .user = "joe"};
+	const struct filter filter = {.all = true, .user = WORD("joe")};
 	struct watched watched;
 	struct line joe = of_joe, anne = of_anne;
 

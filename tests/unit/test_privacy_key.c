@@ -54,7 +54,7 @@ static void test_key(void **state)
 	assert_non_null(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/key", folder);
 	expect_key(path, -ENOENT, "head -c 32 /dev/urandom");
-	expect_key(folder, -EINVAL, "not a regular file");
+	expect_key(folder, -EINVAL, "is a directory; name a file that contains the key");
 	expect_key("/dev/null", -EINVAL, "not a regular file");
 	write_key(path, PRIVACY_KEY_MIN - 1, 0600);
 	expect_key(path, -EINVAL, "too short");

@@ -31,6 +31,7 @@
 #include "base/clock.h"
 #include "capture/family.h"
 #include "capture/links.h"
+#include "capture/privilege.h"
 #include "capture/ring_place.h"
 
 #include "smtpsnoop.skel.h"
@@ -78,7 +79,12 @@ static void explain(char *why, int error, const char *what)
 
 	if (strncmp(complaint, "libbpf: ", 8) == 0)
 		complaint += 8;
-	if (complaint[0])
+	if (error == -EPERM)
+		snprintf(why, CAPTURE_WHY_MAX,
+			 "%s: %s, although root has the capabilities; in a container? its seccomp "
+			 "filter may forbid bpf(); or the kernel's lockdown does (%.70s)",
+			 what, strerror(EPERM), complaint);
+	else if (complaint[0])
 		snprintf(why, CAPTURE_WHY_MAX, "%s: %s (%.180s)", what, strerror(-error),
 			 complaint);
 	else
@@ -338,11 +344,9 @@ static int capture_round(struct capture **capture, const struct capture_options 
 /* Checks what makes every choice of hooks fail. */
 static int capture_precheck(char *why)
 {
-	if (geteuid() != 0) {
-		snprintf(why, CAPTURE_WHY_MAX,
-			 "must load BPF programs, which needs root; run it with sudo");
+	_Static_assert(PRIVILEGE_WHY_MAX <= CAPTURE_WHY_MAX, "room for the reason");
+	if (privilege_check(why))
 		return -EPERM;
-	}
 	if (access(BTF_PATH, R_OK) != 0) {
 		snprintf(why, CAPTURE_WHY_MAX,
 			 "this kernel has no type information (%s); use one built with "

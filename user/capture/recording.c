@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BUFFER_SIZE 262144U
@@ -18,6 +19,16 @@ struct recording {
 	int error;
 };
 
+static bool is_folder(const char *path)
+{
+	int error = errno;
+	struct stat info;
+	bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+
+	errno = error;
+	return folder;
+}
+
 int recording_create(struct recording **out, const char *path, char *why)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), error;
@@ -25,8 +36,11 @@ int recording_create(struct recording **out, const char *path, char *why)
 
 	if (fd < 0) {
 		error = -errno;
-		snprintf(why, RECORDING_WHY_MAX, "%s%s", strerror(errno),
-			 errno == EEXIST ? "; remove it or choose another name" : "");
+		snprintf(why, RECORDING_WHY_MAX, "%s%s",
+			 is_folder(path) ? "is a directory" : strerror(errno),
+			 is_folder(path)   ? "; name a file in it"
+			 : errno == EEXIST ? "; remove it or choose another name"
+					   : "");
 		return error;
 	}
 	recording = calloc(1, sizeof(*recording));
@@ -141,7 +155,8 @@ static int read_magic(FILE *file, char *why)
 	if (fread(magic, sizeof(magic) - 1, 1, file) == 1 && strcmp(magic, RECORDING_MAGIC) == 0)
 		return 0;
 	if (ferror(file))
-		snprintf(why, RECORDING_WHY_MAX, "%s", strerror(errno));
+		snprintf(why, RECORDING_WHY_MAX, "%s",
+			 errno == EISDIR ? "is a directory; name a recording" : strerror(errno));
 	else if (memcmp(magic, RECORDING_MAGIC, name_len) == 0)
 		snprintf(why, RECORDING_WHY_MAX,
 			 "a recording of another version; replay it with the smtpsnoop that made "
@@ -158,7 +173,8 @@ int recording_read(const char *path, recording_fn on_record, void *context, char
 
 	if (!file) {
 		error = -errno;
-		snprintf(why, RECORDING_WHY_MAX, "%s", strerror(errno));
+		snprintf(why, RECORDING_WHY_MAX, "%s",
+			 errno == EISDIR ? "is a directory; name a recording" : strerror(errno));
 		return error;
 	}
 	error = read_magic(file, why);

@@ -18,6 +18,9 @@ int command_explain(const struct options *options);
 int command_suggest(const struct options *options);
 int command_doctor(const struct options *options);
 
+/* False (reported) if this process may not load BPF programs. */
+bool command_privileged(const char *command);
+
 /* The sink that the options select, on standard output. NULL if there is no memory. */
 struct sink *command_sink(const struct options *options);
 

@@ -248,10 +248,8 @@ int command_doctor(const struct options *options)
 	bool wire, pages;
 	int status;
 
-	if (geteuid() != 0) {
-		report("doctor", "must load BPF programs, which needs root; run it with sudo");
+	if (!command_privileged("doctor"))
 		return STATUS_FAILED;
-	}
 	print_kernel();
 	chosen = print_hooks(options, &wire, &pages, wire_why);
 	if (chosen == HOOK_COUNT && options->hook == HOOK_AUTO && options->wire) {

@@ -10,6 +10,9 @@
 #include "base/amount.h"
 #include "base/report.h"
 #include "capture/recording.h"
+#include "commands/options_filter.h"
+
+#define DURATION_MAX_S 1000000000ULL
 
 static const char help[] =
 	"usage: smtpsnoop [COMMAND] [OPTION...] [FILE...]\n"
@@ -26,8 +29,8 @@ static const char help[] =
 	"                     exist yet. The filters apply to what is recorded. Needs\n"
 	"                     root.\n"
 	"  replay FILE        Show the events of a recording.\n"
-	"  check              Validate a configuration (-c) and warn about probable\n"
-	"                     mistakes.\n"
+	"  check FILE         Validate a configuration (also: -c FILE) and warn about\n"
+	"                     probable mistakes.\n"
 	"  explain [FILE]     For each message of a recording, or of events (-o json) on\n"
 	"                     standard input, show the nearest exclusion of a\n"
 	"                     configuration (-c): what it expected and what the message\n"
@@ -37,7 +40,8 @@ static const char help[] =
 	"  doctor             Show which hooks this kernel allows, which are chosen and\n"
 	"                     what cannot be seen; then test the capture with one mail\n"
 	"                     over loopback. Needs root.\n"
-	"  version            Print the version.\n"
+	"  version            Print the version, the commit, and which features were\n"
+	"                     built in.\n"
 	"\n"
 	"Options of watch, run, record and replay:\n"
 	"  -c FILE            Configuration; conf.d/*.yaml beside it is read too. Also\n"
@@ -52,18 +56,30 @@ static const char help[] =
 	"                     uses the configured outputs, or json if there are none.\n"
 	"  --all              Also show excluded messages, and SMTP sessions without a\n"
 	"                     mail transaction.\n"
-	"  --pid PID          Only messages of this process and its descendants.\n"
-	"  --user USER        Only messages of this effective user, by name or number.\n"
-	"  --unit UNIT        Only messages of this systemd unit.\n"
-	"  --container ID     Only messages of this container: the beginning of its id,\n"
-	"                     or its name (LXC, libvirt, systemd-nspawn).\n"
-	"  --port PORT        Only messages to this destination port.\n"
+	"  --alerts           Show alerts alone.\n"
 	"  --count N          End after N messages.\n"
+	"  --duration TIME    End after that time: 30s, 5m, 1h; a bare number is seconds.\n"
+	"                     replay: of the recording.\n"
 	"  --max-size SIZE    record only: end when FILE has this size, such as 100MiB.\n"
 	"                     Without it, FILE grows as long as there is room.\n"
 	"\n"
+	"Filters of watch, run, record and replay. A message must match all of them. A\n"
+	"filter that is repeated, or has values with commas between them, matches any of\n"
+	"them:\n"
+	"  --pid PID          Messages of this process and its descendants.\n"
+	"  --user USER        Messages of this effective user, by name or number.\n"
+	"  --unit UNIT        Messages of this systemd unit; without a suffix, a service.\n"
+	"  --container ID     Messages of this container: the beginning of its id, or\n"
+	"                     its name (LXC, libvirt, systemd-nspawn).\n"
+	"  --port PORT        Messages to this destination port.\n"
+	"  --where KEY=PATTERN\n"
+	"                     Messages that meet this criterion of an exclusion, such as\n"
+	"                     mail.recipients=*@evil.example or process.executable=/tmp/*.\n"
+	"                     One process or recipient of several is enough. If it is\n"
+	"                     repeated, all must match. A recording is bounded by criteria\n"
+	"                     of process alone. smtpsnoop.yaml(5) lists the keys.\n"
+	"\n"
 	"Options of watch, run, record and doctor:\n"
-	"  --duration S       End after S seconds (not doctor).\n"
 	"  --hook HOOK        Send hooks: auto (the default: the first that works),\n"
 	"                     fentry, kprobe or tracepoint.\n"
 	"  --no-wire          Use the send hooks alone. Replies are not seen, so outcomes\n"
@@ -73,7 +89,7 @@ static const char help[] =
 	"\n"
 	"Other options:\n"
 	"  -h, --help         Print this text.\n"
-	"  -V, --version      Print the version.\n"
+	"  -V, --version      As the command version.\n"
 	"\n"
 	"SIGINT and SIGTERM end a watch in order: what was captured is written first.\n"
 	"Colour is used only on a terminal, and not if NO_COLOR is set.\n"
@@ -88,11 +104,13 @@ void options_help(void)
 
 enum option_code {
 	OPTION_ALL = 256,
+	OPTION_ALERTS,
 	OPTION_PID,
 	OPTION_USER,
 	OPTION_UNIT,
 	OPTION_CONTAINER,
 	OPTION_PORT,
+	OPTION_WHERE,
 	OPTION_COUNT,
 	OPTION_DURATION,
 	OPTION_MAX_SIZE,
@@ -103,11 +121,13 @@ enum option_code {
 
 static const struct option long_options[] = {
 	{"all", no_argument, NULL, OPTION_ALL},
+	{"alerts", no_argument, NULL, OPTION_ALERTS},
 	{"pid", required_argument, NULL, OPTION_PID},
 	{"user", required_argument, NULL, OPTION_USER},
 	{"unit", required_argument, NULL, OPTION_UNIT},
 	{"container", required_argument, NULL, OPTION_CONTAINER},
 	{"port", required_argument, NULL, OPTION_PORT},
+	{"where", required_argument, NULL, OPTION_WHERE},
 	{"count", required_argument, NULL, OPTION_COUNT},
 	{"duration", required_argument, NULL, OPTION_DURATION},
 	{"max-size", required_argument, NULL, OPTION_MAX_SIZE},
@@ -166,11 +186,44 @@ static int parse_size(const char *option, const char *text, uint64_t min, uint64
 	return -EINVAL;
 }
 
+/* "5m", or a bare number of seconds. */
+static int parse_duration(const char *text, uint64_t *ns)
+{
+	static const struct unit bare[] = {{"", 1}, {NULL, 0}};
+	struct span rest = span_of(text), again = rest;
+	uint64_t seconds = 0;
+	bool good = (amount_parse(&rest, amount_time_units, &seconds) && !rest.len) ||
+		    (amount_parse(&again, bare, &seconds) && !again.len);
+
+	if (!good || !seconds || seconds > DURATION_MAX_S) {
+		report("--duration",
+		       "'%.64s' is not a duration; expected one such as 30s, 5m or 1h, or a number "
+		       "of seconds",
+		       text);
+		return -EINVAL;
+	}
+	*ns = seconds * 1000000000ULL;
+	return 0;
+}
+
+static int parse_filter(struct options *options, int code)
+{
+	struct filter *filter = &options->filter;
+
+	switch (code) {
+	case OPTION_PID: return filter_option_numbers("--pid", optarg, INT32_MAX, &filter->pid);
+	case OPTION_PORT: return filter_option_numbers("--port", optarg, UINT16_MAX, &filter->port);
+	case OPTION_USER: return filter_option_words("--user", optarg, &filter->user);
+	case OPTION_UNIT: return filter_option_words("--unit", optarg, &filter->unit);
+	case OPTION_CONTAINER:
+		return filter_option_words("--container", optarg, &filter->container);
+	case OPTION_WHERE: return filter_option_where(options, optarg);
+	default: return -EINVAL;
+	}
+}
+
 static int parse_option(struct options *options, int code)
 {
-	uint64_t number = 0;
-	int error = 0;
-
 	switch (code) {
 	case 'o': options->output_given = true; return parse_output(optarg, &options->output);
 	case 'c': options->config = optarg; return 0;
@@ -178,27 +231,14 @@ static int parse_option(struct options *options, int code)
 	case 'h': options->command = COMMAND_HELP; return 0;
 	case 'V': options->command = COMMAND_VERSION; return 0;
 	case OPTION_ALL: options->filter.all = true; return 0;
-	case OPTION_USER: options->filter.user = optarg; return 0;
-	case OPTION_UNIT: options->filter.unit = optarg; return 0;
-	case OPTION_CONTAINER: options->filter.container = optarg; return 0;
+	case OPTION_ALERTS: options->filter.alerts = true; return 0;
 	case OPTION_ATTACK: options->attack = true; return 0;
 	case OPTION_NO_WIRE: options->wire = false; return 0;
 	case OPTION_COUNT: return parse_number("--count", optarg, 1, UINT64_MAX, &options->count);
-	case OPTION_PID:
-		error = parse_number("--pid", optarg, 1, UINT32_MAX, &number);
-		options->filter.pid = (uint32_t)number;
-		return error;
-	case OPTION_PORT:
-		error = parse_number("--port", optarg, 1, 65535, &number);
-		options->filter.port = (uint16_t)number;
-		return error;
-	case OPTION_DURATION:
-		error = parse_number("--duration", optarg, 1, 1000000000, &number);
-		options->duration_ns = number * 1000000000ULL;
-		return error;
+	case OPTION_DURATION: return parse_duration(optarg, &options->duration_ns);
 	case OPTION_MAX_SIZE:
 		return parse_size("--max-size", optarg, RECORDING_SIZE_MIN, &options->max_size);
-	default: return -EINVAL;
+	default: return parse_filter(options, code);
 	}
 }
 
@@ -214,19 +254,27 @@ static int option_mistake(int code, char **argv)
 	return -EINVAL;
 }
 
+static const struct {
+	const char *name;
+	enum command command;
+} commands[] = {
+	{"run", COMMAND_RUN},	      {"watch", COMMAND_WATCH},	  {"record", COMMAND_RECORD},
+	{"replay", COMMAND_REPLAY},   {"check", COMMAND_CHECK},	  {"explain", COMMAND_EXPLAIN},
+	{"suggest", COMMAND_SUGGEST}, {"doctor", COMMAND_DOCTOR}, {"version", COMMAND_VERSION},
+	{"help", COMMAND_HELP},
+};
+
+static const char *command_name(enum command command)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (commands[i].command == command)
+			return commands[i].name;
+	}
+	return "smtpsnoop";
+}
+
 static int parse_command(struct options *options, const char *word)
 {
-	static const struct {
-		const char *name;
-		enum command command;
-	} commands[] = {
-		{"run", COMMAND_RUN},	      {"watch", COMMAND_WATCH},
-		{"record", COMMAND_RECORD},   {"replay", COMMAND_REPLAY},
-		{"check", COMMAND_CHECK},     {"explain", COMMAND_EXPLAIN},
-		{"suggest", COMMAND_SUGGEST}, {"doctor", COMMAND_DOCTOR},
-		{"version", COMMAND_VERSION}, {"help", COMMAND_HELP},
-	};
-
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(word, commands[i].name) == 0) {
 			options->command = commands[i].command;
@@ -237,19 +285,89 @@ static int parse_command(struct options *options, const char *word)
 	return -EINVAL;
 }
 
+#define IS(command) (1U << (command))
+#define LIVE	    (IS(COMMAND_WATCH) | IS(COMMAND_RECORD) | IS(COMMAND_RUN))
+#define SHOWING	    (LIVE | IS(COMMAND_REPLAY))
+#define ANY	    (IS(COMMAND_VERSION) | IS(COMMAND_HELP))
+
+/* The commands that use an option. An option that is not here fits all. */
+static const struct {
+	int code;
+	const char *name;
+	unsigned int commands;
+} uses[] = {
+	{'o', "-o", SHOWING},
+	{'c', "-c", SHOWING | IS(COMMAND_CHECK) | IS(COMMAND_EXPLAIN)},
+	{OPTION_ALERTS, "--alerts", SHOWING},
+	{OPTION_PID, "--pid", SHOWING},
+	{OPTION_USER, "--user", SHOWING},
+	{OPTION_UNIT, "--unit", SHOWING},
+	{OPTION_CONTAINER, "--container", SHOWING},
+	{OPTION_PORT, "--port", SHOWING},
+	{OPTION_WHERE, "--where", SHOWING},
+	{OPTION_COUNT, "--count", SHOWING},
+	{OPTION_DURATION, "--duration", SHOWING},
+	{OPTION_MAX_SIZE, "--max-size", IS(COMMAND_RECORD)},
+	{OPTION_HOOK, "--hook", LIVE | IS(COMMAND_DOCTOR)},
+	{OPTION_NO_WIRE, "--no-wire", LIVE | IS(COMMAND_DOCTOR)},
+	{OPTION_ATTACK, "--attack", IS(COMMAND_DOCTOR)},
+};
+
+#define USES (sizeof(uses) / sizeof(uses[0]))
+
+/* Writes "watch, record, run". */
+static void list_commands(unsigned int set, char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (unsigned int i = 0; i <= COMMAND_HELP && len < size; i++) {
+		if (set & 1U << i)
+			len += (size_t)snprintf(out + len, size - len, "%s%s", len ? ", " : "",
+						command_name((enum command)i));
+	}
+}
+
+/* -EINVAL (reported) if an option was given that the command would ignore. `given`: by `uses`. */
+static int check_uses(enum command command, unsigned int given)
+{
+	char names[100] = "";
+
+	for (size_t i = 0; i < USES; i++) {
+		if (!(given & 1U << i) || (uses[i].commands | ANY) & IS(command))
+			continue;
+		list_commands(uses[i].commands, names, sizeof(names));
+		report(uses[i].name, "%s does not accept it; only %s", command_name(command),
+		       names);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static unsigned int use_of(int code)
+{
+	for (size_t i = 0; i < USES; i++) {
+		if (uses[i].code == code)
+			return 1U << i;
+	}
+	return 0;
+}
+
 /* -EINVAL (reported) if an option does not fit the command, or one that it needs is missing. */
 static int check_options(const struct options *options)
 {
 	enum command command = options->command;
 	char names[100];
 
-	if ((command == COMMAND_CHECK || command == COMMAND_EXPLAIN) && !options->config) {
-		report(command == COMMAND_CHECK ? "check" : "explain",
-		       "needs a configuration; name it with -c FILE");
+	if (command == COMMAND_CHECK && !options->config) {
+		report("check", "needs a configuration; use smtpsnoop check FILE");
 		return -EINVAL;
 	}
-	if (options->max_size && command != COMMAND_RECORD) {
-		report("--max-size", "only record accepts it");
+	if (command == COMMAND_EXPLAIN && !options->config) {
+		report("explain", "needs a configuration; name it with -c FILE");
+		return -EINVAL;
+	}
+	if (options->filter.all && options->filter.alerts) {
+		report("--alerts", "cannot be combined with --all; choose one of them");
 		return -EINVAL;
 	}
 	if (command == COMMAND_RUN && options->output_given &&
@@ -274,6 +392,8 @@ static int parse_words(struct options *options, int argc, char **argv, bool comm
 		options->files = argv + optind;
 		return 0;
 	}
+	if (options->command == COMMAND_CHECK && !options->config && optind < argc)
+		options->config = argv[optind++];
 	needs_file = options->command == COMMAND_RECORD || options->command == COMMAND_REPLAY;
 	if ((needs_file || options->command == COMMAND_EXPLAIN) && optind < argc)
 		options->file = argv[optind++];
@@ -295,6 +415,7 @@ static int parse_words(struct options *options, int argc, char **argv, bool comm
 int options_parse(struct options *options, int argc, char **argv)
 {
 	bool command_seen = argc > 1 && argv[1][0] != '-';
+	unsigned int given = 0;
 	int code;
 
 	*options = (struct options){.command = COMMAND_WATCH, .output = FORMAT_TABLE, .wire = true};
@@ -310,6 +431,16 @@ int options_parse(struct options *options, int argc, char **argv)
 			return option_mistake(code, argv);
 		if (parse_option(options, code))
 			return -EINVAL;
+		given |= use_of(code);
 	}
-	return parse_words(options, argc, argv, command_seen);
+	if (parse_words(options, argc, argv, command_seen))
+		return -EINVAL;
+	return check_uses(options->command, given);
+}
+
+void options_free(struct options *options)
+{
+	for (uint32_t i = 0; i < options->filter.where_count; i++)
+		exclusion_free(&options->where[i]);
+	options->filter.where_count = 0;
 }

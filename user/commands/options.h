@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/hook.h"
-#include "event/filter.h"
+#include "policy/filter.h"
 #include "event/formats.h"
 
 enum command {
@@ -31,12 +31,13 @@ struct options {
 	bool wire;
 	bool attack; /* doctor: also try every known evasion */
 	struct filter filter;
-	uint64_t count;	      /* end after that many messages; 0: never */
-	uint64_t duration_ns; /* end after that long; 0: never */
-	uint64_t max_size;    /* record: bytes of the file; 0: any number */
-	const char *file;     /* record, replay; explain: NULL is standard input */
-	char **files;	      /* suggest: NULL-terminated; none is standard input */
-	const char *config;   /* NULL: not given */
+	struct exclusion where[FILTER_WHERE_MAX]; /* what the filter points to; owned */
+	uint64_t count;				  /* end after that many messages; 0: never */
+	uint64_t duration_ns;			  /* end after that long; 0: never */
+	uint64_t max_size;			  /* record: bytes of the file; 0: any number */
+	const char *file;   /* record, replay; explain: NULL is standard input */
+	char **files;	    /* suggest: NULL-terminated; none is standard input */
+	const char *config; /* NULL: not given */
 };
 
 /*
@@ -44,6 +45,9 @@ struct options {
  * is expected, and -EINVAL. Strings point into argv.
  */
 int options_parse(struct options *options, int argc, char **argv);
+
+/* Frees what options_parse() has made, also after a mistake. */
+void options_free(struct options *options);
 
 /* The text of --help. */
 void options_help(void);

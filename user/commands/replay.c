@@ -16,18 +16,34 @@
 struct replay {
 	const struct options *options;
 	struct pipeline *pipeline;
+	uint64_t end_ns; /* --duration; 0: not known yet, or never */
 };
 
 static int on_record(void *context, const struct record *record)
 {
 	struct replay *replay = context;
 
+	if (!replay->end_ns && replay->options->duration_ns)
+		replay->end_ns = record->time_ns + replay->options->duration_ns;
+	if (replay->end_ns && record->time_ns > replay->end_ns)
+		return 1;
 	pipeline_tick(replay->pipeline, record->time_ns);
 	pipeline_record(replay->pipeline, record);
 	if (pipeline_error(replay->pipeline))
 		return 1;
 	return replay->options->count &&
 	       pipeline_stats(replay->pipeline)->messages >= replay->options->count;
+}
+
+/* A mistyped name matches nothing: that is said, because it looks like a host that never mails. */
+static void tell_unmatched(const struct replay *replay)
+{
+	const struct filter *filter = &replay->options->filter;
+	const struct event_stats *stats = pipeline_stats(replay->pipeline);
+
+	if ((filter_selects(filter) || filter->where_count) &&
+	    !(stats->messages | stats->encrypted | stats->sessions))
+		report(replay->options->file, "nothing in it matches the filters");
 }
 
 static int replay_file(struct replay *replay, struct sink *sink)
@@ -50,6 +66,7 @@ static int replay_file(struct replay *replay, struct sink *sink)
 		pipeline_flushed(replay->pipeline, sink->flush(sink));
 	if (pipeline_error(replay->pipeline))
 		return command_output_failed(pipeline_error(replay->pipeline));
+	tell_unmatched(replay);
 	return error ? STATUS_FAILED : STATUS_DONE;
 }
 

@@ -4,7 +4,6 @@
  * file.
  */
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +12,11 @@
 
 #include "config/config.h"
 #include "commands/commands.h"
+#include "commands/options_filter.h"
 #include "policy/decision.h"
 #include "format/format.h"
 #include "watch/live.h"
+#include "capture/privilege.h"
 #include "capture/recording.h"
 #include "base/report.h"
 
@@ -177,10 +178,14 @@ static int watch(const struct options *options, struct sink *sink, struct record
 	return error ? command_output_failed(error) : STATUS_DONE;
 }
 
-/* A number, or a name that this host knows: a mistyped name would silently match nothing. */
-static bool user_exists(const char *user)
+bool command_privileged(const char *command)
 {
-	return !user || (user[0] >= '0' && user[0] <= '9') || getpwnam(user);
+	char why[PRIVILEGE_WHY_MAX];
+
+	if (!privilege_check(why))
+		return true;
+	report(command, "%s", why);
+	return false;
 }
 
 int command_watch(const struct options *options)
@@ -191,11 +196,10 @@ int command_watch(const struct options *options)
 	struct sink *sink;
 	int status;
 
-	if (!user_exists(options->filter.user)) {
-		report("--user", "this host has no user '%.64s'; name one that exists, or a number",
-		       options->filter.user);
+	if (!command_privileged(options->command == COMMAND_RECORD ? "record" : "watch"))
+		return STATUS_FAILED;
+	if (filter_check_host(&options->filter))
 		return STATUS_USAGE;
-	}
 	if (!command_decider(options, &decider))
 		return STATUS_USAGE;
 	if (options->command == COMMAND_RECORD &&

@@ -20,7 +20,6 @@
 
 #define DEADLINE_S     60
 #define HEARTBEAT_S    300
-#define BODY_BYTES     65536U
 #define BODY_BYTES_MAX 16777216U
 #define JOIN_S	       60
 #define JOIN_S_MAX     86400U
@@ -319,6 +318,26 @@ static bool fail_open(struct reader *reader, const char *path, const char *why)
 	return reader_refused(reader);
 }
 
+/* False (reported) if it is not a file of a size that can be read. */
+static bool is_readable(struct reader *reader, const char *path, const struct stat *info)
+{
+	char why[TRUSTED_WHY_MAX];
+
+	if (S_ISDIR(info->st_mode))
+		snprintf(why, sizeof(why),
+			 "is a directory; name the file in it, such as %.200s/smtpsnoop.yaml",
+			 path);
+	else if (!S_ISREG(info->st_mode))
+		snprintf(why, sizeof(why), "not a regular file; name one that is");
+	else if (info->st_size > (off_t)CONFIG_FILE_MAX)
+		snprintf(why, sizeof(why),
+			 "larger than %u bytes; move exclusions to conf.d beside it",
+			 CONFIG_FILE_MAX);
+	else
+		return true;
+	return fail_open(reader, path, why);
+}
+
 static bool read_file(struct reader *reader, const char *path)
 {
 	struct strings *files = &reader->config->files;
@@ -337,9 +356,8 @@ static bool read_file(struct reader *reader, const char *path)
 		*name = strdup(path);
 	if (name && *name)
 		reader->file = *name;
-	if (!S_ISREG(info.st_mode) || info.st_size > (off_t)CONFIG_FILE_MAX)
-		good = reader_fail(reader, NULL, "not a regular file, or larger than %u bytes",
-				   CONFIG_FILE_MAX);
+	if (!is_readable(reader, path, &info))
+		good = false;
 	else if (++reader->files > CONFIG_FILES_MAX)
 		good = reader_fail(reader, NULL, "more than %u files", CONFIG_FILES_MAX);
 	else if ((reader->bytes += (size_t)info.st_size) > CONFIG_BYTES_MAX)
@@ -420,7 +438,7 @@ static struct config *config_new(void)
 	if (!config)
 		return NULL;
 	config->policy.deadline_s = DEADLINE_S;
-	config->policy.body_bytes = BODY_BYTES;
+	config->policy.body_bytes = POLICY_BODY_BYTES;
 	config->heartbeat_s = HEARTBEAT_S;
 	config->join_s = JOIN_S;
 	config->join_after = JOIN_AFTER;

@@ -253,6 +253,23 @@ static const struct key kinds[VALUE_COUNT] = {
 
 #define KEYS_MAX (CRITERION_COUNT + 8)
 
+const char *criterion_key(enum criterion criterion)
+{
+	const char *key = criterion_rows[criterion].key;
+
+	return key ? key : criterion_name(criterion);
+}
+
+bool config_read_criterion(struct reader *reader, const yaml_node_t *node, enum criterion criterion,
+			   struct exclusion *exclusion)
+{
+	const struct criterion_row *row = &criterion_rows[criterion];
+	struct key key = kinds[row->kind];
+
+	key.name = criterion_key(criterion);
+	return key.read(reader, node, &key, (char *)exclusion + row->offset);
+}
+
 /*
  * Adds the keys of a group ("" for criteria without one) after the `count` existing keys,
  * and the end of the list.
@@ -263,7 +280,7 @@ static void add_keys(struct key keys[KEYS_MAX], size_t count, const char *group)
 
 	for (int i = 0; i < CRITERION_COUNT; i++) {
 		const struct criterion_row *row = &criterion_rows[i];
-		const char *path = row->key ? row->key : criterion_name((enum criterion)i);
+		const char *path = criterion_key((enum criterion)i);
 		const char *dot = strchr(path, '.');
 
 		if (row->kind == VALUE_IMPLIED || (size_t)(dot ? dot - path : 0) != len ||

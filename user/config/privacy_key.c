@@ -38,8 +38,8 @@ static int open_error(int error, const char *path, char why[PRIVACY_WHY_MAX])
 static int check(const struct stat *file, const char *path, char why[PRIVACY_WHY_MAX])
 {
 	if (!S_ISREG(file->st_mode)) {
-		snprintf(why, PRIVACY_WHY_MAX,
-			 "not a regular file; name one that contains the key");
+		snprintf(why, PRIVACY_WHY_MAX, "%s; name a file that contains the key",
+			 S_ISDIR(file->st_mode) ? "is a directory" : "not a regular file");
 		return -EINVAL;
 	}
 	if (file->st_uid != 0 && file->st_uid != geteuid()) {

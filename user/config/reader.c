@@ -10,9 +10,11 @@
 __attribute__((format(printf, 3, 4))) bool
 reader_fail(struct reader *reader, const yaml_node_t *node, const char *format, ...)
 {
-	int len = snprintf(reader->error, CONFIG_ERROR_MAX, "%s:%zu:%zu: ", reader->file,
-			   node ? node->start_mark.line + 1 : 1,
-			   node ? node->start_mark.column + 1 : 1);
+	int len = reader->config
+			  ? snprintf(reader->error, CONFIG_ERROR_MAX, "%s:%zu:%zu: ", reader->file,
+				     node ? node->start_mark.line + 1 : 1,
+				     node ? node->start_mark.column + 1 : 1)
+			  : snprintf(reader->error, CONFIG_ERROR_MAX, "%s: ", reader->file);
 	va_list args;
 
 	va_start(args, format);

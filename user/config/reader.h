@@ -22,7 +22,7 @@
 
 struct reader {
 	struct config *config;
-	const char *file; /* of config->files */
+	const char *file; /* of config->files; of --where: the key, and nodes have no place */
 	yaml_document_t document;
 	EVP_MD_CTX *digest;	 /* of all files */
 	char *error;		 /* of CONFIG_ERROR_MAX bytes */
@@ -144,6 +144,13 @@ bool config_read_outputs(struct reader *reader, const yaml_node_t *node, const s
 			 void *target);
 bool config_read_metrics(struct reader *reader, const yaml_node_t *node, const struct key *key,
 			 void *target);
+
+/* The name of a criterion in the configuration: "mail.sender", ...; a static string. */
+const char *criterion_key(enum criterion criterion);
+
+/* One criterion of an exclusion. */
+bool config_read_criterion(struct reader *reader, const yaml_node_t *node, enum criterion criterion,
+			   struct exclusion *exclusion);
 
 /* The target is a struct relays. */
 bool config_read_relays(struct reader *reader, const yaml_node_t *node, const struct key *key,

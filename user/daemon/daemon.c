@@ -20,6 +20,7 @@
 #include "config/config.h"
 #include "base/clock.h"
 #include "commands/commands.h"
+#include "commands/options_filter.h"
 #include "policy/decision.h"
 #include "daemon/instance.h"
 #include "watch/live.h"
@@ -476,6 +477,10 @@ int command_run(const struct options *options)
 	sigset_t signals;
 	int status;
 
+	if (!command_privileged("run"))
+		return STATUS_FAILED;
+	if (filter_check_host(&options->filter))
+		return STATUS_USAGE;
 	/*
 	 * A signal that arrives before the watch runs must wait for it: SIGHUP would end the
 	 * process.

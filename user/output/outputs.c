@@ -240,7 +240,9 @@ static int start_missing(struct outputs *outputs, const struct output_config *co
 			continue;
 		snprintf(why, OUTPUTS_WHY_MAX, "output %s: %.200s: %s", config->name,
 			 config->path ? config->path : "cannot start it",
-			 error == -EINVAL ? "not a regular file" : strerror(-error));
+			 error == -EINVAL   ? "not a regular file"
+			 : error == -EISDIR ? "is a directory; name a file in it"
+					    : strerror(-error));
 		return error;
 	}
 	return share_a_file(configs, count, started, why) ? -EEXIST : 0;

@@ -171,10 +171,23 @@ static enum state sender(const struct exclusion *exclusion, const struct facts *
 	return patterns_match(&exclusion->mail.sender, facts->sender);
 }
 
-/* Every address must match. Without any address the criterion has failed. */
-static enum state every_address(const struct patterns *patterns, const struct span *addresses,
-				size_t count, bool known)
+static bool one_address(const struct patterns *patterns, const struct span *addresses, size_t count)
 {
+	for (size_t i = 0; i < count; i++) {
+		if (patterns_match(patterns, addresses[i]) == STATE_MET)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Every address must match, or any one of them. Without any address the criterion has failed.
+ */
+static enum state addresses_match(const struct patterns *patterns, const struct span *addresses,
+				  size_t count, bool known, bool any)
+{
+	if (any)
+		return one_address(patterns, addresses, count) ? STATE_MET : STATE_FAILED;
 	for (size_t i = 0; i < count; i++) {
 		if (patterns_match(patterns, addresses[i]) == STATE_FAILED)
 			return STATE_FAILED;
@@ -185,17 +198,15 @@ static enum state every_address(const struct patterns *patterns, const struct sp
 static enum state header_from(const struct exclusion *exclusion, const struct facts *facts,
 			      struct surroundings *surroundings)
 {
-	(void)surroundings;
-	return every_address(&exclusion->mail.header_from, facts->header_from,
-			     facts->header_from_count, facts->header_known);
+	return addresses_match(&exclusion->mail.header_from, facts->header_from,
+			       facts->header_from_count, facts->header_known, surroundings->any);
 }
 
 static enum state recipients(const struct exclusion *exclusion, const struct facts *facts,
 			     struct surroundings *surroundings)
 {
-	(void)surroundings;
-	return every_address(&exclusion->mail.recipients, facts->recipients, facts->recipient_count,
-			     facts->recipients_known);
+	return addresses_match(&exclusion->mail.recipients, facts->recipients,
+			       facts->recipient_count, facts->recipients_known, surroundings->any);
 }
 
 static enum state subject(const struct exclusion *exclusion, const struct facts *facts,
@@ -467,4 +478,40 @@ enum state exclusion_state(const struct exclusion *exclusion, enum criterion cri
 		return exclusion_has(exclusion, criterion) ? STATE_FAILED : STATE_NOT_ASKED;
 	return row->of_process ? every_process(row, exclusion, facts)
 			       : row->of_message(exclusion, facts, surroundings);
+}
+
+/* ---- For filters ----------------------------------------------------------------------------- */
+
+bool exclusion_asks_process(const struct exclusion *exclusion)
+{
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		if (criterion_rows[i].of_process && exclusion_has(exclusion, (enum criterion)i))
+			return true;
+	}
+	return false;
+}
+
+bool exclusion_finds_process(const struct exclusion *exclusion, const struct facts_process *process)
+{
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		const struct criterion_row *row = &criterion_rows[i];
+
+		if (row->of_process && exclusion_has(exclusion, (enum criterion)i) &&
+		    row->of_process(exclusion, process) != STATE_MET)
+			return false;
+	}
+	return true;
+}
+
+bool exclusion_finds_message(const struct exclusion *exclusion, const struct facts *facts,
+			     struct surroundings *surroundings)
+{
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		const struct criterion_row *row = &criterion_rows[i];
+
+		if (row->of_message && exclusion_has(exclusion, (enum criterion)i) &&
+		    exclusion_state(exclusion, (enum criterion)i, facts, surroundings) != STATE_MET)
+			return false;
+	}
+	return true;
 }

@@ -60,6 +60,7 @@ struct surroundings {
 	const struct relay_names *names; /* NULL: no name is resolved */
 	const struct usage *usage;	 /* of the three limits; NULL: nothing was used */
 	uint64_t steps;			 /* left for expressions, for one message */
+	bool any;			 /* one address of several is enough: a filter searches */
 };
 
 struct criterion_row {
@@ -93,6 +94,17 @@ uint32_t exclusion_asks(const struct exclusion *exclusion);
 /* How the message compares with one criterion. STATE_NOT_ASKED: it does not count here. */
 enum state exclusion_state(const struct exclusion *exclusion, enum criterion criterion,
 			   const struct facts *facts, struct surroundings *surroundings);
+
+/*
+ * For filters. Whether a process meets every criterion of a process that the exclusion has in the
+ * configuration; whether a message meets all others. Nothing is implied, and what is not known does
+ * not match.
+ */
+bool exclusion_asks_process(const struct exclusion *exclusion);
+bool exclusion_finds_process(const struct exclusion *exclusion,
+			     const struct facts_process *process);
+bool exclusion_finds_message(const struct exclusion *exclusion, const struct facts *facts,
+			     struct surroundings *surroundings);
 
 /*
  * Whether `wide` excludes every message that `narrow` excludes. False if that is not certain, and

@@ -31,7 +31,7 @@ static enum truth mta_of(const struct sender *sender)
 	return sender->image ? NOT_SO : NOT_KNOWN;
 }
 
-static void process_facts(struct facts_process *process, const struct sender *sender)
+void facts_of_sender(struct facts_process *process, const struct sender *sender)
 {
 	const struct task_id *task = &sender->task;
 
@@ -157,7 +157,7 @@ bool facts_of_event(struct facts *facts, const struct event *event)
 	};
 	memcpy(facts->relay, event->destination.addr, sizeof(facts->relay));
 	for (uint32_t i = 0; i < event->sender_count; i++)
-		process_facts(&facts->processes[i], event->senders[i]);
+		facts_of_sender(&facts->processes[i], event->senders[i]);
 	if (event->session && !facts->encrypted)
 		session_facts(facts, event->session, !event->capture.mid_stream);
 	else if (event->session)

@@ -77,6 +77,10 @@ struct facts {
 };
 
 struct event;
+struct sender;
+
+/* The facts of one process; borrowed from the sender. */
+void facts_of_sender(struct facts_process *process, const struct sender *sender);
 
 /* The event is borrowed and outlives the facts. False if there is no memory. */
 bool facts_of_event(struct facts *facts, const struct event *event);

@@ -10,7 +10,8 @@
 #include "policy/privacy_address.h"
 #include "policy/rules.h"
 
-#define POLICY_HASH_LEN 64U /* hexadecimal digits */
+#define POLICY_HASH_LEN	  64U	 /* hexadecimal digits */
+#define POLICY_BODY_BYTES 65536U /* body_bytes, if the configuration does not say */
 
 struct policy {
 	struct exclusion *exclusions; /* owned */

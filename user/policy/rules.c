@@ -51,7 +51,9 @@ static FILE *open_file(const char *path, bool trusted, char error[RULES_ERROR_MA
 		file = fdopen(fd, "r");
 	if (!file)
 		snprintf(error, RULES_ERROR_MAX, "%s",
-			 info.st_mode && !S_ISREG(info.st_mode) ? "no file" : strerror(errno));
+			 S_ISDIR(info.st_mode) ? "is a directory; name the files in it"
+			 : info.st_mode && !S_ISREG(info.st_mode) ? "not a regular file"
+								  : strerror(errno));
 	if (!file)
 		close(fd);
 	return file;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/filter.h"
+#include "policy/filter.h"
 #include "flow/flow_table.h"
 #include "policy/verdict.h"
 #include "watch/pipeline_state.h"
@@ -83,7 +83,8 @@ static bool count_reached(const struct pipeline *pipeline, const struct event *e
 void hold_write(struct pipeline *pipeline, struct event *event)
 {
 	decide_event(pipeline, event);
-	if (!filter_passes(&pipeline->filter, event) || count_reached(pipeline, event)) {
+	if (!filter_passes(&pipeline->filter, event, pipeline->relay_names) ||
+	    count_reached(pipeline, event)) {
 		event_free(event);
 		return;
 	}

@@ -21,7 +21,7 @@
  */
 #include <stdlib.h>
 
-#include "event/filter.h"
+#include "policy/filter.h"
 #include "flow/claims.h"
 #include "process/sender.h"
 #include "watch/pipeline_state.h"
@@ -207,7 +207,7 @@ void keep_record(struct pipeline *pipeline, struct flow *flow, struct record *re
 		write_record(pipeline, NULL, record);
 		return;
 	}
-	if (record->type != RECORD_CLOSE && filter->port && id && id->remote_port != filter->port) {
+	if (record->type != RECORD_CLOSE && id && !filter_passes_port(filter, id->remote_port)) {
 		free(record); /* the flow is never selected */
 		return;
 	}

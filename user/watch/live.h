@@ -4,7 +4,7 @@
 #define SMTPSNOOP_LIVE_H
 
 #include "capture/capture.h"
-#include "event/filter.h"
+#include "policy/filter.h"
 #include "watch/pipeline.h"
 #include "watch/reload.h"
 

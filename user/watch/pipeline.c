@@ -439,23 +439,27 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 		keep_look(pipeline, flow_find(pipeline->flows, cookie_of(record)));
 }
 
-/* Asks for the addresses of the exclusions' relays when they are due. */
+static void want_relays_of(struct pipeline *pipeline, const struct relays *relays)
+{
+	for (size_t i = 0; i < relays->count; i++) {
+		const char *name = relays->items[i].name;
+
+		if (name && relay_names_due(pipeline->relay_names, name, pipeline->now_ns))
+			pipeline->hooks.want_relay(pipeline->hooks.context, name);
+	}
+}
+
+/* Asks for the addresses of the relays that exclusions and the filter name, when they are due. */
 static void want_relays(struct pipeline *pipeline)
 {
 	const struct policy *policy = pipeline->decider ? decider_policy(pipeline->decider) : NULL;
 
-	if (!policy || !pipeline->hooks.want_relay)
+	if (!pipeline->hooks.want_relay)
 		return;
-	for (size_t i = 0; i < policy->exclusion_count; i++) {
-		const struct relays *relays = &policy->exclusions[i].relay;
-
-		for (size_t j = 0; j < relays->count; j++) {
-			const char *name = relays->items[j].name;
-
-			if (name && relay_names_due(pipeline->relay_names, name, pipeline->now_ns))
-				pipeline->hooks.want_relay(pipeline->hooks.context, name);
-		}
-	}
+	for (size_t i = 0; policy && i < policy->exclusion_count; i++)
+		want_relays_of(pipeline, &policy->exclusions[i].relay);
+	for (uint32_t i = 0; i < pipeline->filter.where_count; i++)
+		want_relays_of(pipeline, &pipeline->filter.where[i].relay);
 }
 
 void pipeline_exclude(struct pipeline *pipeline, struct decider *decider)
@@ -467,7 +471,10 @@ void pipeline_exclude(struct pipeline *pipeline, struct decider *decider)
 	pipeline->rules = policy->rules;
 	pipeline->privacy = &policy->privacy;
 	pipeline->said_max = policy->body_bytes;
-	pipeline->content_max = decider_wants_content(decider) ? policy->body_bytes : 0;
+	pipeline->content_max =
+		decider_wants_content(decider) || filter_wants_content(&pipeline->filter)
+			? policy->body_bytes
+			: 0;
 	want_relays(pipeline);
 }
 
@@ -543,6 +550,7 @@ struct pipeline *pipeline_new(struct sink *sink, const struct filter *filter,
 	pipeline->names = names_new();
 	pipeline->relay_names = relay_names_new();
 	pipeline->deadline_ns = DEADLINE_NS;
+	pipeline->content_max = filter_wants_content(filter) ? POLICY_BODY_BYTES : 0;
 	pipeline->budget.left = CONTENT_BUDGET;
 	pipeline->keep = hooks->on_record ? keep_new() : NULL;
 	if ((hooks->on_record && !pipeline->keep) || !pipeline->processes || !pipeline->flows ||

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "event/event.h"
-#include "event/filter.h"
+#include "policy/filter.h"
 #include "process/want.h"
 #include "record.h"
 
