@@ -3,6 +3,16 @@
 
 VERSION := 0.1.0
 
+# The commit, as version shows it: what git archive has written to .commit; otherwise what git says of this clone.
+# GIT_OPTIONAL_LOCKS: a build as root leaves no index of root's in another user's clone.
+ifndef COMMIT
+COMMIT := $(shell sed -n 's/^\([0-9a-f]\{12\}\)[0-9a-f]*$$/\1/p' .commit 2>/dev/null)
+endif
+ifeq ($(COMMIT),)
+COMMIT := $(shell test -e .git && GIT_OPTIONAL_LOCKS=0 git -c safe.directory='*' -c core.fsmonitor=false \
+	describe --always --abbrev=12 --dirty --exclude='*' 2>/dev/null || echo unknown)
+endif
+
 # ---- What a bare Debian 12 needs: the one list of packages ------------------------------------
 
 PACKAGES_BUILD := gcc libc6-dev make pkgconf clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
@@ -91,7 +101,7 @@ UNIT_TESTS   := $(UNIT_SOURCES:%.c=$(BUILD)/%)
 .SECONDARY: # keep the objects of the tests
 
 .PHONY: all
-all: $(PROGRAM) ## build $(BUILD)/smtpsnoop
+all: $(PROGRAM) ## build build/smtpsnoop: what `make` alone does
 
 $(PROGRAM): $(BUILD)/user/main.o $(LIBRARY)
 	$(SAY) LINK $@
@@ -101,8 +111,17 @@ $(LIBRARY): $(OBJECTS)
 	$(SAY) AR $@
 	$(Q)rm -f $@ && ar qcs $@ $^ # q: two folders may name a file alike
 
-# The skeleton is included by capture.c alone.
+# The skeleton is included by capture.c alone, and the commit by version.c.
 $(BUILD)/user/capture/capture.o: $(SKELETON)
+$(BUILD)/user/commands/version.o: $(BUILD)/commit.h
+
+# Written only if it changes, so that a commit rebuilds one file.
+$(BUILD)/commit.h: FORCE
+	@mkdir -p $(@D)
+	@echo '#define COMMIT "$(COMMIT)"' | cmp -s - $@ || echo '#define COMMIT "$(COMMIT)"' >$@
+
+.PHONY: FORCE
+FORCE:
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -131,7 +150,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
 deps: ## install what building needs
 	@tests/packages.sh $(PACKAGES_BUILD)
 
-deps-quick:
+deps-quick: ## install what make quick needs
 	@tests/packages.sh $(PACKAGES_BUILD) $(PACKAGES_QUICK)
 
 deps-test: ## install what the tests and the checks need
@@ -205,7 +224,7 @@ FUZZ_LIBRARY := $(FUZZ_BUILD)/libsmtpsnoop.a
 fuzz: fuzz-build ## fuzz each target for FUZZ_SECONDS (or ARGS="-runs=10000000 -max_total_time=0")
 	$(Q)for target in $(FUZZ_TARGETS); do $(PYTHON) tests/fuzz/fuzz.py $$target $(FUZZ_SECONDS) $(ARGS) || exit 1; done
 
-fuzz-build: $(FUZZ_TARGETS)
+fuzz-build: $(FUZZ_TARGETS) ## build the fuzz targets
 
 $(FUZZ_BUILD)/user/%.o: user/%.c Makefile
 	@mkdir -p $(@D)
@@ -229,23 +248,23 @@ check: all ## format, layout, clang's warnings, clang-tidy, cppcheck
 	@MAKEFLAGS= $(PYTHON) tests/run.py --build $(BUILD) check tidy
 
 .PHONY: check-format check-layout check-clang check-tidy check-cppcheck
-check-format:
+check-format: ## the layout of the code
 	$(Q)clang-format --dry-run --Werror $(C_FILES)
 
-check-layout: all
+check-layout: all ## the order of includes, circles, lengths of files
 	$(Q)$(PYTHON) tests/check_layout.py $(BUILD)
 	$(Q)$(PYTHON) tests/test_check_layout.py
 
-check-clang: $(SKELETON)
+check-clang: $(SKELETON) $(BUILD)/commit.h ## the warnings of clang
 	$(Q)for f in $(SOURCES) user/main.c $(UNIT_SOURCES); do \
 		$(CLANG) $(CPPFLAGS) -std=gnu11 $(WARNINGS) -Wno-gnu -fsyntax-only $$f || exit 1; done
 
-check-tidy: $(SKELETON)
+check-tidy: $(SKELETON) $(BUILD)/commit.h ## clang-tidy: four minutes of processor time
 	$(Q)printf '%s\n' $(SOURCES) user/main.c | \
 		xargs -P $$(nproc) -I@ clang-tidy --quiet --warnings-as-errors='*' @ -- $(CPPFLAGS) -std=gnu11 2>&1 | \
 		{ ! grep -E 'warning:|error:|^xargs:'; }
 
-check-cppcheck:
+check-cppcheck: ## cppcheck
 	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
 		--suppress=missingIncludeSystem $(filter -D% -Iinclude -Iuser,$(CPPFLAGS)) user
 
@@ -286,16 +305,19 @@ $(BUILD)/tests/bench/empty: tests/bench/empty.c $(BUILD)/tests/bench/empty.skel.
 # ---- Installing --------------------------------------------------------------------------------
 
 .PHONY: install uninstall clean help
-install: all ## install program, manual pages, unit and examples below PREFIX (/usr/local)
+
+# What the manual pages name stands below share/smtpsnoop by the same names: docs/..., deploy/...
+SHARED := docs/ARCHITECTURE.md docs/coverage.md docs/sentinel.md docs/event.schema.json $(shell find deploy -type f)
+
+install: all ## install program, manual pages, unit, documents and examples below PREFIX (/usr/local)
 	install -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/sbin/smtpsnoop
 	install -D -m 0644 docs/smtpsnoop.8 $(DESTDIR)$(PREFIX)/share/man/man8/smtpsnoop.8
 	install -D -m 0644 docs/smtpsnoop.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/smtpsnoop.yaml.5
-	install -D -m 0644 docs/event.schema.json $(DESTDIR)$(PREFIX)/share/smtpsnoop/event.schema.json
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/smtpsnoop/examples
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/local/sbin|$(PREFIX)/sbin|g' deploy/systemd/smtpsnoop.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/smtpsnoop.service
-	install -D -m 0644 deploy/logrotate/smtpsnoop $(DESTDIR)$(PREFIX)/share/smtpsnoop/logrotate
-	install -m 0644 deploy/examples/*.yaml $(DESTDIR)$(PREFIX)/share/smtpsnoop/examples
+	@for file in $(SHARED); do \
+		install -D -m 0644 $$file $(DESTDIR)$(PREFIX)/share/smtpsnoop/$$file || exit 1; done
 
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/sbin/smtpsnoop $(DESTDIR)$(PREFIX)/share/man/man8/smtpsnoop.8 \
@@ -306,5 +328,5 @@ clean: ## remove what was built
 	rm -rf build build-*
 
 help: ## show this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sort | awk -F ':.*## ' '{ printf "  make %-18s  %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | LC_ALL=C sort -t: -k1,1 | awk -F ':.*## ' '{ printf "  make %-18s  %s\n", $$1, $$2 }'
 	@echo '  SANITIZE=1 builds with ASan and UBSan in build-sanitize; V=1 shows the commands'

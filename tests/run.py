@@ -271,7 +271,8 @@ def replay(group):
 
 
 def docs(group):
-    """The manual pages have no mistakes and name every option that --help names; the examples are valid."""
+    """The manual pages have no mistakes and name every option that --help names; the examples are valid; the Makefile
+    does what it and the documents say."""
     program = os.path.join(group.options.build, "smtpsnoop")
     for page in ("smtpsnoop.8", "smtpsnoop.yaml.5"):
         group.command(f"manual page {page}", "mandoc", "-T", "lint", "-W", "warning", f"docs/{page}")
@@ -286,6 +287,8 @@ def docs(group):
     missing = [name for name in re.findall(r"--([a-z-]+)", shown) if f"-{name}" not in manual]
     group.add("ok" if shown and not missing else "FAIL", "the manual has every option",
               detail="missing: " + " ".join(missing))
+    group.command("the Makefile", PYTHON, "tests/test_make.py",
+                  env=dict(os.environ, BUILD=os.path.abspath(group.options.build)))
 
 
 def sanitized_build(group):

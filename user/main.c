@@ -35,7 +35,7 @@ static int run(const struct options *options)
 	case COMMAND_EXPLAIN: return command_explain(options);
 	case COMMAND_SUGGEST: return command_suggest(options);
 	case COMMAND_DOCTOR: return command_doctor(options);
-	case COMMAND_VERSION: printf("smtpsnoop %s\n", VERSION); break;
+	case COMMAND_VERSION: command_version(); break;
 	case COMMAND_HELP: options_help(); break;
 	}
 	errno = 0;

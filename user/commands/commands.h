@@ -18,6 +18,9 @@ int command_explain(const struct options *options);
 int command_suggest(const struct options *options);
 int command_doctor(const struct options *options);
 
+/* Prints version, commit and features; the caller flushes standard output. */
+void command_version(void);
+
 /* False (reported) if this process may not load BPF programs. */
 bool command_privileged(const char *command);
 
