@@ -20,7 +20,7 @@ PACKAGES_BUILD := gcc libc6-dev make pkgconf clang llvm bpftool libbpf-dev libel
 PACKAGES_QUICK := libcmocka-dev python3 python3-jsonschema python3-croniter systemd liblognorm-utils mandoc
 PACKAGES_TEST  := curl swaks msmtp s-nail postfix procps util-linux tinyproxy-bin microsocks rsyslog rsyslog-gnutls \
 	logrotate prometheus cron at nagios4-core bacula-common iproute2 tmux openssl libasan8 libubsan1 libclang-rt-dev
-PACKAGES_VM    := qemu-system-x86 busybox-static cpio kmod
+PACKAGES_VM    := qemu-system-x86 busybox-static cpio kmod debootstrap
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
 # Node.js of another source will do as well.
 PACKAGES_NODE  := $(if $(and $(shell command -v node 2>/dev/null),$(shell command -v npm 2>/dev/null)),,nodejs npm)
@@ -68,6 +68,8 @@ BUILD	 ?= build
 LDHARDEN := -pie -Wl,-z,relro,-z,now
 endif
 
+FUZZ_BUILD := build-fuzz
+
 CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) $(HAVE)
 CFLAGS	 += -std=gnu11 $(OPTIMIZE) $(HARDEN) $(WARNINGS) -pthread
 LDFLAGS	 += $(LDHARDEN) -pthread
@@ -76,6 +78,23 @@ LDLIBS	 = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) $(LIBRARIES_OPTIONAL))
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Iinclude -Ivmlinux -Ibpf \
 	      -isystem $(SYSROOT)/usr/include/$(if $(CROSS_COMPILE),$(CROSS_COMPILE:-=),$(shell gcc -print-multiarch 2>/dev/null)) \
 	      -Wall -Wextra -Werror -Wno-unused-parameter
+
+# In a tree of another user, root builds as that user, so that a plain `make` of his works afterwards. What root's tests
+# write there becomes his at their end.
+ifeq ($(shell id -u),0)
+OWNER := $(filter-out 0:%,$(shell stat -c %u:%g Makefile))
+endif
+ifdef OWNER
+BUILT_BY_ROOT = find build build-* tests -xdev -user 0 -exec chown -h $(OWNER) {} + 2>/dev/null || true
+ifeq ($(MAKELEVEL),0)
+$(shell $(BUILT_BY_ROOT))
+endif
+$(BUILD)/% $(FUZZ_BUILD)/%: SHELL := setpriv
+$(BUILD)/% $(FUZZ_BUILD)/%: .SHELLFLAGS := --reuid=$(firstword $(subst :, ,$(OWNER))) \
+	--regid=$(lastword $(subst :, ,$(OWNER))) --clear-groups /bin/sh -c
+else
+BUILT_BY_ROOT := true
+endif
 
 ifneq ($(V),1)
 Q := @
@@ -160,7 +179,8 @@ deps-vm: deps-test ## install what the virtual machines need
 	@tests/packages.sh $(PACKAGES_VM)
 
 # Each of these starts a second make, which sees the tools that the first one has just installed.
-BUILD_AND_RUN = @$(MAKE) --no-print-directory -j$$(nproc) all unit-build && MAKEFLAGS= $(PYTHON) tests/run.py --build $(BUILD)
+BUILD_AND_RUN = @trap '$(BUILT_BY_ROOT)' EXIT; $(MAKE) --no-print-directory -j$$(nproc) all unit-build && \
+	MAKEFLAGS= $(PYTHON) tests/run.py --build $(BUILD)
 
 run: deps ## install what is missing, build, and watch this host (ARGS="-o wide")
 	@$(MAKE) --no-print-directory -j$$(nproc) all
@@ -213,7 +233,6 @@ test-arm64: deps-vm ## the tests of sends on an arm64 kernel, cross-built, in a 
 # ---- Fuzzing: libFuzzer, under ASan and UBSan ---------------------------------------------------
 
 FUZZ_SECONDS ?= 5
-FUZZ_BUILD   := build-fuzz
 FUZZ_FLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_OBJECTS := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(filter-out user/attack/% user/commands/% user/daemon/% \

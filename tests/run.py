@@ -287,6 +287,7 @@ def docs(group):
     missing = [name for name in re.findall(r"--([a-z-]+)", shown) if f"-{name}" not in manual]
     group.add("ok" if shown and not missing else "FAIL", "the manual has every option",
               detail="missing: " + " ".join(missing))
+    group.command("what packages.sh installs", PYTHON, "tests/test_packages.py")
     group.command("the Makefile", PYTHON, "tests/test_make.py",
                   env=dict(os.environ, BUILD=os.path.abspath(group.options.build)))
 

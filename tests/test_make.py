@@ -27,8 +27,8 @@ class Make(unittest.TestCase):
         self.folder = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.folder)
 
-    def make(self, *words, cwd=ROOT):
-        done = subprocess.run(["make", "--no-print-directory", *words], cwd=cwd, env=ENV, stdout=subprocess.PIPE,
+    def make(self, *words, cwd=ROOT, prefix=()):
+        done = subprocess.run([*prefix, "make", "--no-print-directory", *words], cwd=cwd, env=ENV, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=300, check=False)
         self.assertEqual(done.returncode, 0, done.stdout)
         return done.stdout
@@ -75,6 +75,37 @@ class Make(unittest.TestCase):
 
     def test_a_second_build_builds_nothing(self):
         self.assertEqual(self.make("all", f"BUILD={BUILD}"), "")
+
+    def test_the_readme_names_every_package(self):
+        text = read("Makefile").replace("\\\n", " ")
+        table = {word for line in read("README.md").splitlines() if line.startswith("| `make") for word in
+                 line.split("|")[2].split()}
+        for name in ("BUILD", "QUICK", "TEST", "VM", "CHECK", "COMPILERS"):
+            packages = re.search(rf"^PACKAGES_{name}\s*:= (.*)$", text, re.M)[1].split()
+            self.assertEqual([one for one in packages if one not in table], [], name)
+
+    # ---- Root in the tree of another user ----
+
+    @unittest.skipIf(os.geteuid() != 0, "needs root")
+    def test_root_builds_as_the_owner_of_the_tree(self):
+        owner, other = 65534, ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+        tree = self.tree()
+        for folder in ("include", "user", "tests/bench"):
+            shutil.copytree(os.path.join(ROOT, folder), os.path.join(tree, folder))
+        os.makedirs(os.path.join(tree, "build-old/sub"))  # as root left it, before it built as the owner
+        os.makedirs(os.path.join(tree, "build/user"))
+        subprocess.run(["chown", "-R", f"{owner}:{owner}", os.path.join(tree, "user"), os.path.join(tree, "Makefile"),
+                        tree], check=True)
+        subprocess.run(["chown", "-R", "0:0", os.path.join(tree, "build"), os.path.join(tree, "build-old")], check=True)
+        self.make("build/user/base/amount.o", "build/tests/bench/sendcost", cwd=tree)
+        made = [path for top in ("build", "build-old") for path, _, _ in os.walk(os.path.join(tree, top))]
+        made += [os.path.join(path, name) for top in made for path, _, names in os.walk(top) for name in names]
+        self.assertIn(os.path.join(tree, "build/user/base/amount.o"), made)
+        self.assertEqual({os.lstat(path).st_uid for path in made}, {owner})
+        os.utime(os.path.join(tree, "user/base/amount.c"))
+        self.assertIn("amount.c", self.make("build/user/base/amount.o", cwd=tree, prefix=other))
+        self.make("clean", cwd=tree, prefix=other)
+        self.assertFalse(os.path.exists(os.path.join(tree, "build")))
 
     # ---- The commit ----
 
