@@ -259,7 +259,15 @@ static void test_asked(void **state)
 	ask(&talk, "RCPT TO:<b@y>\r\n", "250 ok\r\n");
 	ask(&talk, "QUIT\r\n", "221 bye\r\n");
 	assert_true(end(&talk) < SMTP_CARRIED_MAX / 32);
-	/* A mail that follows accounts for itself alone. */
+	/* Refused envelopes between them, which are told, account for themselves alone. */
+	greet(&talk);
+	for (unsigned int n = 0; n < 2 * CHUNKS; n++) {
+		ask(&talk, "MAIL FROM:<>\r\n", "250 ok\r\n");
+		ask_with(&talk, "RCPT TO:<%@y>\r\n", n, n % 2 ? "250 ok\r\n" : "550 no\r\n");
+		ask(&talk, "RSET\r\n", "250 ok\r\n");
+	}
+	assert_true(end(&talk) >= SECRET);
+	/* A mail that follows likewise. */
 	greet(&talk);
 	for (unsigned int n = 0; n < CHUNKS; n++) {
 		ask(&talk, "MAIL FROM:<a@x>\r\n", "250 ok\r\n");

@@ -175,6 +175,9 @@ void carried_transaction(struct smtp_session *session, const struct open *open, 
 	if (told && !result_is_asked(open)) {
 		*bytes -= since < MAIL_NEEDS ? since : MAIL_NEEDS;
 		carried->at_mail = *bytes;
+	} else if (told) {
+		*bytes += open->carried;
+		carried->at_mail += open->carried; /* no later mail accounts for it */
 	} else if (!carried->paused) {
 		*bytes += open->carried + open->transaction->bytes;
 	}

@@ -4,6 +4,7 @@
 
 #include "smtp/command.h"
 #include "smtp/session.h"
+#include "smtp/smuggled.h"
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
 
@@ -371,6 +372,8 @@ void smtp_client_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 {
 	preamble_gap(&session->facts.proxy);
 	session->header.over = true;
+	if (session->smuggled && session->smuggled->reads)
+		smuggled_free(session);
 	session->line_break = 0;
 	client_assume(session);
 	ghost_over(session, false, time_ns);

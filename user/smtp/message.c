@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The octets of messages and of BDAT chunks. The theory is in smtp.c. */
 #include "smtp/session.h"
+#include "smtp/smuggled.h"
 
 void message_parse(struct smtp_session *session, struct open *open, struct span data)
 {
@@ -88,6 +89,8 @@ static void end_message(struct smtp_session *session, uint64_t time_ns)
 
 	session->mode = MODE_COMMAND;
 	session->data_waits = false;
+	if (session->smuggled)
+		session->smuggled->reads = false;
 	owed_add_message(session, open);
 	open_end(session, open, SMTP_END_DATA, session->position, time_ns);
 }
@@ -110,6 +113,34 @@ void message_urgent(struct smtp_session *session, char c, bool urgent, uint64_t 
 		message_ended(session, time_ns);
 }
 
+/*
+ * Looks for an end of data that is none for this parser. Returns how many bytes of the piece belong
+ * to the message: in a second reading (smuggled.c), such an end ends it.
+ */
+static size_t look_for_odd_end(struct smtp_session *session, struct span piece, uint64_t *bytes,
+			       uint64_t time_ns)
+{
+	bool mail;
+	int64_t end = smuggling_in_message(&session->place, piece, &mail);
+	size_t behind = end < 0 ? 0 : piece.len - (size_t)end;
+
+	if (session->place.dot == DOT_END)
+		end = -1; /* it is an end for this parser too */
+	if (mail && session->current)
+		session->current->transaction->smuggling = true;
+	if (!session->inner) {
+		smuggling_keep(session, piece, end, mail, time_ns);
+	} else if (end >= 0) {
+		session->position -= behind;
+		*bytes -= *bytes < behind ? *bytes : behind;
+		session->place.dot = DOT_END;
+		session->place.crlf = true;
+		session->place.held = 2;
+		return (size_t)end;
+	}
+	return piece.len;
+}
+
 size_t message_take(struct smtp_session *session, struct span data, uint64_t time_ns)
 {
 	uint64_t bytes;
@@ -121,10 +152,8 @@ size_t message_take(struct smtp_session *session, struct span data, uint64_t tim
 	}
 	taken = smtp_message_next(&session->place, data, &bytes);
 	session->position += taken;
+	taken = look_for_odd_end(session, (struct span){data.data, taken}, &bytes, time_ns);
 	message_count(session, bytes);
-	if (smuggling_in_message(&session->place, (struct span){data.data, taken}) &&
-	    session->current)
-		session->current->transaction->smuggling = true;
 	if (bytes)
 		message_line(session, (struct span){data.data, taken}, bytes);
 	if (session->place.dot == DOT_END)

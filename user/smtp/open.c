@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "smtp/session.h"
+#include "smtp/smuggled.h"
 #include "smtp/transaction.h"
 
 void open_free(struct open *open)
@@ -79,6 +80,8 @@ void open_hand_out(struct smtp_session *session, struct open *open)
 		session->current = NULL;
 	if (session->ghost == open)
 		session->ghost = NULL;
+	if (session->smuggled && session->smuggled->of == open)
+		session->smuggled->of = NULL;
 	carried_transaction(session, open, open_is_told(open));
 	if (!open_is_told(open)) {
 		open_free(open);

@@ -3,6 +3,7 @@
 #include <ctype.h>
 
 #include "smtp/session.h"
+#include "smtp/smuggled.h"
 
 /* The reply to a greeting command. A refused greeting changes nothing. */
 static void on_greeting_reply(struct smtp_session *session, uint16_t code)
@@ -257,8 +258,7 @@ static void on_owed_reply(struct smtp_session *session, const struct owed *owed,
 							     : open_begin_unknown(session, time_ns);
 
 			session->mode = MODE_MESSAGE;
-			session->place =
-				(struct message_place){.dot = DOT_LINE_START, .tail = {'\r', '\n'}};
+			session->place = (struct message_place){.dot = DOT_LINE_START};
 			if (data)
 				data->transaction->data_started = data->data_taken =
 					data->data_asked = true;
@@ -344,7 +344,7 @@ static void on_header_answer(struct smtp_session *session, uint16_t code, uint64
 	session->header_lines = 0;
 }
 
-static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
+static void match_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
 {
 	struct owed owed;
 	bool known, ghost;
@@ -384,6 +384,14 @@ static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_
 	if (!owed_any(session))
 		session->out_of_step = session->unkept = session->carried.paused = false;
 	client_resume(session, UINT64_MAX);
+}
+
+static void on_reply(struct smtp_session *session, uint16_t code, uint64_t time_ns)
+{
+	struct smuggled_reply smuggled = smuggled_before(session, code);
+
+	match_reply(session, code, time_ns);
+	smuggled_after(session, smuggled, code, on_reply, time_ns);
 }
 
 static void reply_text_add(struct smtp_session *session, struct span text)
@@ -518,6 +526,7 @@ void smtp_server_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 	session->reply_text_len = 0;
 	session->reply_skip = true;
 	session->greeted = true;
+	smuggled_free(session);
 	session_lose_step(session);
 	client_assume(session);
 }

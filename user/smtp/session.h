@@ -14,7 +14,8 @@
  *   carried.c    the bytes of commands that no mail accounts for
  *   side.c       whether the streams are SMTP at all
  *   urgent.c     urgent data
- *   smuggling.c  a second mail hidden in a message
+ *   smuggling.c  a second mail hidden in a message: how it is found
+ *   smuggled.c   a second mail hidden in a message: whether the server took it
  *   under_way.c  a transaction that is older than the watch
  *   secrecy.c    which lines are secrets, to find them again in what the server says
  *   smtp_mask.c, smtp_mask_reply.c  the secrets in bytes that are recorded
@@ -66,6 +67,14 @@ enum under {
 	UNDER_ENVELOPE, /* the first command belongs to a transaction that began before */
 };
 
+/* The parser of an odd end of data (smuggling.c): what the last bytes were. */
+enum odd {
+	ODD_LINE_START,
+	ODD_DOT,
+	ODD_DOT_CR,
+	ODD_NO,
+};
+
 /* The position within a message. Also used by itself, where a message is scanned but not parsed. */
 struct message_place {
 	enum dot dot;
@@ -76,8 +85,8 @@ struct message_place {
 	uint8_t ways;
 
 	/* For smuggling.c only. */
-	char tail[2];	  /* the last two bytes */
-	bool odd_end;	  /* an end of data for servers that accept a bare CR as a line end */
+	enum odd odd;
+	bool odd_end;	  /* an end of data for some servers, but not for this parser */
 	uint8_t mail_len; /* bytes of a MAIL command matched after it */
 };
 
@@ -204,6 +213,8 @@ struct smtp_session {
 	struct open *ghost; /* the transaction they belong to; NULL: none */
 	struct behind behind;
 	struct carried carried;
+	struct smuggled *smuggled; /* owned; NULL: no message had an odd end of data */
+	bool inner;		   /* a second reading: an odd end of data is one */
 	bool chunk_last;
 	bool chunk_odd;	   /* a malformed BDAT, which some servers accept */
 	bool soft_allowed; /* the client ends its lines with LF alone */
@@ -266,10 +277,11 @@ struct smtp_session {
 };
 
 /*
- * True if the bytes that smtp_message_next() just consumed complete a MAIL command after an end of
- * data that only some servers accept (smuggling.c).
+ * Looks at bytes that smtp_message_next() just consumed (smuggling.c). Returns how many of them
+ * precede what follows an end of data that only some servers accept; -1: there is no such end among
+ * them. `*mail`: they complete a MAIL command after such an end.
  */
-bool smuggling_in_message(struct message_place *place, struct span piece);
+int64_t smuggling_in_message(struct message_place *place, struct span piece, bool *mail);
 
 typedef void (*urgent_line_fn)(struct smtp_session *session, struct span line, uint64_t time_ns);
 

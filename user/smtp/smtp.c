@@ -42,6 +42,7 @@
 #include <stdlib.h>
 
 #include "smtp/session.h"
+#include "smtp/smuggled.h"
 
 struct smtp_session *smtp_session_new(bool replies, smtp_transaction_fn on_transaction,
 				      void *context)
@@ -80,6 +81,7 @@ void smtp_session_free(struct smtp_session *session)
 		session->first = next;
 	}
 	behind_free(session);
+	smuggled_free(session);
 	explicit_bzero(&session->carried, sizeof(session->carried));
 	secrets_free(session->secrets);
 	free(session->line);
@@ -94,7 +96,11 @@ const struct smtp_facts *smtp_session_facts(const struct smtp_session *session)
 
 uint64_t smtp_oldest_open_position(const struct smtp_session *session)
 {
-	return session->first ? session->first->transaction->start_pos : UINT64_MAX;
+	uint64_t first = session->first ? session->first->transaction->start_pos : UINT64_MAX;
+	const struct smuggled *smuggled = session->smuggled;
+
+	return smuggled && smuggled->has_mail && smuggled->position < first ? smuggled->position
+									    : first;
 }
 
 void smtp_session_cut(struct smtp_session *session)

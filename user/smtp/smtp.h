@@ -26,8 +26,10 @@
  * From this many bytes on, the commands of a session carry data: honest clients stay far below
  * (carried.c, docs/coverage.md).
  */
-#define SMTP_CARRIED_MAX 4096U
-#define SMTP_BEHIND_MAX	 65536U /* bytes kept that follow an unanswered DATA or BDAT */
+#define SMTP_CARRIED_MAX    4096U
+#define SMTP_BEHIND_MAX	    65536U /* bytes kept that follow an unanswered DATA or BDAT */
+#define SMTP_SMUGGLED_BYTES 65536U /* bytes kept that follow an odd end of data */
+#define SMTP_SMUGGLED_MAX   8U /* mails kept from there until it is proved that they were taken */
 
 enum smtp_outcome {
 	SMTP_OUTCOME_UNKNOWN, /* no reply decided it */

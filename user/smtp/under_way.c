@@ -257,8 +257,7 @@ static void message_begins(struct smtp_session *session, uint64_t time_ns)
 		return;
 	session->current->confirmed = true;
 	session->mode = MODE_MESSAGE;
-	session->place =
-		(struct message_place){.dot = DOT_LINE_START, .crlf = true, .tail = {'\r', '\n'}};
+	session->place = (struct message_place){.dot = DOT_LINE_START, .crlf = true};
 }
 
 /* A reply before the client's lines were taken for a message. True: it is about one. */

@@ -145,9 +145,7 @@ static void on_data(struct smtp_session *session, uint64_t time_ns)
 	session->data_waits = true;
 	session->waits = is_waited_for(session);
 	session->mode = MODE_MESSAGE;
-	session->place = (struct message_place){.dot = DOT_LINE_START,
-						.crlf = session->line_crlf,
-						.tail = {'\r', '\n'}};
+	session->place = (struct message_place){.dot = DOT_LINE_START, .crlf = session->line_crlf};
 	session->soft_allowed = !session->line_crlf;
 	session->soft_end = false;
 }
