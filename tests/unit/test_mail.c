@@ -172,6 +172,35 @@ static void test_parameters(void **state)
 	expect_parameter("a/b; name=\"open", "open");
 }
 
+/* Encoded words in a parameter, and in its pieces: whole, cut, adjacent, and in other charsets. */
+static void test_words_in_parameters(void **state)
+{
+	static const char report[] = "R\xc3\xa4port.pdf";
+
+	(void)state;
+	expect_parameter(
+		"a/b; name*0=\"=?UTF-8?B?UsOkcA==?=\"; name*1=\"=?UTF-8?B?b3J0LnBkZg==?=\"",
+		report);
+	expect_parameter("a/b; name*1=\" =?utf-8?q?ort.pdf?=\"; name*0=\"=?utf-8?q?R=C3=A4p?=\"",
+			 report);
+	/* A word, or a character of it, is cut at the end of a piece. */
+	expect_parameter("a/b; name*0=\"=?UTF-8?B?UsOkcG9y\"; name*1=\"dC5wZGY=?=\"", report);
+	expect_parameter("a/b; name*0=\"=?UTF-8?Q?R=C3?=\"; name*1=\"=?UTF-8?Q?=A4port.pdf?=\"",
+			 report);
+	expect_parameter("a/b; name*0=\"=?UTF\"; name*1=\"-8?Q?R=C3=A4port.pdf?\"; name*2==",
+			 report);
+	expect_parameter("a/b; name*0=\"=?iso-8859-1?Q?R=E4p?=\"; name*1=ort.pdf", report);
+	/* In a value that is extended, or in some pieces of one. */
+	expect_parameter("a/b; name*=utf-8''=?utf-8?Q?R=C3=A4port.pdf?=", report);
+	expect_parameter("a/b; name*=utf-8''%3D%3Futf-8%3FQ%3FR%3DC3%3DA4port.pdf%3F%3D", report);
+	expect_parameter("a/b; name*0*=utf-8''R%C3%A4; name*1=\"=?us-ascii?Q?port?=\"; name*2=.pdf",
+			 report);
+	expect_parameter("a/b; name=\"=?utf-8?Q?R=C3?= =?utf-8?Q?=A4port.pdf?=\"", report);
+	/* What is no word stays. */
+	expect_parameter("a/b; name*0=\"=?UTF-8?B?\"; name*1=\"x\"", "=?UTF-8?B?x");
+	expect_parameter("a/b; name*0=\"=?x-none?Q?a?=\"; name*1=b", "=?x-none?Q?a?=b");
+}
+
 #define PART(header, body) "--b\r\n" header "\r\n" body "\r\n"
 
 static void test_attachments(void **state)
@@ -454,12 +483,19 @@ static void test_long_claims(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_claims),	     cmocka_unit_test(test_long_claims),
-		cmocka_unit_test(test_header),	     cmocka_unit_test(test_words),
-		cmocka_unit_test(test_dates),	     cmocka_unit_test(test_parameters),
-		cmocka_unit_test(test_attachments),  cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_in_a_session), cmocka_unit_test(test_time),
-		cmocka_unit_test(test_content),	     cmocka_unit_test(test_content_bounds),
+		cmocka_unit_test(test_claims),
+		cmocka_unit_test(test_long_claims),
+		cmocka_unit_test(test_header),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_dates),
+		cmocka_unit_test(test_parameters),
+		cmocka_unit_test(test_words_in_parameters),
+		cmocka_unit_test(test_attachments),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_in_a_session),
+		cmocka_unit_test(test_time),
+		cmocka_unit_test(test_content),
+		cmocka_unit_test(test_content_bounds),
 		cmocka_unit_test(test_content_gap),
 	};
 

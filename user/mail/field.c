@@ -262,9 +262,14 @@ static void pieces_put(struct pieces *pieces, const struct parameter *parameter,
 		pieces->piece[number] = *parameter;
 }
 
+/*
+ * Encoded words have no place in a parameter (RFC 2047, 5), but many senders put them there, also
+ * into the pieces of RFC 2231, with a word cut at the end of a piece. They are decoded once the
+ * pieces are joined.
+ */
 static void add_pieces(struct text *out, const struct pieces *pieces)
 {
-	struct text bytes = {0};
+	struct text bytes = {0}, joined = {0};
 	struct span charset = {"", 0};
 
 	for (unsigned int i = 0; i < CONTINUATIONS_MAX && pieces->piece[i].name.len; i++) {
@@ -277,9 +282,14 @@ static void add_pieces(struct text *out, const struct pieces *pieces)
 		else
 			add_plain(&bytes, value);
 	}
-	if (bytes.len && (!charset.len ||
-			  !mail_charset_decode(out, charset, (struct span){bytes.data, bytes.len})))
-		text_add(out, (struct span){bytes.data, bytes.len});
+	if (bytes.len &&
+	    (!charset.len ||
+	     !mail_charset_decode(&joined, charset, (struct span){bytes.data, bytes.len})))
+		text_add(&joined, (struct span){bytes.data, bytes.len});
+	if (joined.len)
+		mail_word_decode(out, (struct span){joined.data, joined.len});
+	out->failed |= bytes.failed | joined.failed;
+	text_free(&joined);
 	text_free(&bytes);
 }
 
