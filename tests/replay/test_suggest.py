@@ -35,8 +35,9 @@ def session(mail):
              ("C", b"MAIL FROM:<%s>\r\n" % mail.sender.encode()), ("S", b"250 ok\r\n")]
     for recipient in mail.recipients:
         steps += [("C", b"RCPT TO:<%s>\r\n" % recipient.encode()), ("S", b"250 ok\r\n")]
+    text = b"Subject: %s\r\n\r\nhello\r\n%s.\r\n" % (mail.subject.encode(), mail.more.get("body", b""))
     return steps + [("C", b"DATA\r\n"), ("S", b"354 go on\r\n"),
-                    ("C", b"Subject: %s\r\n\r\nhello\r\n.\r\n" % mail.subject.encode()), ("S", b"250 ok\r\n"),
+                    *(("C", text[at:at + 1400]) for at in range(0, len(text), 1400)), ("S", b"250 ok\r\n"),
                     ("C", b"QUIT\r\n"), ("S", b"221 bye\r\n")]
 
 
@@ -47,7 +48,7 @@ def recorded(mails):
         start, pid, cookie = recording.now, 1000 + number, 77 + number
         recording.exec(pid, start, mail.executable, mail.more.get("args", (mail.executable,)),
                        flags=mail.more.get("flags", 0))
-        recording.sender(cookie, pid, start, mail.uid)
+        recording.sender(cookie, pid, start, mail.uid, cgroup=mail.more.get("cgroup", "/system.slice/report.service"))
         flow = {"remote": mail.more.get("relay", "10.0.0.25"), "port": mail.more.get("port", 25)}
         recording.name(mail.uid, USERS[mail.uid])
         recording.session(cookie, pid, start, session(mail), uid=mail.uid, **flow)
@@ -160,6 +161,19 @@ class Honest(Case):
     def test_text_of_other_languages(self):
         self.suggest([Mail(day, sender="täglich@corp.example") for day in range(1, 5)])
         self.assertEqual(self.verdicts([Mail(9, sender="täglich@corp.example")]), ["excluded"])
+
+    def test_units_of_one_login(self):
+        """Such a unit has another name at the next login."""
+        for folder in ("user.slice/user-2001.slice/session-{}.scope", "system.slice/run-r{}.service"):
+            self.suggest([Mail(day, cgroup="/" + folder.format(day)) for day in range(1, 6)])
+            self.assertEqual(len(self.drafts), 1)
+            self.assertNotIn("unit:", self.draft)
+            self.assertEqual(self.verdicts([Mail(9, cgroup="/" + folder.format(9))]), ["excluded"])
+
+    def test_a_bigger_mail(self):
+        self.suggest([Mail(day, body=b"sales and costs\r\n" * 1000) for day in range(1, 6)])
+        self.assertEqual(self.verdicts([Mail(9, body=b"sales and costs\r\n" * 1800)]), ["excluded"])
+        self.assertEqual(self.verdicts([Mail(9, body=b"sales and costs\r\n" * 4000)]), ["alert"])
 
     def test_few_days(self):
         for days in ((1,), (1, 2), (1, 1, 1, 1, 2, 2, 2)):

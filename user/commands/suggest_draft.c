@@ -6,7 +6,7 @@
  *   recipients	of the domains that were: as they were, or by domain where there were many
  *   subject	what all subjects begin with, up to the word in which they begin to differ
  *   schedule	where every message came within SPREAD_MAX_S of the day
- *   limits	the most that any hour held, and a quarter more
+ *   limits	the most that any hour held, and a quarter more; of bytes twice that
  *
  * Values are quoted for YAML, and what has a meaning in patterns is escaped.
  */
@@ -240,7 +240,7 @@ static void write_limits(struct text *out, const struct stream *stream)
 	text_add_format(out, "    limits: { messages: %llu/1h", with_room((uint64_t)most.time_s));
 	if (!stream->encrypted)
 		text_add_format(out, ", recipients: %llu/1h, bytes: %lluKiB/1h",
-				with_room(most.recipients), with_room(most.bytes / 1024 + 1));
+				with_room(most.recipients), 2 * with_room(most.bytes / 1024));
 	text_add_string(out, " }\n");
 }
 

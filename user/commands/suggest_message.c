@@ -2,6 +2,7 @@
 #include "commands/suggest_message.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "commands/doubts.h"
@@ -12,6 +13,19 @@
 static struct span or_empty(struct span text)
 {
 	return text.data ? text : span_of("");
+}
+
+/* A unit that gets another name with every login or start; it does not come again. */
+static bool is_passing_unit(struct span unit)
+{
+	static const char *const starts[] = {"session-", "run-"};
+
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		if (unit.len > strlen(starts[i]) &&
+		    memcmp(unit.data, starts[i], strlen(starts[i])) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void identify(uint64_t seed, const json_t *event, const struct facts *facts,
@@ -26,6 +40,8 @@ static void identify(uint64_t seed, const json_t *event, const struct facts *fac
 	if (!parts[PART_USER].len && facts->process_count && process->uid != UINT32_MAX)
 		parts[PART_USER] = span_of(identity->uid);
 	parts[PART_UNIT] = or_empty(process->unit);
+	if (parts[PART_USER].len && is_passing_unit(parts[PART_UNIT]))
+		parts[PART_UNIT] = span_of("");
 	parts[PART_ORIGIN] = process->mta == IS_SO ? or_empty(facts->origin_user) : span_of("");
 	parts[PART_SCHEDULED_BY] = or_empty(json_text_at(event, "smtpsnoop.process.scheduled_by"));
 	parts[PART_SCRIPT] = or_empty(json_text_at(event, "smtpsnoop.process.script"));
