@@ -67,9 +67,9 @@ class Lines(unittest.TestCase):
     def test_files(self):
         with tempfile.TemporaryDirectory() as folder:
             done = run(b"", "suggest", folder, "/dev/null", os.path.join(folder, "none"))
-        folder_line, none_line = done.stderr.decode().splitlines()
-        self.assertIn("cannot read: Is a directory", folder_line)
+        none_line, folder_line = done.stderr.decode().splitlines()
         self.assertIn("/none: cannot open: No such file", none_line)
+        self.assertIn("cannot read: Is a directory", folder_line)
         self.assertEqual(done.returncode, 1)
 
 

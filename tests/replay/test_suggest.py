@@ -35,6 +35,8 @@ def session(mail):
              ("C", b"MAIL FROM:<%s>\r\n" % mail.sender.encode()), ("S", b"250 ok\r\n")]
     for recipient in mail.recipients:
         steps += [("C", b"RCPT TO:<%s>\r\n" % recipient.encode()), ("S", b"250 ok\r\n")]
+    if mail.more.get("asked"):  # whether the server takes the envelope
+        return steps + [("C", b"RSET\r\n"), ("S", b"250 ok\r\n"), ("C", b"QUIT\r\n"), ("S", b"221 bye\r\n")]
     text = b"Subject: %s\r\n\r\nhello\r\n%s.\r\n" % (mail.subject.encode(), mail.more.get("body", b""))
     return steps + [("C", b"DATA\r\n"), ("S", b"354 go on\r\n"),
                     *(("C", text[at:at + 1400]) for at in range(0, len(text), 1400)), ("S", b"250 ok\r\n"),
@@ -77,7 +79,7 @@ class Case(unittest.TestCase):
         return path
 
     def events(self, mails, *options):
-        return run("replay", self.write("recording", recorded(mails).data), "-o", "json", *options)
+        return run("replay", self.write("recording", recorded(mails).data), "-o", "json", "--all", *options)
 
     def suggest(self, mails):
         """The draft, which check must find valid. Drafts are in self.drafts: name, warnings and text of each."""
@@ -94,7 +96,7 @@ class Case(unittest.TestCase):
 
     def verdicts(self, mails):
         """The verdicts on other mails, decided by the draft; in order of time."""
-        lines = self.events(mails, "--all", "-c", self.path).splitlines()
+        lines = self.events(mails, "-c", self.path).splitlines()
         return [event["smtpsnoop"]["verdict"] for event in map(json.loads, lines)
                 if event["event"]["action"] == "smtp-message"]
 
@@ -174,6 +176,12 @@ class Honest(Case):
         self.suggest([Mail(day, body=b"sales and costs\r\n" * 1000) for day in range(1, 6)])
         self.assertEqual(self.verdicts([Mail(9, body=b"sales and costs\r\n" * 1800)]), ["excluded"])
         self.assertEqual(self.verdicts([Mail(9, body=b"sales and costs\r\n" * 4000)]), ["alert"])
+
+    def test_address_verification(self):
+        """It is no alert, so it needs no exclusion."""
+        self.suggest(honest(range(1, 6)) + [Mail(day, sender="v@corp.example", asked=True) for day in range(1, 6)])
+        self.assertEqual(len(self.drafts), 1)
+        self.assertIn("suggest from 5 messages.", self.draft)
 
     def test_few_days(self):
         for days in ((1,), (1, 2), (1, 1, 1, 1, 2, 2, 2)):

@@ -148,11 +148,20 @@ static void take_message(struct suggestion *suggestion, const json_t *event,
 	}
 }
 
+/* A provisional event comes again; what is only observed is no alert without an exclusion. */
+static bool needs_no_draft(const json_t *event)
+{
+	struct span verdict = json_text_at(event, "smtpsnoop.verdict");
+
+	return json_is_false(json_at(event, "smtpsnoop.final")) ||
+	       (verdict.data && span_equal(verdict, span_of("observed")));
+}
+
 static void take_event(void *context, const json_t *event)
 {
 	struct facts facts;
 
-	if (json_is_false(json_at(event, "smtpsnoop.final")) || !facts_of_json(&facts, event))
+	if (needs_no_draft(event) || !facts_of_json(&facts, event))
 		return;
 	take_message(context, event, &facts);
 	facts_free(&facts);
