@@ -200,7 +200,7 @@ static void list_process(struct listing *listing, enum criterion criterion,
 		for (uint32_t i = 0; i < process->ancestor_count; i++)
 			list(listing, process->ancestors[i]);
 		break;
-	default: break;
+	default: list(listing, span_of("another one")); break;
 	}
 }
 
@@ -349,10 +349,12 @@ static const char *const unknown_reasons[CRITERION_COUNT] = {
 static const char *unknown_process(const struct exclusion *exclusion, enum criterion criterion,
 				   const struct facts *facts)
 {
+	const char *reason = unknown_reasons[criterion];
+
 	for (uint32_t i = 0; i < facts->process_count; i++) {
 		if (criterion_rows[criterion].of_process(exclusion, &facts->processes[i]) ==
 		    STATE_UNKNOWN)
-			return unknown_reasons[criterion];
+			return reason ? reason : "it was not seen";
 	}
 	return facts->process_count ? "other processes may have sent bytes of it"
 				    : "no process was seen that sent it";
