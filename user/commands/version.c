@@ -1,49 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * The command version: what this program was built from, and what it can do. An optional feature
- * depends on a library that the build host may lack.
- */
+/* The command version: what this program was built from, and what it can do. */
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/library.h"
 #include "commands/commands.h"
 
 #include "commit.h" /* made by the Makefile: COMMIT */
 
-#ifdef HAVE_LIBSYSTEMD
-#define LIBSYSTEMD true
-#else
-#define LIBSYSTEMD false
-#endif
-#ifdef HAVE_LIBYARA
-#define LIBYARA true
-#else
-#define LIBYARA false
-#endif
-#ifdef HAVE_LIBMICROHTTPD
-#define LIBMICROHTTPD true
-#else
-#define LIBMICROHTTPD false
-#endif
-
-static const struct {
-	const char *name, *what;
-	bool built_in;
-} features[] = {
-	{"libsystemd", "process.scheduled_by: systemd-timer", LIBSYSTEMD},
-	{"libyara", "rules", LIBYARA},
-	{"libmicrohttpd", "metrics.listen", LIBMICROHTTPD},
+/* The keys that need a library. */
+static const char *const needed_by[LIBRARY_COUNT] = {
+	[LIBRARY_SYSTEMD] = "process.scheduled_by: systemd-timer",
+	[LIBRARY_YARA] = "rules",
+	[LIBRARY_MICROHTTPD] = "metrics.listen",
 };
 
-static void list(const char *title, bool built_in)
+static void list(const char *title, bool built)
 {
 	unsigned int count = 0;
 
 	printf("%s", title);
-	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
-		if (features[i].built_in == built_in)
-			printf("%s%s (%s)", count++ ? ", " : "", features[i].name,
-			       features[i].what);
+	for (int i = 0; i < LIBRARY_COUNT; i++) {
+		if (library_built((enum library)i) == built)
+			printf("%s%s (%s)", count++ ? ", " : "", library_name((enum library)i),
+			       needed_by[i]);
 	}
 	puts(count ? "" : "none");
 }
