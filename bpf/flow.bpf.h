@@ -60,6 +60,7 @@ static __always_inline struct flow_state *flow_hash_begin(const struct sock *sk,
 	if (state && before) {
 		state->id.flags |= before->id.flags;
 		state->opener = before->opener;
+		state->opener_root = before->opener_root;
 	}
 	if (before)
 		bpf_map_delete_elem(&flow_hash, &address);
@@ -179,7 +180,8 @@ static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 	record->ns_pid = task_ns_pid(task);
 	record->ns_mnt = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	record->ns_net = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
-	record->flags = flags | (BPF_CORE_READ(task, flags) & PF_KTHREAD ? SENDER_KTHREAD : 0);
+	record->flags = flags | (BPF_CORE_READ(task, flags) & PF_KTHREAD ? SENDER_KTHREAD : 0) |
+			task_root_flag(task);
 	record->pad = record->pad2 = 0;
 	task_exe(task, record);
 	task_tty(task, record);
@@ -218,7 +220,7 @@ static __always_inline void emit_opener(struct flow_state *state)
 	__builtin_memset(record, 0, sizeof(*record));
 	record->flow = state->id.cookie;
 	record->task = state->opener;
-	record->flags = SENDER_OPENER;
+	record->flags = SENDER_OPENER | state->opener_root;
 	record_header(&record->h, RECORD_SENDER, sizeof(*record));
 	ring_submit(record);
 }
@@ -301,6 +303,7 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 		state_begin(state, key,
 			    BPF_CORE_READ_BITFIELD_PROBED(tp, repair) ? 0 : FLOW_FROM_START);
 		task_identify(current_task(), &state->opener);
+		state->opener_root = task_root_flag(current_task());
 		state_own(state);
 		if (BPF_CORE_READ(tp, fastopen_req)) {
 			state->id.flags |= FLOW_FASTOPEN;

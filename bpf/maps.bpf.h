@@ -35,6 +35,12 @@ const volatile __u32 ring_size = 8 << 20; /* bytes of the ring buffer */
 const volatile __u64 page_offset_at = 0;
 const volatile __u64 vmemmap_at = 0;
 
+/*
+ * The root directory of the watch itself (its dentry, which all mounts of that directory share);
+ * 0: not known. once_own_root() sets it.
+ */
+__u64 own_root = 0;
+
 /* ---- Shared with user space ------------------------------------------------------------------ */
 
 /* Set by the reader before it sleeps; cleared by the program that wakes it. */
@@ -235,6 +241,7 @@ struct flow_state {
 	/* The last sender that was reported; it is not reported again until it changes. */
 	__u32 sender_pid;
 	__u32 sender_loginuid;
+	__u32 opener_root; /* enum sender_flag: the opener's root directory */
 	__u64 sender_start_ns;
 	__u64 sender_cred;
 	__u64 sender_directory;

@@ -82,6 +82,32 @@ static __always_inline void task_exe(struct task_struct *task, struct sender_rec
 		record->flags |= SENDER_EXE_DELETED;
 }
 
+static __always_inline __u64 task_root(struct task_struct *task)
+{
+	return (__u64)BPF_CORE_READ(task, fs, root.dentry);
+}
+
+/*
+ * Whether the task's root directory is the watch's own. A mount namespace that systemd makes for a
+ * service has copies of the host's mounts, with the same dentry at the root: the names of the host
+ * hold there. In a chroot and in a container they do not.
+ */
+static __always_inline __u32 task_root_flag(struct task_struct *task)
+{
+	if (!own_root)
+		return 0;
+	return task_root(task) == own_root ? SENDER_ROOT_OWN : SENDER_ROOT_OTHER;
+}
+
+/* Not attached: the watch runs it once, so that it runs in the watch's own context. */
+SEC("raw_tp/smtpsnoop_own_root")
+int once_own_root(void *context)
+{
+	(void)context;
+	own_root = task_root(current_task());
+	return 0;
+}
+
 /* The pid namespace of the task itself, not the one that its next child would get. */
 static __always_inline __u32 task_ns_pid(struct task_struct *task)
 {

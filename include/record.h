@@ -44,6 +44,7 @@ enum record_type {
 	RECORD_DROPPED = 75, /* struct dropped_record: whose payload was left out */
 	RECORD_RUN = 73,     /* struct run_record: how the previous run of the daemon ended */
 	RECORD_CONNECTION, /* struct connection_record: a connection that is older than the watch */
+	RECORD_ACCOUNTS = 80, /* struct accounts_record: names that a process's own root gives */
 };
 
 struct record {
@@ -148,6 +149,9 @@ enum sender_flag {
 	SENDER_KTHREAD = 1 << 1, /* a kernel thread */
 	SENDER_CGROUP_TRUNCATED = 1 << 2,
 	SENDER_EXE_DELETED = 1 << 3, /* the file behind the exe link has no link left */
+	/* Its root directory is the watch's own, or another one; neither: not known. */
+	SENDER_ROOT_OWN = 1 << 8,
+	SENDER_ROOT_OTHER = 1 << 9,
 };
 
 /* Who sends on a socket. One record per new combination of task, credentials and directory on it.
@@ -392,6 +396,21 @@ struct cgroup_record {
 	__u32 pid;
 	__u32 path_len;
 	char path[]; /* "/system.slice/cron.service" */
+};
+
+/*
+ * The names of a user and a group in the root directory of a process. `text`: "own:USER:GROUP",
+ * with empty names for ids that have none; "host": that root has no accounts of its own; "": not
+ * known.
+ */
+struct accounts_record {
+	struct record h;
+	__u64 start_ns;
+	__u32 pid;
+	__u32 uid;
+	__u32 gid;
+	__u32 text_len;
+	char text[];
 };
 
 #define RELAY_ADDRESSES_MAX 64U /* of one name */

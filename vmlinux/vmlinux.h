@@ -203,6 +203,7 @@ struct path {
 };
 
 struct fs_struct {
+	struct path root;
 	struct path pwd;
 };
 

@@ -76,6 +76,8 @@ static struct sender *hostile_sender(void)
 	sender->container = copy_of(HOSTILE);
 	sender->container_name = copy_of(HOSTILE);
 	sender->container_runtime = "docker";
+	sender->root_user = copy_of(HOSTILE);
+	sender->root_group = copy_of(HOSTILE);
 	memset(sender->sha256, 'a', SHA256_HEX_LEN);
 	return sender;
 }

@@ -380,6 +380,31 @@ static void check_cgroup(struct enricher *enricher, pid_t pid, uint64_t start, c
 	free(record);
 }
 
+/* Whoever runs this test, in whatever root: the answer is one that a record may have. */
+static void test_accounts(void **state)
+{
+	struct enricher *enricher = enricher_new();
+	struct accounts_record *record;
+	const uint64_t start = start_of(getpid());
+
+	(void)state;
+	assert_int_equal(enricher_request_accounts(enricher, (uint32_t)getpid(), start, 0,
+						   4000000000U),
+			 0);
+	record = next(enricher, RECORD_ACCOUNTS);
+	assert_int_equal(record->pid, getpid());
+	assert_int_equal(record->start_ns, start);
+	assert_int_equal(record->gid, 4000000000U);
+	if (access("/etc/passwd", R_OK) == 0 && record->text_len > 4)
+		assert_memory_equal(record->text, "own:root:", 9);
+	free(record);
+	assert_int_equal(enricher_request_accounts(enricher, (uint32_t)getpid(), 1, 0, 0), 0);
+	record = next(enricher, RECORD_ACCOUNTS);
+	assert_int_equal(record->text_len, 0);
+	free(record);
+	enricher_free(enricher);
+}
+
 static void test_cgroup(void **state)
 {
 	struct enricher *enricher = enricher_new();
@@ -546,6 +571,7 @@ int main(void)
 		cmocka_unit_test(test_hash_too_large),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_accounts),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_all_at_once),
 		cmocka_unit_test(test_end),

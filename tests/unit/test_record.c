@@ -143,6 +143,15 @@ static struct cgroup_record *make_cgroup(void)
 	return cgroup;
 }
 
+static struct accounts_record *make_accounts(void)
+{
+	struct accounts_record *accounts =
+		make(RECORD_ACCOUNTS, sizeof(*accounts), "own:nginx:web", 13);
+
+	accounts->text_len = 13;
+	return accounts;
+}
+
 static size_t make_all(struct record **records)
 {
 	size_t n = 0;
@@ -163,6 +172,7 @@ static size_t make_all(struct record **records)
 	records[n++] = &make_name()->h;
 	records[n++] = &make_hash()->h;
 	records[n++] = &make_cgroup()->h;
+	records[n++] = &make_accounts()->h;
 	return n;
 }
 
@@ -421,6 +431,7 @@ static void test_made_by_user_space(void **state)
 	struct name_record *name = make_name();
 	struct hash_record *hash = make_hash();
 	struct cgroup_record *cgroup = make_cgroup();
+	struct accounts_record *accounts = make_accounts();
 	struct close_record *close = make_close();
 
 	(void)state;
@@ -441,6 +452,9 @@ static void test_made_by_user_space(void **state)
 	free(host);
 	free(name);
 	free(hash);
+	assert_spoilt(accounts, text_len, 14);
+	assert_spoilt(accounts, text[4], '\0');
+	free(accounts);
 	free(cgroup);
 	free(close);
 }

@@ -169,6 +169,15 @@ static bool find_page_symbols(uint64_t *page_offset, uint64_t *vmemmap)
 	return found[0] && found[1];
 }
 
+/* If the kernel does not run the program, roots are not known; namespaces must do then. */
+static void note_own_root(const struct capture *capture)
+{
+	struct bpf_test_run_opts options = {.sz = sizeof(options)};
+	int fd = bpf_program__fd(capture->skeleton->progs.once_own_root);
+
+	bpf_prog_test_run_opts(fd, &options);
+}
+
 static int capture_load(struct capture *capture, const struct capture_options *options,
 			struct btf *kernel)
 {
@@ -196,7 +205,10 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 	capture->skeleton->rodata->vmemmap_at = capture->pages ? vmemmap : 0;
 	capture->skeleton->rodata->ring_size = ring_size;
 	error = bpf_map__set_max_entries(capture->skeleton->maps.ring, ring_size);
-	return error ? error : smtpsnoop_bpf__load(capture->skeleton);
+	error = error ? error : smtpsnoop_bpf__load(capture->skeleton);
+	if (!error)
+		note_own_root(capture);
+	return error;
 }
 
 /*

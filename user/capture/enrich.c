@@ -28,10 +28,19 @@
 #include "capture/procfs.h"
 #include "capture/records.h"
 #include "capture/resolve.h"
+#include "capture/root_accounts.h"
 
 #define END_WAIT_S 2 /* for a thread that hangs */
 
-enum lane { LANE_NAMES, LANE_HASHES, LANE_CGROUPS, LANE_RELAYS, LANE_UNITS, LANE_COUNT };
+enum lane {
+	LANE_NAMES,
+	LANE_HASHES,
+	LANE_CGROUPS,
+	LANE_RELAYS,
+	LANE_UNITS,
+	LANE_ROOTS,
+	LANE_COUNT
+};
 
 /* What is searched for, then what was found. */
 struct request {
@@ -156,6 +165,17 @@ static void find_cgroup(struct request *request)
 	close(dir);
 }
 
+static void find_accounts(struct request *request)
+{
+	const struct accounts_record *sought = (struct accounts_record *)request->record;
+	char *text = root_accounts(sought->pid, sought->start_ns, sought->uid, sought->gid);
+	size_t len = text ? strlen(text) : 0;
+
+	if (len && extend(request, text, offsetof(struct accounts_record, text), len))
+		((struct accounts_record *)request->record)->text_len = (uint32_t)len;
+	free(text);
+}
+
 /* Without memory the result has no addresses. */
 static void find_relay(struct request *request)
 {
@@ -237,6 +257,7 @@ static void *work(void *context)
 		case LANE_CGROUPS: find_cgroup(request); break;
 		case LANE_RELAYS: find_relay(request); break;
 		case LANE_UNITS: find_activation(request); break;
+		case LANE_ROOTS: find_accounts(request); break;
 		case LANE_COUNT: break;
 		}
 		put_result(enricher, request);
@@ -417,6 +438,23 @@ int enricher_request_cgroup(struct enricher *enricher, uint32_t pid, uint64_t st
 	record = (struct cgroup_record *)request->record;
 	record->pid = pid;
 	record->start_ns = start_ns;
+	return put_request(enricher, request);
+}
+
+int enricher_request_accounts(struct enricher *enricher, uint32_t pid, uint64_t start_ns,
+			      uint32_t uid, uint32_t gid)
+{
+	struct request *request =
+		request_new(LANE_ROOTS, RECORD_ACCOUNTS, sizeof(struct accounts_record), 0);
+	struct accounts_record *record;
+
+	if (!request)
+		return -EAGAIN;
+	record = (struct accounts_record *)request->record;
+	record->pid = pid;
+	record->start_ns = start_ns;
+	record->uid = uid;
+	record->gid = gid;
 	return put_request(enricher, request);
 }
 

@@ -32,6 +32,7 @@ int enricher_fd(const struct enricher *enricher);
  *   user, group  RECORD_NAME
  *   hash         RECORD_HASH, see hash_executable(); `pid` is a process that runs the image
  *   cgroup       RECORD_CGROUP, see procfs_cgroup(); path_len is 0 if the process is gone
+ *   accounts     RECORD_ACCOUNTS, see root_accounts()
  *   relay        RECORD_RELAY with the addresses of a host's name, see relay_resolve()
  *   activation   RECORD_ACTIVATION, see activation_of()
  */
@@ -39,6 +40,8 @@ int enricher_request_user(struct enricher *enricher, uint32_t uid);
 int enricher_request_group(struct enricher *enricher, uint32_t gid);
 int enricher_request_hash(struct enricher *enricher, struct image *image, uint32_t pid);
 int enricher_request_cgroup(struct enricher *enricher, uint32_t pid, uint64_t start_ns);
+int enricher_request_accounts(struct enricher *enricher, uint32_t pid, uint64_t start_ns,
+			      uint32_t uid, uint32_t gid);
 int enricher_request_relay(struct enricher *enricher, const char *name);
 int enricher_request_activation(struct enricher *enricher, uint32_t pid, uint64_t start_ns,
 				const char *unit);

@@ -161,6 +161,15 @@ static bool cgroup_valid(const struct record *record)
 	       (!cgroup->path_len || cgroup->path[0] == '/');
 }
 
+static bool accounts_valid(const struct record *record)
+{
+	const struct accounts_record *accounts = (const void *)record;
+
+	return record->len >= sizeof(*accounts) &&
+	       fits(record, sizeof(*accounts), accounts->text_len) &&
+	       is_text(accounts->text, accounts->text_len, 2 * RECORD_NAME_MAX + 5);
+}
+
 static bool relay_valid(const struct record *record)
 {
 	const struct relay_record *relay = (const void *)record;
@@ -231,6 +240,7 @@ bool record_valid(const struct record *record, size_t size)
 	case RECORD_NAME: return name_valid(record);
 	case RECORD_HASH: return hash_valid(record);
 	case RECORD_CGROUP: return cgroup_valid(record);
+	case RECORD_ACCOUNTS: return accounts_valid(record);
 	case RECORD_RELAY: return relay_valid(record);
 	case RECORD_ACTIVATION: return activation_valid(record);
 	case RECORD_RUN: return run_valid(record);

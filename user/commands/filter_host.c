@@ -130,8 +130,9 @@ static bool is_in_container(const char *pid, struct span container)
 		if (!last)
 			continue;
 		cgroup_parse((struct span){last + 1, strcspn(last + 1, "\n")}, &names);
-		found = names.container[0] &&
-			strncmp(names.container, container.data, container.len) == 0;
+		found = (names.container[0] &&
+			 strncmp(names.container, container.data, container.len) == 0) ||
+			span_equal(span_of(names.container_name), container);
 	}
 	if (file)
 		fclose(file);

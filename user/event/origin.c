@@ -61,15 +61,18 @@ static bool among(const char *const *words, size_t count, const char *word)
 
 const char *origin_mta(const struct sender *sender)
 {
-	if (!sender->image || !sender->user || sender->exe_swapped ||
-	    sender->image->flags & EXEC_MEMFD)
+	/* In another root, root made the accounts; no exclusion without `container` matches there.
+	 */
+	const char *user = sender->user ? sender->user : sender->root_user;
+
+	if (!sender->image || !user || sender->exe_swapped || sender->image->flags & EXEC_MEMFD)
 		return NULL;
 	for (size_t i = 0; i < sizeof(mtas) / sizeof(mtas[0]); i++) {
 		const struct mta *mta = &mtas[i];
 
 		if (among(mta->executables, sizeof(mta->executables) / sizeof(mta->executables[0]),
 			  sender->image->executable) &&
-		    among(mta->users, sizeof(mta->users) / sizeof(mta->users[0]), sender->user))
+		    among(mta->users, sizeof(mta->users) / sizeof(mta->users[0]), user))
 			return mta->name;
 	}
 	return NULL;

@@ -96,15 +96,19 @@ static void process_facts(struct facts_process *process, const json_t *who, cons
 {
 	const json_t *ancestry = json_at(own, "ancestry");
 	bool cgroup = json_at(own, "cgroup");
-	struct span path, container = json_text_at(who, "container.id");
+	struct span path, container = json_text_at(who, "container.id"),
+			  user = json_text_at(who, "user.name"),
+			  group = json_text_at(who, "user.group.name");
 
+	if (truth_at(own, "root_names") == IS_SO) /* they are not this host's */
+		user = group = unknown;
 	if (!container.data)
 		container = json_text_at(who, "container.name");
 	*process = (struct facts_process){
 		.executable = json_text_at(who, "process.executable"),
 		.sha256 = json_text_at(who, "process.hash.sha256"),
-		.user = json_text_at(who, "user.name"),
-		.group = json_text_at(who, "user.group.name"),
+		.user = user,
+		.group = group,
 		.unit = or_none(json_text_at(who, "systemd.unit"), cgroup),
 		.container = or_none(container, cgroup),
 		.login = json_text_at(who, "user.audit.name"),

@@ -53,6 +53,8 @@ struct sender *sender_copy(const struct sender *sender)
 	done = copy_string(&copy->audit_user) && done;
 	done = copy_string(&copy->unit) && done;
 	done = copy_string(&copy->user_unit) && done;
+	done = copy_string(&copy->root_user) && done;
+	done = copy_string(&copy->root_group) && done;
 	done = copy_string(&copy->container) && done;
 	done = copy_string(&copy->container_name) && done;
 	done = copy_string(&copy->group) && done;
@@ -76,6 +78,8 @@ void sender_unref(struct sender *sender)
 	free(sender->audit_user);
 	free(sender->unit);
 	free(sender->user_unit);
+	free(sender->root_user);
+	free(sender->root_group);
 	free(sender->container);
 	free(sender->container_name);
 	free(sender->group);

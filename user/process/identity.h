@@ -95,6 +95,9 @@ struct sender {
 	char *cgroup; /* "/system.slice/cron.service" */
 	char *user;
 	char *audit_user;
+	/* The names that its own root directory gives, where that is not the host's (a container).
+	 */
+	char *root_user, *root_group;
 	char *unit;
 	char *user_unit;
 	char *container; /* its id */

@@ -11,7 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_NONE, KIND_USER, KIND_GROUP, KIND_HASH, KIND_CGROUP, KIND_ACTIVATION };
+enum kind {
+	KIND_NONE,
+	KIND_USER,
+	KIND_GROUP,
+	KIND_HASH,
+	KIND_CGROUP,
+	KIND_ACTIVATION,
+	KIND_ACCOUNTS
+};
 
 struct key {
 	uint64_t word[4];
@@ -65,6 +73,12 @@ static struct key key_cgroup(uint32_t pid, uint64_t start_ns)
 static struct key key_activation(uint32_t pid, uint64_t start_ns)
 {
 	return (struct key){{KIND_ACTIVATION, pid, start_ns}};
+}
+
+static struct key key_accounts(uint32_t pid, uint64_t start_ns, uint32_t uid, uint32_t gid)
+{
+	return (struct key){
+		{KIND_ACCOUNTS | (uint64_t)pid << 32, start_ns, (uint64_t)uid << 32 | gid}};
 }
 
 static struct name *slot(struct names *names, const struct key *key)
@@ -127,6 +141,7 @@ int names_record(struct names *names, const struct record *record)
 	const struct name_record *name = (const void *)record;
 	const struct cgroup_record *cgroup = (const void *)record;
 	const struct activation_record *activation = (const void *)record;
+	const struct accounts_record *accounts = (const void *)record;
 	static const char *const by[] = {[ACTIVATION_UNKNOWN] = "",
 					 [ACTIVATION_OTHER] = "other",
 					 [ACTIVATION_TIMER] = "timer"};
@@ -141,6 +156,11 @@ int names_record(struct names *names, const struct record *record)
 	case RECORD_CGROUP:
 		return tell(names, key_cgroup(cgroup->pid, cgroup->start_ns), record->time_ns,
 			    cgroup->path, cgroup->path_len);
+	case RECORD_ACCOUNTS:
+		return tell(names,
+			    key_accounts(accounts->pid, accounts->start_ns, accounts->uid,
+					 accounts->gid),
+			    record->time_ns, accounts->text, accounts->text_len);
 	case RECORD_ACTIVATION:
 		text = by[activation->by];
 		return tell(names, key_activation(activation->pid, activation->start_ns),
@@ -176,4 +196,11 @@ enum name_state names_activation(struct names *names, uint32_t pid, uint64_t sta
 				 uint64_t now_ns, const char **text)
 {
 	return look_up(names, key_activation(pid, start_ns), now_ns, text);
+}
+
+enum name_state names_accounts(struct names *names, const struct task_id *task, uint64_t now_ns,
+			       const char **text)
+{
+	return look_up(names, key_accounts(task->pid, task->start_ns, task->euid, task->egid),
+		       now_ns, text);
 }

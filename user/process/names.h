@@ -26,7 +26,7 @@ struct names;
 struct names *names_new(void);
 void names_free(struct names *names);
 
-/* Processes RECORD_NAME, RECORD_HASH, RECORD_CGROUP or RECORD_ACTIVATION. Returns 0 or -ENOMEM. */
+/* Processes RECORD_NAME, _HASH, _CGROUP, _ACCOUNTS or _ACTIVATION. Returns 0 or -ENOMEM. */
 int names_record(struct names *names, const struct record *record);
 
 /*
@@ -39,6 +39,10 @@ enum name_state names_hash(struct names *names, const struct image *image, uint6
 			   const char **text);
 enum name_state names_cgroup(struct names *names, uint32_t pid, uint64_t start_ns, uint64_t now_ns,
 			     const char **text);
+
+/* The text of an accounts_record. */
+enum name_state names_accounts(struct names *names, const struct task_id *task, uint64_t now_ns,
+			       const char **text);
 
 /*
  * "timer": systemd started the process's unit because of its timer; "other": it did not; "": not

@@ -3,7 +3,8 @@
  * Theory of operation: a sender starts from a kernel record, with ids only. Names, hash, unit and
  * scheduler are filled in as they become known. What is missing is asked for (want.h), and the next
  * sender_fill() finds the answer in struct names. An id gets a name only if it belongs to the user
- * namespace of the watch.
+ * namespace of the watch: a name of this host if the sender's root directory is the watch's own, or
+ * else the name that its own root gives, which nothing trusts.
  */
 #include "process/sender.h"
 
@@ -128,6 +129,11 @@ void sender_stands(struct sender *sender, const struct directory_record *record)
 
 /* ---- Filling in ------------------------------------------------------------------------------ */
 
+static bool is_known_string(const char *string)
+{
+	return string && string[0];
+}
+
 static void set(char **field, const char *text)
 {
 	if (!*field && text[0])
@@ -250,6 +256,71 @@ static enum scheduler scheduler_among_ancestors(const struct sender *sender)
 	return SCHEDULER_NONE;
 }
 
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+/*
+ * Whether the accounts of this host name the sender's ids: not in another root directory, not in
+ * another user namespace. Without the kernel's word on the root, the mount namespace decides.
+ */
+static bool has_host_names(const struct sender *sender, const struct namespaces *own)
+{
+	if (sender->task.ns_user != own->user || sender->flags & SENDER_ROOT_OTHER)
+		return false;
+	if (sender->flags & SENDER_ROOT_OWN)
+		return true;
+	return sender->full ? sender->ns_mnt == own->mnt
+			    : !is_known_string(sender_container(sender));
+}
+
+/*
+ * Who logged in is an account of this host, except in a container that root made: there, its own
+ * login may have set the number.
+ */
+static bool has_host_login(const struct sender *sender, const struct namespaces *own)
+{
+	return sender->task.loginuid != LOGINUID_NONE &&
+	       (sender->task.ns_user != own->user || !sender->full || sender->ns_mnt == own->mnt ||
+		sender->flags & SENDER_ROOT_OWN);
+}
+
+static bool fill_host_names(struct sender *sender, struct names *names, uint64_t now_ns,
+			    const struct want *want)
+{
+	bool filled = fill_user(&sender->user, sender->task.euid, names, now_ns, want);
+
+	return fill_group(sender, names, now_ns, want) && filled;
+}
+
+/* "own:USER:GROUP" */
+static void set_root_names(struct sender *sender, const char *text)
+{
+	const char *user = text + strlen("own:"), *colon = strchr(user, ':');
+
+	if (!colon || sender->root_user)
+		return;
+	sender->root_user = strndup(user, (size_t)(colon - user));
+	sender->root_group = strdup(colon + 1);
+}
+
+/* The names by the sender's own root. A chroot without accounts of its own has the host's. */
+static bool fill_root_names(struct sender *sender, struct names *names,
+			    const struct namespaces *own, uint64_t now_ns, const struct want *want)
+{
+	const char *text = NULL;
+	enum name_state state = names_accounts(names, &sender->task, now_ns, &text);
+
+	if (state == NAME_MISSING && want->accounts)
+		want->accounts(want->context, sender->task.pid, sender->task.start_ns,
+			       sender->task.euid, sender->task.egid);
+	if (state != NAME_KNOWN)
+		return false;
+	if (strncmp(text, "own:", 4) == 0)
+		set_root_names(sender, text);
+	else if (strcmp(text, "host") == 0 && sender->full && sender->ns_mnt == own->mnt)
+		return fill_host_names(sender, names, now_ns, want);
+	return true;
+}
+
 static bool is_service(const char *unit)
 {
 	size_t len = unit ? strlen(unit) : 0;
@@ -285,7 +356,7 @@ static bool fill_scheduler(struct sender *sender, struct names *names, uint64_t 
 bool sender_fill(struct sender *sender, struct names *names, const struct namespaces *own,
 		 uint64_t now_ns, const struct want *want)
 {
-	bool filled = true;
+	bool filled;
 
 	if (sender->filled)
 		return true;
@@ -295,16 +366,17 @@ bool sender_fill(struct sender *sender, struct names *names, const struct namesp
 					sender->ns_mnt == own->mnt && sender->ns_net == own->net
 				? IS_SO
 				: NOT_SO;
-	if (sender->task.ns_user == own->user) {
-		filled = fill_user(&sender->user, sender->task.euid, names, now_ns, want);
-		filled = fill_group(sender, names, now_ns, want) && filled;
-	}
-	if (sender->task.loginuid != LOGINUID_NONE)
+	filled = fill_cgroup(sender, names, now_ns, want);
+	if (has_host_names(sender, own))
+		filled = (sender->full || filled) && fill_host_names(sender, names, now_ns, want) &&
+			 filled;
+	else if (sender->task.ns_user == own->user)
+		filled = fill_root_names(sender, names, own, now_ns, want) && filled;
+	if (has_host_login(sender, own))
 		filled = fill_user(&sender->audit_user, sender->task.loginuid, names, now_ns,
 				   want) &&
 			 filled;
 	filled = fill_hash(sender, names, now_ns, want) && filled;
-	filled = fill_cgroup(sender, names, now_ns, want) && filled;
 	filled = fill_scheduler(sender, names, now_ns, want) && filled;
 	sender->filled = filled;
 	return filled;

@@ -12,6 +12,9 @@ struct want {
 	void *context;
 	void (*user)(void *context, uint32_t uid);
 	void (*group)(void *context, uint32_t gid);
+	/* The names of these ids in the process's own root directory. */
+	void (*accounts)(void *context, uint32_t pid, uint64_t start_ns, uint32_t uid,
+			 uint32_t gid);
 	void (*hash)(void *context, struct image *image, uint32_t pid);
 	void (*cgroup)(void *context, uint32_t pid, uint64_t start_ns);
 	/* Whether a timer started the unit's job that the process belongs to. */

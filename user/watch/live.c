@@ -90,6 +90,12 @@ static void want_cgroup(void *context, uint32_t pid, uint64_t start_ns)
 	enricher_request_cgroup(((struct live *)context)->enricher, pid, start_ns);
 }
 
+static void want_accounts(void *context, uint32_t pid, uint64_t start_ns, uint32_t uid,
+			  uint32_t gid)
+{
+	enricher_request_accounts(((struct live *)context)->enricher, pid, start_ns, uid, gid);
+}
+
 static void want_activation(void *context, uint32_t pid, uint64_t start_ns, const char *unit)
 {
 	enricher_request_activation(((struct live *)context)->enricher, pid, start_ns, unit);
@@ -446,6 +452,7 @@ static int live_open(struct live *live)
 			 .group = want_group,
 			 .hash = want_hash,
 			 .cgroup = want_cgroup,
+			 .accounts = want_accounts,
 			 .activation = want_activation,
 			 .process = want_process},
 		.want_relay = want_relay,

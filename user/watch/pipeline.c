@@ -430,6 +430,7 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 	case RECORD_NAME:
 	case RECORD_HASH:
 	case RECORD_CGROUP:
+	case RECORD_ACCOUNTS:
 	case RECORD_ACTIVATION:
 		names_record(pipeline->names, record);
 		hold_flush(pipeline);
