@@ -262,6 +262,9 @@ class Attacker(Case):
         (_, warnings, text), = self.beside_the_honest(attack, drafts=2)
         self.assertIn("every script that root runs with it passes", warnings[0])
         self.assertIn("/root/x.py", text)
+        self.assertEqual(self.verdicts([Mail(20, **{**attack[0].more, "executable": "/usr/bin/python3.11", "uid": 0,
+                                                    "sender": "r@evil.example", "recipients": ("d@evil.example",)})]),
+                         ["excluded"])
 
     def test_many_senders_every_day(self):
         attack = [Mail(day, executable="/opt/a", uid=2003, sender=f"s{i}@evil.example", recipients=("d@evil.example",),

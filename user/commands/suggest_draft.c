@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "commands/doubts.h"
+#include "event/criterion.h"
 
 #define DAYS_REPEATED 2U
 #define SPREAD_MAX_S  7200
@@ -246,12 +247,31 @@ static void write_limits(struct text *out, const struct stream *stream)
 
 /* ---- The whole ------------------------------------------------------------------------------- */
 
+static bool is_criterion(const char *name)
+{
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		if (strcmp(criterion_name((enum criterion)i), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The path of a script; of "-m NAME", or of a path that may lead anywhere, there is none. */
+static bool names_script(const struct stream *stream)
+{
+	const char *script = stream->parts[PART_SCRIPT];
+
+	return script[0] == '/' && !strstr(script, "/../") && is_criterion("process.script");
+}
+
 static void write_process(struct text *out, const struct stream *stream)
 {
 	const char *const *parts = (const char *const *)stream->parts;
 
 	text_add_string(out, "    process:\n");
 	pair(out, "executable", parts[PART_EXECUTABLE], true);
+	if (names_script(stream))
+		pair(out, "script", parts[PART_SCRIPT], true);
 	pair(out, "user", parts[PART_USER], false);
 	pair(out, "unit", parts[PART_UNIT], true);
 	if (strcmp(parts[PART_SCHEDULED_BY], "none") != 0)
@@ -311,7 +331,7 @@ void draft_comment(struct text *out, const struct stream *stream)
 			stream->encrypted ? "encrypted session" : "message",
 			stream->count == 1 ? "" : "s", days_count(&stream->days), first, last,
 			stream->too_many ? "; some of their values are left out" : "");
-	if (stream->parts[PART_SCRIPT][0]) {
+	if (stream->parts[PART_SCRIPT][0] && !names_script(stream)) {
 		text_add_string(out, "  # script: ");
 		text_add_visible(out, span_of(stream->parts[PART_SCRIPT]));
 		text_add_string(out, "\n");
