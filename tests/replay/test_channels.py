@@ -198,8 +198,8 @@ class Channels(unittest.TestCase):
     def test_formats(self):
         steps = CHANNELS["VRFY"]
         table = self.text(steps)
-        self.assertRegex(table, r"channel +42 one .* 20K   DATA in commands, without a mail\n")
-        self.assertIn("; 1 session with data in commands\n", table)
+        self.assertRegex(table, r"channel +42 one .* 20K  ALERT: DATA in commands, without a mail\n")
+        self.assertIn("; 1 session with data in commands; 1 alert\n", table)
         self.assertIn(" command_bytes=20100 reply_bytes=1122 ", self.text(steps, "-o", "wide"))
         cef = self.text(steps, "-o", "cef")
         self.assertIn("|smtp-session|Data in SMTP commands that no exclusion covers|5|", cef)

@@ -438,10 +438,7 @@ size_t text_width(struct span visible)
 	return width;
 }
 
-/*
- * The bytes of as many characters from the front as fit `width` columns, and the columns they use.
- */
-static size_t fitting(struct span visible, size_t width, size_t *columns)
+size_t text_fitting(struct span visible, size_t width, size_t *columns)
 {
 	size_t taken = 0;
 
@@ -459,6 +456,25 @@ static size_t fitting(struct span visible, size_t width, size_t *columns)
 	return taken;
 }
 
+struct span text_last(struct span visible, size_t width)
+{
+	size_t total = text_width(visible);
+
+	while (total > width) {
+		size_t columns, len = visible_front(visible, &columns);
+
+		total -= columns;
+		visible.data += len;
+		visible.len -= len;
+	}
+	return visible;
+}
+
+const char *text_ellipsis(void)
+{
+	return locale_is_utf8() ? "\xe2\x80\xa6" : "~";
+}
+
 static void add_blanks(struct text *text, size_t count)
 {
 	while (count--)
@@ -467,7 +483,6 @@ static void add_blanks(struct text *text, size_t count)
 
 void text_add_column(struct text *text, struct span visible, size_t width, bool right)
 {
-	const char *ellipsis = locale_is_utf8() ? "\xe2\x80\xa6" : "~";
 	size_t total = text_width(visible), head, tail, columns, skip, cut;
 
 	if (total <= width) {
@@ -481,11 +496,11 @@ void text_add_column(struct text *text, struct span visible, size_t width, bool 
 	if (!width)
 		return;
 	/* Head, ellipsis, tail. Where a wide character does not fit, a blank is written. */
-	cut = fitting(visible, width / 2, &head);
+	cut = text_fitting(visible, width / 2, &head);
 	text_add(text, (struct span){visible.data, cut});
-	text_add_string(text, ellipsis);
+	text_add_string(text, text_ellipsis());
 	tail = width - head - 1;
-	skip = fitting(visible, total - tail, &columns);
+	skip = text_fitting(visible, total - tail, &columns);
 	if (columns < total - tail) { /* the next one is wide: omit it as well */
 		size_t more;
 

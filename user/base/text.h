@@ -103,6 +103,15 @@ size_t text_width(struct span visible);
  */
 void text_add_column(struct text *text, struct span visible, size_t width, bool right);
 
+/* The bytes at the front of a visible string that fit `width` columns, and those columns. */
+size_t text_fitting(struct span visible, size_t width, size_t *columns);
+
+/* The end of a visible string, as much as fits `width` columns. */
+struct span text_last(struct span visible, size_t width);
+
+/* What stands for omitted text: one column. A static string. */
+const char *text_ellipsis(void);
+
 /* The last `digits` hexadecimal digits of a number, and a NUL after them. */
 void text_hex(char *out, uint64_t number, size_t digits);
 

@@ -20,22 +20,35 @@
 #include "capture/recording.h"
 #include "base/report.h"
 
-static unsigned int terminal_width(void)
+#define TERMINAL_WIDTH_UNKNOWN 80U /* of a serial console, which cannot tell */
+
+/*
+ * What SIGWINCH would tell, without a handler: asking costs less than a microsecond a row, and no
+ * change of the size can be missed.
+ */
+static void terminal_size(unsigned int *width, unsigned int *rows)
 {
 	struct winsize size;
+	bool known = !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col;
 
-	if (!isatty(STDOUT_FILENO))
-		return 0;
-	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col ? 120 : size.ws_col;
+	*width = known ? size.ws_col : TERMINAL_WIDTH_UNKNOWN;
+	*rows = known ? size.ws_row : 0;
+}
+
+static bool wants_color(void)
+{
+	const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
+
+	return !(no_color && no_color[0]) && !(terminal && strcmp(terminal, "dumb") == 0);
 }
 
 struct sink *command_sink(const struct options *options)
 {
-	const char *no_color = getenv("NO_COLOR");
+	bool terminal = isatty(STDOUT_FILENO);
 	struct table_options table = {
 		.wide = options->output == FORMAT_WIDE,
-		.color = isatty(STDOUT_FILENO) && !(no_color && no_color[0]),
-		.width = terminal_width(),
+		.color = terminal && wants_color(),
+		.size = terminal ? terminal_size : NULL,
 		.all = options->filter.all,
 	};
 	format_fn writer = format_writer(options->output);

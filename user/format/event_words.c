@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "format/event_words.h"
 
-#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "format/event_sentence.h"
 #include "process/cause.h"
-
-/* ---- Words ----------------------------------------------------------------------------------- */
 
 const char *words_result(const struct event *event)
 {
@@ -16,18 +13,26 @@ const char *words_result(const struct event *event)
 	return event_result(event);
 }
 
+const char *words_result_color(const char *result)
+{
+	static const struct {
+		const char *result, *color;
+	} colors[] = {
+		{"sent", GREEN}, {"deferred", YELLOW}, {"refused", MAGENTA},
+		{"asked", CYAN}, {"open", BLUE},       {"unknown", BOLD},
+		{"tls", CYAN},	 {"channel", YELLOW},  {"session", DIM},
+	};
+
+	for (size_t i = 0; i < sizeof(colors) / sizeof(colors[0]); i++)
+		if (strcmp(colors[i].result, result) == 0)
+			return colors[i].color;
+	return BOLD;
+}
+
+/* A green "sent" would say that all is well. */
 const char *words_color(const struct event *event)
 {
-	if (event_commands_carry_data(event))
-		return YELLOW;
-	if (event->action != EVENT_MESSAGE)
-		return DIM;
-	switch (event->transaction->outcome) {
-	case SMTP_OUTCOME_SUCCESS: return GREEN;
-	case SMTP_OUTCOME_FAILURE: return RED;
-	case SMTP_OUTCOME_UNKNOWN: break;
-	}
-	return YELLOW;
+	return event->verdict == VERDICT_ALERT ? ALERT : words_result_color(words_result(event));
 }
 
 struct span words_process(const struct sender *sender)
@@ -146,7 +151,64 @@ void words_add_unit(struct text *text, const struct sender *sender)
 		text_add_string(text, "-");
 }
 
-void words_add_from(struct text *text, const struct event *event)
+/* ---- Addresses ------------------------------------------------------------------------------- */
+
+/* "firstn...@corp.example", or "...rp.example" if the domain alone is too wide. */
+static void add_shortened(struct text *text, struct span visible, size_t at, size_t width)
+{
+	struct span domain = {visible.data + at, visible.len - at};
+	size_t columns, rest = text_width(domain) + 1; /* with the ellipsis */
+
+	if (rest <= width) {
+		text_add(text,
+			 (struct span){visible.data, text_fitting((struct span){visible.data, at},
+								  width - rest, &columns)});
+	} else {
+		domain = text_last((struct span){domain.data + 1, domain.len - 1}, width - 1);
+	}
+	text_add_string(text, text_ellipsis());
+	text_add(text, domain);
+}
+
+/* Where the domain begins, behind the last @; 0: there is none. */
+static size_t domain_at(struct span visible)
+{
+	size_t at = visible.len;
+
+	while (at && visible.data[at - 1] != '@')
+		at--;
+	return at;
+}
+
+size_t words_address_needs(struct span visible)
+{
+	size_t at = domain_at(visible), whole = text_width(visible), domain;
+
+	if (!at)
+		return whole;
+	domain = text_width((struct span){visible.data + at - 1, visible.len - at + 1}) + 1;
+	return domain < whole ? domain : whole;
+}
+
+static void add_address(struct text *text, struct span address, size_t width)
+{
+	struct text all = {0};
+	struct span visible;
+	size_t at;
+
+	text_add_visible(&all, address);
+	visible = (struct span){all.data ? all.data : "", all.len};
+	at = domain_at(visible);
+	if (!width || text_width(visible) <= width)
+		text_add(text, visible);
+	else if (at)
+		add_shortened(text, visible, at - 1, width);
+	else
+		text_add_column(text, visible, width, false);
+	text_free(&all);
+}
+
+void words_add_from(struct text *text, const struct event *event, size_t width)
 {
 	struct span from;
 
@@ -156,86 +218,27 @@ void words_add_from(struct text *text, const struct event *event)
 	}
 	from = smtp_transaction_from(event->transaction);
 	if (from.len)
-		text_add_visible(text, from);
+		add_address(text, from, width);
 	else
 		text_add_string(text, event->transaction->from_unknown ? "?" : "<>");
 }
 
-void words_add_to(struct text *text, const struct event *event)
+void words_add_to(struct text *text, const struct event *event, size_t width)
 {
 	const struct smtp_transaction *transaction = event->transaction;
 	uint32_t count =
 		transaction ? transaction->recipient_count + transaction->recipients_dropped : 0;
+	char more[20] = "";
+	size_t len;
 
-	if (transaction && transaction->recipient_count)
-		text_add_visible(text, smtp_transaction_recipient(transaction, 0));
-	else
+	if (!transaction || !transaction->recipient_count) {
 		text_add_string(text, event->action == EVENT_ENCRYPTED ? "(encrypted)" : "-");
-	if (count > 1)
-		text_add_format(text, " +%u", count - 1);
-}
-
-static void add_verdict(struct text *text, const struct event *event)
-{
-	if (event->provisional)
-		text_add_string(text, "  STILL OPEN");
-	if (event->exclusion) {
-		text_add_string(text, "  excluded: ");
-		text_add_visible(text, span_of(event->exclusion));
-	}
-	if (!event->nearest)
 		return;
-	text_add_string(text, "  not ");
-	text_add_visible(text, span_of(event->nearest));
-	text_add_string(text, ": ");
-	event_add_criteria(text, event->failed);
-}
-
-void words_add_notes(struct text *text, const struct event *event)
-{
-	const struct smtp_transaction *transaction = event->transaction;
-	uint32_t refused = 0;
-
-	for (uint32_t i = 0; transaction && i < transaction->recipient_count; i++)
-		refused += smtp_recipient_refused(transaction, i);
-	if (refused && refused < transaction->recipient_count)
-		text_add_format(text, "  %u of %u recipients refused", refused,
-				transaction->recipient_count);
-	if (event_commands_carry_data(event))
-		text_add_string(text, "  DATA in commands, without a mail");
-	if (event->capture.witness == WITNESS_DIFFER)
-		text_add_string(text, "  REWRITTEN while it was sent");
-	if (event->capture.missing_bytes)
-		text_add_format(text, "  %llu bytes not captured",
-				(unsigned long long)event->capture.missing_bytes);
-	if (event->sender_count > 1)
-		text_add_format(text, "  %u senders", event->sender_count);
-	add_verdict(text, event);
-}
-
-/* ---- Lines ----------------------------------------------------------------------------------- */
-
-void terminal_color(struct terminal *terminal, const char *code)
-{
-	if (terminal->color)
-		text_add_string(&terminal->line, code);
-}
-
-void terminal_trim(struct terminal *terminal)
-{
-	while (terminal->line.len && terminal->line.data[terminal->line.len - 1] == ' ')
-		terminal->line.data[--terminal->line.len] = '\0';
-}
-
-int terminal_put_line(struct terminal *terminal)
-{
-	int error = 0;
-
-	terminal_trim(terminal);
-	text_add_string(&terminal->line, "\n");
-	errno = 0;
-	if (fwrite(terminal->line.data, 1, terminal->line.len, terminal->out) != terminal->line.len)
-		error = errno ? -errno : -EIO;
-	text_clear(&terminal->line);
-	return error;
+	}
+	if (count > 1)
+		snprintf(more, sizeof(more), " +%u", count - 1);
+	len = strlen(more);
+	add_address(text, smtp_transaction_recipient(transaction, 0),
+		    width > len ? width - len : width);
+	text_add_string(text, more);
 }

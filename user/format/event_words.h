@@ -1,46 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What an event says in a few words, and the lines that they go to. For people: the table
- * (event_table.c) and wide lines (event_wide.c).
+ * What an event says in a few words: the cells of the table (event_table.c), and words of wide
+ * lines (event_wide.c). For people.
  */
 #ifndef SMTPSNOOP_EVENT_WORDS_H
 #define SMTPSNOOP_EVENT_WORDS_H
 
-#include <stdbool.h>
-#include <stdio.h>
-
 #include "base/text.h"
 #include "event/event.h"
-
-#define RED    "\033[31m"
-#define GREEN  "\033[32m"
-#define YELLOW "\033[33m"
-#define DIM    "\033[2m"
-#define BOLD   "\033[1m"
-#define PLAIN  "\033[0m"
-
-/* Where lines go, and the line in the making. */
-struct terminal {
-	FILE *out;
-	bool color;
-	struct text line; /* owned */
-	struct text cell; /* owned; scratch for one value, empty between two */
-};
-
-/* Adds one of the codes above, if the terminal has colours. */
-void terminal_color(struct terminal *terminal, const char *code);
-
-/* Removes blanks from the end of the line. */
-void terminal_trim(struct terminal *terminal);
-
-/* Writes the line and empties it. 0 or a negative errno. */
-int terminal_put_line(struct terminal *terminal);
+#include "format/terminal.h"
 
 /* One event as a wide line. 0 or a negative errno. */
 int event_wide(struct terminal *terminal, const struct event *event);
 
-/* "sent", "refused", ...: what became of the mail, and the code of its colour. Static strings. */
+/* "sent", "refused", ...: what became of the mail. A static string. */
 const char *words_result(const struct event *event);
+
+/* The code of the colour of a result, and of an event: ALERT if it is one. Static strings. */
+const char *words_result_color(const char *result);
 const char *words_color(const struct event *event);
 
 /*
@@ -63,12 +40,18 @@ void words_add_process(struct text *text, const struct sender *sender, size_t wi
 void words_add_user(struct text *text, const struct sender *sender);
 void words_add_origin(struct text *text, const struct origin *origin);
 void words_add_endpoint(struct text *text, const struct endpoint *endpoint);
-void words_add_size(struct text *text, uint64_t bytes); /* 999, 1.2K, 34M: five columns at most */
+void words_add_size(struct text *text, uint64_t bytes); /* 999, 1.2K, 34M: four columns at most */
 void words_add_unit(struct text *text, const struct sender *sender); /* or the container; "-" */
-void words_add_from(struct text *text, const struct event *event);
-void words_add_to(struct text *text, const struct event *event); /* "first@example +2" */
 
-/* What a reader must not miss, for the end of a line of the table. */
-void words_add_notes(struct text *text, const struct event *event);
+/*
+ * The sender and the recipients ("first@example +2") in `width` columns; 0: no limit. An address
+ * that is wider loses characters of its local part first, so that its domain stays readable; then
+ * the front of its domain.
+ */
+void words_add_from(struct text *text, const struct event *event, size_t width);
+void words_add_to(struct text *text, const struct event *event, size_t width);
+
+/* The columns that an address needs, as words_add_to() writes it, to show its whole domain. */
+size_t words_address_needs(struct span visible);
 
 #endif

@@ -53,8 +53,11 @@ void event_sentinel(struct text *out, const struct event *event);
 struct table_options {
 	bool wide;	    /* a line of name=value pairs, with everything that is known */
 	bool color;	    /* ANSI colours */
-	unsigned int width; /* columns of the terminal; 0: not a terminal, 120 is used */
-	bool all;	    /* also sessions without a transaction */
+	bool all;	    /* also the ends of sessions */
+	unsigned int width; /* columns of the terminal; 0: not a terminal, so nothing is cut */
+	unsigned int rows;  /* lines of the terminal; 0: not known, so the header comes once */
+	/* Reads both again, before each row; NULL: they do not change. */
+	void (*size)(unsigned int *width, unsigned int *rows);
 };
 
 /* A table for people, to `out`, which stays the caller's. NULL if there is no memory. */
