@@ -128,8 +128,10 @@ class Flood(Joining):
 
     def test_alike(self):
         lost, mails = self.check_flood(1, False)
-        # The first envelopes that are given up count as questions; the others are a channel.
-        mails = [event for event in mails if get(event, "smtpsnoop.verdict") == "alert"]
+        # The first envelopes that are given up are questions and no alerts, the others are a channel. If many replies
+        # are owed, what became of some is unknown.
+        mails = [event for event in mails if get(event, "smtpsnoop.verdict") == "alert" and
+                 get(event, "smtpsnoop.result") == "asked"]
         self.assertEqual([joined(event) for event in mails[:5]], [1] * 5)
         if lost:  # on a busy machine: mails with missing bytes are of other kinds
             return
