@@ -105,7 +105,7 @@ uint64_t smtp_oldest_open_position(const struct smtp_session *session)
 
 void smtp_session_cut(struct smtp_session *session)
 {
-	for (struct open *open = session->first; open; open = open->next)
+	for (struct open *open = session ? session->first : NULL; open; open = open->next)
 		open->cut = true;
 }
 

@@ -226,7 +226,7 @@ void smtp_server_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
 
 /*
  * Says that nobody watches the connection any more, although it goes on: the end of an open
- * transaction will not be seen. Call it before smtp_session_close().
+ * transaction will not be seen. Call it before smtp_session_close(); NULL is allowed.
  */
 void smtp_session_cut(struct smtp_session *session);
 

@@ -510,8 +510,7 @@ void pipeline_finish(struct pipeline *pipeline, const char *reason)
 	struct event *event;
 
 	while ((flow = flow_oldest(pipeline->flows))) {
-		if (flow->smtp)
-			smtp_session_cut(flow->smtp);
+		smtp_session_cut(flow->smtp);
 		flow_end(pipeline, flow, pipeline->now_ns);
 		flow_remove(pipeline->flows, flow);
 	}
