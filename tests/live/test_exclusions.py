@@ -221,15 +221,21 @@ exclusions:
   - { name: mta, process: { user: root, executable: /usr/lib/postfix/sbin/smtp }, relay: 11.0.0.2 }
   - { name: nobody, process: { user: no-such-user }, relay: 11.0.0.3 }
   - { name: jobs, process: { unit: cron.service }, relay: 11.0.0.4 }
-""")
+  - { name: script, process: { user: root, script: LINK }, relay: 11.0.0.5 }
+""".replace("LINK", self.path("link")))
+        real = self.write("script.py", "")
+        os.symlink(real, self.path("link"))
         shown = self.run_snoop("check", "-c", path, status=0).stdout.decode()
+        self.assertIn(f"{path}:11: script: process.script: {self.path('link')} is a symbolic link; its real path matches "
+                      f"as well: {os.path.realpath(real)}\n", shown)
         for line, words in ((3, "forgeable: trusts only what a sender can forge"), (4, "old: has expired"),
+                            (11, "script: process.script: any program can be named like an interpreter"),
                             (6, "narrow: is never reached: wide ("),
                             (7, "never: can never be met: tls: required"),
                             (8, "mta: lets no mail pass: the executable is an MTA"),
                             (9, "nobody: process.user: this host has no user 'no-such-user'"),
                             (10, "jobs: cron.service runs jobs of every user")):
             self.assertIn(f"{path}:{line}: warning: {words}", shown)
-        self.assertTrue(shown.endswith("8 exclusions, 0 outputs, 7 warnings\n"), shown)
+        self.assertTrue(shown.endswith("9 exclusions, 0 outputs, 8 warnings\n"), shown)
         path = self.write("smtpsnoop.yaml", "exclusions:\n- { name: a, mail: { sender: a@b } }\n")
         self.assert_one_line(self.run_snoop("check", "-c", path, status=2).stderr, f"{path}:2:3: a: needs process.user")

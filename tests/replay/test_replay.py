@@ -420,6 +420,18 @@ class Replay(unittest.TestCase):
     def test_excluded(self):
         self.assertEqual(self.excluded(self.ended_mail()), ("excluded", None))
 
+    def test_excluded_by_what_was_run(self):
+        run = ("script: /srv/reports/daily.py", "working_directory: /srv/*", "arguments: python3 daily.?y")
+        for wrong in range(len(run) + 1):
+            keys = [f"{key}x" if index == wrong else key for index, key in enumerate(run)]
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                file.write("exclusions: [ { name: one, process: { user: reports, %s } } ]\n" % ", ".join(keys))
+                file.flush()
+                event, = self.messages(self.whole(), "--all", "-c", file.name)
+            found = event["smtpsnoop"]["verdict"], event["smtpsnoop"].get("nearest", {}).get("failed")
+            wanted = ("alert", ["process." + run[wrong].partition(":")[0]]) if wrong < len(run) else ("excluded", None)
+            self.assertEqual(found, wanted)
+
     def test_excluded_while_another_user_floods(self):
         # More events of that user than can wait push out his own, not the one whose user is not known yet.
         recording = Recording()

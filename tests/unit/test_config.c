@@ -214,7 +214,7 @@ static const char *const mistakes[][2] = {
 	{EXCLUSION("process: { tty: maybe }"), "4:19: maybe: expected one of any, required, none"},
 	{EXCLUSION("process: { exe: /x }"),
 	 "4:14: exe: unknown key; expected one of user, group, login, tty, container, "
-	 "scheduled_by, sha256, unit, executable, ancestor"},
+	 "scheduled_by, sha256, unit, executable, ancestor, script, working_directory, arguments"},
 	{EXCLUSION("tls: yes"), "4:8: yes: expected one of any, required, none"},
 	{EXCLUSION("encrypted: maybe"), "4:14: maybe: expected one of deny, allow"},
 	{EXCLUSION("accept_forgeable: yes"), "4:21: expected true or false"},

@@ -68,6 +68,9 @@ static struct facts message(void)
 				 .unit = span_of("report.service"),
 				 .container = span_of(""),
 				 .login = span_of("reports"),
+				 .script = span_of("/opt/reports/daily.py"),
+				 .directory = span_of("/srv/reports"),
+				 .command_line = span_of("python3 daily.py --to Ops"),
 				 .uid = 2001,
 				 .gid = 2002,
 				 .loginuid = 2001,
@@ -119,6 +122,9 @@ enum change {
 	BY_TIMER,
 	ANCESTOR_UNKNOWN,
 	NO_ANCESTORS,
+	NO_SCRIPT,
+	MODULE,
+	EXEC_UNKNOWN,
 	SECOND_PROCESS,
 	MAYBE_MORE_PROCESSES,
 	NO_PROCESS,
@@ -175,6 +181,11 @@ static void change(struct facts *facts, enum change what)
 	case BY_TIMER: process->scheduler = SCHEDULER_SYSTEMD_TIMER; break;
 	case ANCESTOR_UNKNOWN: process->ancestors[1] = unknown; break;
 	case NO_ANCESTORS: process->ancestor_count = 0; break;
+	case NO_SCRIPT: process->script = span_of(""); break;
+	case MODULE: process->script = span_of("-m reports.daily"); break;
+	case EXEC_UNKNOWN:
+		process->script = process->directory = process->command_line = unknown;
+		break;
 	case SECOND_PROCESS:
 		facts->processes[1] = *process;
 		facts->processes[1].user = span_of("mallory");
@@ -269,6 +280,25 @@ static const struct {
 	{"process: { ancestor: /usr/sbin/cron }", ANCESTOR_UNKNOWN, CRITERION_ANCESTOR,
 	 STATE_UNKNOWN},
 	{"process: { ancestor: /usr/sbin/cron }", NO_ANCESTORS, CRITERION_ANCESTOR, STATE_UNKNOWN},
+	{"process: { script: /opt/reports/daily.py }", NO_CHANGE, CRITERION_SCRIPT, STATE_MET},
+	{"process: { script: [/x, '/opt/**'] }", NO_CHANGE, CRITERION_SCRIPT, STATE_MET},
+	{"process: { script: '/opt/*' }", NO_CHANGE, CRITERION_SCRIPT, STATE_FAILED},
+	{"process: { script: '/opt/**' }", NO_SCRIPT, CRITERION_SCRIPT, STATE_FAILED},
+	{"process: { script: '/opt/**' }", EXEC_UNKNOWN, CRITERION_SCRIPT, STATE_UNKNOWN},
+	{"process: { script: -m reports.* }", MODULE, CRITERION_SCRIPT, STATE_MET},
+	{"process: { script: -m reports }", MODULE, CRITERION_SCRIPT, STATE_FAILED},
+	{"process: { script: 'https://x.example/*.ts' }", NO_CHANGE, CRITERION_SCRIPT,
+	 STATE_FAILED},
+	{"process: { working_directory: /srv/reports }", NO_CHANGE, CRITERION_WORKING_DIRECTORY,
+	 STATE_MET},
+	{"process: { working_directory: '/srv/reports/**' }", NO_CHANGE,
+	 CRITERION_WORKING_DIRECTORY, STATE_FAILED},
+	{"process: { working_directory: /srv/reports }", EXEC_UNKNOWN, CRITERION_WORKING_DIRECTORY,
+	 STATE_UNKNOWN},
+	{"process: { arguments: '* --to Ops' }", NO_CHANGE, CRITERION_ARGUMENTS, STATE_MET},
+	{"process: { arguments: '* --to ops' }", NO_CHANGE, CRITERION_ARGUMENTS, STATE_FAILED},
+	{"process: { arguments: --to }", NO_CHANGE, CRITERION_ARGUMENTS, STATE_FAILED},
+	{"process: { arguments: '*' }", EXEC_UNKNOWN, CRITERION_ARGUMENTS, STATE_UNKNOWN},
 	{"relay: '10.0.0.25:587'", NO_CHANGE, CRITERION_RELAY, STATE_MET},
 	{"relay: '10.0.0.25:587'", OTHER_PORT, CRITERION_RELAY, STATE_FAILED},
 	{"relay: '10.0.0.25:587'", OTHER_ADDRESS, CRITERION_RELAY, STATE_FAILED},
@@ -399,6 +429,46 @@ static void test_criteria(void **state)
 	}
 	assert_int_equal(wrong, 0);
 	assert_int_equal(seen, (1U << CRITERION_COUNT) - 1);
+}
+
+/* A pattern that names a symbolic link also means what the link leads to. */
+static void test_links(void **state)
+{
+	char folder[] = "/tmp/smtpsnoop-links-XXXXXX", link[64], file[64], asks[512];
+	struct surroundings surroundings = {.steps = 100000};
+	struct facts facts = message();
+	struct config *config;
+	const struct exclusion *exclusion;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(link, sizeof(link), "%s/link", folder);
+	snprintf(file, sizeof(file), "%s/file", folder);
+	fclose(fopen(file, "w"));
+	assert_int_equal(symlink("file", link), 0);
+	snprintf(asks, sizeof(asks),
+		 "process: { script: %s, executable: %s, ancestor: [/x, %s], working_directory: "
+		 "'%s*' }",
+		 link, file, link, link);
+	config = asking(asks);
+	exclusion = config->policy.exclusions;
+	unlink(link);
+	facts.processes[0].script = span_of(file);
+	facts.processes[0].ancestors[1] = span_of(file);
+	assert_int_equal(exclusion_state(exclusion, CRITERION_SCRIPT, &facts, &surroundings),
+			 STATE_MET);
+	assert_int_equal(exclusion_state(exclusion, CRITERION_ANCESTOR, &facts, &surroundings),
+			 STATE_MET);
+	facts.processes[0].script = span_of(link);
+	assert_int_equal(exclusion_state(exclusion, CRITERION_SCRIPT, &facts, &surroundings),
+			 STATE_MET);
+	assert_string_equal(exclusion->process.script.items[0].target, file);
+	assert_null(exclusion->process.executable.items[0].target);
+	assert_null(exclusion->process.ancestor.items[0].target);
+	assert_null(exclusion->process.working_directory.items[0].target);
+	config_free(config);
+	unlink(file);
+	rmdir(folder);
 }
 
 /* ---- Deciding -------------------------------------------------------------------------------- */
@@ -648,6 +718,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_criteria),
+		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_first_met_decides),
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_limits_over_a_reload),

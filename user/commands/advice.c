@@ -65,6 +65,11 @@ static void forgeable(struct adviser *adviser, const struct exclusion *exclusion
 	if (shared)
 		advise(adviser, exclusion, "%.100s runs jobs of every user; add process.user",
 		       shared);
+	if (exclusion->process.script.count && !exclusion->process.executable.count &&
+	    !exclusion->process.sha256.count)
+		advise(adviser, exclusion,
+		       "process.script: any program can be named like an interpreter and be "
+		       "given this script; add process.executable, the interpreter");
 	if (exclusion->process.user.count || exclusion->process.unit.count)
 		return;
 	advise(adviser, exclusion,

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "commands/advice.h"
 #include "commands/commands.h"
+#include "commands/targets.h"
 #include "base/report.h"
 #include "base/text.h"
 
@@ -102,6 +103,7 @@ int command_check(const struct options *options)
 		fprintf(stderr, "smtpsnoop: %s\n", error);
 		return STATUS_USAGE;
 	}
+	targets_tell(config, stdout);
 	warnings = config_advise(config, time(NULL), user_exists, on_advice, NULL);
 	warnings += advise_whole(config, options->config);
 	tell_schedules(config, options->config);

@@ -35,14 +35,26 @@ static bool read_sha256(struct reader *reader, const yaml_node_t *node, const st
 	return reader_list(reader, node, key, add_sha256, target);
 }
 
-static bool add_pattern(struct reader *reader, const yaml_node_t *node, const struct key *key,
-			void *target)
+/* The real path of what a pattern without wildcards names, if it differs. The caller frees it. */
+static char *target_of(const struct pattern *pattern)
 {
-	enum wildcard_kind kind = (enum wildcard_kind)key->kind;
-	struct patterns *patterns = target;
-	struct pattern pattern = {.text = kind == WILDCARD_PATH
-						  ? reader_path(reader, node, "a pattern")
-						  : reader_text(reader, node, "a pattern")};
+	char *real = NULL;
+
+	if (pattern->text[0] == '/' && !strchr(pattern->text, '\\') &&
+	    wildcard_is_literal(pattern->wildcard))
+		real = realpath(pattern->text, NULL);
+	if (real && strcmp(real, pattern->text) == 0) {
+		free(real);
+		real = NULL;
+	}
+	return real;
+}
+
+/* Adds the pattern, whose text it takes; NULL: there is none, which has been reported. */
+static bool add_text(struct reader *reader, const yaml_node_t *node, enum wildcard_kind kind,
+		     struct patterns *patterns, char *text)
+{
+	struct pattern pattern = {.text = text};
 	struct pattern *item;
 	const char *error;
 	size_t at;
@@ -60,14 +72,47 @@ static bool add_pattern(struct reader *reader, const yaml_node_t *node, const st
 		free(pattern.text);
 		return false;
 	}
+	if (kind == WILDCARD_PATH)
+		pattern.target = target_of(&pattern);
 	*item = pattern;
 	return true;
+}
+
+static bool add_pattern(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			void *target)
+{
+	enum wildcard_kind kind = (enum wildcard_kind)key->kind;
+
+	return add_text(reader, node, kind, target,
+			kind == WILDCARD_PATH ? reader_path(reader, node, "a pattern")
+					      : reader_text(reader, node, "a pattern"));
+}
+
+static bool add_script(struct reader *reader, const yaml_node_t *node, const struct key *key,
+		       void *target)
+{
+	char *text = reader_text(reader, node, "a pattern");
+
+	(void)key;
+	if (!text || text[0] == '/' || strncmp(text, "-m ", 3) == 0 || strchr(text, ':'))
+		return add_text(reader, node, WILDCARD_PATH, target, text);
+	reader_fail(reader, node,
+		    "%.200s: expected a path that begins with '/', or -m and a module's name",
+		    text);
+	free(text);
+	return false;
 }
 
 static bool read_patterns(struct reader *reader, const yaml_node_t *node, const struct key *key,
 			  void *target)
 {
 	return reader_list(reader, node, key, add_pattern, target);
+}
+
+static bool read_scripts(struct reader *reader, const yaml_node_t *node, const struct key *key,
+			 void *target)
+{
+	return reader_list(reader, node, key, add_script, target);
 }
 
 static bool add_search(struct reader *reader, const yaml_node_t *node, const struct key *key,
@@ -234,6 +279,7 @@ static const struct word scheduled_by[] = {{"systemd-timer", SCHEDULED_SYSTEMD_T
 /* How each kind is read; name and offset come from the criterion. */
 static const struct key kinds[VALUE_COUNT] = {
 	[VALUE_PATHS] = {.read = read_patterns, .kind = WILDCARD_PATH},
+	[VALUE_SCRIPTS] = {.read = read_scripts},
 	[VALUE_NAMES] = {.read = read_patterns, .kind = WILDCARD_NAME},
 	[VALUE_ADDRESSES] = {.read = read_patterns, .kind = WILDCARD_ADDRESS},
 	[VALUE_TEXTS] = {.read = read_patterns, .kind = WILDCARD_TEXT},

@@ -32,6 +32,9 @@
 	ROW(CRITERION_UNIT, "process.unit")                                                        \
 	ROW(CRITERION_EXECUTABLE, "process.executable")                                            \
 	ROW(CRITERION_ANCESTOR, "process.ancestor")                                                \
+	ROW(CRITERION_SCRIPT, "process.script")                                                    \
+	ROW(CRITERION_WORKING_DIRECTORY, "process.working_directory")                              \
+	ROW(CRITERION_ARGUMENTS, "process.arguments")                                              \
 	ROW(CRITERION_RELAY, "relay")                                                              \
 	ROW(CRITERION_TLS, "tls")                                                                  \
 	ROW(CRITERION_ORIGIN, "origin")                                                            \
@@ -50,6 +53,8 @@
 #define CRITERION_CONSTANT(constant, name) constant,
 enum criterion { CRITERIA(CRITERION_CONSTANT) CRITERION_COUNT };
 #undef CRITERION_CONSTANT
+
+_Static_assert(CRITERION_COUNT <= 32, "a word has a bit for each criterion");
 
 /* "process.executable", ...; a static string. */
 const char *criterion_name(enum criterion criterion);

@@ -115,6 +115,24 @@ static enum state process_ancestor(const struct exclusion *exclusion,
 	return result;
 }
 
+static enum state process_script(const struct exclusion *exclusion,
+				 const struct facts_process *process)
+{
+	return patterns_match(&exclusion->process.script, process->script);
+}
+
+static enum state process_working_directory(const struct exclusion *exclusion,
+					    const struct facts_process *process)
+{
+	return patterns_match(&exclusion->process.working_directory, process->directory);
+}
+
+static enum state process_arguments(const struct exclusion *exclusion,
+				    const struct facts_process *process)
+{
+	return patterns_match(&exclusion->process.arguments, process->command_line);
+}
+
 static enum state every_process(const struct criterion_row *row, const struct exclusion *exclusion,
 				const struct facts *facts)
 {
@@ -376,6 +394,13 @@ const struct criterion_row criterion_rows[CRITERION_COUNT] = {
 				  .selects = true, .kind = VALUE_PATHS},
 	[CRITERION_ANCESTOR] = {AT(process.ancestor), .of_process = process_ancestor,
 				.selects = true, .kind = VALUE_PATHS},
+	[CRITERION_SCRIPT] = {AT(process.script), .of_process = process_script, .selects = true,
+			      .kind = VALUE_SCRIPTS},
+	[CRITERION_WORKING_DIRECTORY] = {AT(process.working_directory),
+					 .of_process = process_working_directory, .selects = true,
+					 .kind = VALUE_PATHS},
+	[CRITERION_ARGUMENTS] = {AT(process.arguments), .of_process = process_arguments,
+				 .selects = true, .kind = VALUE_NAMES},
 	[CRITERION_RELAY] = {AT(relay), .of_message = relay, .selects = true, .kind = VALUE_RELAYS},
 	[CRITERION_TLS] = {AT(tls), .of_message = tls, .kind = VALUE_DEMAND},
 	[CRITERION_ORIGIN] = {AT(origin.user), .of_message = origin, .key = "origin.user",

@@ -28,6 +28,7 @@ struct exclusion {
 	/* The values of the criteria; each has a row in exclusion.c. */
 	struct {
 		struct patterns executable, unit, ancestor, container;
+		struct patterns script, working_directory, arguments;
 		struct strings sha256, user, group, login;
 		enum scheduled_by scheduled_by;
 		enum demand tty;

@@ -31,6 +31,27 @@ static enum truth mta_of(const struct sender *sender)
 	return sender->image ? NOT_SO : NOT_KNOWN;
 }
 
+struct span facts_path(struct span path)
+{
+	if (!path.data || (path.len >= 3 && memcmp(path.data, "...", 3) == 0))
+		return unknown;
+	for (size_t at = 0; at + 3 <= path.len; at++) {
+		if (memcmp(path.data + at, "/..", 3) == 0 &&
+		    (at + 3 == path.len || path.data[at + 3] == '/'))
+			return unknown;
+	}
+	return path;
+}
+
+/* What the process was asked to run. Known only where its executable is. */
+static void exec_facts(struct facts_process *process, const struct image *image)
+{
+	process->script = image->flags & EXEC_ARGS_UNREAD && !image->script[0]
+				  ? unknown
+				  : facts_path(span_of(image->script));
+	process->directory = facts_path(known_string(image->directory));
+}
+
 void facts_of_sender(struct facts_process *process, const struct sender *sender)
 {
 	const struct task_id *task = &sender->task;
@@ -52,13 +73,26 @@ void facts_of_sender(struct facts_process *process, const struct sender *sender)
 		.ancestor_count = sender->ancestor_count,
 		.mta = mta_of(sender),
 	};
+	if (process->executable.data)
+		exec_facts(process, sender->image);
 	if (sender->exe_swapped)
-		process->executable = span_of("");
+		process->executable = process->script = span_of("");
 	if (sender->full)
 		process->tty = sender->tty_major || sender->tty_minor ? IS_SO : NOT_SO;
 	for (uint32_t i = 0; i < sender->ancestor_count; i++)
 		process->ancestors[i] =
 			image_executable(sender->ancestors[i].image, !sender->ancestors[i].uid);
+}
+
+bool facts_command_line(struct facts_process *process, const struct sender *sender,
+			struct text *line)
+{
+	if (!process->executable.data || !sender->image ||
+	    sender->image->flags & (EXEC_ARGS_TRUNCATED | EXEC_ARGS_UNREAD))
+		return true;
+	image_command_line(sender->image, line);
+	process->command_line = (struct span){line->data ? line->data : "", line->len};
+	return !line->failed;
 }
 
 /* Nothing was hidden from the parser, and nothing was lost. */
@@ -156,8 +190,14 @@ bool facts_of_event(struct facts *facts, const struct event *event)
 		.tls = event->tls ? IS_SO : NOT_SO,
 	};
 	memcpy(facts->relay, event->destination.addr, sizeof(facts->relay));
-	for (uint32_t i = 0; i < event->sender_count; i++)
+	for (uint32_t i = 0; i < event->sender_count; i++) {
 		facts_of_sender(&facts->processes[i], event->senders[i]);
+		if (!facts_command_line(&facts->processes[i], event->senders[i],
+					&facts->lines[i])) {
+			facts_free(facts);
+			return false;
+		}
+	}
 	if (event->session && !facts->encrypted)
 		session_facts(facts, event->session, !event->capture.mid_stream);
 	else if (event->session)
@@ -183,4 +223,6 @@ void facts_free(struct facts *facts)
 {
 	free(facts->spans);
 	facts->spans = NULL;
+	for (uint32_t i = 0; i < FACTS_PROCESSES_MAX; i++)
+		text_free(&facts->lines[i]);
 }

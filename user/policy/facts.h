@@ -13,6 +13,7 @@
 #include "process/identity.h"
 #include "event/origin.h"
 #include "base/span.h"
+#include "base/text.h"
 
 /* A span whose data is NULL is not known; a span of length 0 is known to be empty. */
 struct facts_process {
@@ -22,10 +23,13 @@ struct facts_process {
 	struct span group;	/* effective */
 	struct span unit;	/* of the system manager */
 	struct span container;
-	struct span login;    /* name of the login uid */
-	uint32_t uid, gid;    /* effective */
-	uint32_t loginuid;    /* LOGINUID_NONE: none */
-	enum truth same_user; /* real and effective user and group are the same */
+	struct span login;  /* name of the login uid */
+	struct span script; /* empty: none was run */
+	struct span directory;
+	struct span command_line; /* all arguments, joined by blanks */
+	uint32_t uid, gid;	  /* effective */
+	uint32_t loginuid;	  /* LOGINUID_NONE: none */
+	enum truth same_user;	  /* real and effective user and group are the same */
 	enum truth tty;
 	enum truth own_namespaces; /* user, mount, pid and network namespace are the watch's own */
 	enum scheduler scheduler;
@@ -59,6 +63,7 @@ struct facts {
 
 	struct span origin_user; /* who submitted it to the MTA that relays it */
 	struct span *spans;	 /* what recipients and header_from point into; owned */
+	struct text lines[FACTS_PROCESSES_MAX]; /* what command_line points into; owned */
 
 	uint32_t process_count;
 	enum truth processes_complete; /* no other process sent a byte of it */
@@ -76,11 +81,24 @@ struct facts {
 	bool bytes_known;
 };
 
+/*
+ * A path that a pattern may be compared with: unknown if a part of it is not known ("..."), or if
+ * it has ".." in it, because what that leads to cannot be told from the path.
+ */
+struct span facts_path(struct span path);
+
 struct event;
 struct sender;
 
-/* The facts of one process; borrowed from the sender. */
+/* The facts of one process, without its command line; borrowed from the sender. */
 void facts_of_sender(struct facts_process *process, const struct sender *sender);
+
+/*
+ * Adds its command line, which points into `line`: empty before, the caller frees it. Where it is
+ * known completely, the executable is known. False if there is no memory.
+ */
+bool facts_command_line(struct facts_process *process, const struct sender *sender,
+			struct text *line);
 
 /* The event is borrowed and outlives the facts. False if there is no memory. */
 bool facts_of_event(struct facts *facts, const struct event *event);

@@ -92,6 +92,16 @@ static struct span or_none(struct span text, bool known)
 	return text.data ? text : known ? span_of("") : unknown;
 }
 
+/* What the process was asked to run. Known only where its executable is. */
+static void exec_facts(struct facts_process *process, const json_t *who, const json_t *own)
+{
+	process->script = facts_path(
+		or_none(json_text_at(own, "script"), json_at(who, "process.command_line")));
+	process->directory = facts_path(json_text_at(who, "process.working_directory"));
+	if (truth_at(own, "args_truncated") != IS_SO)
+		process->command_line = json_text_at(who, "process.command_line");
+}
+
 static void process_facts(struct facts_process *process, const json_t *who, const json_t *own)
 {
 	const json_t *ancestry = json_at(own, "ancestry");
@@ -128,8 +138,12 @@ static void process_facts(struct facts_process *process, const json_t *who, cons
 										       : NOT_KNOWN;
 	if (truth_at(own, "exe_verified") != IS_SO)
 		process->executable = unknown;
+	else
+		exec_facts(process, who, own);
 	if (truth_at(own, "exe_swapped") == IS_SO || truth_at(own, "exe_memfd") == IS_SO)
 		process->executable = span_of("");
+	if (truth_at(own, "exe_swapped") == IS_SO)
+		process->script = span_of("");
 	for (size_t i = 0; i < json_array_size(ancestry) && i < ANCESTORS_MAX; i++) {
 		const json_t *ancestor = json_array_get(ancestry, i);
 

@@ -92,15 +92,17 @@ static bool is_pid(const struct filter_numbers *pids, const struct sender *sende
 static bool meets_where(const struct filter *filter, const struct sender *sender)
 {
 	struct facts_process process;
+	struct text line = {0};
+	bool meets = true;
 
 	if (!filter->where_count)
 		return true;
 	facts_of_sender(&process, sender);
-	for (uint32_t i = 0; i < filter->where_count; i++) {
-		if (!exclusion_finds_process(&filter->where[i], &process))
-			return false;
-	}
-	return true;
+	facts_command_line(&process, sender, &line);
+	for (uint32_t i = 0; i < filter->where_count && meets; i++)
+		meets = exclusion_finds_process(&filter->where[i], &process);
+	text_free(&line);
+	return meets;
 }
 
 bool filter_passes_sender(const struct filter *filter, const struct sender *sender)

@@ -47,7 +47,8 @@ static bool pattern_covers(const void *a, const void *b)
 	if (strcmp(wide->text, narrow->text) == 0)
 		return true;
 	return wildcard_is_literal(narrow->wildcard) &&
-	       wildcard_match(wide->wildcard, span_of(narrow->text));
+	       wildcard_match(wide->wildcard, span_of(narrow->text)) &&
+	       (!narrow->target || wildcard_match(wide->wildcard, span_of(narrow->target)));
 }
 
 static bool patterns_cover(const void *a, const void *b)
@@ -232,6 +233,7 @@ static const struct {
 } kinds[VALUE_COUNT] = {
 	[VALUE_IMPLIED] = {never_set, nothing_owned, never_covers},
 	[VALUE_PATHS] = {patterns_set, patterns_release, patterns_cover},
+	[VALUE_SCRIPTS] = {patterns_set, patterns_release, patterns_cover},
 	[VALUE_NAMES] = {patterns_set, patterns_release, patterns_cover},
 	[VALUE_ADDRESSES] = {patterns_set, patterns_release, patterns_cover},
 	[VALUE_TEXTS] = {patterns_set, patterns_release, patterns_cover},

@@ -47,6 +47,7 @@ struct expiry {
 enum value_kind {
 	VALUE_IMPLIED,	    /* not in the configuration */
 	VALUE_PATHS,	    /* struct patterns: absolute paths */
+	VALUE_SCRIPTS,	    /* struct patterns: absolute paths, "-m NAME" or URLs */
 	VALUE_NAMES,	    /* struct patterns */
 	VALUE_ADDRESSES,    /* struct patterns: mail addresses */
 	VALUE_TEXTS,	    /* struct patterns: any text */

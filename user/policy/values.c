@@ -10,6 +10,7 @@ void patterns_free(struct patterns *patterns)
 	for (size_t i = 0; i < patterns->count; i++) {
 		free(patterns->items[i].text);
 		wildcard_free(patterns->items[i].wildcard);
+		free(patterns->items[i].target);
 	}
 	free(patterns->items);
 }
@@ -35,7 +36,10 @@ enum state patterns_match(const struct patterns *patterns, struct span text)
 	if (!text.data)
 		return STATE_UNKNOWN;
 	for (size_t i = 0; i < patterns->count; i++) {
-		if (wildcard_match(patterns->items[i].wildcard, text))
+		const struct pattern *pattern = &patterns->items[i];
+
+		if (wildcard_match(pattern->wildcard, text) ||
+		    (pattern->target && span_equal(span_of(pattern->target), text)))
 			return STATE_MET;
 	}
 	return STATE_FAILED;

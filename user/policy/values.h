@@ -10,10 +10,14 @@
 #include "base/span.h"
 #include "base/wildcard.h"
 
-/* A pattern, and how it was written. */
+/*
+ * A pattern, and how it was written. `target`: the real path of what it names, if that is a
+ * symbolic link; it matches as well. NULL: it is none.
+ */
 struct pattern {
 	char *text;
 	struct wildcard *wildcard;
+	char *target;
 };
 
 /* All kinds of list: the items are owned; count 0: the exclusion does not have the criterion. */
