@@ -174,9 +174,11 @@ static size_t writable_part(const struct pattern *pattern, const char **folder)
 	return 0;
 }
 
-static void executable_doubts(const struct doubting *doubting)
+/* Patterns of files: `what` is in them, and `advice` says where it belongs. */
+static void file_doubts(const struct doubting *doubting, enum criterion criterion,
+			const struct patterns *patterns, const char *what, const char *advice)
 {
-	const struct patterns *patterns = &doubting->exclusion->process.executable;
+	const char *key = criterion_name(criterion);
 	bool writable = false, hidden = false, no_file = false;
 
 	for (size_t i = 0; i < patterns->count; i++) {
@@ -185,23 +187,18 @@ static void executable_doubts(const struct doubting *doubting)
 		size_t len = writable ? 0 : writable_part(pattern, &part);
 
 		if (len)
-			doubt(doubting,
-			      "process.executable %.200s: any user can put a program into %.*s; "
-			      "install the mailer in a folder of root",
-			      pattern->text, (int)len, part);
+			doubt(doubting, "%s %.200s: any user can put a %s into %.*s; %s", key,
+			      pattern->text, what, (int)len, part, advice);
 		writable = writable || len;
 		len = hidden ? 0 : hidden_part(pattern->text, &part);
 		if (len)
-			doubt(doubting,
-			      "process.executable %.200s: %.*s is hidden; find out who put it "
-			      "there",
+			doubt(doubting, "%s %.200s: %.*s is hidden; find out who put it there", key,
 			      pattern->text, (int)(len < 100 ? len : 100), part);
 		hidden = hidden || len;
 		if (!no_file && path_is_no_file(pattern->text))
 			doubt(doubting,
-			      "process.executable %.200s: a program that was deleted or is only "
-			      "in memory has no path",
-			      pattern->text);
+			      "%s %.200s: a %s that was deleted or is only in memory has no path",
+			      key, pattern->text, what);
 		no_file = no_file || path_is_no_file(pattern->text);
 	}
 }
@@ -243,7 +240,8 @@ static void root_doubts(const struct doubting *doubting)
 	for (size_t i = 0; i < exclusion->process.executable.count; i++) {
 		const struct pattern *pattern = &exclusion->process.executable.items[i];
 
-		if (!names_root(&exclusion->process.user) || !is_interpreter(pattern))
+		if (!names_root(&exclusion->process.user) || !is_interpreter(pattern) ||
+		    exclusion->process.script.count)
 			continue;
 		doubt(doubting,
 		      "process.user root with the interpreter %.200s: every script that root runs "
@@ -319,7 +317,10 @@ void exclusion_doubts(const struct exclusion *exclusion, doubt_fn on_doubt, void
 					  .on_doubt = on_doubt,
 					  .context = context};
 
-	executable_doubts(&doubting);
+	file_doubts(&doubting, CRITERION_EXECUTABLE, &exclusion->process.executable, "program",
+		    "install the mailer in a folder of root");
+	file_doubts(&doubting, CRITERION_SCRIPT, &exclusion->process.script, "script",
+		    "keep it in a folder of root");
 	root_doubts(&doubting);
 	user_doubts(&doubting, "process.user", &exclusion->process.user);
 	user_doubts(&doubting, "origin.user", &exclusion->origin.user);

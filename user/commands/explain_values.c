@@ -196,6 +196,9 @@ static void list_process(struct listing *listing, enum criterion criterion,
 				      ? process->executable
 				      : span_of("no path: in memory, deleted or exchanged"));
 		break;
+	case CRITERION_SCRIPT: list(listing, process->script); break;
+	case CRITERION_WORKING_DIRECTORY: list(listing, process->directory); break;
+	case CRITERION_ARGUMENTS: list(listing, process->command_line); break;
 	case CRITERION_ANCESTOR:
 		for (uint32_t i = 0; i < process->ancestor_count; i++)
 			list(listing, process->ancestors[i]);
@@ -336,6 +339,9 @@ static const char *const unknown_reasons[CRITERION_COUNT] = {
 	[CRITERION_EXECUTABLE] =
 		"the path at exec is not known; a process may be older than the watch",
 	[CRITERION_ANCESTOR] = "the path at exec of an ancestor is not known",
+	[CRITERION_SCRIPT] = "its path is not known, or has '..' in it",
+	[CRITERION_WORKING_DIRECTORY] = "the directory at exec is not known",
+	[CRITERION_ARGUMENTS] = "the arguments are not known, or were cut",
 	[CRITERION_RELAY] = "a name among them could not be resolved",
 	[CRITERION_AUTH_USER] = "the AUTH was not seen",
 	[CRITERION_SENDER] = "the MAIL command was not seen",
