@@ -98,6 +98,8 @@ class Filters(Commands):
                 (("mail.recipients=*@evil.example",), "s"),  # one recipient of two is enough
                 (("mail.recipients=*@corp.example",), "rs"), (("mail.recipients=*@other.example",), ""),
                 (("process.executable=/tmp/**",), "s"), (("process.executable=/tmp/*",), ""),
+                (("process.working_directory=/",), "rs"),
+                (("process.script=/**",), ""),
                 (("process.executable=/usr/bin/msmtp",), "r"), (("process.user=www-data",), "s"),
                 (("process.user=1000",), "r"), (("process.unit=apache*",), "s"), (("mail.sender=shop@*",), "s"),
                 (("mail.subject=order *",), "s"), (("mail.header_from=shop@corp.example",), "s"),
