@@ -318,6 +318,29 @@ static void test_json_cut(void **state)
 	json_decref(root);
 }
 
+/* The same of the process itself, whose bound is larger. */
+static void test_json_own_cut(void **state)
+{
+	char args[9000];
+	const struct ran chain[] = {{"/usr/bin/perl", "/x.pl", args}, SH_C, END};
+	const json_t *own;
+	json_t *root;
+
+	(void)state;
+	memset(args, 'a', sizeof(args) - 1);
+	args[sizeof(args) - 1] = '\0';
+	root = json_of(event_of(chain));
+	own = json_object_get(json_object_get(root, "smtpsnoop"), "process");
+	assert_true(json_is_true(json_object_get(own, "args_truncated")));
+	assert_null(json_object_get(ancestor_in(root, 0), "args_truncated"));
+	json_decref(root);
+	args[3000] = '\0';
+	root = json_of(event_of(chain));
+	own = json_object_get(json_object_get(root, "smtpsnoop"), "process");
+	assert_null(json_object_get(own, "args_truncated"));
+	json_decref(root);
+}
+
 static void test_others(void **state)
 {
 	const struct ran *chain = cases[0].chain, *hostile_chain = cases[17].chain;
@@ -347,7 +370,7 @@ int main(void)
 		cmocka_unit_test(test_cause),  cmocka_unit_test(test_narrow),
 		cmocka_unit_test(test_bounds), cmocka_unit_test(test_shell_arguments),
 		cmocka_unit_test(test_json),   cmocka_unit_test(test_json_cut),
-		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_others), cmocka_unit_test(test_json_own_cut),
 	};
 
 	setlocale(LC_ALL, "C.UTF-8");

@@ -43,6 +43,7 @@ static const char *type_of(enum field_kind kind)
 	case KIND_INT: return "int";
 	case KIND_LONG: return "long";
 	case KIND_BOOL:
+	case KIND_ARGS_CUT:
 	case KIND_CUT: return "boolean";
 	case KIND_TIME: return "dateTime";
 	case KIND_WORDS:
@@ -50,7 +51,6 @@ static const char *type_of(enum field_kind kind)
 	case KIND_RECORDS:
 	case KIND_COUNTS: return "dynamic";
 	case KIND_ARGS:
-	case KIND_ARGS_CUT:
 	case KIND_OBJECT: break;
 	}
 	return "no column";

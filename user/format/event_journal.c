@@ -211,6 +211,7 @@ static void write_value(struct text *out, const struct field_row *row, const str
 	case KIND_INT:
 	case KIND_LONG:
 	case KIND_ID: write_number(out, row->journal, value->number); break;
+	case KIND_ARGS_CUT:
 	case KIND_BOOL: write_word(out, row->journal, value->number ? "1" : "0"); break;
 	case KIND_IP: write_ip(out, row->journal, value->ip); break;
 	case KIND_WORDS:
@@ -222,7 +223,6 @@ static void write_value(struct text *out, const struct field_row *row, const str
 	case KIND_RECORDS:
 	case KIND_COUNTS:
 	case KIND_ARGS:
-	case KIND_ARGS_CUT:
 	case KIND_OBJECT:
 	case KIND_CUT: break;
 	}

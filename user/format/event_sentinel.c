@@ -323,6 +323,7 @@ static void write_value(struct text *out, const struct field_row *row, const str
 	case KIND_INT:
 	case KIND_LONG: keyed_number(out, key, long_of(value->number)); break;
 	case KIND_ID: keyed_id(out, key, value->number); break;
+	case KIND_ARGS_CUT:
 	case KIND_BOOL: keyed_bool(out, key, value->number); break;
 	case KIND_TIME: keyed_time(out, key, value->time_ns); break;
 	case KIND_IP: keyed_ip(out, key, value->ip); break;
@@ -332,7 +333,6 @@ static void write_value(struct text *out, const struct field_row *row, const str
 	case KIND_COUNTS: write_counts(out, key, value->counts); break;
 	case KIND_CUT: keyed_bool(out, key, out->cut); break;
 	case KIND_ARGS:
-	case KIND_ARGS_CUT:
 	case KIND_OBJECT: break; /* of JSON alone */
 	}
 }
