@@ -15,7 +15,10 @@ endif
 
 # ---- What a bare Debian 12 needs: the one list of packages ------------------------------------
 
-PACKAGES_BUILD := gcc libc6-dev make pkgconf clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
+# Debian 11's clang is 11, and bpf/ needs 12: type-based relocations. It has a newer one beside it.
+DEBIAN	       := $(shell . /etc/os-release 2>/dev/null && echo $$VERSION_CODENAME)
+CLANG_PACKAGE  := $(if $(filter bullseye,$(DEBIAN)),clang-16,clang)
+PACKAGES_BUILD := gcc libc6-dev make pkgconf $(CLANG_PACKAGE) llvm bpftool libbpf-dev libelf-dev zlib1g-dev \
 	libssl-dev libyaml-dev libpcre2-dev libjansson-dev libsystemd-dev libyara-dev libmicrohttpd-dev
 PACKAGES_QUICK := libcmocka-dev python3 python3-jsonschema python3-croniter systemd liblognorm-utils mandoc
 PACKAGES_TEST  := curl swaks msmtp s-nail postfix procps util-linux tinyproxy-bin microsocks rsyslog rsyslog-gnutls \
@@ -37,7 +40,7 @@ export PKG_CONFIG_LIBDIR := $(SYSROOT)/usr/lib/$(CROSS_COMPILE:-=)/pkgconfig:$(S
 endif
 endif
 CC	   ?= gcc
-CLANG	   ?= clang
+CLANG	   ?= $(CLANG_PACKAGE)
 BPFTOOL	   ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config
 ARCH	   ?= $(shell uname -m)
@@ -155,7 +158,7 @@ $(BUILD)/smtpsnoop.bpf.o: bpf/smtpsnoop.bpf.c Makefile
 
 $(SKELETON): $(BUILD)/smtpsnoop.bpf.o
 	$(SAY) SKEL $@
-	$(Q)$(BPFTOOL) gen skeleton $< name smtpsnoop_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< > $@ # the name is that of the file: bpftool 5.10 takes no other
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
 	$(SAY) LINK $@

@@ -369,6 +369,16 @@ static int capture_precheck(char *why)
 	return 0;
 }
 
+/* libbpf has no version of its own before 0.6, and another name for this before 0.5. */
+static struct btf *load_kernel_types(void)
+{
+#if __has_include(<bpf/libbpf_version.h>)
+	return btf__load_vmlinux_btf();
+#else
+	return libbpf_find_kernel_btf();
+#endif
+}
+
 int capture_open(struct capture **capture, const struct capture_options *options, char *why,
 		 struct capture_trial *trial_list, size_t trials_max, size_t *trial_count)
 {
@@ -380,9 +390,11 @@ int capture_open(struct capture **capture, const struct capture_options *options
 
 	libbpf_set_print(libbpf_print);
 	if (!error) {
-		kernel = btf__load_vmlinux_btf();
-		if (!kernel) {
-			error = -errno;
+		kernel = load_kernel_types();
+		/* before 1.0, libbpf returns the error in the pointer */
+		error = kernel ? (int)libbpf_get_error(kernel) : -errno;
+		if (error) {
+			kernel = NULL;
 			explain(why, error, "read " BTF_PATH);
 		}
 	}

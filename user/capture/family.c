@@ -29,16 +29,20 @@ static const struct bpf_insn nothing[] = {
 
 static int fentry_try(const struct btf *kernel, const char **step)
 {
-	struct bpf_prog_load_opts options = {.sz = sizeof(options),
-					     .expected_attach_type = BPF_TRACE_FENTRY};
+	union bpf_attr load = {.prog_type = BPF_PROG_TYPE_TRACING,
+			       .expected_attach_type = BPF_TRACE_FENTRY,
+			       .insns = (uint64_t)(uintptr_t)nothing,
+			       .insn_cnt = NOTHING_LEN,
+			       .license = (uint64_t)(uintptr_t) "GPL"};
 	int type = btf__find_by_name_kind(kernel, FUNCTION, BTF_KIND_FUNC), program, link;
 
 	*step = "find " FUNCTION "()";
 	if (type < 0)
 		return -ENOENT;
-	options.attach_btf_id = (__u32)type;
+	load.attach_btf_id = (__u32)type;
 	*step = "load an fentry program";
-	program = bpf_prog_load(BPF_PROG_TYPE_TRACING, NULL, "GPL", nothing, NOTHING_LEN, &options);
+	/* libbpf's function for this differs between 0.3 and 0.6 */
+	program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
 	if (program < 0)
 		return -errno;
 	*step = "attach an fentry program";

@@ -51,7 +51,7 @@ static bool cgroup_root(char *path, size_t size)
 }
 
 /* NULL: errno says why. */
-static struct bpf_link *attach_to_root(const struct bpf_program *program)
+static struct bpf_link *attach_to_root(struct bpf_program *program)
 {
 	struct bpf_link *link;
 	char path[4096];
@@ -92,7 +92,8 @@ static int attach(struct attached *item)
 {
 	struct bpf_link *link =
 		item->wire ? attach_to_root(item->program) : bpf_program__attach(item->program);
-	int error = link ? 0 : -errno;
+	/* before 1.0, libbpf returns the error in the pointer */
+	int error = link ? (int)libbpf_get_error(link) : -errno;
 
 	if (error)
 		return error;
