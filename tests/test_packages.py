@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """What the tests install leaves no service behind: packages.sh with stand-ins for the tools of a host, and the packages
-that it has installed on this one. tests/test_debian.py does it with real packages."""
+that it has installed on this one."""
 
 import glob
 import os

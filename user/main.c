@@ -39,7 +39,8 @@ static int run(const struct options *options)
 	case COMMAND_HELP: options_help(); break;
 	}
 	errno = 0;
-	return fflush(stdout) ? command_output_failed(errno ? -errno : -EIO) : STATUS_DONE;
+	return fflush(stdout) || ferror(stdout) ? command_output_failed(errno ? -errno : -EIO)
+						: STATUS_DONE;
 }
 
 int main(int argc, char **argv)

@@ -79,8 +79,8 @@ class Exclusions(LiveCase):
             self.assert_one_line(done.stderr, f"{path}:3:26: exe: unknown key")
         done = self.run_snoop("watch", "-c", path + ".not", status=2)
         self.assert_one_line(done.stderr, "No such file")
-        for command in ("check", "explain"):
-            self.assert_one_line(self.run_snoop(command, status=2).stderr, "-c FILE")
+        for command, use in (("check", "smtpsnoop check FILE"), ("explain", "-c FILE")):
+            self.assert_one_line(self.run_snoop(command, status=2).stderr, use)
 
     def test_configuration_that_others_can_change(self):
         """Refused by every command that runs as root, and by check: in one line, with what to do."""
@@ -230,12 +230,13 @@ exclusions:
                       f"as well: {os.path.realpath(real)}\n", shown)
         for line, words in ((3, "forgeable: trusts only what a sender can forge"), (4, "old: has expired"),
                             (11, "script: process.script: any program can be named like an interpreter"),
+                            (11, f"script: process.script {self.path('link')}: any user can put a script into /tmp"),
                             (6, "narrow: is never reached: wide ("),
                             (7, "never: can never be met: tls: required"),
                             (8, "mta: lets no mail pass: the executable is an MTA"),
                             (9, "nobody: process.user: this host has no user 'no-such-user'"),
                             (10, "jobs: cron.service runs jobs of every user")):
             self.assertIn(f"{path}:{line}: warning: {words}", shown)
-        self.assertTrue(shown.endswith("9 exclusions, 0 outputs, 8 warnings\n"), shown)
+        self.assertTrue(shown.endswith("9 exclusions, 0 outputs, 9 warnings\n"), shown)
         path = self.write("smtpsnoop.yaml", "exclusions:\n- { name: a, mail: { sender: a@b } }\n")
         self.assert_one_line(self.run_snoop("check", "-c", path, status=2).stderr, f"{path}:2:3: a: needs process.user")

@@ -260,11 +260,12 @@ class Attacker(Case):
         attack = [Mail(day, executable="/usr/bin/python3.11", uid=0, sender="r@evil.example", second=40,
                        recipients=("d@evil.example",), args=("python3", "/root/x.py")) for day in range(1, 9)]
         (_, warnings, text), = self.beside_the_honest(attack, drafts=2)
-        self.assertIn("every script that root runs with it passes", warnings[0])
-        self.assertIn("/root/x.py", text)
-        self.assertEqual(self.verdicts([Mail(20, **{**attack[0].more, "executable": "/usr/bin/python3.11", "uid": 0,
-                                                    "sender": "r@evil.example", "recipients": ("d@evil.example",)})]),
-                         ["excluded"])
+        self.assertEqual(warnings, [])  # another script does not pass
+        self.assertIn('script: "/root/x.py"', text)
+        later = {**attack[0].more, "executable": "/usr/bin/python3.11", "uid": 0, "sender": "r@evil.example",
+                 "recipients": ("d@evil.example",)}
+        self.assertEqual(self.verdicts([Mail(20, **later), Mail(21, **{**later, "args": ("python3", "/root/y.py")})]),
+                         ["excluded", "alert"])
 
     def test_many_senders_every_day(self):
         attack = [Mail(day, executable="/opt/a", uid=2003, sender=f"s{i}@evil.example", recipients=("d@evil.example",),

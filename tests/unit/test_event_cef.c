@@ -9,6 +9,7 @@
 #include "cef_decoder.h"
 #include "event_samples.h"
 
+#include "event/criterion.h"
 #include "process/image.h"
 #include "base/text.h"
 
@@ -272,13 +273,13 @@ static void test_reason(void **state)
 
 	(void)state;
 	event->nearest = copy_of("daily");
-	event->failed = 1U << 3 | 1U << 22;
+	event->failed = 1U << CRITERION_USER | 1U << CRITERION_SCHEDULE;
 	record = record_of(event);
 	expect(&record, "reason", "process.user,schedule");
 	record_free(&record);
 	event = plain_event();
 	event->nearest = copy_of("daily");
-	event->failed = 1U << 3;
+	event->failed = 1U << CRITERION_USER;
 	event_reason(event, "bytes_missing");
 	event_reason(event, "odd_address");
 	record = record_of(event);

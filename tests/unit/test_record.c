@@ -152,6 +152,8 @@ static struct accounts_record *make_accounts(void)
 	return accounts;
 }
 
+#define RECORDS_MAX 32
+
 static size_t make_all(struct record **records)
 {
 	size_t n = 0;
@@ -173,6 +175,7 @@ static size_t make_all(struct record **records)
 	records[n++] = &make_hash()->h;
 	records[n++] = &make_cgroup()->h;
 	records[n++] = &make_accounts()->h;
+	assert_true(n <= RECORDS_MAX);
 	return n;
 }
 
@@ -194,7 +197,7 @@ static bool valid(const void *record)
 
 static void test_good(void **state)
 {
-	struct record *records[16];
+	struct record *records[RECORDS_MAX];
 	size_t n = make_all(records);
 
 	(void)state;
@@ -209,7 +212,7 @@ static void test_good(void **state)
 /* Cut at each byte, both by the available room and by the record's own length. */
 static void test_truncated(void **state)
 {
-	struct record *records[16];
+	struct record *records[RECORDS_MAX];
 	size_t n = make_all(records);
 
 	(void)state;
@@ -232,7 +235,7 @@ static void test_truncated(void **state)
 
 static void test_longer_than_it_counts(void **state)
 {
-	struct record *records[16], *longer;
+	struct record *records[RECORDS_MAX], *longer;
 	size_t n = make_all(records);
 
 	(void)state;
@@ -267,7 +270,7 @@ static void test_type(void **state)
 static void test_each_byte(void **state)
 {
 	static const unsigned char values[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
-	struct record *records[16];
+	struct record *records[RECORDS_MAX];
 	size_t n = make_all(records);
 	unsigned int good = 0;
 

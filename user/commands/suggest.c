@@ -310,7 +310,7 @@ static bool is_of_the_system(const char *path)
 
 /*
  * What speaks against a draft. The warnings count most; then that its process mostly sends other
- * mail, and that its program does not belong to the system.
+ * mail; then that it runs as root, and that its program does not belong to the system.
  */
 static size_t weight_of(const struct suggestion *suggestion, const struct draft *draft)
 {
@@ -318,6 +318,7 @@ static size_t weight_of(const struct suggestion *suggestion, const struct draft 
 
 	return (draft->warning_count + stream->encrypted) * 4 +
 	       (other_messages(suggestion, stream) > stream->count ? 2U : 0U) +
+	       (strcmp(stream->parts[PART_USER], "root") == 0) +
 	       !is_of_the_system(stream->parts[PART_EXECUTABLE]);
 }
 

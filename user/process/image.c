@@ -195,7 +195,9 @@ static char *script_of(const struct exec_record *record, const struct image *ima
 {
 	const char *filename = record->data + record->exe_len,
 		   *interp = filename + record->filename_len;
-	struct script script = {.kind = SCRIPT_FILE, .name = span_of(filename), .folder = {"", 0}};
+	/* Without a NUL if it is not known. */
+	const struct span name = {filename, strnlen(filename, record->filename_len)};
+	struct script script = {.kind = SCRIPT_FILE, .name = name, .folder = {"", 0}};
 
 	if (!is_script(record, filename, interp))
 		script = script_of_args(span_of(image->executable), args);
