@@ -67,7 +67,15 @@ static void test_http(void **state)
 		C("CONNECT h:25 HTTP/1.1\r\nX: y\r\n\r\n" PIPELINED), S(OK_HTTP PIPELINED_REPLIES),
 		END};
 
+	/* Blank lines also begin the header of the PROXY protocol. */
+	static const struct step blank[] = {C("\r\nCONNECT h:25 HTTP/1.1\r\n\r\n"), S(OK_HTTP),
+					    MAIL, END};
+	static const struct step blanks[] = {C("\r\n\r\nCONNECT h:25 HTTP/1.1\r\n\r\n"), S(OK_HTTP),
+					     MAIL, END};
+
 	(void)state;
+	expect(blank, DELIVERED, PREAMBLE_HTTP, 1, "h:25");
+	expect(blanks, DELIVERED, PREAMBLE_HTTP, 1, "h:25");
 	expect(plain, DELIVERED, PREAMBLE_HTTP, 1, "mail.example:25");
 	expect(bare, DELIVERED, PREAMBLE_HTTP, 1, "[2001:db8::1]:587");
 	expect(refused, DELIVERED, PREAMBLE_HTTP, 2, "h:25");

@@ -319,8 +319,10 @@ static size_t take_header(struct smtp_session *session, struct span data, uint64
 	}
 	if (ended)
 		session->client_side = SIDE_SILENT;
-	else if (session->header.over)
+	if (session->header.over && !ended) { /* a blank line may begin a request to a proxy */
+		session->request_lines[session->facts.proxy.hops] += session->header_lines;
 		session->header_lines = 0;
+	}
 	return taken;
 }
 
