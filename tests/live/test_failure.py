@@ -12,7 +12,8 @@ import subprocess
 import time
 import unittest
 
-from harness import (LONG, LiveCase, PROGRAM, Recorder, STOP_S, Server, Watch, action, get, unique, unshare_works)
+from harness import (LONG, LiveCase, PROGRAM, Recorder, STOP_S, Server, Watch, action, get, sized, unique,
+                     unshare_works)
 
 CLIENT = """
 import sys
@@ -263,7 +264,7 @@ class Recordings(Snoop):
         path, _ = self.recording(2)
         with open(path, "rb") as file:
             good = file.read()
-        step = max(1, len(good) // 150)
+        step = max(1, len(good) // sized(60, 150))
         for at in range(0, len(good), step):
             bent = bytearray(good)
             bent[at] ^= 0xFF

@@ -13,7 +13,7 @@ import unittest
 
 from harness import LiveCase, ROOT, Sink, Watch, get, short, sized
 
-MAILS = int(os.environ.get("SMTPSNOOP_LOAD", sized(3000, 20000)))
+MAILS = int(os.environ.get("SMTPSNOOP_LOAD", sized(1500, 20000)))
 REPORT = os.path.join(ROOT, "build", "bench", "live-load.txt")
 
 # Both ends of a connection that carries no mail, until standard input is closed.

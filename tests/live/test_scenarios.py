@@ -14,7 +14,7 @@ import subprocess
 import time
 import unittest
 
-from harness import LiveCase, ROOT, Sink, Watch, end_process, get, short, wait_for
+from harness import LiveCase, ROOT, Sink, Watch, end_process, get, short, sized, wait_for
 
 USERS = {"reports": "news", "portal": "www-data", "hr-notify": "irc"}
 ATTACKER = "games"
@@ -290,7 +290,8 @@ exec sleep 1000
             setattr(self, name, Watch(self, "--all", "-c", config, prefix=self.inside))
 
     def table(self, user, lines):
-        path = self.write(f"table-{user}", "".join(f"* * * * * {line}\n" for line in lines), 0o600)
+        when = sized("@reboot", "* * * * *")  # at the start of cron; or by the clock, up to a minute later
+        path = self.write(f"table-{user}", "".join(f"{when} {line}\n" for line in lines), 0o600)
         self.finish(self.spawn([*self.inside, "install", "-m", "600", "-o", user, "-g", "crontab", path,
                                 f"/var/spool/cron/crontabs/{user}"]))
 

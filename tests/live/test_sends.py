@@ -15,7 +15,7 @@ import unittest
 from harness import LiveCase, PYTHON_EXECUTABLE, SLOW, Server, Watch, action, get, short, sized, unique
 
 # Number of sends whose bytes other threads rewrite.
-REWRITTEN = int(os.environ.get("SMTPSNOOP_REWRITTEN", sized(1000, 20000) if SLOW == 1 else 400))
+REWRITTEN = int(os.environ.get("SMTPSNOOP_REWRITTEN", sized(500, 20000) if SLOW == 1 else 400))
 
 # One function per way to send; each must send all of `data`.
 WAYS = r"""
