@@ -528,6 +528,8 @@ class Room(Bench):
         self.cut_and(True)
 
     def test_removed_file(self):
+        if not LONG:
+            self.skipTest("takes 5 s: make test-all runs it")
         path = self.path("gone", "events.json")
         os.mkdir(self.path("gone"))
         self.start(json_file(path, "gone"))
@@ -548,6 +550,8 @@ class Room(Bench):
 
     def test_place_that_is_taken_at_a_rotation(self):
         """A path that cannot be reopened is opened once that is possible, and reported as failing until then."""
+        if not LONG:
+            self.skipTest("takes 5 s: make test-all runs it")
         path = self.path("events.json")
         self.start(json_file(path, "taken"))
         self.traffic.round(20)
@@ -1159,6 +1163,8 @@ sock.shutdown(1)
                 self.assertGreaterEqual(told, arrived - 1 - kept * 2)
 
     def test_standard_output_is_closed(self):
+        if not LONG:
+            self.skipTest("takes 8 s: make test-all runs it")
         good = self.path("good.json")
         reading, writing = os.pipe()
         daemon = self.start({"outputs": [json_file(good, "good")]}, "-o", "json", stdout=writing)
@@ -1205,6 +1211,8 @@ sock.shutdown(1)
             self.assertEqual([action(strict_json(line)) for line in file], ["started", "stopped"])
 
     def test_signals_twice(self):
+        if not LONG:
+            self.skipTest("takes 6 s: make test-all runs it")
         daemon = self.start({"outputs": [syslog(f"tcp://127.0.0.1:{free_port()}", "away"),
                                          json_file(self.path("good.json"), "good")]})
         daemon.hup(wait=False)

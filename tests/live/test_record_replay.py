@@ -13,7 +13,7 @@ import stat
 import subprocess
 import unittest
 
-from harness import (LiveCase, PROGRAM, PYTHON_EXECUTABLE, Recorder, Server, Sink, Watch, action, get, replay,
+from harness import (LONG, LiveCase, PROGRAM, PYTHON_EXECUTABLE, Recorder, Server, Sink, Watch, action, get, replay,
                      strict_json, unique)
 
 CLIENT = """
@@ -234,15 +234,21 @@ class RecordReplay(LiveCase):
         self.secrets("login")
 
     def test_secret_login_initial(self):
+        if not LONG:
+            self.skipTest("takes 3 s: make test-all runs it")
         self.secrets("login-initial")
 
     def test_secret_plain_byte_by_byte(self):
         self.secrets("plain-initial-bytes")
 
     def test_secret_plain_answer_byte_by_byte(self):
+        if not LONG:
+            self.skipTest("takes 4 s: make test-all runs it")
         self.secrets("plain-bytes")
 
     def test_secret_login_byte_by_byte(self):
+        if not LONG:
+            self.skipTest("takes 5 s: make test-all runs it")
         self.secrets("login-bytes")
 
     def test_secret_pipelined_before_the_greeting(self):
