@@ -22,6 +22,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 
+#include "older.bpf.h"
 #include "record.h"
 
 /* ---- Settings, constant once loaded ---------------------------------------------------------- */

@@ -27,6 +27,10 @@
 
 #include "attack/ways.h"
 
+#ifndef SYS_pidfd_getfd /* glibc 2.32 */
+#define SYS_pidfd_getfd 438
+#endif
+
 #ifndef TCP_FASTOPEN_CONNECT
 #define TCP_FASTOPEN_CONNECT 30
 #endif

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -464,6 +465,15 @@ void capture_sleep(struct capture *capture)
 	__atomic_store_n(&capture->skeleton->bss->reader_asleep, 1, __ATOMIC_SEQ_CST);
 }
 
+/* A member of struct bpf_prog_info that headers before Linux 5.12 lack: it is behind run_cnt. */
+union prog_info {
+	struct bpf_prog_info info;
+	struct {
+		char before[offsetof(struct bpf_prog_info, run_cnt) + sizeof(__u64)];
+		__u64 recursion_misses;
+	} newer;
+};
+
 /*
  * How often the kernel skipped a program because the same program was already running on that CPU.
  */
@@ -474,12 +484,12 @@ static uint64_t capture_missed(const struct capture *capture)
 
 	bpf_object__for_each_program(program, capture->skeleton->obj)
 	{
-		struct bpf_prog_info info = {};
+		union prog_info info = {};
 		__u32 len = sizeof(info);
 
 		if (bpf_program__fd(program) >= 0 &&
 		    !bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &len))
-			missed += info.recursion_misses;
+			missed += info.newer.recursion_misses;
 	}
 	return missed;
 }

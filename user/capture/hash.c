@@ -28,6 +28,10 @@
 
 #include <openssl/evp.h>
 
+#ifndef FUSE_SUPER_MAGIC /* Linux 5.13 */
+#define FUSE_SUPER_MAGIC 0x65735546
+#endif
+
 #include "base/clock.h"
 
 #define READ_SIZE 65536U

@@ -160,6 +160,16 @@ void event_entity_id(char entity[EVENT_ENTITY_LEN], uint32_t pid, uint64_t start
 	text_hex(entity + 9, start_ns, 16);
 }
 
+/* Never freed. EVP_sha1() of OpenSSL 3 is looked up again for each digest. */
+static const EVP_MD *sha1_algorithm(void)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+	return EVP_MD_fetch(NULL, "SHA1", NULL);
+#else
+	return EVP_sha1();
+#endif
+}
+
 /*
  * The algorithm is looked up once, because that takes as long as hashing twenty bytes. The statics
  * need no lock: one thread writes formats.
@@ -167,11 +177,11 @@ void event_entity_id(char entity[EVENT_ENTITY_LEN], uint32_t pid, uint64_t start
 static bool digest_sha1(const unsigned char *bytes, size_t len, unsigned char *sha1,
 			unsigned int *sha1_len)
 {
-	static EVP_MD *algorithm;
+	static const EVP_MD *algorithm;
 	static EVP_MD_CTX *context;
 
 	if (!algorithm)
-		algorithm = EVP_MD_fetch(NULL, "SHA1", NULL);
+		algorithm = sha1_algorithm();
 	if (!context)
 		context = EVP_MD_CTX_new();
 	return algorithm && context && EVP_DigestInit_ex(context, algorithm, NULL) == 1 &&

@@ -12,6 +12,10 @@
 #include <unistd.h>
 #include <yara.h>
 
+/* yara 4.0 made it an int. */
+#undef bool
+#define bool _Bool
+
 #include "base/trusted.h"
 
 struct rules {
