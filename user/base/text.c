@@ -316,11 +316,10 @@ void text_add_line(struct text *text, struct span bytes, unsigned int flags)
 	while (bytes.len) {
 		size_t len = line_plain(bytes);
 
-		if (len) {
-			text_add(text, (struct span){bytes.data, len});
-		} else if (bytes.data[0] == '\\') {
+		if (!len && bytes.data[0] == '\\') {
 			len = add_backslashes(text, bytes, flags);
-		} else if (line_escapes(bytes, flags, &len) || (first && bytes.data[0] == ' ')) {
+		} else if (!len &&
+			   (line_escapes(bytes, flags, &len) || (first && bytes.data[0] == ' '))) {
 			add_byte(text, (unsigned char)bytes.data[0]);
 			len = 1;
 		} else {

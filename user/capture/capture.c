@@ -360,6 +360,7 @@ static int capture_precheck(char *why)
 	_Static_assert(PRIVILEGE_WHY_MAX <= CAPTURE_WHY_MAX, "room for the reason");
 	if (privilege_check(why))
 		return -EPERM;
+	privilege_raise_limit();
 	if (access(BTF_PATH, R_OK) != 0) {
 		snprintf(why, CAPTURE_WHY_MAX,
 			 "this kernel has no type information (%s); use one built with "

@@ -9,7 +9,12 @@
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#if __has_include(<bpf/libbpf_version.h>)
+#include <bpf/libbpf_version.h>
+#endif
 
 /* Since Linux 5.8; the headers may be older. */
 #ifndef CAP_PERFMON
@@ -119,4 +124,14 @@ int privilege_check(char why[PRIVILEGE_WHY_MAX])
 	};
 
 	return privilege_of(&privilege, why);
+}
+
+void privilege_raise_limit(void)
+{
+#if !defined(LIBBPF_MAJOR_VERSION) || LIBBPF_MAJOR_VERSION < 1
+	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+
+	/* If it fails, so does a load, and that is reported. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+#endif
 }

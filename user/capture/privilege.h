@@ -25,4 +25,10 @@ int privilege_of(const struct privilege *privilege, char why[PRIVILEGE_WHY_MAX])
 /* The same for this process. */
 int privilege_check(char why[PRIVILEGE_WHY_MAX]);
 
+/*
+ * Kernels before 5.11 count programs and maps as locked memory, which is limited. libbpf 1.0 raises
+ * the limit itself; for an older one this does.
+ */
+void privilege_raise_limit(void);
+
 #endif

@@ -292,25 +292,25 @@ static int parse_command(struct options *options, const char *word)
 
 /* The commands that use an option. An option that is not here fits all. */
 static const struct {
-	int code;
 	const char *name;
+	int code;
 	unsigned int commands;
 } uses[] = {
-	{'o', "-o", SHOWING},
-	{'c', "-c", SHOWING | IS(COMMAND_CHECK) | IS(COMMAND_EXPLAIN)},
-	{OPTION_ALERTS, "--alerts", SHOWING},
-	{OPTION_PID, "--pid", SHOWING},
-	{OPTION_USER, "--user", SHOWING},
-	{OPTION_UNIT, "--unit", SHOWING},
-	{OPTION_CONTAINER, "--container", SHOWING},
-	{OPTION_PORT, "--port", SHOWING},
-	{OPTION_WHERE, "--where", SHOWING},
-	{OPTION_COUNT, "--count", SHOWING},
-	{OPTION_DURATION, "--duration", SHOWING},
-	{OPTION_MAX_SIZE, "--max-size", IS(COMMAND_RECORD)},
-	{OPTION_HOOK, "--hook", LIVE | IS(COMMAND_DOCTOR)},
-	{OPTION_NO_WIRE, "--no-wire", LIVE | IS(COMMAND_DOCTOR)},
-	{OPTION_ATTACK, "--attack", IS(COMMAND_DOCTOR)},
+	{"-o", 'o', SHOWING},
+	{"-c", 'c', SHOWING | IS(COMMAND_CHECK) | IS(COMMAND_EXPLAIN)},
+	{"--alerts", OPTION_ALERTS, SHOWING},
+	{"--pid", OPTION_PID, SHOWING},
+	{"--user", OPTION_USER, SHOWING},
+	{"--unit", OPTION_UNIT, SHOWING},
+	{"--container", OPTION_CONTAINER, SHOWING},
+	{"--port", OPTION_PORT, SHOWING},
+	{"--where", OPTION_WHERE, SHOWING},
+	{"--count", OPTION_COUNT, SHOWING},
+	{"--duration", OPTION_DURATION, SHOWING},
+	{"--max-size", OPTION_MAX_SIZE, IS(COMMAND_RECORD)},
+	{"--hook", OPTION_HOOK, LIVE | IS(COMMAND_DOCTOR)},
+	{"--no-wire", OPTION_NO_WIRE, LIVE | IS(COMMAND_DOCTOR)},
+	{"--attack", OPTION_ATTACK, IS(COMMAND_DOCTOR)},
 };
 
 #define USES (sizeof(uses) / sizeof(uses[0]))

@@ -100,7 +100,7 @@ static bool header_goes(const struct table *table)
 	size_t rows = table->options.rows;
 
 	return table->terminal.width && rows > 1 &&
-	       lines + (rows > 2 * ROW_LINES ? ROW_LINES : 1) > rows - 1;
+	       lines + (rows > (size_t)2 * ROW_LINES ? ROW_LINES : 1) > rows - 1;
 }
 
 /* Writes the header, if the one on the screen goes, or is for other columns. */

@@ -192,8 +192,8 @@ struct smtp_session {
 	uint32_t line_len;
 	uint32_t
 		line_break; /* where a proxy request, or a refused chunk, ended in the line; or 0 */
-	bool mid_stream;    /* the connection existed before it was watched */
 	enum under under;
+	bool mid_stream;      /* the connection existed before it was watched */
 	bool under_mail_port; /* text on this port is most likely a mail */
 	bool under_reply;     /* the message ended with a reply: a line begins after a gap */
 	bool under_gap;	      /* client bytes are missing since the start */
@@ -253,14 +253,14 @@ struct smtp_session {
 
 	/* The replies owed: a ring, and how many more are owed behind it (owed.c). */
 	struct owed *owed;
-	uint32_t owed_size, owed_at, owed_count;
 	uint64_t owed_uncounted;
-	bool out_of_step; /* replies do not match commands until none is owed */
+	uint32_t owed_size, owed_at, owed_count;
 	/*
 	 * Of facts.replies_surplus, those that came since the last byte of the client. A gap that
 	 * begins at that byte explains them.
 	 */
 	uint32_t surplus_latest;
+	bool out_of_step; /* replies do not match commands until none is owed */
 
 	/* The server's stream. */
 	bool replies; /* it will be fed */
