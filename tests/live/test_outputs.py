@@ -436,6 +436,8 @@ class Room(Bench):
         return [strict_json(record) for one, record in expected.items() if one not in seen]
 
     def test_full_disk(self):
+        if not LONG:
+            self.skipTest("takes 8 s: make test-all runs it")
         one, other = self.disk(), self.disk()
         patient, hasty = os.path.join(one, "patient.json"), os.path.join(other, "hasty.json")
         self.start(json_file(patient, "patient"), json_file(hasty, "hasty", queue="1MiB"), exclusions=[self.KNOWN])
@@ -745,6 +747,8 @@ class Reload(Room):
                          [action(event) for event in events(self.reference) if not get(event, "destination.port")])
 
     def test_reloads_while_mail_flows(self):
+        if not LONG:
+            self.skipTest("takes 6 s: make test-all runs it")
         receiver = Rsyslog(self, self.work)
         path = self.path("events.json")
         constant = [json_file(path, "file"), syslog(f"tcp://127.0.0.1:{receiver.tcp}", "tcp"),
@@ -1125,6 +1129,8 @@ sock.shutdown(1)
 
     def test_end_with_every_output_down(self):
         """It ends within 7 s, and reports for each output how many events were not written."""
+        if not LONG:
+            self.skipTest("takes 6 s: make test-all runs it")
         never = socket.socket()  # accepts a connection or two; further ones hang
         self.addCleanup(never.close)
         never.bind(("127.0.0.1", 0))
