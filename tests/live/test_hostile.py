@@ -44,7 +44,9 @@ class Hostile(LiveCase):
 
     @classmethod
     def tearDownClass(cls):
-        cls.watch.stop()  # every line is parsed strictly and validated
+        # Every line is parsed strictly and validated. The kernel may skip a run of a program that it has preempted, and
+        # counts it (missed_runs): no test of this class depends on it.
+        cls.watch.stop(losses=True)
         super().tearDownClass()
 
     def send(self, server, recipient, executable=PYTHON_EXECUTABLE, arguments=(), cwd=None, script=None):
