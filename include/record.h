@@ -34,16 +34,16 @@ enum record_type {
 	RECORD_USER_FIRST = 64,
 	RECORD_HOST = RECORD_USER_FIRST, /* struct host_record: the first record of every watch */
 	RECORD_CLOCK,			 /* struct clock_record */
-	RECORD_LOSS,	     /* struct loss_record: the kernel side's counters changed */
-	RECORD_NAME,	     /* struct name_record: the name of a user or group id */
-	RECORD_HASH,	     /* struct hash_record: the SHA-256 of an executable */
-	RECORD_CGROUP,	     /* struct cgroup_record: the cgroup path of a process */
-	RECORD_RELAY,	     /* struct relay_record: the addresses of a host name */
-	RECORD_ACTIVATION,   /* struct activation_record: what started the processes of a unit */
-	RECORD_HEALTH = 72,  /* struct health_record: what a self-check of the capture found */
-	RECORD_DROPPED = 75, /* struct dropped_record: whose payload was left out */
-	RECORD_RUN = 73,     /* struct run_record: how the previous run of the daemon ended */
+	RECORD_LOSS,	    /* struct loss_record: the kernel side's counters changed */
+	RECORD_NAME,	    /* struct name_record: the name of a user or group id */
+	RECORD_HASH,	    /* struct hash_record: the SHA-256 of an executable */
+	RECORD_CGROUP,	    /* struct cgroup_record: the cgroup path of a process */
+	RECORD_RELAY,	    /* struct relay_record: the addresses of a host name */
+	RECORD_ACTIVATION,  /* struct activation_record: what started the processes of a unit */
+	RECORD_HEALTH = 72, /* struct health_record: what a self-check of the capture found */
+	RECORD_RUN = 73,    /* struct run_record: how the previous run of the daemon ended */
 	RECORD_CONNECTION, /* struct connection_record: a connection that is older than the watch */
+	RECORD_DROPPED,	   /* struct dropped_record: whose payload was left out */
 	RECORD_ACCOUNTS = 80, /* struct accounts_record: names that a process's own root gives */
 };
 

@@ -44,8 +44,8 @@ class Hostile(LiveCase):
 
     @classmethod
     def tearDownClass(cls):
-        # Every line is parsed strictly and validated. The kernel may skip a run of a program that it has preempted, and
-        # counts it (missed_runs): no test of this class depends on it.
+        # Every line is parsed strictly and validated. The kernel skips a run of a program while that program runs on the
+        # same CPU, and counts it (missed_runs). No test of this class depends on it.
         cls.watch.stop(losses=True)
         super().tearDownClass()
 
