@@ -291,6 +291,9 @@ def docs(group):
     group.command("what packages.sh installs", PYTHON, "tests/test_packages.py")
     group.command("the Makefile", PYTHON, "tests/test_make.py",
                   env=dict(os.environ, BUILD=os.path.abspath(group.options.build)))
+    described = re.findall(r"^\.It Fl (-[a-z-]+)", manual, re.M)
+    twice = sorted({name for name in described if described.count(name) > 1})
+    group.add("ok" if described and not twice else "FAIL", "the manual describes each option once", detail=str(twice))
 
 
 def sanitized_build(group):

@@ -74,7 +74,7 @@ static const char help[] =
 	"  --port PORT        Messages to this destination port.\n"
 	"  --where KEY=PATTERN\n"
 	"                     Messages that meet this criterion of an exclusion, such as\n"
-	"                     mail.recipients=*@evil.example or process.executable=/tmp/*.\n"
+	"                     mail.recipients=*@evil.example or process.executable=/tmp/**.\n"
 	"                     One process or recipient of several is enough. If it is\n"
 	"                     repeated, all must match. A recording is bounded by criteria\n"
 	"                     of process alone. smtpsnoop.yaml(5) lists the keys.\n"
