@@ -83,6 +83,8 @@ DOUBTS = (
     ("executable: '/usr/bin/*', user: [a, root]", "", ROOT_SCRIPT),
     ("executable: /bin/dash, user: root", "", ROOT_SCRIPT),
     ("executable: /usr/sbin/php-fpm8.2, user: root", "", ROOT_SCRIPT),
+    ("executable: /bin/tcsh, user: root", "", ROOT_SCRIPT),
+    ("executable: /usr/bin/pypy3, user: root", "", ROOT_SCRIPT),
     (PYTHON + ", user: portal", "", None),
     ("executable: /usr/bin/curl, user: root", "", None),
     ("executable: /usr/bin/shutdown, user: root", "", None),

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "process/grammar.h"
 
 #define DOUBT_MAX 500U
 #define COUNT(of) (sizeof(of) / sizeof((of)[0]))
@@ -23,12 +24,8 @@ static const char *const writable_folders[] = {"/tmp",	    "/var/tmp",	   "/dev/
 					       "/run/lock", "/var/lock",   "/run/shm",
 					       "/run/user", "/dev/mqueue", "/var/crash"};
 
-static const char *const interpreters[] = {"python",  "pypy", "perl",	 "ruby",   "sh",
-					   "bash",    "dash", "ksh",	 "zsh",	   "ash",
-					   "fish",    "php",  "node",	 "nodejs", "deno",
-					   "bun",     "lua",  "luajit",	 "tclsh",  "expect",
-					   "java",    "awk",  "gawk",	 "mawk",   "guile",
-					   "Rscript", "pwsh", "busybox", "env",	   "php-fpm"};
+/* What runs scripts, or any program, besides the interpreters of process/grammar.c. */
+static const char *const other_runners[] = {"env", "php-fpm", "guile", "pwsh"};
 
 /* Accounts under which several programs run; of Debian, Fedora, SUSE, Arch, Alpine. */
 static const char *const shared_users[] = {"www-data", "nobody", "apache",  "nginx", "httpd",
@@ -205,23 +202,28 @@ static void file_doubts(const struct doubting *doubting, enum criterion criterio
 
 /* ---- Interpreters and users ------------------------------------------------------------------ */
 
-/* "python3.11", "php-fpm8.2", "python3*". */
+/* "python3.11", "php-fpm8.2", "python3*". `context`: the struct pattern. */
+static bool may_run(const void *context, struct span interpreter)
+{
+	const struct pattern *pattern = context;
+	struct span name = text_basename(span_of(pattern->text));
+	char example[64];
+
+	if (name.len >= interpreter.len &&
+	    memcmp(name.data, interpreter.data, interpreter.len) == 0 &&
+	    (name.len == interpreter.len || strchr("0123456789.-*?[", name.data[interpreter.len])))
+		return true;
+	snprintf(example, sizeof(example), "/usr/bin/%.*s", (int)interpreter.len, interpreter.data);
+	return wildcard_match(pattern->wildcard, span_of(example));
+}
+
 static bool is_interpreter(const struct pattern *pattern)
 {
-	struct span name = text_basename(span_of(pattern->text));
-
-	for (size_t i = 0; i < COUNT(interpreters); i++) {
-		size_t len = strlen(interpreters[i]);
-		char example[64];
-
-		if (name.len >= len && memcmp(name.data, interpreters[i], len) == 0 &&
-		    (name.len == len || strchr("0123456789.-*?[", name.data[len])))
-			return true;
-		snprintf(example, sizeof(example), "/usr/bin/%s", interpreters[i]);
-		if (wildcard_match(pattern->wildcard, span_of(example)))
+	for (size_t i = 0; i < COUNT(other_runners); i++) {
+		if (may_run(pattern, span_of(other_runners[i])))
 			return true;
 	}
-	return false;
+	return grammar_any_name(may_run, pattern);
 }
 
 static bool names_root(const struct strings *users)

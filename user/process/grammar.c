@@ -224,6 +224,20 @@ const struct grammar *grammar_of(struct span name)
 	return NULL;
 }
 
+bool grammar_any_name(bool (*is)(const void *context, struct span name), const void *context)
+{
+	for (size_t i = 0; i < sizeof(grammars) / sizeof(grammars[0]); i++) {
+		const char *names = grammars[i].names;
+		struct span name;
+
+		while (next_word(&names, &name)) {
+			if (is(context, name))
+				return true;
+		}
+	}
+	return false;
+}
+
 const struct grammar *grammar_of_applet(struct span name)
 {
 	for (size_t i = 0; i < sizeof(applets) / sizeof(applets[0]); i++) {

@@ -3,6 +3,8 @@
 #ifndef SMTPSNOOP_GRAMMAR_H
 #define SMTPSNOOP_GRAMMAR_H
 
+#include <stdbool.h>
+
 #include "base/span.h"
 
 /* What an option does with what follows it. The values are the marks in `options` below. */
@@ -52,6 +54,9 @@ struct grammar {
 
 /* By the name of the executable, such as "python3.11"; NULL: not a known interpreter. */
 const struct grammar *grammar_of(struct span name);
+
+/* Calls `is` with each name in the table until it returns true. False: it never did. */
+bool grammar_any_name(bool (*is)(const void *context, struct span name), const void *context);
 
 /* The grammar of an applet of BusyBox; NULL: it runs no script. */
 const struct grammar *grammar_of_applet(struct span name);
