@@ -30,6 +30,7 @@ enum record_type {
 	RECORD_CLOSE,	  /* struct close_record: the socket is closed */
 	RECORD_URGENT,	  /* struct urgent_record: a byte that is sent is urgent data */
 	RECORD_DIRECTORY, /* struct directory_record: where a sender stands */
+	RECORD_TLS,	  /* struct tls_record: the plaintext of a TLS session follows */
 
 	RECORD_USER_FIRST = 64,
 	RECORD_HOST = RECORD_USER_FIRST, /* struct host_record: the first record of every watch */
@@ -213,9 +214,10 @@ enum flow_flag {
 };
 
 /*
- * What a process passes to TLS in the kernel (kTLS) is a flow of its own, next to the flow of what
- * leaves the socket. Its key is the key of the socket with bit 62 inverted. (In a cookie the upper
- * two bits are 0, in the address of a socket they are 1.)
+ * The plaintext of a TLS session (in the kernel, or in a library) is passed next to the flow of
+ * what leaves the socket. Its records have the key of the socket with bit 62 inverted. (In a cookie
+ * the upper two bits are 0, in the address of a socket they are 1.) Positions count bytes of
+ * plaintext.
  */
 #define FLOW_KEY_PLAINTEXT (1ULL << 62)
 
@@ -294,6 +296,30 @@ struct urgent_record {
 struct close_record {
 	struct record h;
 	struct flow_id flow;
+};
+
+enum tls_flag {
+	TLS_LATE = 1 << 0, /* the session is older than the watch, or its beginning was not seen */
+};
+
+#define TLS_CLIENT_MAX 512U
+#define TLS_SERVER_MAX 160U
+
+/*
+ * The plaintext of a TLS session is joined to a socket. It follows as send records (what the
+ * library was given) and inbound segment records (what it returned), all with the key of the
+ * plaintext. Written once for each session, before them.
+ */
+struct tls_record {
+	struct record h;
+	struct flow_id flow; /* `cookie` is the key of the plaintext */
+	__u32 layer;	     /* enum tls_layer */
+	__u32 flags;	     /* enum tls_flag */
+	__u32 client_len;
+	__u32 server_len;
+	/* what began the TLS session: the first bytes of the ClientHello's TLS record, then of the
+	   ServerHello's */
+	char data[];
 };
 
 /* ---- Losses ---------------------------------------------------------------------------------- */

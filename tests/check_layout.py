@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ORDER = ("base", "process", "mail", "smtp", "flow", "event", "policy", "config", "format", "output", "capture", "watch",
+ORDER = ("base", "process", "mail", "smtp", "flow", "event", "policy", "config", "format", "output", "probe", "capture", "watch",
          "attack", "commands", "daemon", "main.c")
 LINES_MAX = 600
 TOP = 30  # lines at the beginning of a file in which a long one must say why

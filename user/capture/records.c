@@ -10,10 +10,13 @@
 #include <string.h>
 
 #include "base/hook.h"
+#include "tls.h"
 
 _Static_assert(sizeof(struct exec_record) == offsetof(struct exec_record, data),
 	       "no hole before the data");
 _Static_assert(sizeof(struct sender_record) == offsetof(struct sender_record, cgroup),
+	       "no hole before the data");
+_Static_assert(sizeof(struct tls_record) == offsetof(struct tls_record, data),
 	       "no hole before the data");
 _Static_assert(sizeof(struct directory_record) == offsetof(struct directory_record, path),
 	       "no hole before the data");
@@ -119,6 +122,16 @@ static bool close_valid(const struct record *record)
 {
 	return fits(record, sizeof(struct close_record), 0) &&
 	       ((const struct close_record *)record)->flow.cookie;
+}
+
+static bool tls_valid(const struct record *record)
+{
+	const struct tls_record *tls = (const void *)record;
+
+	return record->len >= sizeof(*tls) && tls->flow.cookie &&
+	       tls->client_len <= TLS_CLIENT_MAX && tls->server_len <= TLS_SERVER_MAX &&
+	       tls->layer < TLS_LAYER_MAX &&
+	       fits(record, sizeof(*tls), (uint64_t)tls->client_len + tls->server_len);
 }
 
 static bool urgent_valid(const struct record *record)
@@ -232,6 +245,7 @@ bool record_valid(const struct record *record, size_t size)
 	case RECORD_SEND: return send_valid(record);
 	case RECORD_SEGMENT: return segment_valid(record);
 	case RECORD_CLOSE: return close_valid(record);
+	case RECORD_TLS: return tls_valid(record);
 	case RECORD_URGENT: return urgent_valid(record);
 	case RECORD_HOST: return host_valid(record);
 	case RECORD_CLOCK: return fits(record, sizeof(struct clock_record), 0);
