@@ -7,6 +7,7 @@
 #ifndef SMTPSNOOP_FLOW_BPF_H
 #define SMTPSNOOP_FLOW_BPF_H
 
+#include "hello.bpf.h"
 #include "look.bpf.h"
 #include "task.bpf.h"
 
@@ -246,6 +247,8 @@ static __always_inline void flow_hash_end(__u64 key)
 		return;
 	if (state->emitted)
 		emit_close(state);
+	if (state->hello)
+		hello_forget(key);
 	bpf_map_delete_elem(&flow_hash, &key);
 }
 
@@ -291,6 +294,8 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 		if (state->emitted)
 			emit_close(state);
 		state->emitted = 0; /* the close was reported */
+		if (state->hello)
+			hello_forget(key);
 		tables_forget(sk);
 		if (socket_storage)
 			bpf_sk_storage_delete(&flow_storage, sk);
@@ -338,6 +343,8 @@ int BPF_PROG(socket_destroy, struct sock *sk)
 		state = bpf_sk_storage_get(&flow_storage, sk, NULL, 0);
 	if (state && state->emitted)
 		emit_close(state);
+	if (state && state->hello)
+		hello_forget(state->id.cookie);
 	tables_forget(sk);
 	return 0;
 }

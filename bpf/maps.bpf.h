@@ -24,6 +24,7 @@
 
 #include "older.bpf.h"
 #include "record.h"
+#include "tls.h"
 
 /* ---- Settings, constant once loaded ---------------------------------------------------------- */
 
@@ -31,6 +32,7 @@ const volatile bool wire_hook = true;	   /* the wire hook is attached and has th
 const volatile bool socket_storage = true; /* every program can use socket storage */
 /* tracing programs can make a socket's cookie (since 5.12) */
 const volatile bool socket_cookies = true;
+const volatile bool tls_probes = true;	  /* calls of TLS libraries are probed (tls.bpf.h) */
 const volatile __u32 ring_size = 8 << 20; /* bytes of the ring buffer */
 /* addresses of the variables page_offset_base and vmemmap_base; 0: unknown */
 const volatile __u64 page_offset_at = 0;
@@ -223,11 +225,16 @@ struct flow_state {
 	__u8 on_wire;	/* the wire hook has seen what this socket sends */
 	__u8 kept; /* the current call is in `sends`, although the wire most likely has its bytes */
 	__u8 idle; /* the last line sent carries no mail and may be repeated (NOOP) */
-	__u32 trial;   /* what was delivered on trial, as state_tried() charges it */
-	__u32 arrived; /* bytes received */
+	__u8 hello;	/* enum hello_step (hello.bpf.h) */
+	__u8 tls_layer; /* enum tls_layer: the plaintext of a session in a library (tls.bpf.h) */
+	__u32 tls_pid;	/* process that sent the ClientHello; 0: no hook saw that */
+	__u32 trial;	/* what was delivered on trial, as state_tried() charges it */
+	__u32 arrived;	/* bytes received */
 	/* the socket was closed during the current call: its close is reported after its bytes */
 	__u32 ended;
-	__u32 plain_seq; /* plaintext flows (outer.bpf.h): bytes sent so far */
+	__u32 plain_seq; /* plaintext flows (outer.bpf.h, tls.bpf.h): bytes sent so far */
+	__u32 plain_got; /* likewise, bytes received so far (tls.bpf.h) */
+	__u32 tls_pad;
 
 	struct line sent, received;
 

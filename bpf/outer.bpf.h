@@ -51,7 +51,7 @@ static __always_inline void outer_begin(const struct sock *sk, const struct vect
 
 	key = sk ? outer_key(sk, &flags) : 0;
 	state = key ? flow_hash_get(key, true) : NULL;
-	if (!state)
+	if (!state || state->tls_layer) /* a probe in the library has the plaintext */
 		return;
 	if (!state->id.local_port) {
 		state->id.flags |= flags;

@@ -260,6 +260,8 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 		pending.look = 1;
 	else if (state->tx != LOOK_SMTP && !(wire && state->rx == LOOK_SMTP))
 		pending.look = !send_look(state, &pending.vector, wire);
+	if (state->tx == LOOK_TLS && !state->tls_pid)
+		state->tls_pid = id >> 32;
 	if (!state_copied(state) && (wire || !(pending.look || vector->urgent)))
 		return;
 	if (!state->id.local_port)

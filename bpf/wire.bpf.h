@@ -254,6 +254,8 @@ static __always_inline bool look_sent(struct flow_state *state, const struct seg
 		state_tx(state, look_tx(lo, line));
 		line_end(&state->sent);
 	}
+	if ((state->tx == LOOK_TLS || state->tls_asked) && !state->hello && is_client_hello(lo))
+		state->hello = HELLO_SEEN;
 	state->idle = is_idle(line);
 	line_next(&state->sent, segment->seq + segment->len);
 	if (state->tx != LOOK_TLS || state->tls_told)
@@ -329,14 +331,33 @@ static __always_inline bool is_closed(struct bpf_sock *sk)
 	return sk->protocol == IPPROTO_TCP && sk->state == TCP_CLOSE;
 }
 
-/* Delivers a segment of a flow that is copied. */
-static __always_inline void deliver(struct __sk_buff *skb, struct flow_state *state,
-				    const struct segment *segment, bool outbound)
+/* Completes what the records of a flow say of it. */
+static __always_inline void segment_identify(struct __sk_buff *skb, struct flow_state *state,
+					     const struct segment *segment, bool outbound)
 {
 	if (!state->id.cookie)
 		state->id.cookie = bpf_get_socket_cookie(skb);
 	if (!state->id.local_port)
 		segment_address(skb, segment, &state->id, outbound);
+}
+
+/* Notes the hellos of TLS on a socket. */
+static __always_inline void segment_hello(struct __sk_buff *skb, struct flow_state *state,
+					  const struct segment *segment, bool outbound)
+{
+	if (outbound && state->hello == HELLO_SEEN) {
+		segment_identify(skb, state, segment, outbound);
+		hello_note(skb, state, segment->offset, segment->len);
+	} else if (!outbound && state->hello == HELLO_NOTED) {
+		hello_answer(skb, state, segment->offset, segment->len);
+	}
+}
+
+/* Delivers a segment of a flow that is copied. */
+static __always_inline void deliver(struct __sk_buff *skb, struct flow_state *state,
+				    const struct segment *segment, bool outbound)
+{
+	segment_identify(skb, state, segment, outbound);
 	if (!state->emitted) {
 		state->emitted = 1;
 		emit_opener(state);
@@ -387,6 +408,8 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 	tls_begins = segment_look(skb, state, &segment, outbound);
 	if (segment.urgent && outbound)
 		state_urgent(state);
+	if (tls_probes)
+		segment_hello(skb, state, &segment, outbound);
 	if (outbound && !state->on_wire)
 		state->on_wire = 1;
 	if (state_copied(state) || (tls_begins && (state->emitted || is_mail_port(segment.dest))))

@@ -142,6 +142,7 @@ struct task_struct {
 	kuid_t loginuid;
 	unsigned int sessionid;
 	struct css_set *cgroups;
+	struct files_struct *files;
 };
 
 /* ---- Files -------------------------------------------------------------------------------- */
@@ -157,6 +158,7 @@ struct super_block {
 typedef long long time64_t;
 
 struct inode {
+	unsigned short i_mode;
 	unsigned int i_nlink;
 	struct super_block *i_sb;
 	unsigned long i_ino;
@@ -210,6 +212,16 @@ struct fs_struct {
 struct file {
 	struct inode *f_inode;
 	struct path f_path;
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
 };
 
 struct linux_binprm {
@@ -337,6 +349,7 @@ struct sk_buff;
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
+	unsigned long r14;
 	unsigned long bx;
 	unsigned long bp;
 	unsigned long r8;

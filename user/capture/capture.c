@@ -134,6 +134,8 @@ static bool program_wanted(const char *name, enum hook hook, bool wire)
 
 	if (strncmp(name, "wire_", 5) == 0)
 		return wire;
+	if (strncmp(name, "tls_", 4) == 0)
+		return false;
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
 		if (strncmp(name, families[i].prefix, strlen(families[i].prefix)) == 0)
 			return families[i].hook == hook;
@@ -197,6 +199,7 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 							   !target_missing(program, kernel));
 	}
 	capture->skeleton->rodata->wire_hook = capture->wire;
+	capture->skeleton->rodata->tls_probes = false;
 	capture->skeleton->rodata->socket_cookies = kernel_has(kernel, "bpf_get_socket_ptr_cookie");
 	capture->skeleton->rodata->socket_storage =
 		capture->hook != HOOK_KPROBE && capture->skeleton->rodata->socket_cookies &&

@@ -114,7 +114,8 @@ int links_attach(struct links *links, struct bpf_object *object, bool *wire_fail
 		int error;
 
 		if (!bpf_program__autoload(program) ||
-		    strncmp(bpf_program__name(program), "once_", 5) == 0)
+		    strncmp(bpf_program__name(program), "once_", 5) == 0 ||
+		    strncmp(bpf_program__name(program), "tls_", 4) == 0)
 			continue;
 		if (links->count == LINKS_MAX)
 			return -E2BIG;
