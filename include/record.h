@@ -361,6 +361,7 @@ struct dropped_record {
 enum host_wire {
 	HOST_WIRE = 1 << 0,  /* the wire hook is attached */
 	HOST_PAGES = 1 << 1, /* data sent as pages can be read at the send */
+	HOST_TLS = 1 << 2,   /* probes in TLS libraries are attached, or will be when one appears */
 };
 
 /*

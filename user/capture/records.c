@@ -146,7 +146,7 @@ static bool host_valid(const struct record *record)
 
 	return record->len >= sizeof(*host) && fits(record, sizeof(*host), host->name_len) &&
 	       host->version == RECORD_VERSION && host->hook < HOOK_COUNT &&
-	       host->wire <= (HOST_WIRE | HOST_PAGES) &&
+	       host->wire <= (HOST_WIRE | HOST_PAGES | HOST_TLS) &&
 	       is_text(host->name, host->name_len, RECORD_NAME_MAX);
 }
 

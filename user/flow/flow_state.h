@@ -103,11 +103,14 @@ struct flow {
 	struct extent compared;
 	struct extent differed;
 
-	uint64_t carrying_ns; /* when the commands were first seen to carry data; 0: not yet */
-	bool carrying_told;   /* that was reported while the session was open */
-	bool tls;	      /* the client has switched to TLS */
-	char *server_name;    /* owned; from a ClientHello */
-	uint64_t messages;    /* reported so far */
+	uint64_t carrying_ns;  /* when the commands were first seen to carry data; 0: not yet */
+	bool carrying_told;    /* that was reported while the session was open */
+	bool tls;	       /* the client has switched to TLS */
+	bool plain;	       /* and the plaintext of that was read: a record of it came */
+	bool encrypted_due;    /* smtp-encrypted is still to be reported, unless plaintext comes */
+	uint64_t tls_since_ns; /* when `tls` was set */
+	char *server_name;     /* owned; from a ClientHello */
+	uint64_t messages;     /* reported so far */
 	uint64_t recipients;
 	uint64_t bytes;
 };

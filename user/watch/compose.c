@@ -165,6 +165,11 @@ bool compose_is_mid_stream(const struct flow_id *id)
 	return !(id->flags & FLOW_FROM_START) || id->flags & FLOW_SKIPPED;
 }
 
+bool compose_is_session(const struct flow *flow)
+{
+	return smtp_session_is_smtp(flow->smtp) && smtp_client_speaks_smtp(flow->smtp);
+}
+
 static void event_endpoint(struct endpoint *endpoint, const uint8_t *addr, uint16_t port)
 {
 	memcpy(endpoint->addr, addr, sizeof(endpoint->addr));

@@ -56,11 +56,6 @@ static void on_transaction(void *context, struct smtp_transaction *transaction)
 	hold_event(pipeline, event);
 }
 
-static bool is_session(const struct flow *flow)
-{
-	return smtp_session_is_smtp(flow->smtp) && smtp_client_speaks_smtp(flow->smtp);
-}
-
 /*
  * Reports once a session that is still open, a deadline after its commands began to carry data: a
  * channel may stay open for ever.
@@ -70,7 +65,7 @@ static void flow_look_at_commands(struct pipeline *pipeline, struct flow *flow)
 	struct event *event;
 
 	if (!flow->smtp || flow->carrying_told ||
-	    smtp_command_bytes(flow->smtp) < SMTP_CARRIED_MAX || !is_session(flow))
+	    smtp_command_bytes(flow->smtp) < SMTP_CARRIED_MAX || !compose_is_session(flow))
 		return;
 	if (!flow->carrying_ns)
 		flow->carrying_ns = pipeline->now_ns;
@@ -92,36 +87,13 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow, uint
 	pipeline->stats.quoted += facts->quoted;
 	if (facts->replies_surplus)
 		hold_take_surplus(pipeline, flow->id.cookie, facts->replies_surplus);
-	if (!is_session(flow))
+	if (!compose_is_session(flow))
 		return;
 	event = compose_session(pipeline, flow, end_ns);
 	if (!event)
 		return;
 	if (pipeline->rules)
 		event_scan(event, pipeline->rules, (struct span){flow->said.data, flow->said.len});
-	hold_event(pipeline, event);
-}
-
-/* The client switched to TLS: the mail that follows cannot be seen. */
-static void flow_encrypted(struct pipeline *pipeline, struct flow *flow, uint64_t time_ns)
-{
-	const struct smtp_facts *facts = smtp_session_facts(flow->smtp);
-	struct event *event;
-
-	flow->tls = true;
-	if (!is_session(flow) && !(facts->greeting_seen && !facts->other_verb_seen) &&
-	    !is_mail_port(flow->id.remote_port))
-		return;
-	event = compose_flow_event(pipeline, EVENT_ENCRYPTED, flow, flow->start_ns, time_ns);
-	if (!event)
-		return;
-	event->verdict = VERDICT_ALERT;
-	event->tls = true;
-	compose_id(pipeline, event->id, compose_flow_number(flow), EVENT_ENCRYPTED, 0);
-	compose_senders(event, flow, 0, UINT64_MAX);
-	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, compose_on_wire(pipeline, flow));
-	event->capture.complete = !facts->client_missing;
-	event_reasons(event);
 	hold_event(pipeline, event);
 }
 
@@ -167,6 +139,7 @@ static void flow_end(struct pipeline *pipeline, struct flow *flow, uint64_t end_
 	if (flow->smtp) {
 		flow_finish(flow, end_ns);
 		pipeline->stats.mid_stream += open_is_older(flow);
+		encrypted_end(pipeline, flow, end_ns);
 		smtp_session_close(flow->smtp, end_ns);
 		session_end(pipeline, flow, end_ns);
 	}
@@ -270,8 +243,7 @@ static void on_segment(struct pipeline *pipeline, const struct segment_record *r
 		smtp_session_skipped(flow->smtp);
 	flow_bytes(flow, outbound, record->seq, (struct span){record->data, record->data_len},
 		   record->len, record->h.time_ns);
-	if (record->flow.flags & FLOW_TLS && !flow->tls)
-		flow_encrypted(pipeline, flow, record->h.time_ns);
+	encrypted_segment(pipeline, flow, record);
 	if (flow->claim_count > 1)
 		flow_forget(flow, flow_open_position(flow));
 }
@@ -331,6 +303,7 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 	pipeline->host = host;
 	pipeline->hook = record->hook < HOOK_COUNT ? (enum hook)record->hook : HOOK_NONE;
 	pipeline->wire = record->wire & HOST_WIRE;
+	pipeline->tls = record->wire & HOST_TLS;
 	pipeline->own = (struct namespaces){.user = record->ns_user,
 					    .pid = record->ns_pid,
 					    .mnt = record->ns_mnt,
@@ -494,6 +467,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 		flow_tick(flow, pipeline->now_ns);
 		open_look(pipeline, flow);
 		flow_look_at_commands(pipeline, flow);
+		encrypted_look(pipeline, flow);
 	}
 	totals_check(pipeline);
 	pacing_report(pipeline, false);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a pipeline is made of, for the files that make it up: pipeline.c (records in), compose.c
- * (events are built), open.c (transactions before their end), hold.c (events wait and go out),
- * joining.c (alike events are joined), pacing.c (a flood is bounded), tell.c (they are written),
- * keep.c (what is recorded), totals.c (counters, losses, status), health.c (self-checks).
+ * (events are built), open.c (transactions before their end), encrypted.c (TLS), hold.c (events
+ * wait and go out), joining.c (alike events are joined), pacing.c (a flood is bounded), tell.c
+ * (they are written), keep.c (what is recorded), totals.c (counters, losses, status), health.c
+ * (self-checks).
  */
 #ifndef SMTPSNOOP_PIPELINE_STATE_H
 #define SMTPSNOOP_PIPELINE_STATE_H
@@ -66,6 +67,7 @@ struct pipeline {
 	/* From the host record. */
 	enum hook hook;
 	bool wire; /* the programs were made for a wire hook; pipeline_health() says if it works */
+	bool tls;  /* TLS libraries are probed: plaintext of TLS sessions may come */
 	struct namespaces own;
 	uint64_t boot;
 
@@ -104,6 +106,9 @@ bool compose_on_wire(const struct pipeline *pipeline, const struct flow *flow);
 
 /* Whether bytes before the first record of the flow were missed. */
 bool compose_is_mid_stream(const struct flow_id *id);
+
+/* Whether what was seen of the flow is an SMTP session. */
+bool compose_is_session(const struct flow *flow);
 
 /* An event with the endpoints, session and times of a flow. NULL if there is no memory. */
 struct event *compose_flow_event(struct pipeline *pipeline, enum event_action action,
@@ -148,6 +153,18 @@ void open_look(struct pipeline *pipeline, struct flow *flow);
 
 /* Whether a connection that is older than the watch carried, or may have carried, mail. */
 bool open_is_older(const struct flow *flow);
+
+/* ---- Sessions under TLS (encrypted.c) -------------------------------------------------------- */
+
+/* A segment of the flow has passed, and its bytes were read: TLS may begin in it. */
+void encrypted_segment(struct pipeline *pipeline, struct flow *flow,
+		       const struct segment_record *record);
+
+/* Reports a session whose plaintext has not come, if it is time for that. Called each second. */
+void encrypted_look(struct pipeline *pipeline, struct flow *flow);
+
+/* The flow ends: reports it if its plaintext has not come. */
+void encrypted_end(struct pipeline *pipeline, struct flow *flow, uint64_t end_ns);
 
 /* ---- Events on their way out (hold.c) -------------------------------------------------------- */
 
