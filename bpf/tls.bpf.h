@@ -2,13 +2,7 @@
 /*
  * The plaintext of TLS: probes in the libraries that encrypt.
  *
- * A library's calls take and return plaintext, but do not say for which socket. The proof is the
- * client's random: the wire hook has noted it with the socket that sent it (hello.bpf.h), and the
- * library keeps it in its session object, at a place that user space has read from the library's
- * code (struct tls_layout). If the object has the random of a socket of the same process, and is
- * not a server's, it is that socket's session. The random is compared at every call: an object that
- * is used again for another connection has another one. Go's objects have no random; they lead to
- * the descriptor of their socket, and so to the socket.
+ * Whose it is, proof.bpf.h tells.
  *
  * What is proved is a flow of its own, next to the flow of the socket: its state is in flow_hash
  * under the socket's key with bit 62 inverted, and dies with the socket. Its first bytes in each

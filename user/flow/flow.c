@@ -257,6 +257,26 @@ void flow_bytes(struct flow *flow, bool outbound, uint32_t seq, struct span data
 	held_deliver(flow, outbound, time_ns);
 }
 
+static void stream_restart(struct stream *stream)
+{
+	for (uint32_t i = 0; i < stream->held_count; i++)
+		free(stream->held[i].data);
+	*stream = (struct stream){.started = false};
+}
+
+void flow_restart(struct flow *flow)
+{
+	stream_restart(&flow->tx);
+	stream_restart(&flow->rx);
+	while (flow->prefix_count)
+		free(flow->prefixes[--flow->prefix_count].data);
+	flow->urgent_count = 0;
+	smtp_session_free(flow->sends);
+	smtp_session_free(flow->peer);
+	flow->sends = flow->peer = NULL;
+	flow->sends_started = false;
+}
+
 void flow_tick(struct flow *flow, uint64_t time_ns)
 {
 	if (flow->rx.held_count && time_ns - flow->rx.held_since_ns > STREAM_HOLD_NS)

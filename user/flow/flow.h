@@ -41,6 +41,12 @@ void flow_urgent(struct flow *flow, uint32_t seq);
  */
 void flow_send_begins(struct flow *flow, uint32_t seq, bool fresh, uint64_t time_ns);
 
+/*
+ * The streams begin anew: sequence numbers say nothing about the bytes so far. Positions go on.
+ * What waits for an earlier segment is dropped, and so are the sessions of mask.c.
+ */
+void flow_restart(struct flow *flow);
+
 /* Turns holes that are older than STREAM_HOLD_NS into gaps. */
 void flow_tick(struct flow *flow, uint64_t time_ns);
 

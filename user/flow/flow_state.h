@@ -108,6 +108,7 @@ struct flow {
 	bool tls;	       /* the client has switched to TLS */
 	bool plain;	       /* and the plaintext of that was read: a record of it came */
 	bool encrypted_due;    /* smtp-encrypted is still to be reported, unless plaintext comes */
+	uint32_t layer;	       /* then enum tls_layer: where it was read */
 	uint64_t tls_since_ns; /* when `tls` was set */
 	char *server_name;     /* owned; from a ClientHello */
 	uint64_t messages;     /* reported so far */

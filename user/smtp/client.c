@@ -346,6 +346,18 @@ void smtp_client_data(struct smtp_session *session, struct span data, uint64_t t
 	feed(session, data, time_ns);
 }
 
+void smtp_session_tls_begins(struct smtp_session *session)
+{
+	if (session->mode == MODE_OPAQUE)
+		session->mode = MODE_COMMAND;
+	if (session->mode != MODE_COMMAND)
+		return;
+	session->line_len = session->urgent_count = session->reply_line_len = 0;
+	session->line_truncated = session->line_skip = session->reply_skip = false;
+	session->tls_next = session->tls_taken = false;
+	session->line_start = session->position;
+}
+
 void smtp_client_urgent(struct smtp_session *session, char byte, uint64_t time_ns)
 {
 	struct span data = {&byte, 1};

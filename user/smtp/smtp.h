@@ -230,6 +230,13 @@ void smtp_server_gap(struct smtp_session *session, uint64_t len, uint64_t time_n
  */
 void smtp_session_cut(struct smtp_session *session);
 
+/*
+ * Says that the next bytes of both streams are plaintext that is sent under TLS, after STARTTLS or
+ * from the start of the connection. The lines in progress are dropped: they were part of what began
+ * TLS.
+ */
+void smtp_session_tls_begins(struct smtp_session *session);
+
 /* The connection ended: reports every open transaction. */
 void smtp_session_close(struct smtp_session *session, uint64_t time_ns);
 

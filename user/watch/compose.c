@@ -24,7 +24,7 @@ static int64_t realtime(const struct pipeline *pipeline, uint64_t boot_ns)
 bool compose_on_wire(const struct pipeline *pipeline, const struct flow *flow)
 {
 	return pipeline->wire && !(flow->id.flags & FLOW_UNWIRED) &&
-	       !flow_key_is_plaintext(flow->id.cookie);
+	       !flow_key_is_plaintext(flow->id.cookie) && !flow->plain;
 }
 
 struct pipeline_health pipeline_health(const struct pipeline *pipeline)

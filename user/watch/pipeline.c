@@ -99,9 +99,24 @@ static void session_end(struct pipeline *pipeline, const struct flow *flow, uint
 
 /* ---- Records of flows ------------------------------------------------------------------------ */
 
-static struct flow *pipeline_flow(struct pipeline *pipeline, uint64_t cookie, uint64_t time_ns)
+/*
+ * The key of the flow that a record's key means. The plaintext that a library passed on belongs to
+ * the flow of its socket. That of TLS in the kernel, of which only one direction is seen, is a flow
+ * of its own.
+ */
+static uint64_t flow_key(const struct pipeline *pipeline, uint64_t key)
 {
-	struct flow *flow = flow_get(pipeline->flows, cookie, time_ns);
+	const struct flow *flow;
+
+	if (!flow_key_is_plaintext(key))
+		return key;
+	flow = flow_find(pipeline->flows, key ^ FLOW_KEY_PLAINTEXT);
+	return flow && flow->plain ? flow->id.cookie : key;
+}
+
+static struct flow *pipeline_flow(struct pipeline *pipeline, uint64_t key, uint64_t time_ns)
+{
+	struct flow *flow = flow_get(pipeline->flows, flow_key(pipeline, key), time_ns);
 
 	if (!flow)
 		return NULL;
@@ -130,7 +145,10 @@ static struct flow *pipeline_flow_of(struct pipeline *pipeline, const struct flo
 		smtp_session_mid_stream(flow->smtp);
 	if (!flow->id.remote_port && !(id->flags & FLOW_FROM_START))
 		smtp_session_under_way(flow->smtp, is_plain_mail_port(id->remote_port));
-	flow_identify(pipeline->flows, flow, id);
+	if (!flow->plain)
+		flow_identify(pipeline->flows, flow, id);
+	else if (!flow_key_is_plaintext(id->cookie))
+		return NULL; /* what is left of the ciphertext */
 	return flow;
 }
 
@@ -269,6 +287,24 @@ static void on_connection(struct pipeline *pipeline, const struct connection_rec
 					&pipeline->hooks.want));
 }
 
+/* From now on the bytes of the flow are those that the library passes on. */
+static void on_tls(struct pipeline *pipeline, const struct tls_record *record)
+{
+	struct flow_id id = record->flow;
+	struct flow *flow;
+
+	id.cookie ^= FLOW_KEY_PLAINTEXT;
+	flow = flow_find(pipeline->flows, id.cookie);
+	if (!flow || !flow->id.remote_port)
+		flow = pipeline_flow_of(pipeline, &id, record->h.time_ns);
+	if (!flow || !flow->smtp)
+		return;
+	flow_restart(flow);
+	smtp_session_tls_begins(flow->smtp);
+	flow->plain = flow->tls = true;
+	flow->layer = record->layer;
+}
+
 static void on_urgent(struct pipeline *pipeline, const struct urgent_record *record)
 {
 	struct flow *flow = pipeline_flow_of(pipeline, &record->flow, record->h.time_ns);
@@ -279,7 +315,7 @@ static void on_urgent(struct pipeline *pipeline, const struct urgent_record *rec
 
 static void on_close(struct pipeline *pipeline, const struct close_record *record)
 {
-	struct flow *flow = flow_find(pipeline->flows, record->flow.cookie);
+	struct flow *flow = flow_find(pipeline->flows, flow_key(pipeline, record->flow.cookie));
 
 	if (!flow)
 		return;
@@ -335,6 +371,8 @@ static uint64_t cookie_of(const struct record *record)
 	case RECORD_SEND: return ((const struct send_record *)record)->flow.cookie;
 	case RECORD_SEGMENT: return ((const struct segment_record *)record)->flow.cookie;
 	case RECORD_URGENT: return ((const struct urgent_record *)record)->flow.cookie;
+	case RECORD_TLS:
+		return ((const struct tls_record *)record)->flow.cookie ^ FLOW_KEY_PLAINTEXT;
 	case RECORD_CONNECTION: return ((const struct connection_record *)record)->flow.cookie;
 	default: return 0;
 	}
@@ -352,7 +390,8 @@ static void record_keep(struct pipeline *pipeline, const struct record *record)
 
 	if (record->type == RECORD_CLOSE)
 		flow = flow_find(pipeline->flows,
-				 ((const struct close_record *)record)->flow.cookie);
+				 flow_key(pipeline,
+					  ((const struct close_record *)record)->flow.cookie));
 	if (!copy || (cookie && !flow)) {
 		pipeline->stats.events_lost++;
 		free(copy);
@@ -386,6 +425,7 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 	case RECORD_SEND: on_send(pipeline, (const void *)record); break;
 	case RECORD_SEGMENT: on_segment(pipeline, (const void *)record); break;
 	case RECORD_URGENT: on_urgent(pipeline, (const void *)record); break;
+	case RECORD_TLS: on_tls(pipeline, (const void *)record); break;
 	case RECORD_CLOSE: on_close(pipeline, (const void *)record); break;
 	case RECORD_HOST: on_host(pipeline, (const void *)record); break;
 	case RECORD_CLOCK:
@@ -413,45 +453,6 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 		keep_look(pipeline, flow_find(pipeline->flows, cookie_of(record)));
 }
 
-static void want_relays_of(struct pipeline *pipeline, const struct relays *relays)
-{
-	for (size_t i = 0; i < relays->count; i++) {
-		const char *name = relays->items[i].name;
-
-		if (name && relay_names_due(pipeline->relay_names, name, pipeline->now_ns))
-			pipeline->hooks.want_relay(pipeline->hooks.context, name);
-	}
-}
-
-/* Asks for the addresses of the relays that exclusions and the filter name, when they are due. */
-static void want_relays(struct pipeline *pipeline)
-{
-	const struct policy *policy = pipeline->decider ? decider_policy(pipeline->decider) : NULL;
-
-	if (!pipeline->hooks.want_relay)
-		return;
-	for (size_t i = 0; policy && i < policy->exclusion_count; i++)
-		want_relays_of(pipeline, &policy->exclusions[i].relay);
-	for (uint32_t i = 0; i < pipeline->filter.where_count; i++)
-		want_relays_of(pipeline, &pipeline->filter.where[i].relay);
-}
-
-void pipeline_exclude(struct pipeline *pipeline, struct decider *decider)
-{
-	const struct policy *policy = decider_policy(decider);
-
-	pipeline->decider = decider;
-	pipeline->deadline_ns = policy->deadline_s * 1000000000ULL;
-	pipeline->rules = policy->rules;
-	pipeline->privacy = &policy->privacy;
-	pipeline->said_max = policy->body_bytes;
-	pipeline->content_max =
-		decider_wants_content(decider) || filter_wants_content(&pipeline->filter)
-			? policy->body_bytes
-			: 0;
-	want_relays(pipeline);
-}
-
 void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 {
 	if (now_ns > pipeline->now_ns)
@@ -472,7 +473,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 	totals_check(pipeline);
 	pacing_report(pipeline, false);
 	joining_flush(pipeline, false);
-	want_relays(pipeline);
+	exclude_want_relays(pipeline);
 	if (pipeline->heartbeat_ns &&
 	    pipeline->now_ns - pipeline->beat_ns >= pipeline->heartbeat_ns)
 		pipeline_status(pipeline);
@@ -566,9 +567,4 @@ void pipeline_flushed(struct pipeline *pipeline, int error)
 {
 	if (error && !pipeline->error)
 		pipeline->error = error;
-}
-
-const struct relay_names *pipeline_relay_names(const struct pipeline *pipeline)
-{
-	return pipeline->relay_names;
 }

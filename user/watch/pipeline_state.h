@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What a pipeline is made of, for the files that make it up: pipeline.c (records in), compose.c
- * (events are built), open.c (transactions before their end), encrypted.c (TLS), hold.c (events
- * wait and go out), joining.c (alike events are joined), pacing.c (a flood is bounded), tell.c
- * (they are written), keep.c (what is recorded), totals.c (counters, losses, status), health.c
- * (self-checks).
+ * (events are built), exclude.c (exclusions), open.c (transactions before their end), encrypted.c
+ * (TLS), hold.c (events wait and go out), joining.c (alike events are joined), pacing.c (a flood is
+ * bounded), tell.c (they are written), keep.c (what is recorded), totals.c (counters, losses,
+ * status), health.c (self-checks).
  */
 #ifndef SMTPSNOOP_PIPELINE_STATE_H
 #define SMTPSNOOP_PIPELINE_STATE_H
@@ -153,6 +153,11 @@ void open_look(struct pipeline *pipeline, struct flow *flow);
 
 /* Whether a connection that is older than the watch carried, or may have carried, mail. */
 bool open_is_older(const struct flow *flow);
+
+/* ---- Exclusions (exclude.c) ------------------------------------------------------------------ */
+
+/* Asks for the addresses of the relays that exclusions and the filter name, when they are due. */
+void exclude_want_relays(struct pipeline *pipeline);
 
 /* ---- Sessions under TLS (encrypted.c) -------------------------------------------------------- */
 
