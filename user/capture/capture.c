@@ -12,7 +12,7 @@
  *
  * File descriptors hold everything (links, maps, programs) and nothing is pinned: however the
  * process ends, the kernel is left as it was before. What root can still do to it from outside is
- * in links.c, ring_place.h and freeze_tables().
+ * in links.c, ring_place.h and tables.c.
  */
 #include "capture/capture.h"
 
@@ -34,6 +34,8 @@
 #include "capture/links.h"
 #include "capture/privilege.h"
 #include "capture/ring_place.h"
+#include "capture/tables.h"
+#include "capture/tls_programs.h"
 
 #include "smtpsnoop.skel.h"
 
@@ -121,7 +123,7 @@ static bool target_missing(const struct bpf_program *program, const struct btf *
 }
 
 /* A program's name begins with its family; a program without a family serves all. */
-static bool program_wanted(const char *name, enum hook hook, bool wire)
+static bool program_wanted(const char *name, enum hook hook, bool wire, bool tls)
 {
 	static const struct {
 		const char *prefix;
@@ -134,8 +136,8 @@ static bool program_wanted(const char *name, enum hook hook, bool wire)
 
 	if (strncmp(name, "wire_", 5) == 0)
 		return wire;
-	if (strncmp(name, "tls_", 4) == 0)
-		return false;
+	if (strncmp(name, TLS_PROGRAMS, strlen(TLS_PROGRAMS)) == 0)
+		return tls;
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
 		if (strncmp(name, families[i].prefix, strlen(families[i].prefix)) == 0)
 			return families[i].hook == hook;
@@ -187,19 +189,25 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 	uint32_t ring_size = options->ring_size ? options->ring_size : RING_SIZE_DEFAULT;
 	struct bpf_program *program;
 	uint64_t page_offset, vmemmap;
+	bool tls;
 	int error;
 
 	capture->skeleton = smtpsnoop_bpf__open();
 	if (!capture->skeleton)
 		return errno ? -errno : -ENOMEM;
+	tls = options->tls && capture->wire && uprobes_kind() != UPROBES_NONE;
 	bpf_object__for_each_program(program, capture->skeleton->obj)
 	{
-		bpf_program__set_autoload(program, program_wanted(bpf_program__name(program),
-								  capture->hook, capture->wire) &&
-							   !target_missing(program, kernel));
+		const char *name = bpf_program__name(program);
+
+		bpf_program__set_autoload(program,
+					  program_wanted(name, capture->hook, capture->wire, tls) &&
+						  !target_missing(program, kernel));
 	}
+	if (tls)
+		tls_programs_prepare(capture->skeleton->obj, uprobes_kind());
 	capture->skeleton->rodata->wire_hook = capture->wire;
-	capture->skeleton->rodata->tls_probes = false;
+	capture->skeleton->rodata->tls_probes = tls;
 	capture->skeleton->rodata->socket_cookies = kernel_has(kernel, "bpf_get_socket_ptr_cookie");
 	capture->skeleton->rodata->socket_storage =
 		capture->hook != HOOK_KPROBE && capture->skeleton->rodata->socket_cookies &&
@@ -213,25 +221,6 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 	if (!error)
 		note_own_root(capture);
 	return error;
-}
-
-/*
- * Makes the tables read-only for user space. Only programs write to them: whoever else does, even
- * with root's rights, wants to hide a socket from the programs or to reset a counter. (Values that
- * the skeleton has mapped, and the ring, cannot be protected like this; capture_dropped() empties
- * user_dropped.)
- */
-static void freeze_tables(const struct capture *capture)
-{
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(map, capture->skeleton->obj)
-	{
-		if (!bpf_map__is_internal(map) && bpf_map__fd(map) >= 0 &&
-		    map != capture->skeleton->maps.ring &&
-		    map != capture->skeleton->maps.user_dropped)
-			bpf_map_freeze(bpf_map__fd(map));
-	}
 }
 
 /* Attaches what was loaded. On failure *wire_failed says whether the wire hook failed. */
@@ -293,7 +282,7 @@ static int capture_try(struct capture **out, const struct capture_options *optio
 		explain(why, error, "load");
 		goto failed;
 	}
-	freeze_tables(capture);
+	tables_freeze(capture->skeleton->obj);
 	error = capture_attach(capture, wire_failed);
 	if (error) {
 		explain(why, error, *wire_failed ? "attach to the cgroup v2 root" : "attach");
@@ -561,35 +550,23 @@ uint32_t capture_check(struct capture *capture)
 	return found;
 }
 
-static uint64_t map_entries(int fd, uint64_t limit)
-{
-	uint64_t key, count = 0; /* every key has this size */
-	bool first = true;
-
-	while (count < limit && bpf_map_get_next_key(fd, first ? NULL : &key, &key) == 0) {
-		first = false;
-		count++;
-	}
-	return count;
-}
-
 size_t capture_maps(const struct capture *capture, struct capture_map maps[CAPTURE_MAPS_MAX])
 {
-	struct bpf_map *map;
-	size_t count = 0;
+	return tables_list(capture->skeleton->obj, maps);
+}
 
-	bpf_object__for_each_map(map, capture->skeleton->obj)
-	{
-		enum bpf_map_type type = bpf_map__type(map);
+int capture_tls_program(const struct capture *capture, enum tls_probe probe)
+{
+	return tls_program(capture->skeleton->obj, probe);
+}
 
-		if ((type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_LRU_HASH) ||
-		    bpf_map__fd(map) < 0 || bpf_map__key_size(map) != sizeof(uint64_t) ||
-		    count == CAPTURE_MAPS_MAX)
-			continue;
-		maps[count] = (struct capture_map){.name = bpf_map__name(map),
-						   .limit = bpf_map__max_entries(map)};
-		maps[count].entries = map_entries(bpf_map__fd(map), maps[count].limit);
-		count++;
-	}
-	return count;
+int capture_tls_return_program(const struct capture *capture)
+{
+	return tls_return_program(capture->skeleton->obj);
+}
+
+int capture_tls_layout(const struct capture *capture, enum tls_layer layer,
+		       const struct tls_layout *layouts, uint32_t count)
+{
+	return tls_layout_write(capture->skeleton->obj, layer, layouts, count);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The edge to the kernel: loads the programs, tries the families of hooks until one works, drains
- * the ring, and reads the counters. capture.c, family.c and links.c alone use libbpf.
+ * the ring, and reads the counters. capture.c, family.c, links.c, tables.c and tls_programs.c alone
+ * use libbpf.
  */
 #ifndef SMTPSNOOP_CAPTURE_H
 #define SMTPSNOOP_CAPTURE_H
@@ -13,6 +14,7 @@
 
 #include "base/hook.h"
 #include "record.h"
+#include "tls.h"
 
 #define CAPTURE_WHY_MAX 256
 
@@ -28,6 +30,7 @@ struct capture_trial {
 struct capture_options {
 	enum hook hook;	    /* HOOK_AUTO: fentry, else kprobe, else tracepoint, else none */
 	bool wire;	    /* false: send hooks only */
+	bool tls;	    /* load the programs for TLS libraries; libraries.c attaches them */
 	uint32_t ring_size; /* bytes, a power of two; 0: 8 MiB */
 };
 
@@ -91,6 +94,18 @@ size_t capture_dropped(struct capture *capture, struct dropped_user users[DROPPE
  * canary. 0: all is as it should be. Costs one system call for each program.
  */
 uint32_t capture_check(struct capture *capture);
+
+/* The descriptors of the programs for TLS libraries, owned by the capture. -ENOENT: not loaded. */
+int capture_tls_program(const struct capture *capture, enum tls_probe probe);
+int capture_tls_return_program(const struct capture *capture);
+
+/*
+ * Tells these programs where the objects of that kind of library have the random: all places on
+ * this host, at most TLS_LAYOUTS_MAX. Returns 0; -ENOENT: the programs are not loaded; -EINVAL: too
+ * many; or another negative errno.
+ */
+int capture_tls_layout(const struct capture *capture, enum tls_layer layer,
+		       const struct tls_layout *layouts, uint32_t count);
 
 /* A table of the kernel side, and how full it is. */
 struct capture_map {

@@ -104,6 +104,12 @@ static int attach(struct attached *item)
 	return 0;
 }
 
+/* Some programs are run once, and others wait for a library to be attached to. */
+static bool is_hook(const char *name)
+{
+	return strncmp(name, "once_", 5) != 0 && strncmp(name, "tls_", 4) != 0;
+}
+
 int links_attach(struct links *links, struct bpf_object *object, bool *wire_failed)
 {
 	struct bpf_program *program;
@@ -113,9 +119,7 @@ int links_attach(struct links *links, struct bpf_object *object, bool *wire_fail
 		struct attached *item = &links->items[links->count];
 		int error;
 
-		if (!bpf_program__autoload(program) ||
-		    strncmp(bpf_program__name(program), "once_", 5) == 0 ||
-		    strncmp(bpf_program__name(program), "tls_", 4) == 0)
+		if (!bpf_program__autoload(program) || !is_hook(bpf_program__name(program)))
 			continue;
 		if (links->count == LINKS_MAX)
 			return -E2BIG;

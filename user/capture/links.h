@@ -31,10 +31,9 @@ struct links {
 };
 
 /*
- * Attaches every loaded program of the object; the wire hook to the root of the cgroup v2
- * hierarchy. 0, or a negative errno; then *wire_failed says whether the wire hook failed, -ENOENT
- * of the wire hook that no such hierarchy is mounted. links_close() frees what was attached until
- * then.
+ * Attaches every loaded hook of the object; the wire hook to the root of the cgroup v2 hierarchy.
+ * 0, or a negative errno; then *wire_failed says whether the wire hook failed, -ENOENT of the wire
+ * hook that no such hierarchy is mounted. links_close() frees what was attached until then.
  */
 int links_attach(struct links *links, struct bpf_object *object, bool *wire_failed);
 
