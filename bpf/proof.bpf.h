@@ -10,6 +10,10 @@
  * is used again for another connection has another one. Go's objects have no random; they lead to
  * the descriptor of their socket, and so to the socket.
  *
+ * A connection that is older than the watch has sent its hello unseen. Its session is joined by
+ * what is sent within a call: one record, of the call's length. That takes a library that writes to
+ * the socket itself.
+ *
  * An object without a proof is a server's, or of a connection that is older than the watch, or has
  * not sent its hello yet. So it is looked at again in the next few calls.
  */
@@ -222,6 +226,82 @@ static __always_inline struct tls_session *tls_session_of(__u32 layer, __u64 obj
 	session->cookie = tls_prove(layer, object, print);
 	session->verdict = session->cookie ? TLS_JOINED : TLS_UNPROVED;
 	return session;
+}
+
+/* ---- Calls in progress ----------------------------------------------------------------------- */
+
+/* A call of a library in progress, by task. */
+struct tls_call {
+	__u64 object;
+	__u64 data;
+	__u64 len;
+	__u64 taken; /* address at which the number of bytes will be; 0: it is what is returned */
+	__u32 layer;
+	__u16 written;
+	__u16 uncork; /* the library passes on what was corked */
+	__u32 depth;  /* calls within that are not noted */
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* pid and tid; for Go: the goroutine */
+	__type(value, struct tls_call);
+} tls_calls SEC(".maps");
+
+/* The header of a TLS record with data (RFC 8446, 5.1). */
+struct tls_header {
+	__u8 type;
+	__u8 version[2];
+	__u8 len[2];
+};
+
+#define TLS_TYPE_DATA	 23
+#define TLS_RECORD_MAX	 16384U
+#define TLS_OVERHEAD_MIN 16U
+#define TLS_OVERHEAD_MAX 256U
+
+/* Whether `len` bytes of a record can be the ciphertext of a call that was given `plain` bytes. */
+static __always_inline bool tls_len_fits(__u32 len, __u64 plain)
+{
+	if (plain > TLS_RECORD_MAX)
+		plain = TLS_RECORD_MAX;
+	return len >= plain + TLS_OVERHEAD_MIN && len <= plain + TLS_OVERHEAD_MAX;
+}
+
+/*
+ * Joins the session of a connection that is older than the watch: its hello was not seen. What is
+ * sent within a call of the library, as one record of the call's length, is that call's.
+ */
+static __always_inline void tls_join_nested(struct flow_state *state, const struct sock *sk,
+					    const struct tls_header *header)
+{
+	__u64 id = bpf_get_current_pid_tgid(), key = state->id.cookie ^ FLOW_KEY_PLAINTEXT;
+	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &id);
+	struct tls_session *session;
+	struct tls_key of_call = {};
+	struct flow_state *plain;
+
+	if (!call || !call->written || !state->id.cookie || header->type != TLS_TYPE_DATA ||
+	    header->version[0] != 3 ||
+	    !tls_len_fits((__u32)header->len[0] << 8 | header->len[1], call->len))
+		return;
+	of_call.object = call->object;
+	of_call.layer = call->layer;
+	of_call.pid = id >> 32;
+	session = bpf_map_lookup_elem(&tls_sessions, &of_call);
+	if (!session || session->verdict != TLS_UNPROVED)
+		return;
+	plain = flow_hash_get(key, true);
+	if (!plain || plain->tls_layer || plain->plain_seq)
+		return;
+	state->hello = HELLO_DONE;
+	plain->tls_layer = call->layer;
+	flow_address(&plain->id, sk);
+	state_own(plain);
+	session->cookie = state->id.cookie;
+	session->verdict = TLS_JOINED;
 }
 
 #endif

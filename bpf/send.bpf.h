@@ -18,8 +18,8 @@
 #ifndef SMTPSNOOP_SEND_BPF_H
 #define SMTPSNOOP_SEND_BPF_H
 
-#include "flow.bpf.h"
 #include "iter.bpf.h"
+#include "proof.bpf.h"
 
 /* Pieces reported of one send if there is no wire hook; the rest is a gap. */
 #define PIECES_MAX 1280 /* UIO_MAXIOV, plus some for pieces longer than SEND_PIECE_MAX */
@@ -235,6 +235,24 @@ static __always_inline bool send_goes_on(const struct flow_state *state, __u32 t
 	       state->entry_len - (seq - state->entry_seq) == left;
 }
 
+/* A connection that is older than the watch sends TLS. */
+static __always_inline bool send_is_old_tls(const struct flow_state *state)
+{
+	return tls_probes && state->tx == LOOK_TLS && !state->hello &&
+	       !(state->id.flags & FLOW_FROM_START);
+}
+
+static __always_inline void send_join(struct flow_state *state, const struct sock *sk,
+				      const struct vector *vector)
+{
+	struct tls_header header = {};
+	__u64 address, len;
+
+	if (vector_front(vector, &address, &len) && len > sizeof(header) &&
+	    !memory_read(vector->memory, &header, sizeof(header), address))
+		tls_join_nested(state, sk, &header);
+}
+
 static __always_inline void send_begin_vector(const struct sock *sk, const struct vector *vector,
 					      struct flow_state *state)
 {
@@ -244,8 +262,11 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 	__u8 socket_state;
 
 	/* With the wire hook, a flow that is not mail is watched there. */
-	if (wire && !state_copied(state))
+	if (wire && !state_copied(state)) {
+		if (send_is_old_tls(state))
+			send_join(state, sk, vector);
 		return;
+	}
 	socket_state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (socket_state != TCP_ESTABLISHED && socket_state != TCP_CLOSE_WAIT) {
 		if (wire)
@@ -262,6 +283,8 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 		pending.look = !send_look(state, &pending.vector, wire);
 	if (state->tx == LOOK_TLS && !state->tls_pid)
 		state->tls_pid = id >> 32;
+	if (send_is_old_tls(state))
+		send_join(state, sk, vector);
 	if (!state_copied(state) && (wire || !(pending.look || vector->urgent)))
 		return;
 	if (!state->id.local_port)

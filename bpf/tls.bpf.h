@@ -32,7 +32,8 @@ static __always_inline bool plain_wanted(const struct flow_state *state)
 {
 	if (state->tx == LOOK_SMTP || state->rx == LOOK_SMTP || state->rx == LOOK_TUNNEL)
 		return state_copied(state);
-	return state->rx == LOOK_UNKNOWN && state_copied(state);
+	return (state->rx == LOOK_UNKNOWN || !(state->id.flags & FLOW_FROM_START)) &&
+	       state_copied(state);
 }
 
 /* Reports what is known of a session, before its first bytes. */
@@ -51,7 +52,7 @@ static __always_inline void emit_tls(struct flow_state *state)
 	}
 	record->flow = state->id;
 	record->layer = state->tls_layer;
-	record->flags = 0;
+	record->flags = state->id.flags & FLOW_FROM_START ? 0 : TLS_LATE;
 	record->client_len = record->server_len = 0;
 	if (hello) {
 		record->client_len = hello->client_len;
@@ -200,26 +201,6 @@ static __always_inline bool tls_goes_on(__u64 cookie)
 }
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
-
-/* A call of a library in progress, by task. */
-struct tls_call {
-	__u64 object;
-	__u64 data;
-	__u64 len;
-	__u64 taken; /* address at which the number of bytes will be; 0: it is what is returned */
-	__u32 layer;
-	__u16 written;
-	__u16 uncork; /* the library passes on what was corked */
-	__u32 depth;  /* calls within that are not noted */
-	__u32 pad;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, __u64); /* pid and tid; for Go: the goroutine */
-	__type(value, struct tls_call);
-} tls_calls SEC(".maps");
 
 static __always_inline bool tls_worth_noting(const struct tls_session *session)
 {
