@@ -6,6 +6,7 @@
 #ifndef SMTPSNOOP_ELF_H
 #define SMTPSNOOP_ELF_H
 
+#include <elf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,7 +14,7 @@
 #define ELF_SEGMENTS_MAX 16U	      /* LOAD segments; programs have 2 to 6 */
 #define ELF_SECTIONS_MAX 512U	      /* programs have about 40 */
 #define ELF_SYMBOLS_MAX	 1000000U     /* in one table; node has 184,833 */
-#define ELF_STRINGS_MAX	 (64U << 20)  /* bytes, of the names of one symbol table */
+#define ELF_STRINGS_MAX	 (32U << 20)  /* bytes, of the names of one table; node has 7.5 MB */
 #define ELF_SEARCH_MAX	 (128U << 20) /* bytes that elf_search() looks through; node has 86 MB */
 #define ELF_NAMES_MAX	 64U	      /* that are looked up at once */
 
@@ -26,11 +27,12 @@ struct elf_segment {
 /* An open file. The members are the implementation's own. */
 struct elf {
 	int fd;
+	uint64_t size; /* of the file, in bytes, at elf_open() */
 	struct elf_segment segments[ELF_SEGMENTS_MAX];
 	uint32_t segment_count;
 	uint32_t section_count;
-	void *sections;	     /* the headers; NULL: none */
-	char *section_names; /* each ends with a NUL */
+	Elf64_Shdr *sections; /* their headers; NULL: none */
+	char *section_names;  /* each ends with a NUL */
 	uint32_t section_names_len;
 };
 
@@ -90,15 +92,20 @@ int elf_read_offset(const struct elf *elf, uint64_t offset, void *data, size_t l
  */
 bool elf_offset(const struct elf *elf, uint64_t address, uint64_t *offset);
 
+/*
+ * The header of a section that has bytes in the file, all of them in the file as it was at
+ * elf_open(); else NULL. It is valid until elf_close().
+ */
+const Elf64_Shdr *elf_section_at(const struct elf *elf, uint32_t index);
+
 /* The section of a name that has bytes in the file. 0; -ENOENT: there is none. */
 int elf_section(const struct elf *elf, const char *name, struct elf_section *section);
 
 /*
  * Searches the segments that are not writable, those that are not executable first, for a text in
- * which '#' stands for one decimal digit
- * ("OpenSSL #.#"); it begins with something else. Writes the address of the first one. At most
- * ELF_SEARCH_MAX bytes are looked through. Returns 0; -ENOENT: not found; -ENOMEM; another negative
- * errno of reading it.
+ * which '#' stands for one decimal digit ("OpenSSL #.#"); it does not begin with one, and has at
+ * most 64 bytes. Writes the address of the first one. At most ELF_SEARCH_MAX bytes are looked
+ * through. Returns 0; -ENOENT: not found; another negative errno of reading it.
  */
 int elf_search(const struct elf *elf, const char *text, uint64_t *address);
 
