@@ -62,12 +62,13 @@ void elf_close(struct elf *elf);
 
 /*
  * Looks up functions by their names, in .dynsym and, if some are missing there, in .symtab; each
- * table is read once. Of several functions of one name the one of the default version wins, then a
- * global one, then the first. Only what is defined and in an executable segment is found. Writes
- * all `count` elements of `found` unless it fails. At most ELF_NAMES_MAX names. Returns the number
- * found, also if a table could not be read but some names were found; 0: none, or no table. If no
- * name was found: -EFBIG: a table is larger than is read; -EIO: the file is shorter than its tables
- * say; -ENOMEM; another negative errno of reading it.
+ * table is read once. The names differ and have 2 to 255 bytes. Of several functions of one name
+ * that of the default version wins, then a global one, then the first. Only what is defined and in
+ * an executable segment is found. Writes all `count` elements of `found`. Returns the number found,
+ * also if a table could not be read but names were found; 0: none, or the file has no table. If
+ * none was found: -EFBIG: a table is larger than is read; -EIO: the file has shrunk; another
+ * negative errno of reading it. -EINVAL: more than ELF_NAMES_MAX names, or not such names; then
+ * nothing is written.
  */
 int elf_find(const struct elf *elf, const char *const *names, size_t count,
 	     struct elf_symbol *found);

@@ -7,22 +7,22 @@
  *     names, each with a NUL
  *     parts that are not needed here
  *     for each function where it begins and where its description is, and behind the last one
- *         where that ends; then the descriptions, of which the name is read
+ *         where that ends; then the descriptions, in the same order, of which the name is read
  *
  * From Go 1.18 on a function begins at an offset from the beginning of Go's code. The header has
  * its address; in a program that is loaded anywhere (PIE) a relocation has it. Later versions of Go
- * leave it out: then Go's code is what .text has from its beginning.
+ * leave it out: then Go's code is taken to be all of .text.
  *
- * The section is read once, into memory. Each offset in it is checked where it is used.
+ * Each part passes through a small buffer, from its beginning to its end. A description before one
+ * that was read is passed over: Go writes none, but for places that are no function.
  */
 #include "probe/golang.h"
 
-#include <elf.h>
-#include <endian.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
+
+#include "probe/places.h"
 
 #if defined(__x86_64__)
 #define RELATIVE R_X86_64_RELATIVE
@@ -35,29 +35,32 @@
 #define TEXT_START	    24U	     /* where a header has the address of Go's code */
 #define RELOCATIONS_MAX	    1000000U /* in .rela.dyn */
 #define RELOCATIONS_AT_ONCE 512U
-#define BUILD_MAGIC	    "\xff Go buildinf:"
-#define BUILD_HEADER	    32U
-#define BUILD_BIG_ENDIAN    1U
-#define BUILD_INLINE	    2U /* the version is behind the header (Go 1.18) */
+#define FUNCTIONS_AT_ONCE   512U
+#define WINDOW_SIZE	    (64U << 10)
+
+#define BUILD_MAGIC	 "\xff Go buildinf:"
+#define BUILD_HEADER	 32U
+#define BUILD_BIG_ENDIAN 1U
+#define BUILD_INLINE	 2U /* the version is behind the header (Go 1.18) */
 
 /* .gopclntab. All offsets are in bytes from its beginning. */
 struct table {
-	char *data; /* `size` bytes, with a NUL behind them */
-	size_t size;
-	uint64_t address; /* where the program has it */
-	bool wide;	  /* Go 1.16: addresses and offsets have 8 bytes */
-	uint64_t text;	  /* what the beginnings of functions are counted from */
-	uint64_t count, names, functions;
-};
-
-struct wanted {
 	const struct elf *elf;
-	const char *const *names;
-	size_t count;
-	struct elf_symbol *found;
+	struct elf_section section;
+	size_t word;   /* of functions: 8 bytes in Go 1.16, then 4 */
+	uint64_t text; /* what the beginnings of functions are counted from */
+	uint64_t count, names, names_end, functions;
+	struct places places; /* of the names that are sought */
 };
 
-/* ---- The table ------------------------------------------------------------------------------- */
+/* What was read of the descriptions. */
+struct window {
+	uint64_t at;
+	size_t len;
+	char data[WINDOW_SIZE];
+};
+
+/* ---- The header ------------------------------------------------------------------------------ */
 
 static uint32_t get32(const char *data)
 {
@@ -75,35 +78,15 @@ static uint64_t get64(const char *data)
 	return value;
 }
 
-static int find_section(const struct elf *elf, struct elf_section *section)
+/* Bytes of a section, all of them: 0, -EIO if the file has shrunk, or another negative errno. */
+static int read_part(const struct elf *elf, const struct elf_section *section, uint64_t at,
+		     void *data, size_t len)
 {
-	return elf_section(elf, ".gopclntab", section) == 0
-		       ? 0
-		       : elf_section(elf, ".data.rel.ro.gopclntab", section);
-}
+	const int got = elf_read_offset(elf, section->offset + at, data, len);
 
-/* On success the caller frees table->data. */
-static int load(const struct elf *elf, struct table *table)
-{
-	struct elf_section section;
-	int got = find_section(elf, &section);
-
-	if (got)
+	if (got < 0)
 		return got;
-	if (section.size > GOLANG_TABLE_MAX)
-		return -EFBIG;
-	table->data = malloc(section.size + 1);
-	if (!table->data)
-		return -ENOMEM;
-	got = elf_read_offset(elf, section.offset, table->data, section.size);
-	if (got < 0 || (uint64_t)got < section.size) {
-		free(table->data);
-		return got < 0 ? got : -EIO;
-	}
-	table->data[section.size] = '\0';
-	table->size = section.size;
-	table->address = section.address;
-	return 0;
+	return (size_t)got == len ? 0 : -EIO;
 }
 
 /* The value that the loader writes to an address. False: none. */
@@ -118,10 +101,9 @@ static bool relocated(const struct elf *elf, uint64_t address, uint64_t *value)
 	count = MIN(section.size / sizeof(relocations[0]), RELOCATIONS_MAX);
 	for (uint64_t at = 0; at < count; at += RELOCATIONS_AT_ONCE) {
 		const size_t part = MIN(RELOCATIONS_AT_ONCE, count - at);
-		const size_t size = part * sizeof(relocations[0]);
 
-		if (elf_read_offset(elf, section.offset + at * sizeof(relocations[0]), relocations,
-				    size) != (int)size)
+		if (read_part(elf, &section, at * sizeof(relocations[0]), relocations,
+			      part * sizeof(relocations[0])))
 			return false;
 		for (size_t i = 0; i < part; i++) {
 			if (relocations[i].r_offset != address ||
@@ -134,124 +116,180 @@ static bool relocated(const struct elf *elf, uint64_t address, uint64_t *value)
 	return false;
 }
 
-static uint64_t text_of(const struct elf *elf, const struct table *table)
+static uint64_t text_of(const struct table *table, uint64_t text)
 {
-	uint64_t text = get64(table->data + TEXT_START);
 	struct elf_section section;
 
-	if (text || relocated(elf, table->address + TEXT_START, &text))
+	if (text || relocated(table->elf, table->section.address + TEXT_START, &text))
 		return text;
-	return elf_section(elf, ".text", &section) ? 0 : section.address;
+	return elf_section(table->elf, ".text", &section) ? 0 : section.address;
 }
 
-/* Reads the header. False: not one that is known, or it contradicts itself. */
-static bool parse(const struct elf *elf, struct table *table)
+/* False: it is not a header that is known, or contradicts itself. */
+static bool parse(struct table *table, const char *header)
 {
-	const char *words = table->data + 8;
-	uint32_t magic;
+	const uint32_t magic = get32(header);
+	const bool wide = magic == 0xfffffffa; /* Go 1.16 */
+	const char *words = header + 8;
 
-	if (table->size < HEADER_SIZE || table->data[4] || table->data[5] ||
-	    table->data[7] != POINTER_SIZE)
+	if (!wide && magic != 0xfffffff0 && magic != 0xfffffff1) /* Go 1.18, Go 1.20 */
 		return false;
-	magic = get32(table->data);
-	table->wide = magic == 0xfffffffa;				/* Go 1.16 */
-	if (!table->wide && magic != 0xfffffff0 && magic != 0xfffffff1) /* Go 1.18, 1.20 */
+	if (header[4] || header[5] || header[7] != POINTER_SIZE)
 		return false;
-	if (!table->wide) {
-		table->text = text_of(elf, table);
+	table->word = wide ? 8 : 4;
+	if (!wide) {
+		table->text = text_of(table, get64(header + TEXT_START));
 		words += POINTER_SIZE;
 	}
-	table->count = get64(table->data + 8);
+	table->count = get64(header + 8);
 	table->names = get64(words + 2 * POINTER_SIZE);
+	table->names_end = get64(words + 3 * POINTER_SIZE);
 	table->functions = get64(words + 6 * POINTER_SIZE);
-	return table->names < table->size && table->functions < table->size;
+	return table->names <= table->names_end && table->names_end <= table->section.size &&
+	       table->functions + table->word <= table->section.size &&
+	       table->functions < table->section.size &&
+	       table->count <=
+		       (table->section.size - table->functions - table->word) / (2 * table->word);
+}
+
+static int find_section(const struct elf *elf, struct elf_section *section)
+{
+	return elf_section(elf, ".gopclntab", section) == 0
+		       ? 0
+		       : elf_section(elf, ".data.rel.ro.gopclntab", section);
+}
+
+static int open_table(struct table *table)
+{
+	char header[HEADER_SIZE];
+	int error;
+
+	if (table->section.size > GOLANG_TABLE_MAX)
+		return -EFBIG;
+	if (table->section.size < HEADER_SIZE)
+		return -ENOEXEC;
+	error = read_part(table->elf, &table->section, 0, header, sizeof(header));
+	if (error)
+		return error;
+	return parse(table, header) ? 0 : -ENOEXEC;
 }
 
 /* ---- Functions ------------------------------------------------------------------------------- */
 
-static uint64_t word_at(const struct table *table, uint64_t at)
+static uint64_t word_at(const struct table *table, const char *words, size_t index)
 {
-	return table->wide ? get64(table->data + at) : get32(table->data + at);
+	return table->word == 8 ? get64(words + index * 8) : get32(words + index * 4);
 }
 
-/* The name of the function whose description is at an offset from the functions; NULL: none. */
-static const char *name_at(const struct table *table, uint64_t description)
+/*
+ * Where the name of the function is whose description is at an offset from the functions. 0;
+ * -ENOENT: there is no such description, or it was passed; another negative errno of reading it.
+ */
+static int name_of(const struct table *table, struct window *window, uint64_t description,
+		   uint64_t *name)
 {
-	const uint64_t begin = table->wide ? 8 : 4, room = table->size - table->functions;
-	uint64_t name;
+	const uint64_t room = table->section.size - table->functions;
+	const uint64_t at = description + table->word; /* behind the function's beginning */
 
-	if (room < begin + 4 || description > room - begin - 4)
-		return NULL;
-	name = get32(table->data + table->functions + description + begin);
-	return name < table->size - table->names ? table->data + table->names + name : NULL;
+	if (description > room || room - description < table->word + 4 || at < window->at)
+		return -ENOENT;
+	if (at + 4 > window->at + window->len) {
+		const size_t len = MIN(sizeof(window->data), room - at);
+		const int error = read_part(table->elf, &table->section, table->functions + at,
+					    window->data, len);
+
+		if (error)
+			return error;
+		window->at = at;
+		window->len = len;
+	}
+	*name = get32(window->data + (at - window->at));
+	return 0;
 }
 
-static void offer(const struct wanted *wanted, const char *name, uint64_t address, uint64_t size)
+static void offer(const struct table *table, uint64_t name, uint64_t begin, uint64_t end,
+		  struct elf_symbol *found)
 {
+	const int index = places_name(&table->places, name);
+	const uint64_t address = table->text + begin;
 	uint64_t offset;
 
-	for (size_t i = 0; i < wanted->count; i++) {
-		if (wanted->found[i].address || strcmp(wanted->names[i], name) != 0 ||
-		    !elf_offset(wanted->elf, address, &offset))
-			continue;
-		wanted->found[i] = (struct elf_symbol){address, size};
-	}
+	if (index < 0 || found[index].address || !elf_offset(table->elf, address, &offset))
+		return;
+	found[index] = (struct elf_symbol){address, end > begin ? end - begin : 0};
 }
 
-/* Each function has two words, and behind the last one there is one more: where that ends. */
-static int walk(const struct wanted *wanted, const struct table *table)
+/* `words`: those of `count` functions, and the next one's first. */
+static int offer_some(const struct table *table, struct window *window, const char *words,
+		      size_t count, struct elf_symbol *found)
 {
-	const uint64_t word = table->wide ? 8 : 4, room = table->size - table->functions;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t name;
+		const int error = name_of(table, window, word_at(table, words, 2 * i + 1), &name);
 
-	if (room < word || table->count > (room - word) / (2 * word))
-		return -ENOEXEC;
-	for (uint64_t i = 0; i < table->count; i++) {
-		const uint64_t at = table->functions + i * 2 * word;
-		const uint64_t begin = word_at(table, at), end = word_at(table, at + 2 * word);
-		const char *name = name_at(table, word_at(table, at + word));
-
-		if (name)
-			offer(wanted, name, table->text + begin, end > begin ? end - begin : 0);
+		if (!error)
+			offer(table, name, word_at(table, words, 2 * i),
+			      word_at(table, words, 2 * i + 2), found);
+		else if (error != -ENOENT)
+			return error;
 	}
 	return 0;
 }
 
-static int find_in_table(const struct wanted *wanted)
+static int offer_all(const struct table *table, struct elf_symbol *found)
 {
-	struct table table = {0};
-	int error = load(wanted->elf, &table);
+	char words[(2 * FUNCTIONS_AT_ONCE + 1) * 8];
+	struct window window = {.len = 0};
 
-	if (error)
-		return error == -ENOENT ? 0 : error;
-	error = parse(wanted->elf, &table) ? walk(wanted, &table) : -ENOEXEC;
-	free(table.data);
-	return error;
+	for (uint64_t at = 0; at < table->count; at += FUNCTIONS_AT_ONCE) {
+		const size_t part = MIN(FUNCTIONS_AT_ONCE, table->count - at);
+		int error = read_part(table->elf, &table->section,
+				      table->functions + at * 2 * table->word, words,
+				      (2 * part + 1) * table->word);
+
+		error = error ? error : offer_some(table, &window, words, part, found);
+		if (error)
+			return error;
+	}
+	return 0;
 }
 
-static size_t found_count(const struct wanted *wanted)
+static int find_in_table(const struct elf *elf, const char *const *names, size_t count,
+			 struct elf_symbol *found)
 {
-	size_t count = 0;
+	struct table table = {.elf = elf};
+	int error;
 
-	for (size_t i = 0; i < wanted->count; i++)
-		count += wanted->found[i].address > 0;
-	return count;
+	if (find_section(elf, &table.section))
+		return 0;
+	error = open_table(&table);
+	if (!error)
+		error = places_find(elf, table.section.offset + table.names,
+				    table.names_end - table.names, names, count, &table.places);
+	return error || !table.places.count ? error : offer_all(&table, found);
+}
+
+static size_t found_count(const struct elf_symbol *found, size_t count)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < count; i++)
+		sum += found[i].address > 0;
+	return sum;
 }
 
 int golang_find(const struct elf *elf, const char *const *names, size_t count,
 		struct elf_symbol *found)
 {
-	const struct wanted wanted = {elf, names, count, found};
-	int error, later = 0;
+	const int got = elf_find(elf, names, count, found);
+	int error;
 
-	if (count > ELF_NAMES_MAX)
-		return -EINVAL;
-	memset(found, 0, count * sizeof(found[0]));
-	error = elf_find(elf, names, count, found);
-	if (found_count(&wanted) < count)
-		later = find_in_table(&wanted);
-	if (found_count(&wanted))
-		return (int)found_count(&wanted);
-	return later ? later : MIN(error, 0);
+	if (got == (int)count || got == -EINVAL)
+		return got;
+	error = find_in_table(elf, names, count, found);
+	if (found_count(found, count))
+		return (int)found_count(found, count);
+	return error ? error : MIN(got, 0);
 }
 
 /* ---- The version ----------------------------------------------------------------------------- */

@@ -11,10 +11,10 @@
 
 /*
  * Looks up functions by the names that Go gives them ("crypto/tls.(*Conn).Write"): as elf_find(),
- * then, for what is missing, in .gopclntab, which a stripped program has too (Go 1.16 and later).
- * Returns the number found, also if a table could not be read but some names were found; 0: none.
- * If no name was found: as elf_find(), and -ENOEXEC: .gopclntab contradicts itself or is of a
- * version that is not known.
+ * then, for what is missing, in .gopclntab, which a stripped program has too (Go 1.16 and later). A
+ * size from there includes what fills the place up to the next function. Returns the number found,
+ * also if a table could not be read but names were found; 0: none. If none was found: as
+ * elf_find(), and -ENOEXEC: .gopclntab contradicts itself, or Go's version is not known.
  */
 int golang_find(const struct elf *elf, const char *const *names, size_t count,
 		struct elf_symbol *found);
