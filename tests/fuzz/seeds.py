@@ -2,6 +2,7 @@
 """Writes the seeds of each fuzz target to FOLDER/TARGET: seeds.py FOLDER"""
 
 import os
+import platform
 import struct
 import sys
 
@@ -91,6 +92,70 @@ PRIVACIES = [
 ]
 
 
+# x86-64. SSL_write and SSL_write_ex, 20 bytes on, call the same function, 36 bytes on; then a function that returns a
+# part of its object. A Go function begins with a check of its stack.
+OPENSSL_CODE = (bytes.fromhex("4883ec18 488d4c2408 e816000000 4883c418 c3 90 4883ec08 e807000000 4883c408 c3 6690") +
+                bytes.fromhex("4156 4155 31c0 415d 415e c3 90 488b8760010000 c3"))
+GO_CODE = bytes.fromhex("493b6610 7606 55 5d c3") + bytes(7) + bytes.fromhex("493b6610 7606 4889442408 c3")
+
+
+def elf(*sections, code=OPENSSL_CODE):
+    """A program of this machine with code, constants and data of 64 bytes each, and (name, type, link, content)."""
+    names, content, headers = b"\0", b"", struct.pack("<IIQQQQIIQQ", *[0] * 10)
+    segments = b"".join(struct.pack("<IIQQQQQQ", 1, flags, at, at << 8, at << 8, 64, 64, 1)
+                        for flags, at in ((5, 232), (4, 296), (6, 360)))
+    code = code.ljust(64, b"\0") + b"OpenSSL 3.0.19".ljust(64, b"\0") + struct.pack("<QQ", 296 << 8, 7).ljust(64, b"\0")
+    for name, kind, link, data in sections + ((b".shstrtab", 3, 0, b""),):
+        at = 424 + len(content)
+        names, start = names + name + b"\0", len(names)
+        data = names if name == b".shstrtab" else data
+        headers += struct.pack("<IIQQQQIIQQ", start, kind, 0, 232 << 8, at, len(data), link, 0, 1, 24 if link else 0)
+        content += data
+    machine = {"x86_64": 62, "aarch64": 183}[platform.machine()]
+    header = b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack(
+        "<HHIQQQIHHHHHH", 2, machine, 1, 0, 64, 424 + len(content), 0, 64, 56, 3, 64, len(headers) // 64, len(headers) // 64 - 1)
+    return header + segments + code + content + headers
+
+
+def gopclntab(magic):
+    """.gopclntab of Go 1.16, 1.18 or 1.20, with two functions."""
+    names = b"crypto/tls.(*Conn).Write\0crypto/tls.(*Conn).Read\0"
+    old = magic == 0xfffffffa
+    start, word = (64, "<Q") if old else (72, "<I")
+    text = () if old else (232 << 8,)
+    base = 232 << 8 if old else 0
+    offsets = (start,) + (start + len(names),) * 4
+    table = struct.pack("<IBBBBQQ", magic, 0, 0, 1, 8, 2, 1) + struct.pack(f"<{len(text + offsets)}Q", *text, *offsets) + names
+    words = struct.calcsize(word) * 5
+    for value in (base, words, base + 16, words + 44, base + 48):
+        table += struct.pack(word, value)
+    for entry, name in ((base, 0), (base + 16, 25)):
+        table += (struct.pack(word, entry) + struct.pack("<I", name)).ljust(44, b"\0")
+    return table
+
+
+def elves():
+    functions = [(b"SSL_write", 1, 0), (b"SSL_write_ex", 1, 20), (b"SSL_read", 0, 0), (b"SSL_read_ex", 1, 20),
+                 (b"SSL_get_client_random", 1, 44), (b"SSL_is_server", 1, 44), (b"gnutls_record_send", 1, 0),
+                 (b"gnutls_record_send2", 1, 36), (b"gnutls_record_recv", 1, 0), (b"gnutls_record_recv_seq", 2, 20)]
+    strings, symbols = b"\0", bytes(24)
+    for name, bind, at in functions:
+        symbols += struct.pack("<IBBHQQ", len(strings), bind << 4 | 2, 0, 1, (232 << 8) + at, 16)
+        strings += name + b"\0"
+    for first in (1, 7):  # with OpenSSL, without
+        part = symbols[24 * first:]
+        versions = struct.pack(f"<{len(part) // 24}H", *range(0x7ffe, 0x7ffe + len(part) // 24))
+        yield elf((b".dynstr", 3, 0, strings), (b".dynsym", 11, 1, part), (b".gnu.version", 0x6fffffff, 2, versions),
+                  (b".symtab", 2, 1, symbols[24:48]))
+    build = b"\xff Go buildinf:\x08"
+    for magic in (0xfffffffa, 0xfffffff0, 0xfffffff1):
+        yield elf((b".text", 1, 0, b""), (b".gopclntab", 1, 0, gopclntab(magic)),
+                  (b".go.buildinfo", 1, 0, (build + b"\2").ljust(32, b"\0") + b"\x08go1.19.8"), code=GO_CODE)
+    yield elf((b".data.rel.ro.gopclntab", 1, 0, gopclntab(0xfffffff1)),
+              (b".rela.dyn", 4, 1, struct.pack("<QQq", 256, 8, 232 << 8)),
+              (b".go.buildinfo", 1, 0, build + b"\0" + struct.pack("<QQ", 360 << 8, 0)), code=GO_CODE)
+
+
 def records():
     """One watch of one session, as a recording and as the list of records that the record target reads."""
     recording = test_replay.Recording()
@@ -130,6 +195,7 @@ def main():
     write(folder, "fuzz_privacy", PRIVACIES)
     write(folder, "fuzz_config", CONFIGURATIONS)
     write(folder, "fuzz_event", EVENTS)
+    write(folder, "fuzz_elf", elves())
     write(folder, "fuzz_recording", [b"\1" + recording, b"\0x"])
 
 

@@ -74,7 +74,7 @@ static void test_too_many_segments(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i <= ELF_SEGMENTS_MAX; i++)
-		headers[i] = (Elf64_Phdr){.p_type = PT_LOAD, .p_filesz = 1};
+		headers[i] = (Elf64_Phdr){.p_type = PT_LOAD, .p_vaddr = i, .p_filesz = 1};
 	forged_begin(&forged);
 	index = forged_section(&forged, "headers", SHT_PROGBITS,
 			       (struct span){(const char *)headers, sizeof(headers)});
@@ -87,30 +87,46 @@ static void test_too_many_segments(void **state)
 	forged_free(&forged);
 }
 
-/* A segment that wraps, or is said to be larger than the file. */
+/* An address has one place in the file. */
+static void test_overlapping_segments(void **state)
+{
+	(void)state;
+	CHECK_OPEN(0, forged_.segments[0].p_vaddr = FORGED_RODATA - FORGED_SEGMENT);
+	CHECK_OPEN(-ENOEXEC, forged_.segments[0].p_vaddr = FORGED_RODATA - FORGED_SEGMENT + 1);
+	CHECK_OPEN(-ENOEXEC, forged_.segments[0].p_vaddr = FORGED_RODATA);
+	CHECK_OPEN(-ENOEXEC, forged_.segments[1].p_vaddr = FORGED_DATA);
+	CHECK_OPEN(-ENOEXEC, forged_.segments[2].p_vaddr = FORGED_CODE);
+	CHECK_OPEN(0, forged_.segments[2].p_vaddr = UINT64_MAX - FORGED_SEGMENT);
+	CHECK_OPEN(-ENOEXEC, forged_.segments[2].p_vaddr = UINT64_MAX - FORGED_SEGMENT + 1);
+	CHECK_OPEN(-ENOEXEC, forged_.segments[2].p_filesz = UINT64_MAX);
+}
+
+/* Segments that are said to be larger than the file, or behind its end. */
 static void test_segments(void **state)
 {
 	struct forged forged;
 	struct elf elf;
 	unsigned char data[8];
-	uint64_t offset = 0;
+	uint64_t offset = 0, rest;
 	int fd;
 
 	(void)state;
 	forged_begin(&forged);
 	forged_end(&forged);
-	forged.segments[0].p_vaddr = UINT64_MAX - 1;
-	forged.segments[0].p_filesz = UINT64_MAX;
 	forged.segments[1].p_offset = UINT64_MAX - 8;
+	forged.segments[2].p_flags = PF_X;
+	forged.segments[2].p_filesz = 1ULL << 62;
 	fd = forged_open(&forged);
 	assert_int_equal(elf_open(&elf, fd), 0);
-	assert_true(elf_offset(&elf, UINT64_MAX, &offset));
-	assert_int_equal(offset, forged.segments[0].p_offset + 1);
+	rest = elf.size - forged.segments[2].p_offset;
+	assert_true(elf_offset(&elf, FORGED_DATA + rest - 1, &offset));
+	assert_int_equal(offset, elf.size - 1);
+	assert_false(elf_offset(&elf, FORGED_DATA + rest, &offset));
 	assert_false(elf_offset(&elf, 0, &offset));
 	assert_false(elf_offset(&elf, FORGED_RODATA, &offset));
 	assert_int_equal(elf_read(&elf, FORGED_RODATA, data, sizeof(data)), -EFAULT);
-	assert_int_equal(elf_read(&elf, FORGED_DATA + FORGED_SEGMENT - 3, data, sizeof(data)), 3);
-	assert_int_equal(elf_read(&elf, FORGED_DATA + FORGED_SEGMENT, data, sizeof(data)), -EFAULT);
+	assert_int_equal(elf_read(&elf, FORGED_DATA + rest - 3, data, sizeof(data)), 3);
+	assert_int_equal(elf_read(&elf, FORGED_DATA + rest, data, sizeof(data)), -EFAULT);
 	assert_int_equal(elf_read_offset(&elf, UINT64_MAX, data, sizeof(data)), 0);
 	elf_close(&elf);
 	close(fd);
@@ -387,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_no_regular_file),
 		cmocka_unit_test(test_too_many_segments),
+		cmocka_unit_test(test_overlapping_segments),
 		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_tables),
 		cmocka_unit_test(test_truncated),

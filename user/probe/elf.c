@@ -20,10 +20,8 @@
 
 #if defined(__x86_64__)
 #define MACHINE EM_X86_64
-#elif defined(__aarch64__)
-#define MACHINE EM_AARCH64
 #else
-#error "No ELF machine is known for this architecture."
+#define MACHINE EM_AARCH64
 #endif
 
 #define HEADERS_MAX	  64U	      /* program headers; programs have about 13 */
@@ -72,10 +70,17 @@ static bool is_for_this_machine(const Elf64_Ehdr *header)
 	       header->e_machine == MACHINE && header->e_phentsize == sizeof(Elf64_Phdr);
 }
 
+/* The segments ascend, so that each address has one place in the file. */
 static int add_segment(struct elf *elf, const Elf64_Phdr *header)
 {
+	const struct elf_segment *last =
+		elf->segment_count ? &elf->segments[elf->segment_count - 1] : NULL;
+
 	if (header->p_type != PT_LOAD || header->p_offset >= elf->size || !header->p_filesz)
 		return 0;
+	if (header->p_filesz > UINT64_MAX - header->p_vaddr ||
+	    (last && header->p_vaddr < last->address + last->size))
+		return -ENOEXEC;
 	if (elf->segment_count == ELF_SEGMENTS_MAX)
 		return -EFBIG;
 	elf->segments[elf->segment_count++] = (struct elf_segment){

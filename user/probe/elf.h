@@ -51,9 +51,9 @@ struct elf_section {
 /*
  * Reads the headers with pread(). `fd` stays the caller's and must stay open until elf_close().
  * Returns 0; -ENOEXEC: no regular file, or no 64-bit little-endian program or library for this
- * machine; -EFBIG: more segments or sections than are read; -ENOMEM; another negative errno of
- * reading it. On failure `elf` needs no elf_close(). A file without section headers is opened: it
- * has no symbols.
+ * machine, or its segments overlap; -EFBIG: more segments or sections than are read; -ENOMEM;
+ * another negative errno of reading it. On failure `elf` needs no elf_close(). A file without
+ * section headers is opened: it has no symbols.
  */
 int elf_open(struct elf *elf, int fd);
 

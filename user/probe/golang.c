@@ -141,10 +141,11 @@ static bool parse(struct table *table, const char *header)
 		table->text = text_of(table, get64(header + TEXT_START));
 		words += POINTER_SIZE;
 	}
+	/* Words of 8 bytes: functions, files, names, compilation units, files, lines, functions. */
 	table->count = get64(header + 8);
-	table->names = get64(words + 2 * POINTER_SIZE);
-	table->names_end = get64(words + 3 * POINTER_SIZE);
-	table->functions = get64(words + 6 * POINTER_SIZE);
+	table->names = get64(words + 16);
+	table->names_end = get64(words + 24);
+	table->functions = get64(words + 48);
 	return table->names <= table->names_end && table->names_end <= table->section.size &&
 	       table->functions + table->word <= table->section.size &&
 	       table->functions < table->section.size &&
