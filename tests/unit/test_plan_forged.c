@@ -4,7 +4,7 @@
 
 #include "probe/examine.h"
 
-/* A function at a place in the code. No name: it has no symbol. */
+/* A function at a place in the code. No name: it has no symbol. A name with a dot: a section. */
 struct part {
 	const char *name;
 	uint32_t at;
@@ -37,6 +37,10 @@ static void plan_of(enum machine machine, const struct part *parts, struct plan 
 	memset(forged.bytes, 0, FORGED_SEGMENT);
 	text_add(&names, BYTES("\0"));
 	for (; parts->code.len; parts++) {
+		if (parts->name && parts->name[0] == '.') {
+			forged_section(&forged, parts->name, SHT_PROGBITS, parts->code);
+			continue;
+		}
 		if (parts->at + parts->code.len <= FORGED_SEGMENT) /* else a symbol in data */
 			memcpy(forged.bytes + parts->at, parts->code.data, parts->code.len);
 		if (parts->name)
@@ -63,7 +67,7 @@ static void check_site(const struct plan *plan, uint32_t i, enum tls_probe probe
 	assert_int_equal(plan->sites[i].probe, probe);
 	assert_int_equal(plan->sites[i].offset, offsetof(struct forged, bytes) + at);
 	assert_int_equal(plan->sites[i].price, price);
-	assert_true(plan->sites[i].returns);
+	assert_int_equal(plan->sites[i].returns, probe < TLS_PROBE_GO_WRITE);
 }
 
 static void check_layout(const struct plan *plan, uint32_t i, unsigned random, unsigned random_in,
@@ -336,6 +340,86 @@ static void test_gnutls(void **state)
 	assert_non_null(strstr(plan.dark, "gnutls_record_recv"));
 }
 
+/* ---- Go -------------------------------------------------------------------------------------- */
+
+#define GO(version)                                                                                \
+	{                                                                                          \
+		".go.buildinfo", 0,                                                                \
+			BYTES("\xff Go buildinf:\10\2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x8" version) \
+	}
+/* cmp 0x10(%r14),%rsp; jbe */
+#define GO_CHECK "\x49\x3b\x66\x10\x76\x10"
+#define GO_WRITE                                                                                   \
+	{                                                                                          \
+		"crypto/tls.(*Conn).Write", 0, BYTES(GO_CHECK "\x48\x83\xec\x10\xc3")              \
+	}
+#define GO_READ(code)                                                                              \
+	{                                                                                          \
+		"crypto/tls.(*Conn).Read", 0x40, BYTES(GO_CHECK code)                              \
+	}
+#define GO_READER                                                                                  \
+	{                                                                                          \
+		"bytes.(*Reader).Read", 0xa0, BYTES("\xc3")                                        \
+	}
+
+static void test_go(void **state)
+{
+	struct plan plan;
+
+	(void)state;
+	/* Read: call 0xa0; mov %rbx,%rcx; test %rax,%rax; je; ret. Write of Go 1.21: push %rbp */
+	X86({"crypto/tls.(*Conn).Write", 0, BYTES(GO_CHECK "\x55\xc3")},
+	    GO_READ("\xe8\x55\0\0\0\x48\x89\xd9\x48\x85\xc0\x74\0\xc3"), GO_READER, GO("go1.21.6"));
+	assert_int_equal(plan.layer, TLS_GO);
+	assert_string_equal(plan.version, "go1.21.6");
+	assert_int_equal(plan.site_count, 3);
+	check_site(&plan, 0, TLS_PROBE_GO_WRITE, 6, PRICE_CHEAP);
+	check_site(&plan, 1, TLS_PROBE_GO_READ, 0x44, PRICE_CHEAP);
+	check_site(&plan, 2, TLS_PROBE_GO_READ_END, 0x51, PRICE_CHEAP);
+	assert_int_equal(plan.layout_count, 0);
+	assert_null(plan.dark);
+	/* the result is gone before the branch: mov %rbx,%rax. Another call is no better. */
+	X86(GO_WRITE, GO_READ("\xe8\x55\0\0\0\x48\x89\xd8\x74\0\xc3"), GO_READER, GO("go1.19.8"));
+	assert_int_equal(plan.site_count, 3);
+	check_site(&plan, 0, TLS_PROBE_GO_WRITE, 4, PRICE_CHEAP);
+	check_site(&plan, 2, TLS_PROBE_GO_READ_END, 0x50, PRICE_DEAR);
+	X86(GO_WRITE, GO_READ("\xe8\x56\0\0\0\x74\0\xc3\x90\xc3\xcc"), GO_READER, GO("go1.19.8"));
+	assert_int_equal(plan.site_count, 4);
+	check_site(&plan, 2, TLS_PROBE_GO_READ_END, 0x4d, PRICE_DEAR);
+	check_site(&plan, 3, TLS_PROBE_GO_READ_END, 0x4f, PRICE_DEAR);
+}
+
+#define RETURNS_7 "\xc3\xc3\xc3\xc3\xc3\xc3\xc3"
+
+static void test_go_dark(void **state)
+{
+	struct plan plan;
+
+	(void)state;
+	X86(GO_WRITE, GO_READ("\xc3"), GO("go1.16.9"));
+	assert_int_equal(plan.layer, TLS_GO);
+	assert_int_equal(plan.site_count, 0);
+	assert_non_null(strstr(plan.dark, "on the stack"));
+	/* bytes that are not known, before and behind a return; more returns than sites */
+	X86(GO_WRITE, GO_READ("\xc3\x06\xc3"), GO("go1.19.8"));
+	assert_int_equal(plan.site_count, 1);
+	assert_non_null(strstr(plan.dark, "length of a read"));
+	X86(GO_WRITE, GO_READ(RETURNS_7 RETURNS_7), GO("go1.19.8"));
+	assert_int_equal(plan.site_count, PLAN_SITES_MAX);
+	assert_null(plan.dark);
+	X86(GO_WRITE, GO_READ(RETURNS_7 RETURNS_7 "\xc3"), GO("go1.19.8"));
+	assert_int_equal(plan.site_count, 1);
+	assert_non_null(strstr(plan.dark, "length of a read"));
+	X86(GO_WRITE, GO("go1.19.8"));
+	assert_int_equal(plan.site_count, 1);
+	assert_non_null(plan.dark);
+	/* of another language, or without crypto/tls */
+	X86(GO_WRITE);
+	assert_int_equal(plan.layer, TLS_NONE);
+	X86(GO_READER, GO("go1.19.8"));
+	assert_int_equal(plan.layer, TLS_NONE);
+}
+
 /* ---- aarch64 --------------------------------------------------------------------------------- */
 
 /* sub sp,sp,#32; sxtw x2,w2; mov x3,sp; bl; ret */
@@ -365,6 +449,25 @@ static void test_arm(void **state)
 	assert_int_equal(plan.layout_count, 1);
 }
 
+/* ldr x16,[x28,#16]; cmp sp,x16; b.ls; ... ret; and zeros behind it */
+static void test_arm_go(void **state)
+{
+	static const char code[] =
+		"\x90\x0b\x40\xf9\xff\x63\x30\xeb\x49\0\0\x54" ARM_RETURN "\0\0\0\0\0\0\0";
+	struct plan plan;
+
+	(void)state;
+	ARM({"crypto/tls.(*Conn).Write", 0, {code, sizeof(code)}},
+	    {"crypto/tls.(*Conn).Read", 0x40, {code, sizeof(code)}}, GO("go1.19.8"));
+	assert_int_equal(plan.site_count, 3);
+	check_site(&plan, 0, TLS_PROBE_GO_WRITE, 8, PRICE_CHEAP);
+	check_site(&plan, 1, TLS_PROBE_GO_READ, 0x48, PRICE_CHEAP);
+	check_site(&plan, 2, TLS_PROBE_GO_READ_END, 0x4c, PRICE_CHEAP);
+	assert_null(plan.dark);
+	ARM({"crypto/tls.(*Conn).Write", 0, {code, sizeof(code)}}, GO("go1.17.8"));
+	assert_non_null(strstr(plan.dark, "on the stack"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -376,7 +479,10 @@ int main(void)
 		cmocka_unit_test(test_layout_typed),
 		cmocka_unit_test(test_layout_refused),
 		cmocka_unit_test(test_gnutls),
+		cmocka_unit_test(test_go),
+		cmocka_unit_test(test_go_dark),
 		cmocka_unit_test(test_arm),
+		cmocka_unit_test(test_arm_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
