@@ -45,9 +45,10 @@ enum tls_probe {
 	/* (object, data, room), returns the bytes read: PR_Recv, PR_Read */
 	TLS_PROBE_NSS_READ,
 	/*
-	 * (*Conn).Write and (*Conn).Read of crypto/tls, with Go's own convention for arguments in
-	 * registers (Go 1.17). Go moves stacks, so nothing may be attached to a return: GO_READ_END
-	 * is a place in Read at which the first result register has the number of bytes.
+	 * (*Conn).writeRecordLocked(type, data) and (*Conn).Read(data) of crypto/tls, with Go's own
+	 * convention for arguments in registers (Go 1.17). Go moves stacks, so nothing may be
+	 * attached to a return: GO_READ_END is a place in Read at which the first result register
+	 * has the number of bytes.
 	 */
 	TLS_PROBE_GO_WRITE,
 	TLS_PROBE_GO_READ,

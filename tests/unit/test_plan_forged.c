@@ -351,7 +351,7 @@ static void test_gnutls(void **state)
 #define GO_CHECK "\x49\x3b\x66\x10\x76\x10"
 #define GO_WRITE                                                                                   \
 	{                                                                                          \
-		"crypto/tls.(*Conn).Write", 0, BYTES(GO_CHECK "\x48\x83\xec\x10\xc3")              \
+		"crypto/tls.(*Conn).writeRecordLocked", 0, BYTES(GO_CHECK "\x48\x83\xec\x10\xc3")  \
 	}
 #define GO_READ(code)                                                                              \
 	{                                                                                          \
@@ -367,11 +367,11 @@ static void test_go(void **state)
 	struct plan plan;
 
 	(void)state;
-	/* Read: call 0xa0; mov %rbx,%rcx; test %rax,%rax; je; ret. Write of Go 1.21: push %rbp */
-	X86({"crypto/tls.(*Conn).Write", 0, BYTES(GO_CHECK "\x55\xc3")},
-	    GO_READ("\xe8\x55\0\0\0\x48\x89\xd9\x48\x85\xc0\x74\0\xc3"), GO_READER, GO("go1.21.6"));
+	/* Read: call 0xa0; mov %rbx,%rcx; test %rax,%rax; je; ret. Of Go 1.24: push %rbp */
+	X86({"crypto/tls.(*Conn).writeRecordLocked", 0, BYTES(GO_CHECK "\x55\xc3")},
+	    GO_READ("\xe8\x55\0\0\0\x48\x89\xd9\x48\x85\xc0\x74\0\xc3"), GO_READER, GO("go1.24.1"));
 	assert_int_equal(plan.layer, TLS_GO);
-	assert_string_equal(plan.version, "go1.21.6");
+	assert_string_equal(plan.version, "go1.24.1");
 	assert_int_equal(plan.site_count, 3);
 	check_site(&plan, 0, TLS_PROBE_GO_WRITE, 6, PRICE_CHEAP);
 	check_site(&plan, 1, TLS_PROBE_GO_READ, 0x44, PRICE_CHEAP);
@@ -412,6 +412,11 @@ static void test_go_dark(void **state)
 	assert_non_null(strstr(plan.dark, "length of a read"));
 	X86(GO_WRITE, GO("go1.19.8"));
 	assert_int_equal(plan.site_count, 1);
+	assert_non_null(plan.dark);
+	/* no check of the stack: nothing tells where the function begins again */
+	X86({"crypto/tls.(*Conn).writeRecordLocked", 0, BYTES("\x48\x83\xec\x10\xc3")},
+	    GO_READ("\xc3"), GO("go1.19.8"));
+	assert_int_equal(plan.site_count, 0);
 	assert_non_null(plan.dark);
 	/* of another language, or without crypto/tls */
 	X86(GO_WRITE);
@@ -457,14 +462,14 @@ static void test_arm_go(void **state)
 	struct plan plan;
 
 	(void)state;
-	ARM({"crypto/tls.(*Conn).Write", 0, {code, sizeof(code)}},
+	ARM({"crypto/tls.(*Conn).writeRecordLocked", 0, {code, sizeof(code)}},
 	    {"crypto/tls.(*Conn).Read", 0x40, {code, sizeof(code)}}, GO("go1.19.8"));
 	assert_int_equal(plan.site_count, 3);
 	check_site(&plan, 0, TLS_PROBE_GO_WRITE, 8, PRICE_CHEAP);
 	check_site(&plan, 1, TLS_PROBE_GO_READ, 0x48, PRICE_CHEAP);
 	check_site(&plan, 2, TLS_PROBE_GO_READ_END, 0x4c, PRICE_CHEAP);
 	assert_null(plan.dark);
-	ARM({"crypto/tls.(*Conn).Write", 0, {code, sizeof(code)}}, GO("go1.17.8"));
+	ARM({"crypto/tls.(*Conn).writeRecordLocked", 0, {code, sizeof(code)}}, GO("go1.17.8"));
 	assert_non_null(strstr(plan.dark, "on the stack"));
 }
 

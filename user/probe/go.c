@@ -5,10 +5,14 @@
  * Go moves stacks, and a return probe's address on one crashes it ("unknown caller pc"). So there
  * are entries, and places in (*Conn).Read at which the result is in its register: its returns.
  *
+ * Writes are seen in (*Conn).writeRecordLocked(type, data): (*Conn).Write begins with the
+ * handshake, and only then is it known which socket this is.
+ *
  * A function begins with a check whether the stack has room: a comparison and a branch, which the
  * kernel emulates. All arguments are still in their registers there. If there is no room, the
- * branch is taken, the stack grows, and the function begins again: then the probe is hit twice. So
- * a push behind the branch is preferred, which Go generates from 1.21 on.
+ * branch is taken, the stack grows, and the function begins again: then a probe on the branch is
+ * hit twice, and its program must look at the flags. So a push behind the branch is preferred; Go
+ * 1.24 generates one, Go 1.19 does not.
  *
  * (*Conn).Read copies from a bytes.Reader, whose Read is a part of it (inlined) in Go 1.19 and
  * 1.24; then the number of bytes is in a register that the compiler chose, and there is no call
@@ -24,10 +28,10 @@
 
 #define PROLOGUE_MAX 8U /* instructions up to the branch of the stack check */
 
-enum go_function { CONN_WRITE, CONN_READ, READER_READ, GO_FUNCTION_MAX };
+enum go_function { WRITE_RECORD, CONN_READ, READER_READ, GO_FUNCTION_MAX };
 
 static const char *const names[GO_FUNCTION_MAX] = {
-	[CONN_WRITE] = "crypto/tls.(*Conn).Write",
+	[WRITE_RECORD] = "crypto/tls.(*Conn).writeRecordLocked",
 	[CONN_READ] = "crypto/tls.(*Conn).Read",
 	[READER_READ] = "bytes.(*Reader).Read",
 };
@@ -57,28 +61,30 @@ static bool add(const struct examination *ex, enum tls_probe probe, const struct
 	return true;
 }
 
-/* The branch of the stack check, or the push behind it; a function without a check has neither. */
-static size_t entry(const struct code *code, struct instruction *in)
+/* What the stack check consists of, up to its branch. */
+static bool in_check(const struct instruction *in)
+{
+	return in->kind == INSTRUCTION_OTHER || in->kind == INSTRUCTION_ADDRESS ||
+	       in->kind == INSTRUCTION_LOAD || in->kind == INSTRUCTION_NOP ||
+	       in->kind == INSTRUCTION_MOVE || in->kind == INSTRUCTION_IMMEDIATE;
+}
+
+/* The branch of the stack check, or the push behind it. False: there is no check. */
+static bool entry(const struct code *code, size_t *at, struct instruction *in)
 {
 	struct instruction next;
-	size_t at = 0;
 
-	for (unsigned i = 0; i < PROLOGUE_MAX && code_at(code, at, in); i++) {
-		if (in->kind == INSTRUCTION_BRANCH) {
-			if (code_at(code, at + in->length, &next) &&
-			    next.kind == INSTRUCTION_PUSH && next.emulated) {
-				at += in->length;
-				*in = next;
-			}
-			return at;
-		}
-		if (in->kind != INSTRUCTION_OTHER && in->kind != INSTRUCTION_ADDRESS &&
-		    in->kind != INSTRUCTION_LOAD && in->kind != INSTRUCTION_NOP &&
-		    in->kind != INSTRUCTION_MOVE)
-			break;
-		at += in->length;
+	*at = 0;
+	for (unsigned i = 0; i < PROLOGUE_MAX && code_at(code, *at, in) && in_check(in); i++)
+		*at += in->length;
+	if (!code_at(code, *at, in) || in->kind != INSTRUCTION_BRANCH || !in->emulated)
+		return false;
+	if (code_at(code, *at + in->length, &next) && next.kind == INSTRUCTION_PUSH &&
+	    next.emulated) {
+		*at += in->length;
+		*in = next;
 	}
-	return code_at(code, 0, in) ? 0 : code->len;
+	return true;
 }
 
 static bool add_entry(const struct examination *ex, enum tls_probe probe,
@@ -90,8 +96,7 @@ static bool add_entry(const struct examination *ex, enum tls_probe probe,
 
 	if (code_read(ex->elf, ex->machine, function, &code) != 0)
 		return false;
-	at = entry(&code, &in);
-	return at < code.len && add(ex, probe, &code, at, &in);
+	return entry(&code, &at, &in) && add(ex, probe, &code, at, &in);
 }
 
 /*
@@ -165,14 +170,15 @@ void go_plan(const struct examination *ex)
 	char version[PLAN_VERSION_MAX];
 
 	if (golang_version(ex->elf, version, sizeof(version)) != 0 ||
-	    golang_find(ex->elf, names, GO_FUNCTION_MAX, found) <= 0 || !found[CONN_WRITE].address)
+	    golang_find(ex->elf, names, GO_FUNCTION_MAX, found) <= 0 ||
+	    !found[WRITE_RECORD].address)
 		return;
 	plan->layer = TLS_GO;
 	memcpy(plan->version, version, sizeof(version));
 	if (!in_registers(ex->machine, version))
 		plan->dark = "this version of Go passes arguments on the stack, not in registers";
-	else if (!add_entry(ex, TLS_PROBE_GO_WRITE, &found[CONN_WRITE]))
-		plan->dark = "the code of crypto/tls.(*Conn).Write cannot be read";
+	else if (!add_entry(ex, TLS_PROBE_GO_WRITE, &found[WRITE_RECORD]))
+		plan->dark = "the code of crypto/tls.(*Conn).writeRecordLocked cannot be read";
 	else if (!add_read(ex, found))
 		plan->dark = "no place found at which the length of a read is known: no replies of "
 			     "the server are seen";
