@@ -358,26 +358,32 @@ int BPF_KPROBE(tls_nss_read, __u64 object, __u64 data, __u64 len)
 
 /* Go's arguments and results in registers, and the goroutine. */
 #if defined(__TARGET_ARCH_x86)
-#define GO_1(ctx) ((ctx)->ax)
-#define GO_2(ctx) ((ctx)->bx)
-#define GO_3(ctx) ((ctx)->cx)
-#define GO_4(ctx) ((ctx)->di)
-#define GO_G(ctx) ((ctx)->r14)
+#define GO_1(ctx)     ((ctx)->ax)
+#define GO_2(ctx)     ((ctx)->bx)
+#define GO_3(ctx)     ((ctx)->cx)
+#define GO_4(ctx)     ((ctx)->di)
+#define GO_G(ctx)     ((ctx)->r14)
+#define GO_GROWS(ctx) ((ctx)->flags & 0x41) /* jbe: carry or zero */
 #elif defined(__TARGET_ARCH_arm64)
-#define GO_1(ctx) ((ctx)->user_regs.regs[0])
-#define GO_2(ctx) ((ctx)->user_regs.regs[1])
-#define GO_3(ctx) ((ctx)->user_regs.regs[2])
-#define GO_4(ctx) ((ctx)->user_regs.regs[3])
-#define GO_G(ctx) ((ctx)->user_regs.regs[28])
+#define GO_1(ctx)     ((ctx)->user_regs.regs[0])
+#define GO_2(ctx)     ((ctx)->user_regs.regs[1])
+#define GO_3(ctx)     ((ctx)->user_regs.regs[2])
+#define GO_4(ctx)     ((ctx)->user_regs.regs[3])
+#define GO_G(ctx)     ((ctx)->user_regs.regs[28])
+#define GO_GROWS(ctx) (((ctx)->user_regs.pstate >> 29 & 3) != 1) /* b.ls: no carry, or zero */
 #endif
 
-/* (*Conn).writeRecordLocked(type, data): behind the handshake, and it takes all or fails. */
+/*
+ * (*Conn).writeRecordLocked(type, data): behind the handshake, and it takes all or fails. The probe
+ * is on the branch of the stack check, or on a push behind it. If the branch is taken, the stack
+ * grows and the function begins again.
+ */
 SEC("uprobe")
 int tls_go_write(struct pt_regs *ctx)
 {
 	struct tls_call call = {.layer = TLS_GO, .written = 1};
 
-	if ((__u8)GO_2(ctx) != 23)
+	if ((__u8)GO_2(ctx) != 23 || GO_GROWS(ctx))
 		return 0;
 	call.object = GO_1(ctx);
 	call.data = GO_3(ctx);

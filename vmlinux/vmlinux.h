@@ -360,6 +360,7 @@ struct pt_regs {
 	unsigned long si;
 	unsigned long di;
 	unsigned long ip;
+	unsigned long flags;
 	unsigned long sp;
 };
 #elif defined(__TARGET_ARCH_arm64)
@@ -367,6 +368,7 @@ struct user_pt_regs {
 	__u64 regs[31];
 	__u64 sp;
 	__u64 pc;
+	__u64 pstate;
 };
 struct pt_regs {
 	struct user_pt_regs user_regs;
