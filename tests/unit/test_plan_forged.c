@@ -340,6 +340,36 @@ static void test_gnutls(void **state)
 	assert_non_null(strstr(plan.dark, "gnutls_record_recv"));
 }
 
+/* ---- NSS ------------------------------------------------------------------------------------- */
+
+/* mov (%rdi),%rax; jmp *0x90(%rax) */
+#define LAYER BYTES("\x48\x8b\x07\xff\xa0\x90\0\0\0")
+#define NSPR_WRITES                                                                                \
+	{"PR_Send", 0, LAYER},                                                                     \
+	{                                                                                          \
+		"PR_Write", 0x10, LAYER                                                            \
+	}
+
+static void test_nss(void **state)
+{
+	struct plan plan;
+
+	(void)state;
+	X86(NSPR_WRITES, {"PR_Recv", 0x20, LAYER}, {"PR_Read", 0x30, LAYER});
+	assert_int_equal(plan.layer, TLS_NSS);
+	assert_int_equal(plan.site_count, 4);
+	check_site(&plan, 0, TLS_PROBE_NSS_WRITE, 0, PRICE_DEAR);
+	check_site(&plan, 1, TLS_PROBE_NSS_WRITE, 0x10, PRICE_DEAR);
+	check_site(&plan, 2, TLS_PROBE_NSS_READ, 0x20, PRICE_DEAR);
+	check_site(&plan, 3, TLS_PROBE_NSS_READ, 0x30, PRICE_DEAR);
+	check_layout(&plan, 0, 8, 0x620, TLS_NO_ROLE);
+	assert_non_null(strstr(plan.dark, "NSS 3.87"));
+	X86(NSPR_WRITES, {"PR_Recv", 0x20, LAYER});
+	assert_int_equal(plan.layer, TLS_NONE);
+	X86(NSPR_WRITES, {"PR_Recv", 0x20, LAYER}, {"PR_Read", 0x30, BYTES("\x06")});
+	assert_non_null(strstr(plan.dark, "cannot be read"));
+}
+
 /* ---- Go -------------------------------------------------------------------------------------- */
 
 #define GO(version)                                                                                \
@@ -484,6 +514,7 @@ int main(void)
 		cmocka_unit_test(test_layout_typed),
 		cmocka_unit_test(test_layout_refused),
 		cmocka_unit_test(test_gnutls),
+		cmocka_unit_test(test_nss),
 		cmocka_unit_test(test_go),
 		cmocka_unit_test(test_go_dark),
 		cmocka_unit_test(test_arm),

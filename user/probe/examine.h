@@ -67,6 +67,7 @@ bool examine_version(const struct examination *ex, const char *text);
 void openssl_plan(const struct examination *ex);
 void gnutls_plan(const struct examination *ex);
 void go_plan(const struct examination *ex);
+void nss_plan(const struct examination *ex);
 
 /* For the tests, which have libraries of other machines: plan_make() of an open file. */
 int examine_file(const struct elf *elf, enum machine machine, struct plan *plan);

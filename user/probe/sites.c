@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Which TLS library a file has, and the plan for it. How each library is probed is told in a file
- * of its own: openssl.c, gnutls.c, go.c.
+ * of its own: openssl.c, gnutls.c, go.c, nss.c.
  *
  * Whoever made the file may have made all of it up. Then probes sit where he wants in his own file:
  * a probe reads what registers hold there and joins nothing but his own sockets. What must hold is
@@ -57,6 +57,8 @@ int examine_file(const struct elf *elf, enum machine machine, struct plan *plan)
 		gnutls_plan(&ex);
 	if (plan->layer == TLS_NONE)
 		go_plan(&ex);
+	if (plan->layer == TLS_NONE)
+		nss_plan(&ex);
 	return 0;
 }
 
