@@ -261,7 +261,7 @@ $(FUZZ_BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIBRARY)
 
 -include $(wildcard $(FUZZ_BUILD)/user/*/*.d)
 
-C_FILES := $(wildcard user/*.c user/*/*.[ch] include/*.h bpf/*.[ch] tests/unit/*.[ch] tests/bench/*.c tests/fuzz/*.c)
+C_FILES := $(wildcard user/*.c user/*/*.[ch] include/*.h bpf/*.[ch] tests/unit/*.[ch] tests/bench/*.c tests/fuzz/*.c tests/live/*.c)
 
 format: ## lay out the code
 	$(Q)clang-format -i $(C_FILES)
