@@ -253,6 +253,8 @@ static inline struct event *hostile_event(enum event_action action)
 	event->senders[1] = hostile_sender();
 	event->sender_count = 2;
 	event->server_name = event->tls ? copy_of(HOSTILE) : NULL;
+	if (event->tls)
+		event->tls_server = (struct server_hello){.version = 0x0303, .cipher = 0xcca9};
 	event->reasons[0] = "several_senders";
 	event->reason_count = 1;
 	hostile_decision(event);

@@ -12,8 +12,10 @@ struct event *event_new(enum event_action action)
 {
 	struct event *event = calloc(1, sizeof(*event));
 
-	if (event)
-		event->action = action;
+	if (!event)
+		return NULL;
+	event->action = action;
+	event->capture.layer = "socket";
 	return event;
 }
 
@@ -82,6 +84,16 @@ const char *joined_part_name(enum joined_part part)
 #undef JOINED_NAME
 
 	return names[part];
+}
+
+const char *event_layer_name(enum tls_layer layer)
+{
+	static const char *const names[TLS_LAYER_MAX] = {
+		[TLS_NONE] = "ktls", [TLS_OPENSSL] = "openssl", [TLS_GNUTLS] = "gnutls",
+		[TLS_GO] = "go",     [TLS_NSS] = "nss",
+	};
+
+	return names[layer];
 }
 
 const char *event_witness_name(enum witness witness)

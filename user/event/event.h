@@ -11,10 +11,12 @@
 #include <stdio.h>
 
 #include "process/identity.h"
+#include "flow/hello.h"
 #include "flow/witness.h"
 #include "flow/pace.h"
 #include "event/origin.h"
 #include "smtp/smtp.h"
+#include "tls.h"
 
 enum event_action {
 	EVENT_STARTED,
@@ -48,8 +50,8 @@ struct endpoint {
 struct event_capture {
 	const char *hook; /* "fentry", "kprobe", "tracepoint", "none"; static */
 	enum witness witness;
-	bool wire; /* the wire hook was attached, and worked when it was last checked */
-	bool ktls; /* the bytes were read before TLS in the kernel encrypted them */
+	bool wire;	   /* the wire hook was attached, and worked when it was last checked */
+	const char *layer; /* "socket", or where it was read before encryption: "openssl"; static */
 	bool complete;
 	bool mid_stream;
 	uint64_t missing_bytes;
@@ -182,7 +184,7 @@ struct event {
 	/* Of message, encrypted and session. */
 	bool has_flow;
 	bool mptcp;
-	bool tls;		 /* encrypted: TLS was established on the flow */
+	bool tls;		 /* it was sent under TLS; of a session: at least a part of it */
 	bool senders_incomplete; /* others may have sent some of the bytes */
 	struct endpoint source;
 	struct endpoint destination;
@@ -197,6 +199,7 @@ struct event {
 	struct rule *rules;    /* owned, with the strings; may be NULL */
 	size_t rule_count;
 	char *server_name;			/* owned; TLS SNI, NULL: not seen */
+	struct server_hello tls_server;		/* what the server chose; version 0: not seen */
 	const char *reasons[EVENT_REASONS_MAX]; /* from the documented list */
 	uint32_t reason_count;
 	struct event_capture capture;
@@ -229,6 +232,9 @@ void event_reason(struct event *event, const char *reason);
 const char *event_action_name(enum event_action action);
 const char *event_verdict_name(enum event_verdict verdict);
 const char *event_witness_name(enum witness witness);
+
+/* "openssl", ...; "ktls" for TLS_NONE: TLS in the kernel. A static string. */
+const char *event_layer_name(enum tls_layer layer);
 
 /*
  * True if the commands of a session carry data that no mail accounts for. An envelope that was only

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/text.h"
+#include "flow/hello.h"
 #include "process/identity.h"
 #include "smtp/smtp.h"
 
@@ -107,11 +108,13 @@ struct flow {
 	bool carrying_told;    /* that was reported while the session was open */
 	bool tls;	       /* the client has switched to TLS */
 	bool plain;	       /* and the plaintext of that was read: a record of it came */
+	bool tls_late;	       /* that plaintext did not begin with the session's first byte */
 	bool encrypted_due;    /* smtp-encrypted is still to be reported, unless plaintext comes */
 	uint32_t layer;	       /* then enum tls_layer: where it was read */
 	uint64_t tls_since_ns; /* when `tls` was set */
-	char *server_name;     /* owned; from a ClientHello */
-	uint64_t messages;     /* reported so far */
+	struct server_hello tls_server; /* version 0: not seen */
+	char *server_name; /* owned; of the last ClientHello that was seen. NULL: none */
+	uint64_t messages; /* reported so far */
 	uint64_t recipients;
 	uint64_t bytes;
 };

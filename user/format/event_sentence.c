@@ -122,6 +122,18 @@ static void add_destination(struct text *out, const struct event *event)
 			address, event->destination.port);
 }
 
+/* " under TLS 1.3". */
+static void add_tls(struct text *out, const struct event *event)
+{
+	const char *version = hello_version(event->tls_server.version);
+
+	if (!event->tls)
+		return;
+	text_add_string(out, " under TLS");
+	if (version && event->tls_server.version > 0x0300)
+		text_add_format(out, " %s", version);
+}
+
 static void add_quoted(struct text *out, const char *before, struct span bytes, size_t max,
 		       const char *after)
 {
@@ -218,6 +230,7 @@ static void message(struct text *out, const struct event *event)
 	add_user(out, event);
 	text_add_string(out, what_became(event));
 	add_destination(out, event);
+	add_tls(out, event);
 	add_origin(out, event->origin);
 	if (transaction->reply_code)
 		text_add_format(out, " (%u, %llu bytes)", transaction->reply_code,
@@ -238,6 +251,7 @@ static void encrypted(struct text *out, const struct event *event)
 	add_destination(out, event);
 	if (is_known(event->server_name))
 		add_quoted(out, " for <", span_of(event->server_name), ADDRESS_MAX_BYTES, ">");
+	add_tls(out, event);
 	add_program(out, event);
 	add_joined(out, event->joined, "sessions");
 	add_verdict(out, event);

@@ -166,6 +166,7 @@ struct fields {
 	/* What values borrow from, where the event does not have it. */
 	char entity_id[EVENT_ENTITY_LEN];
 	char community_id[EVENT_COMMUNITY_LEN];
+	char tls_cipher[HELLO_CIPHER_MAX];
 	const char *techniques[EVENT_TECHNIQUES_MAX];
 	const char *failed[CRITERION_COUNT], *unknown[CRITERION_COUNT];
 	const char *joined_ids[JOINED_IDS_MAX], *joined_differ[JOINED_PART_COUNT];

@@ -55,7 +55,8 @@ static bool has_words(const char *reason)
 {
 	static const char *const covered[] = {"witnesses_differ", "bytes_missing",
 					      "several_senders",  "transaction_open",
-					      "sender_unknown",	  "commands_carry_data"};
+					      "sender_unknown",	  "commands_carry_data",
+					      "plaintext_unseen"};
 
 	for (size_t i = 0; i < sizeof(covered) / sizeof(covered[0]); i++)
 		if (strcmp(covered[i], reason) == 0)

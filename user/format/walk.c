@@ -176,6 +176,23 @@ static void put_decision(struct fields *fields, const struct event *event)
 
 /* ---- The connection -------------------------------------------------------------------------- */
 
+static void put_tls(struct fields *fields, const struct event *event)
+{
+	uint16_t version = event->tls_server.version;
+
+	put_bool(fields, FIELD_TLS, event->tls);
+	if (event->server_name)
+		put_bytes(fields, FIELD_SERVER_NAME, span_of(event->server_name));
+	if (!version)
+		return;
+	if (hello_version(version)) {
+		put_word(fields, FIELD_TLS_VERSION, hello_version(version));
+		put_word(fields, FIELD_TLS_PROTOCOL, hello_protocol(version));
+	}
+	hello_cipher(fields->tls_cipher, event->tls_server.cipher);
+	put_word(fields, FIELD_TLS_CIPHER, fields->tls_cipher);
+}
+
 static void put_network(struct fields *fields, const struct event *event, enum field_format format)
 {
 	bool lmtp = event->session && event->session->protocol == SMTP_PROTOCOL_LMTP;
@@ -191,14 +208,12 @@ static void put_network(struct fields *fields, const struct event *event, enum f
 	put_word(fields, FIELD_DIRECTION, "egress");
 	if (format != FIELDS_JOURNAL && event_community_id(event, fields->community_id))
 		put_word(fields, FIELD_COMMUNITY_ID, fields->community_id);
-	put_bool(fields, FIELD_TLS, event->tls);
-	if (event->server_name)
-		put_bytes(fields, FIELD_SERVER_NAME, span_of(event->server_name));
+	put_tls(fields, event);
 }
 
 static void put_capture(struct fields *fields, const struct event_capture *capture)
 {
-	put_word(fields, FIELD_LAYER, capture->ktls ? "ktls" : "socket");
+	put_word(fields, FIELD_LAYER, capture->layer);
 	put_word(fields, FIELD_WITNESS, event_witness_name(capture->witness));
 	put_bool(fields, FIELD_COMPLETE, capture->complete);
 	put_number(fields, FIELD_MISSING_BYTES, capture->missing_bytes);

@@ -176,6 +176,31 @@ static void event_endpoint(struct endpoint *endpoint, const uint8_t *addr, uint1
 	endpoint->port = port;
 }
 
+/*
+ * A message is under TLS if its plaintext was read, and it began behind the hellos: what came
+ * before them was sent in clear.
+ */
+static void describe_tls(const struct pipeline *pipeline, struct event *event,
+			 const struct flow *flow, uint64_t start_ns)
+{
+	bool plain = flow->plain || flow_key_is_plaintext(flow->id.cookie);
+
+	if (event->action == EVENT_MESSAGE)
+		event->tls = plain && start_ns >= flow->tls_since_ns;
+	else
+		event->tls = plain || flow->tls;
+	if (!event->tls)
+		return;
+	if (plain)
+		event->capture.layer = event_layer_name((enum tls_layer)flow->layer);
+	else if (pipeline->tls)
+		event_reason(event, "plaintext_unseen");
+	if (plain && flow->tls_late)
+		event->capture.mid_stream = true;
+	event->tls_server = flow->tls_server;
+	event->server_name = flow->server_name ? strdup(flow->server_name) : NULL;
+}
+
 struct event *compose_flow_event(struct pipeline *pipeline, enum event_action action,
 				 const struct flow *flow, uint64_t start_ns, uint64_t end_ns)
 {
@@ -184,7 +209,6 @@ struct event *compose_flow_event(struct pipeline *pipeline, enum event_action ac
 	if (!event)
 		return NULL;
 	event->has_flow = true;
-	event->capture.ktls = flow_key_is_plaintext(flow->id.cookie);
 	event->flow = flow->id.cookie;
 	event->pace = pace_ref(flow->pace);
 	event->start_ns = realtime(pipeline, start_ns);
@@ -196,6 +220,7 @@ struct event *compose_flow_event(struct pipeline *pipeline, enum event_action ac
 	event->session = malloc(sizeof(*event->session));
 	if (event->session)
 		*event->session = *smtp_session_facts(flow->smtp);
+	describe_tls(pipeline, event, flow, start_ns);
 	return event;
 }
 
@@ -259,7 +284,6 @@ struct event *compose_session(struct pipeline *pipeline, const struct flow *flow
 							  : VERDICT_OBSERVED;
 	compose_id(pipeline, event->id, compose_flow_number(flow), EVENT_SESSION, 0);
 	compose_senders(event, flow, 0, UINT64_MAX);
-	event->tls = flow->tls;
 	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, compose_on_wire(pipeline, flow));
 	event->capture.missing_bytes = facts->client_missing;
 	event->capture.complete =

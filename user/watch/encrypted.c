@@ -9,9 +9,14 @@
  *
  * The time of the event is when it became due, not when a tick found that out. So a recording
  * replays to the same event.
+ *
+ * What the hellos say comes from the segments in which TLS begins, and from the record that joins
+ * the plaintext. Of the client's, the last one before TLS began counts: text of a mail may look
+ * like one.
  */
 #include "event/reasons.h"
 #include "flow/claims.h"
+#include "flow/flow_tls.h"
 #include "watch/pipeline_state.h"
 
 #define ENCRYPTED_WAIT_NS 10000000000ULL
@@ -25,7 +30,6 @@ static void report(struct pipeline *pipeline, struct flow *flow, uint64_t time_n
 	if (!event)
 		return;
 	event->verdict = VERDICT_ALERT;
-	event->tls = true;
 	compose_id(pipeline, event->id, compose_flow_number(flow), EVENT_ENCRYPTED, 0);
 	compose_senders(event, flow, 0, UINT64_MAX);
 	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, compose_on_wire(pipeline, flow));
@@ -46,7 +50,12 @@ static bool is_mail(const struct flow *flow)
 void encrypted_segment(struct pipeline *pipeline, struct flow *flow,
 		       const struct segment_record *record)
 {
-	if (flow->tls || !(record->flow.flags & FLOW_TLS))
+	bool outbound = record->flags & SEGMENT_OUTBOUND, tls = record->flow.flags & FLOW_TLS;
+
+	if (flow->tls || (!tls && !outbound))
+		return;
+	flow_hello(flow, outbound, (struct span){record->data, record->data_len});
+	if (!tls)
 		return;
 	flow->tls = true;
 	flow->tls_since_ns = record->h.time_ns;

@@ -24,6 +24,7 @@
 #include "flow/claims.h"
 #include "flow/flow.h"
 #include "flow/flow_table.h"
+#include "flow/flow_tls.h"
 #include "flow/mask.h"
 #include "policy/relay_names.h"
 #include "policy/verdict.h"
@@ -301,8 +302,7 @@ static void on_tls(struct pipeline *pipeline, const struct tls_record *record)
 		return;
 	flow_restart(flow);
 	smtp_session_tls_begins(flow->smtp);
-	flow->plain = flow->tls = true;
-	flow->layer = record->layer;
+	flow_joined(flow, record);
 }
 
 static void on_urgent(struct pipeline *pipeline, const struct urgent_record *record)
