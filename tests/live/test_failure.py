@@ -101,7 +101,7 @@ class CommandLine(Snoop):
                 self.assertEqual(done.stderr, b"")
         self.assertIn(b"0.", self.run_snoop("version").stdout)
         text = self.run_snoop("--help").stdout.decode()
-        for word in ("watch", "record", "replay", "doctor", "version", "--port", "--hook", "--no-wire"):
+        for word in ("watch", "record", "replay", "doctor", "version", "--port", "--hook", "--no-wire", "--no-tls"):
             self.assertIn(word, text)
 
     def test_help_needs_no_root(self):

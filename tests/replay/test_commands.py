@@ -180,6 +180,7 @@ class Mistakes(Commands):
                 (("check", "x.yaml", "--port", "25"), ("--port", "check does not accept it", "watch")),
                 (("suggest", "--where", "tls=none"), ("--where", "suggest")),
                 (("replay", "x.rec", "--no-wire"), ("--no-wire", "replay")),
+                (("replay", "x.rec", "--no-tls"), ("--no-tls", "replay")),
                 (("replay", "x.rec", "--hook", "kprobe"), ("--hook", "replay")),
                 (("watch", "--attack"), ("--attack", "only doctor")),
                 (("explain", "-c", "x", "--alerts"), ("--alerts", "explain"))):

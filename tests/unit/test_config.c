@@ -369,6 +369,7 @@ static void test_outputs(void **state)
 		fail_msg("%s", error);
 	assert_int_equal(config->output_count, 7);
 	assert_int_equal(config->heartbeat_s, 60);
+	assert_true(config->tls);
 	assert_int_equal(config->join_s, 30);
 	assert_int_equal(config->join_after, 7);
 	assert_true(config->metrics.ipv6);
@@ -516,6 +517,9 @@ static void test_once(void **state)
 	config = load("heartbeat: 5s\n");
 	assert_int_equal(config->policy.exclusion_count, 2);
 	assert_int_equal(config->output_count, 2);
+	config_free(config);
+	config = load("capture: { tls: false }\n");
+	assert_false(config->tls);
 	config_free(config);
 	assert_refused("heartbeat: 5s\nheartbeat: 5s\n", "2:1: heartbeat: set twice");
 	drop_file("conf.d/a.yaml");

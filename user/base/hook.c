@@ -27,14 +27,22 @@ bool hook_parse(const char *name, enum hook *hook)
 }
 
 /* docs/coverage.md has the same in full, class by class. */
-#define TLS_LIBRARIES "plaintext inside TLS, but for TLS in the kernel"
+#define TLS_PROBED                                                                                 \
+	"plaintext that no TLS library that can be probed encrypts (Java, rustls, stripped "       \
+	"programs)"
+#define TLS_PROBED_KERNEL                                                                          \
+	("plaintext that no TLS library that can be probed encrypts (Java, rustls, stripped "      \
+	 "programs, TLS in the kernel)")
+#define TLS_LIBRARIES                                                                              \
+	"plaintext inside TLS, but for TLS in the kernel (TLS libraries are not probed)"
+#define TLS_ALL "plaintext inside TLS (TLS libraries are not probed)"
 #define TLS_PAGES                                                                                  \
 	("what sendfile and splice hand to TLS in the kernel (this kernel does not tell where "    \
 	 "its pages are)")
-#define TLS_ALL	   "plaintext inside TLS"
 #define STACKS	   "TCP stacks in user space (packet sockets; of raw sockets, the process)"
 #define STACKS_ALL "TCP stacks in user space (raw and packet sockets)"
 #define CHANGED	   "pages that change after they were handed over (vmsplice, sendfile, MSG_ZEROCOPY)"
+#define OPENER	   "a sender other than the process that connected (no send hook)"
 #define REPLIES	   "replies: whether a mail was taken (no wire hook)"
 #define PAGES	   "the contents of sendfile, splice and registered buffers of io_uring (no wire hook)"
 #define MULTIPATH  "Multipath TCP (no wire hook)"
@@ -42,41 +50,36 @@ bool hook_parse(const char *name, enum hook *hook)
 #define LATE	   "sessions behind many pieces of junk, or behind what looks like TLS (no wire hook)"
 #define BLOCKED	   "sends that end while dozens of others block (kprobes, no wire hook)"
 
-const char *const *hook_blind(enum hook hook, bool wire, bool pages)
+const char *const *hook_blind(const char *blind[HOOK_BLIND_MAX], enum hook hook, bool wire,
+			      bool pages, bool tls)
 {
-	static const char *const functions_with_wire[] = {TLS_LIBRARIES, STACKS, CHANGED, NULL};
-	static const char *const functions_with_wire_no_pages[] = {TLS_LIBRARIES, TLS_PAGES, STACKS,
-								   CHANGED, NULL};
-	static const char *const tracepoints_with_wire[] = {TLS_ALL, STACKS, CHANGED, NULL};
-	static const char *const wire_alone[] = {
-		TLS_ALL, STACKS, CHANGED,
-		"a sender other than the process that connected (no send hook)", NULL};
-	static const char *const fentry_alone[] = {TLS_LIBRARIES, STACKS_ALL, CHANGED, REPLIES,
-						   REWRITTEN,	  LATE,	      NULL};
-	static const char *const fentry_alone_no_pages[] = {TLS_LIBRARIES, TLS_PAGES, STACKS_ALL,
-							    CHANGED,	   REPLIES,   REWRITTEN,
-							    LATE,	   PAGES,     NULL};
-	static const char *const kprobe_alone[] = {TLS_LIBRARIES, STACKS_ALL, CHANGED, REPLIES,
-						   REWRITTEN,	  LATE,	      BLOCKED, NULL};
-	static const char *const kprobe_alone_no_pages[] = {TLS_LIBRARIES, TLS_PAGES, STACKS_ALL,
-							    CHANGED,	   REPLIES,   REWRITTEN,
-							    LATE,	   BLOCKED,   PAGES,
-							    NULL};
-	static const char *const tracepoints_alone[] = {TLS_ALL,   STACKS_ALL, CHANGED,	  REPLIES,
-							REWRITTEN, LATE,       MULTIPATH, NULL};
-	static const char *const tracepoints_alone_no_pages[] = {TLS_ALL,   STACKS_ALL, CHANGED,
-								 REPLIES,   REWRITTEN,	LATE,
-								 MULTIPATH, PAGES,	NULL};
+	bool functions = hook == HOOK_FENTRY || hook == HOOK_KPROBE;
+	const struct {
+		bool so;
+		const char *what;
+	} all[] = {
+		{tls && functions, TLS_PROBED},
+		{tls && !functions, TLS_PROBED_KERNEL},
+		{!tls && functions, TLS_LIBRARIES},
+		{!tls && !functions, TLS_ALL},
+		{functions && !pages, TLS_PAGES},
+		{wire, STACKS},
+		{!wire, STACKS_ALL},
+		{true, CHANGED},
+		{hook == HOOK_NONE, OPENER},
+		{!wire, REPLIES},
+		{!wire, REWRITTEN},
+		{!wire && functions, LATE},
+		{!wire && hook == HOOK_KPROBE, BLOCKED},
+		{!wire && hook == HOOK_TRACEPOINT, MULTIPATH},
+		{!wire && !pages, PAGES},
+	};
+	size_t count = 0;
 
-	if (hook == HOOK_NONE)
-		return wire_alone;
-	if (hook == HOOK_TRACEPOINT && wire)
-		return tracepoints_with_wire;
-	if (hook == HOOK_TRACEPOINT)
-		return pages ? tracepoints_alone : tracepoints_alone_no_pages;
-	if (wire)
-		return pages ? functions_with_wire : functions_with_wire_no_pages;
-	if (hook == HOOK_KPROBE)
-		return pages ? kprobe_alone : kprobe_alone_no_pages;
-	return pages ? fentry_alone : fentry_alone_no_pages;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (all[i].so && count < HOOK_BLIND_MAX - 1)
+			blind[count++] = all[i].what;
+	}
+	blind[count] = NULL;
+	return blind;
 }

@@ -21,10 +21,13 @@ const char *hook_name(enum hook hook);
 /* The hook with this name; false if there is none. */
 bool hook_parse(const char *name, enum hook *hook);
 
+#define HOOK_BLIND_MAX 12U /* with the NULL at the end */
+
 /*
- * What these hooks cannot see, one line each, NULL-terminated; static strings. `pages`:
- * capture_pages().
+ * What these hooks cannot see, one line each: static strings in `blind`, which is returned,
+ * NULL-terminated. `pages`: capture_pages(); `tls`: capture_tls().
  */
-const char *const *hook_blind(enum hook hook, bool wire, bool pages);
+const char *const *hook_blind(const char *blind[HOOK_BLIND_MAX], enum hook hook, bool wire,
+			      bool pages, bool tls);
 
 #endif

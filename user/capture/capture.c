@@ -424,6 +424,11 @@ bool capture_pages(const struct capture *capture)
 	return capture->pages;
 }
 
+bool capture_tls(const struct capture *capture)
+{
+	return capture->skeleton->rodata->tls_probes;
+}
+
 const char *capture_wire_why(const struct capture *capture)
 {
 	return capture->wire_why;

@@ -23,6 +23,7 @@ struct capture_trial {
 	enum hook hook;
 	bool wire;
 	bool pages;
+	bool tls;
 	int error; /* 0, or a negative errno */
 	char why[CAPTURE_WHY_MAX];
 };
@@ -56,6 +57,9 @@ bool capture_wire(const struct capture *capture);
  * the addresses of pages.
  */
 bool capture_pages(const struct capture *capture);
+
+/* Whether the programs for TLS libraries are loaded: they were requested, and this kernel can. */
+bool capture_tls(const struct capture *capture);
 
 /* Why the wire hook is not attached although it was requested; "" if it is attached. */
 const char *capture_wire_why(const struct capture *capture);

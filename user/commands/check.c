@@ -35,12 +35,6 @@ static size_t advise_whole(const struct config *config, const char *path)
 	size_t warnings = 0;
 	struct stat info;
 
-	if (config->tls) {
-		printf("%s: warning: capture.tls: this version cannot read what TLS libraries "
-		       "encrypt; the setting has no effect\n",
-		       path);
-		warnings++;
-	}
 	for (size_t i = 0; i < config->output_count; i++) {
 		const struct output_config *output = &config->outputs[i];
 		const char *slash = output->type == OUTPUT_FILE ? strrchr(output->path, '/') : NULL;

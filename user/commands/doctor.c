@@ -159,7 +159,7 @@ static int self_test(const struct options *options)
 	struct self_test test = {.listener = -1};
 	struct sink sink = {.write = ignore_event};
 	struct live_options live = {
-		.capture = {.hook = options->hook, .wire = options->wire},
+		.capture = {.hook = options->hook, .wire = options->wire, .tls = options->tls},
 		.duration_ns = SELF_TEST_NS,
 		.on_event = on_event,
 		.on_ready = on_ready,
@@ -196,15 +196,16 @@ static void print_kernel(void)
 }
 
 /* Tries one family by itself. Returns 0 if it works. */
-static int try_hook(enum hook hook, bool wire, struct capture_trial *trial)
+static int try_hook(enum hook hook, const struct options *given, struct capture_trial *trial)
 {
-	struct capture_options options = {.hook = hook, .wire = wire};
+	struct capture_options options = {.hook = hook, .wire = given->wire, .tls = given->tls};
 	struct capture *capture = NULL;
 	int error = capture_open(&capture, &options, trial->why, NULL, 0, NULL);
 
 	if (!error)
 		trial->wire = capture_wire(capture);
 	trial->pages = !error && capture_pages(capture);
+	trial->tls = !error && capture_tls(capture);
 	if (!error && !trial->wire)
 		snprintf(trial->why, sizeof(trial->why), "%s", capture_wire_why(capture));
 	capture_close(capture);
@@ -212,67 +213,67 @@ static int try_hook(enum hook hook, bool wire, struct capture_trial *trial)
 	return error;
 }
 
-/* Prints a line for each family; returns the first that works, or HOOK_COUNT. */
-static enum hook print_hooks(const struct options *options, bool *wire, bool *pages, char *wire_why)
+/* Prints a line for each family. `chosen` becomes the first that works; its hook is HOOK_COUNT if
+ * none does. */
+static void print_hooks(const struct options *options, struct capture_trial *chosen)
 {
-	enum hook chosen = HOOK_COUNT;
-
-	*wire = *pages = false;
+	chosen->hook = HOOK_COUNT;
 	for (enum hook hook = HOOK_FENTRY; hook <= HOOK_TRACEPOINT; hook++) {
 		struct capture_trial trial = {.hook = hook};
 
 		if (options->hook != HOOK_AUTO && options->hook != hook)
 			continue;
-		try_hook(hook, options->wire, &trial);
-		if (!trial.error && chosen == HOOK_COUNT) {
-			chosen = hook;
-			*wire = trial.wire;
-			*pages = trial.pages;
-			snprintf(wire_why, CAPTURE_WHY_MAX, "%s", trial.why);
-		}
+		try_hook(hook, options, &trial);
+		if (!trial.error && chosen->hook == HOOK_COUNT)
+			*chosen = trial;
 		printf("%-12s%-12s%-5s%s\n",
 		       hook == HOOK_FENTRY || options->hook == hook ? "send hooks" : "",
 		       hook_name(hook), trial.error ? "no" : "yes",
-		       trial.error	? trial.why
-		       : chosen == hook ? "chosen"
-					: "");
+		       trial.error	      ? trial.why
+		       : chosen->hook == hook ? "chosen"
+					      : "");
 	}
-	return chosen;
+}
+
+static const char *tls_state(const struct options *options, const struct capture_trial *chosen)
+{
+	if (chosen->tls)
+		return "yes";
+	if (!options->tls)
+		return "turned off by --no-tls";
+	return chosen->wire ? "no: this kernel cannot probe them" : "no: they need the wire hook";
 }
 
 int command_doctor(const struct options *options)
 {
-	char wire_why[CAPTURE_WHY_MAX] = "";
-	const char *const *blind;
-	enum hook chosen;
-	bool wire, pages;
+	const char *blind[HOOK_BLIND_MAX];
+	struct capture_trial chosen = {0};
 	int status;
 
 	if (!command_privileged("doctor"))
 		return STATUS_FAILED;
 	print_kernel();
-	chosen = print_hooks(options, &wire, &pages, wire_why);
-	if (chosen == HOOK_COUNT && options->hook == HOOK_AUTO && options->wire) {
+	print_hooks(options, &chosen);
+	if (chosen.hook == HOOK_COUNT && options->hook == HOOK_AUTO && options->wire) {
 		struct capture_trial trial = {.hook = HOOK_NONE};
 
-		if (!try_hook(HOOK_NONE, true, &trial)) {
-			chosen = HOOK_NONE;
-			wire = true;
-		}
+		if (!try_hook(HOOK_NONE, options, &trial))
+			chosen = trial;
 	}
-	if (chosen == HOOK_COUNT) {
+	if (chosen.hook == HOOK_COUNT) {
 		report("doctor",
 		       "no family of hooks works on this kernel; the reasons are listed above");
 		return STATUS_FAILED;
 	}
-	printf("wire hook   %s\n", wire		   ? "yes"
-				   : options->wire ? wire_why
+	printf("wire hook   %s\n", chosen.wire	   ? "yes"
+				   : options->wire ? chosen.why
 						   : "turned off by --no-wire");
-	blind = hook_blind(chosen, wire, pages);
+	printf("TLS probes  %s\n", tls_state(options, &chosen));
+	hook_blind(blind, chosen.hook, chosen.wire, chosen.pages, chosen.tls);
 	for (int i = 0; blind[i]; i++)
 		printf("%-12s%s\n", i ? "" : "cannot see", blind[i]);
 	status = self_test(options);
 	return options->attack && status == STATUS_DONE
-		       ? doctor_attack(options, chosen, wire, pages)
+		       ? doctor_attack(options, chosen.hook, chosen.wire, chosen.pages)
 		       : status;
 }

@@ -275,7 +275,7 @@ static int attacks_round(struct attacks_run *run, const struct options *options)
 {
 	struct sink sink = {.write = ignore_event};
 	struct live_options live = {
-		.capture = {.hook = options->hook, .wire = options->wire},
+		.capture = {.hook = options->hook, .wire = options->wire, .tls = options->tls},
 		.duration_ns = DURATION_NS,
 		.on_event = on_event,
 		.on_ready = on_ready,

@@ -84,6 +84,8 @@ static const char help[] =
 	"                     fentry, kprobe or tracepoint.\n"
 	"  --no-wire          Use the send hooks alone. Replies are not seen, so outcomes\n"
 	"                     are unknown.\n"
+	"  --no-tls           Do not probe TLS libraries. Mail under TLS is then shown\n"
+	"                     without sender and recipients.\n"
 	"  --attack           doctor only: also try every known way to evade the capture,\n"
 	"                     harmlessly, over loopback.\n"
 	"\n"
@@ -116,6 +118,7 @@ enum option_code {
 	OPTION_MAX_SIZE,
 	OPTION_HOOK,
 	OPTION_NO_WIRE,
+	OPTION_NO_TLS,
 	OPTION_ATTACK,
 };
 
@@ -133,6 +136,7 @@ static const struct option long_options[] = {
 	{"max-size", required_argument, NULL, OPTION_MAX_SIZE},
 	{"hook", required_argument, NULL, OPTION_HOOK},
 	{"no-wire", no_argument, NULL, OPTION_NO_WIRE},
+	{"no-tls", no_argument, NULL, OPTION_NO_TLS},
 	{"attack", no_argument, NULL, OPTION_ATTACK},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -234,6 +238,7 @@ static int parse_option(struct options *options, int code)
 	case OPTION_ALERTS: options->filter.alerts = true; return 0;
 	case OPTION_ATTACK: options->attack = true; return 0;
 	case OPTION_NO_WIRE: options->wire = false; return 0;
+	case OPTION_NO_TLS: options->tls = false; return 0;
 	case OPTION_COUNT: return parse_number("--count", optarg, 1, UINT64_MAX, &options->count);
 	case OPTION_DURATION: return parse_duration(optarg, &options->duration_ns);
 	case OPTION_MAX_SIZE:
@@ -310,6 +315,7 @@ static const struct {
 	{"--max-size", OPTION_MAX_SIZE, IS(COMMAND_RECORD)},
 	{"--hook", OPTION_HOOK, LIVE | IS(COMMAND_DOCTOR)},
 	{"--no-wire", OPTION_NO_WIRE, LIVE | IS(COMMAND_DOCTOR)},
+	{"--no-tls", OPTION_NO_TLS, LIVE | IS(COMMAND_DOCTOR)},
 	{"--attack", OPTION_ATTACK, IS(COMMAND_DOCTOR)},
 };
 
@@ -418,7 +424,10 @@ int options_parse(struct options *options, int argc, char **argv)
 	unsigned int given = 0;
 	int code;
 
-	*options = (struct options){.command = COMMAND_WATCH, .output = FORMAT_TABLE, .wire = true};
+	*options = (struct options){.command = COMMAND_WATCH,
+				    .output = FORMAT_TABLE,
+				    .wire = true,
+				    .tls = true};
 	if (command_seen) {
 		if (parse_command(options, argv[1]))
 			return -EINVAL;

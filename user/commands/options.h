@@ -29,6 +29,7 @@ struct options {
 	bool output_given;
 	enum hook hook;
 	bool wire;
+	bool tls;    /* false: no probes in TLS libraries */
 	bool attack; /* doctor: also try every known evasion */
 	struct filter filter;
 	struct exclusion where[FILTER_WHERE_MAX]; /* what the filter points to; owned */

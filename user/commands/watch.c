@@ -164,7 +164,7 @@ static int watch(const struct options *options, struct sink *sink, struct record
 				      .file = options->file,
 				      .decider = decider};
 	struct live_options live = {
-		.capture = {.hook = options->hook, .wire = options->wire},
+		.capture = {.hook = options->hook, .wire = options->wire, .tls = options->tls},
 		.filter = options->filter,
 		.count = options->count,
 		.duration_ns = options->duration_ns,

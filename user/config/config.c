@@ -440,6 +440,7 @@ static struct config *config_new(void)
 	config->policy.deadline_s = DEADLINE_S;
 	config->policy.body_bytes = POLICY_BODY_BYTES;
 	config->heartbeat_s = HEARTBEAT_S;
+	config->tls = true;
 	config->join_s = JOIN_S;
 	config->join_after = JOIN_AFTER;
 	return config;

@@ -39,7 +39,7 @@ struct metrics_config {
 
 struct config {
 	enum hook hook;
-	bool tls; /* capture.tls */
+	bool tls; /* capture.tls: probes in TLS libraries */
 	uint64_t heartbeat_s;
 	uint64_t join_s;	       /* alerts.join; 0: alike events are not joined */
 	uint64_t join_after;	       /* alerts.after */

@@ -238,6 +238,8 @@ static void apply(struct daemon *daemon, struct pipeline *pipeline, struct fresh
 	outputs_take(daemon->outputs, config->outputs, config->output_count, fresh->outputs);
 	if (config->hook != old->hook && daemon->options->hook == HOOK_AUTO)
 		report("capture.hook", "the change takes effect when the daemon is restarted");
+	if (config->tls != old->tls && daemon->options->tls)
+		report("capture.tls", "the change takes effect when the daemon is restarted");
 	pipeline_heartbeat(pipeline, config->heartbeat_s * 1000000000ULL);
 	if (pipeline_join(pipeline, config->join_s * 1000000000ULL, (uint32_t)config->join_after))
 		report("alerts", "%s; alike events are not joined", strerror(ENOMEM));
@@ -413,7 +415,8 @@ static int watch(struct daemon *daemon)
 	const struct config *config = config_of(daemon->decider);
 	struct live_options live = {
 		.capture = {.hook = options->hook != HOOK_AUTO ? options->hook : config->hook,
-			    .wire = options->wire},
+			    .wire = options->wire,
+			    .tls = options->tls && config->tls},
 		.filter = options->filter,
 		.count = options->count,
 		.duration_ns = options->duration_ns,

@@ -215,7 +215,8 @@ struct event {
 	struct event_output *outputs; /* owned, with the names; stopped, status; may be NULL */
 	size_t output_count;
 	uint64_t sequence;	  /* status: 1, 2, ... since the start */
-	const char *const *blind; /* started: what cannot be seen, NULL-terminated; may be NULL */
+	const char *const *blind; /* started: what cannot be seen, NULL-terminated; borrowed from
+				     the pipeline, may be NULL */
 	const char *detail;	  /* loss, stopped: one line; may be NULL */
 	char *composed;		  /* owned; `detail`, if it is no static string; may be NULL */
 	struct previous_run *previous; /* owned; started: NULL unless the daemon keeps account */

@@ -350,7 +350,8 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 	if (!event)
 		return;
 	compose_id(pipeline, event->id, record->h.time_ns, EVENT_STARTED, 0);
-	event->blind = hook_blind(pipeline->hook, pipeline->wire, record->wire & HOST_PAGES);
+	event->blind = hook_blind(pipeline->blind, pipeline->hook, pipeline->wire,
+				  record->wire & HOST_PAGES, pipeline->tls);
 	if (pipeline->decider)
 		memcpy(event->config_hash, decider_policy(pipeline->decider)->sha256,
 		       sizeof(event->config_hash));

@@ -68,6 +68,7 @@ struct pipeline {
 	enum hook hook;
 	bool wire; /* the programs were made for a wire hook; pipeline_health() says if it works */
 	bool tls;  /* TLS libraries are probed: plaintext of TLS sessions may come */
+	const char *blind[HOOK_BLIND_MAX]; /* what cannot be seen: of the started event */
 	struct namespaces own;
 	uint64_t boot;
 
