@@ -217,7 +217,7 @@ exclusions:
   - { name: old, process: { user: root }, relay: 10.0.0.1, expires: 2020-01-01 }
   - { name: wide, process: { user: root }, relay: 10.0.0.0/8 }
   - { name: narrow, process: { user: root, executable: /usr/bin/curl }, relay: "10.0.0.1:25" }
-  - { name: never, process: { user: root }, relay: 11.0.0.1, tls: required }
+  - { name: never, process: { user: root }, relay: 11.0.0.1, limits: { messages: 0/1h } }
   - { name: mta, process: { user: root, executable: /usr/lib/postfix/sbin/smtp }, relay: 11.0.0.2 }
   - { name: nobody, process: { user: no-such-user }, relay: 11.0.0.3 }
   - { name: jobs, process: { unit: cron.service }, relay: 11.0.0.4 }
@@ -232,7 +232,7 @@ exclusions:
                             (11, "script: process.script: any program can be named like an interpreter"),
                             (11, f"script: process.script {self.path('link')}: any user can put a script into /tmp"),
                             (6, "narrow: is never reached: wide ("),
-                            (7, "never: can never be met: tls: required"),
+                            (7, "never: can never be met: a limit is 0"),
                             (8, "mta: lets no mail pass: the executable is an MTA"),
                             (9, "nobody: process.user: this host has no user 'no-such-user'"),
                             (10, "jobs: cron.service runs jobs of every user")):

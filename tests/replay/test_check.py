@@ -55,6 +55,13 @@ class Schedules(unittest.TestCase):
         self.assertTrue(note.endswith(", x9 and 3 more"), note)
 
 
+class TlsRequired(unittest.TestCase):
+    def test_needs_probes_or_encrypted(self):
+        for capture, more, warned in (("tls: true", "", 0), ("tls: false", "", 1), ("tls: false", ", encrypted: allow", 0)):
+            lines = check(f"capture: {{ {capture} }}\nexclusions:\n" + exclusion("a", "tls: required" + more))
+            self.assertEqual(sum("tls: required needs encrypted: allow" in line for line in lines), warned, lines)
+
+
 PYTHON = "executable: /usr/bin/python3.11"
 WRITABLE = "any user can put a program into {}; install the mailer in a folder of root"
 ROOT_SCRIPT = "every script that root runs with it passes"

@@ -514,11 +514,9 @@ static void test_once(void **state)
 	assert_refused("", why);
 	write_file("conf.d/a.yaml", ONE("a") "outputs: { type: json, path: /run/a }\n");
 	write_file("conf.d/b.yaml", ONE("b") "outputs: { type: json, path: /run/b }\n");
-	config = load("heartbeat: 5s\n");
+	config = load("heartbeat: 5s\ncapture: { tls: false }\n");
 	assert_int_equal(config->policy.exclusion_count, 2);
 	assert_int_equal(config->output_count, 2);
-	config_free(config);
-	config = load("capture: { tls: false }\n");
 	assert_false(config->tls);
 	config_free(config);
 	assert_refused("heartbeat: 5s\nheartbeat: 5s\n", "2:1: heartbeat: set twice");

@@ -14,7 +14,8 @@
 struct recording {
 	FILE *file;
 	char buffer[BUFFER_SIZE];
-	uint64_t left; /* bytes that may still be written */
+	uint64_t left;	    /* bytes that may still be written */
+	uint64_t decrypted; /* sessions under TLS whose plaintext was written */
 	bool full;
 	int error;
 };
@@ -81,7 +82,14 @@ int recording_write(struct recording *recording, const struct record *record)
 		recording->error = errno ? -errno : -EIO;
 	else
 		recording->left -= record->len;
+	if (!recording->error && record->type == RECORD_TLS)
+		recording->decrypted++;
 	return recording->error;
+}
+
+uint64_t recording_decrypted(const struct recording *recording)
+{
+	return recording->decrypted;
 }
 
 int recording_close(struct recording *recording)

@@ -40,6 +40,9 @@ bool recording_is_full(const struct recording *recording);
  */
 int recording_write(struct recording *recording, const struct record *record);
 
+/* How many sessions under TLS it has the plaintext of, so far. */
+uint64_t recording_decrypted(const struct recording *recording);
+
 /*
  * Writes what is buffered and closes the file. 0, or the negative errno of the first write that
  * failed. NULL is allowed.

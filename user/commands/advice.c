@@ -137,9 +137,8 @@ static const char *why_never(const struct adviser *adviser, const struct exclusi
 	if (exclusion->schedule.at &&
 	    schedule_next(exclusion->schedule.at, adviser->now_s) == SCHEDULE_NEVER)
 		return "its schedule is never due again";
-	if (exclusion->tls == DEMAND_REQUIRED && !exclusion->encrypted)
-		return "tls: required needs encrypted: allow, because TLS sessions are not "
-		       "decrypted";
+	if (exclusion->tls == DEMAND_REQUIRED && !exclusion->encrypted && !adviser->config->tls)
+		return "with capture.tls: false, tls: required needs encrypted: allow";
 	if (exclusion->tls == DEMAND_NONE && exclusion->encrypted)
 		return "encrypted: allow applies to TLS sessions, and tls: none excludes them";
 	if (executables_are(exclusion, false) && exclusion->origin.user.count)

@@ -24,6 +24,9 @@ void command_version(void);
 /* False (reported) if this process may not load BPF programs. */
 bool command_privileged(const char *command);
 
+/* Says on standard error how many sessions under TLS a recording has the plaintext of, if any. */
+void command_tell_decrypted(const char *file, uint64_t sessions);
+
 /* The sink that the options select, on standard output. NULL if there is no memory. */
 struct sink *command_sink(const struct options *options);
 

@@ -16,7 +16,8 @@
 struct replay {
 	const struct options *options;
 	struct pipeline *pipeline;
-	uint64_t end_ns; /* --duration; 0: not known yet, or never */
+	uint64_t end_ns;    /* --duration; 0: not known yet, or never */
+	uint64_t decrypted; /* sessions under TLS whose plaintext is in the recording */
 };
 
 static int on_record(void *context, const struct record *record)
@@ -27,6 +28,7 @@ static int on_record(void *context, const struct record *record)
 		replay->end_ns = record->time_ns + replay->options->duration_ns;
 	if (replay->end_ns && record->time_ns > replay->end_ns)
 		return 1;
+	replay->decrypted += record->type == RECORD_TLS;
 	pipeline_tick(replay->pipeline, record->time_ns);
 	pipeline_record(replay->pipeline, record);
 	if (pipeline_error(replay->pipeline))
@@ -67,6 +69,7 @@ static int replay_file(struct replay *replay, struct sink *sink)
 	if (pipeline_error(replay->pipeline))
 		return command_output_failed(pipeline_error(replay->pipeline));
 	tell_unmatched(replay);
+	command_tell_decrypted(path, replay->decrypted);
 	return error ? STATUS_FAILED : STATUS_DONE;
 }
 

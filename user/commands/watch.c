@@ -183,12 +183,24 @@ static int watch(const struct options *options, struct sink *sink, struct record
 		recording_close(recording);
 		return STATUS_FAILED;
 	}
+	if (recording)
+		command_tell_decrypted(options->file, recording_decrypted(recording));
 	closed = recording_close(recording);
 	if (end == LIVE_RECORDING || closed)
 		return recording_failed(options->file, end == LIVE_RECORDING ? error : closed);
 	if (end == LIVE_SIZE)
 		report(options->file, "has reached --max-size; the recording ends here");
 	return error ? command_output_failed(error) : STATUS_DONE;
+}
+
+void command_tell_decrypted(const char *file, uint64_t sessions)
+{
+	if (sessions)
+		report(file,
+		       "the recording contains the text of %llu session%s that %s encrypted on the "
+		       "wire",
+		       (unsigned long long)sessions, sessions == 1 ? "" : "s",
+		       sessions == 1 ? "was" : "were");
 }
 
 bool command_privileged(const char *command)
