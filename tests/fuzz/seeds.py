@@ -154,10 +154,14 @@ def elves():
     yield elf((b".data.rel.ro.gopclntab", 1, 0, gopclntab(0xfffffff1)),
               (b".rela.dyn", 4, 1, struct.pack("<QQq", 256, 8, 232 << 8)),
               (b".go.buildinfo", 1, 0, build + b"\0" + struct.pack("<QQ", 360 << 8, 0)), code=GO_CODE)
+
+
 def hello(message, body):
     """A handshake message in one record, behind the two bytes that choose the cut."""
     body = bytes([message]) + struct.pack(">I", len(body))[1:] + body
     return b"\xff\0\x16\3\3" + struct.pack(">H", len(body)) + body
+
+
 HELLOS = [
     hello(1, b"\3\3" + bytes(32) + b"\0\0\4\x13\2\x13\1\1\0\0\x16\0\0\0\x0b\0\x09\0\0\6mx.exa\0\x2b\0\3\2\3\4"),
     hello(2, b"\3\3" + bytes(32) + b"\4abcd\x13\2\0\0\6\0\x2b\0\2\3\4"),
