@@ -38,7 +38,7 @@
 #include "capture/procfs.h"
 
 #define START_NS	 100000000ULL	/* the start waits this long for the first libraries */
-#define CHECK_NS	 2000000000ULL	/* between two checks */
+#define CHECK_NS	 1000000000ULL	/* between two checks */
 #define SCAN_NS		 60000000000ULL /* between two scans without a reason; */
 #define SCAN_BLIND_NS	 5000000000ULL	/* if the kernel reports no mappings */
 #define SCAN_SHARE	 20U

@@ -250,10 +250,10 @@ struct verdicts *verdicts_new(void)
 		verdicts->buckets[i] = NONE;
 	for (uint32_t i = 0; i < VERDICTS_MAX; i++)
 		verdicts->items[i].next = i + 1 < VERDICTS_MAX ? i + 1 : NONE;
-	user_of(verdicts, 0, 0); /* root's account */
 	verdicts->users[VERDICT_USERS_MAX] = (struct user){.id = VERDICT_OTHER_USER,
 							   .credit_ns = EXAMINE_BURST_NS,
 							   .in_use = true};
+	user_of(verdicts, 0, 0); /* root's account */
 	return verdicts;
 }
 
