@@ -2,7 +2,8 @@
 /*
  * Finds and attaches libraries as a watch does, with two programs that only count, and plans that
  * the test has made: "libraries SIZE:WRITE:READ...": a file of that size is a library, with
- * its functions at these offsets. Commands on standard input, an answer of one line to each:
+ * its functions at these offsets. Without plans: real libraries. Commands on standard input, an
+ * answer of one line to each:
  *
  *   hits       entries and returns until now
  *   list       "PATH ATTACHED MAPPED DARK|-;" for each library
@@ -113,6 +114,8 @@ static int plan_of(int fd, struct plan *plan)
 {
 	struct stat st;
 
+	if (!plan_count)
+		return plan_make(fd, plan);
 	*plan = (struct plan){};
 	if (fstat(fd, &st))
 		return -errno;

@@ -145,6 +145,12 @@ static int listen_on_loopback(struct self_test *test)
 	return 0;
 }
 
+static void on_libraries(void *context, struct libraries *libraries)
+{
+	(void)context;
+	doctor_libraries(libraries);
+}
+
 /* ---- A sink that writes nothing -------------------------------------------------------------- */
 
 static int ignore_event(struct sink *sink, const struct event *event)
@@ -163,6 +169,7 @@ static int self_test(const struct options *options)
 		.duration_ns = SELF_TEST_NS,
 		.on_event = on_event,
 		.on_ready = on_ready,
+		.on_libraries = on_libraries,
 		.context = &test,
 	};
 	enum live_end end;

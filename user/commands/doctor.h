@@ -15,4 +15,12 @@
  */
 int doctor_attack(const struct options *options, enum hook hook, bool wire, bool pages);
 
+struct libraries;
+
+/*
+ * Prints each TLS library of this host: whether what passes it is read, at what price, or why it
+ * stays dark. Waits until all processes were looked at, at most 5 s. NULL: prints nothing.
+ */
+void doctor_libraries(struct libraries *libraries);
+
 #endif

@@ -31,6 +31,7 @@
 #include "base/clock.h"
 #include "capture/connections.h"
 #include "capture/enrich.h"
+#include "capture/libraries.h"
 #include "capture/recording.h"
 #include "capture/selfcheck.h"
 #include "base/report.h"
@@ -50,6 +51,7 @@ struct live {
 	struct capture *capture;
 	struct selfcheck *selfcheck;
 	struct enricher *enricher;
+	struct libraries *libraries; /* NULL: the text of TLS sessions is not read */
 	struct pipeline *pipeline;
 	struct sink *sink;
 	int signals;
@@ -144,6 +146,40 @@ static void on_event(void *context, const struct event *event)
 
 	if (live->options->on_event)
 		live->options->on_event(live->options->context, event);
+}
+
+/* ---- TLS libraries --------------------------------------------------------------------------- */
+
+static int tls_program(void *context, enum tls_probe probe)
+{
+	return capture_tls_program(((struct live *)context)->capture, probe);
+}
+
+static int tls_return_program(void *context)
+{
+	return capture_tls_return_program(((struct live *)context)->capture);
+}
+
+static int tls_layout(void *context, enum tls_layer layer, const struct tls_layout *layouts,
+		      uint32_t count)
+{
+	return capture_tls_layout(((struct live *)context)->capture, layer, layouts, count);
+}
+
+/* Attaches the programs for TLS libraries, if they are loaded. */
+static void open_libraries(struct live *live)
+{
+	const struct libraries_programs programs = {.program = tls_program,
+						    .return_program = tls_return_program,
+						    .layout = tls_layout,
+						    .plan = plan_make,
+						    .context = live};
+
+	if (capture_tls_return_program(live->capture) < 0)
+		return;
+	live->libraries = libraries_new(&programs);
+	if (!live->libraries)
+		report("the text of TLS sessions is not read", "%s", strerror(errno));
 }
 
 /* ---- Records that user space makes ----------------------------------------------------------- */
@@ -512,6 +548,7 @@ int live_run(const struct live_options *options, struct sink *sink, enum live_en
 
 	stop_requested = false;
 	if (!status) {
+		open_libraries(&live); /* the hooks are attached: they see each ClientHello */
 		tell_clock(&live);
 		tell_previous_run(&live);
 		tell_host(&live);
@@ -527,9 +564,12 @@ int live_run(const struct live_options *options, struct sink *sink, enum live_en
 		if (options->on_end)
 			options->on_end(options->context, live.pipeline);
 		live_finish(&live, *end);
+		if (options->on_libraries)
+			options->on_libraries(options->context, live.libraries);
 		*error = *end == LIVE_RECORDING ? live.recording_error
 						: pipeline_error(live.pipeline);
 	}
+	libraries_free(live.libraries);
 	reload_free(live.reload);
 	pipeline_free(live.pipeline);
 	enricher_free(live.enricher);

@@ -8,6 +8,7 @@
 #include "watch/pipeline.h"
 #include "watch/reload.h"
 
+struct libraries;
 struct recording;
 
 /* What SIGHUP does. Each function gets live_options.context. */
@@ -36,6 +37,11 @@ struct live_options {
 	void (*previous_run)(void *context, struct run_record *record);
 	/* Called when capture is on; may be NULL. */
 	void (*on_ready)(void *context, const struct capture *capture);
+	/*
+	 * Called at the end with the TLS libraries that were found, while they are still attached;
+	 * NULL: this watch looks for none. May be NULL.
+	 */
+	void (*on_libraries)(void *context, struct libraries *libraries);
 	void (*on_round)(void *context, struct pipeline *pipeline,
 			 struct capture *capture); /* called every second; may be NULL */
 	void (*on_end)(void *context,
