@@ -296,7 +296,28 @@ check-cppcheck: ## cppcheck
 bench: all $(BUILD)/tests/bench/sendcost $(BUILD)/tests/bench/empty bench-parse ## what a send costs with and without the watch
 	@$(PYTHON) tests/bench/bench.py --build $(BUILD)
 
-.PHONY: bench-parse bench-decide
+.PHONY: bench-tls bench-parse bench-decide
+# nginx of this host, or the package's files, unpacked: it is never installed, so it is no service.
+NGINX := $(or $(firstword $(wildcard /usr/sbin/nginx /usr/local/sbin/nginx)),$(BUILD)/nginx/usr/sbin/nginx)
+# The client of GnuTLS is measured where its headers are.
+BENCH_GNUTLS := $(shell $(PKG_CONFIG) --exists gnutls 2>/dev/null && echo -DHAVE_GNUTLS $$($(PKG_CONFIG) --libs gnutls))
+
+bench-tls: all $(NGINX) $(addprefix $(BUILD)/tests/bench/,tlscost https mapped emptyprobe) ## what probes in TLS libraries cost, with their targets
+	@$(PYTHON) tests/bench/bench_tls.py --build $(BUILD) --nginx $(abspath $(NGINX)) $(ARGS)
+
+$(BUILD)/nginx/usr/sbin/nginx:
+	@mkdir -p $(BUILD)/nginx
+	$(SAY) UNPACK nginx
+	$(Q)cd $(BUILD)/nginx && { apt-get download -q nginx || apt-get download -q nginx-light; } >/dev/null && dpkg -x nginx*.deb .
+
+$(BUILD)/tests/bench/tlscost $(BUILD)/tests/bench/https: LDLIBS = -lssl -lcrypto
+$(BUILD)/tests/bench/tlscost: LDLIBS += $(BENCH_GNUTLS)
+$(BUILD)/tests/bench/mapped $(BUILD)/tests/bench/emptyprobe: LDLIBS = -ldl
+$(addprefix $(BUILD)/tests/bench/,tlscost https mapped emptyprobe): $(BUILD)/%: %.c
+	@mkdir -p $(@D)
+	$(SAY) LINK $@
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(LDLIBS)
+
 bench-decide: $(BUILD)/tests/bench/decide ## 100,000 messages against 1,000 exclusions
 	@$<
 

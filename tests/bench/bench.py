@@ -44,12 +44,12 @@ class Running:
         self.process.communicate()
 
 
-def program_stats(build, command):
-    """Mean nanoseconds a run of each program of `command`, while sends go on."""
+def program_stats(load, command):
+    """Mean nanoseconds a run of each program of `command`, while `load` runs."""
     with open(STATS, "w", encoding="ascii") as file:
         file.write("1")
     running = Running(*command)
-    measure(build)
+    load()
     shown = subprocess.run(["bpftool", "prog", "show"], stdout=subprocess.PIPE, text=True, check=True).stdout
     running.end()
     with open(STATS, "w", encoding="ascii") as file:
@@ -87,7 +87,7 @@ def main():
     print(f"median: bare {bare:.0f} ns; empty +{with_empty - bare:.0f} ns ({with_empty / bare:.2f}); "
           f"watch +{with_watch - bare:.0f} ns ({with_watch / bare:.2f}); watch against empty {with_watch / with_empty:.2f}")
     for command in (empty, watch):
-        for name, mean in sorted(program_stats(build, command).items()):
+        for name, mean in sorted(program_stats(lambda: measure(build), command).items()):
             print(f"  {name:<20} {mean:5.1f} ns a run, the kernel's clock reads included")
 
 
