@@ -22,7 +22,9 @@ PACKAGES_BUILD := gcc libc6-dev make pkgconf $(CLANG_PACKAGE) llvm bpftool libbp
 	libssl-dev libyaml-dev libpcre2-dev libjansson-dev libsystemd-dev libyara-dev libmicrohttpd-dev
 PACKAGES_QUICK := libcmocka-dev python3 python3-jsonschema python3-croniter systemd liblognorm-utils mandoc
 PACKAGES_TEST  := curl swaks msmtp s-nail postfix procps util-linux tinyproxy-bin microsocks rsyslog rsyslog-gnutls \
-	logrotate prometheus cron at nagios4-core bacula-common iproute2 tmux openssl libasan8 libubsan1 libclang-rt-dev
+	logrotate prometheus cron at nagios4-core bacula-common iproute2 tmux openssl libasan8 libubsan1 libclang-rt-dev \
+	gnutls-bin libcurl3-gnutls libnet-ssleay-perl libsasl2-modules
+PACKAGES_LONG  := golang-go default-jdk-headless
 PACKAGES_VM    := qemu-system-x86 busybox-static cpio kmod debootstrap
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
 # Node.js of another source will do as well.
@@ -168,7 +170,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
 
 # ---- Two commands: from a bare system to a running watch, or to the last test -----------------
 
-.PHONY: deps deps-quick deps-test deps-vm run quick test test-all check format
+.PHONY: deps deps-quick deps-test deps-vm deps-long run quick test test-all check format
 deps: ## install what building needs
 	@tests/packages.sh $(PACKAGES_BUILD)
 
@@ -195,7 +197,10 @@ quick: deps-quick ## the tests that need neither root nor a kernel: half a minut
 test: deps-test ## install what is missing, and run every test of this host (TESTS="unit live": some groups)
 	$(BUILD_AND_RUN) --fuzz-seconds $(FUZZ_SECONDS) $(TESTS)
 
-test-all: deps-vm ## the same with long load and fuzzing, then every kernel in virtual machines
+deps-long: deps-vm ## install what the long tests need
+	@tests/packages.sh $(PACKAGES_LONG)
+
+test-all: deps-long ## the same with long load and fuzzing, then every kernel in virtual machines
 	$(BUILD_AND_RUN) --fuzz-seconds 60 --long
 	@$(MAKE) --no-print-directory test-compilers
 

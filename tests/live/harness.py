@@ -343,7 +343,8 @@ class Server:
         cleanup = case.addClassCleanup if isinstance(case, type) else case.addCleanup
         cleanup(end_process, self.process)
         threading.Thread(target=self.read, daemon=True).start()
-        self.port = self.wait(lambda report: report["event"] == "listening", 1, 15 * SLOW)[0]["port"]
+        listening = self.wait(lambda report: report["event"] == "listening", 1, 15 * SLOW)[0]
+        self.port, self.smtps = listening["port"], listening.get("smtps")
 
     def read(self):
         for line in self.process.stdout:

@@ -111,7 +111,7 @@ class Exim:
 primary_hostname = mta.test
 local_interfaces = 127.0.0.1
 daemon_smtp_ports = {port}
-tls_advertise_hosts =
+{main}tls_advertise_hosts =
 acl_smtp_mail = acl_mail
 acl_smtp_rcpt = acl_rcpt
 acl_smtp_predata = acl_data
@@ -129,22 +129,29 @@ acl_data:
   deny senders = refuse-data@x.test
   accept
 begin routers
+{routers}
+begin transports
+{transports}
+"""
+    ROUTERS = """
 all:
   driver = manualroute
   route_list = * 127.0.0.1 byname
   self = send
   transport = out
-begin transports
+"""
+    TRANSPORTS = """
 out:
   driver = smtp
   port = {relay}
   allow_localhost
 """
 
-    def __init__(self, case, relay):
+    def __init__(self, case, relay, main="", routers=ROUTERS, transports=TRANSPORTS):
         self.root = shared_root(self.package)
         self.port = free_port()
-        self.root.write("/etc/exim4/exim4.conf", self.CONFIGURATION.format(port=self.port, relay=relay))
+        self.root.write("/etc/exim4/exim4.conf", self.CONFIGURATION.format(
+            port=self.port, main=main, routers=routers, transports=transports.format(relay=relay)))
         self.root.start(case, self.port, "exim4", "-bdf", "-q1m")
 
 
@@ -194,11 +201,11 @@ anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 """
 
-    def __init__(self, case, relay):
+    def __init__(self, case, relay, main="", services=""):
         self.root = Root(case, self.package)
         self.port = free_port()
-        self.root.write("/etc/postfix/main.cf", self.MAIN.format(relay=relay))
-        self.root.write("/etc/postfix/master.cf", self.MASTER.format(port=self.port))
+        self.root.write("/etc/postfix/main.cf", self.MAIN.format(relay=relay) + main)
+        self.root.write("/etc/postfix/master.cf", self.MASTER.format(port=self.port) + services)
         self.root.run("postfix", "check")
         self.root.start(case, self.port, "/usr/lib/postfix/sbin/master", "-d", "-c", "/etc/postfix")
 

@@ -12,6 +12,10 @@ many tests:
   a sender that contains "hang-up"           closes the connection instead of answering the data
   a recipient that contains "drop-now"       closes the connection instead of answering RCPT
 
+With --certificate it offers STARTTLS, and has a second port with TLS from the first byte. Its reports then have the
+version of TLS and the server name that the client asked for. With --auth it reports what each client
+answered, so that a test knows that it looks for a secret which was really sent.
+
 It ends when its standard input ends, so it cannot outlive the test that started it.
 """
 
@@ -19,6 +23,7 @@ import argparse
 import json
 import os
 import socket
+import ssl
 import sys
 import threading
 
@@ -40,8 +45,8 @@ class HungUp(Exception):
 class Connection:
     """One client, until it closes. The report has bytes as latin-1 text, so that none is lost."""
 
-    def __init__(self, sock, peer, options):
-        self.sock, self.peer, self.options = sock, peer, options
+    def __init__(self, sock, peer, options, context=None):
+        self.sock, self.peer, self.options, self.context = sock, peer, options, context
         self.buffer = b""
         self.mails = 0
         self.begin()
@@ -63,13 +68,33 @@ class Connection:
             self.sock.sendall(text.encode() + b"\r\n")
 
     def body(self):
-        """The size of the data on the wire, up to the line with the dot."""
-        size = 0
+        """The subject and the size of the data on the wire, up to the line with the dot."""
+        size, subject, header = 0, None, True
         while True:
             line = self.line()
             if line == ".":
-                return size
+                return subject, size
+            header = header and line != ""
+            if header and line.lower().startswith("subject:"):
+                subject = line[8:].strip()
             size += len(line)
+
+    # ---- TLS ------------------------------------------------------------------------------------
+
+    def encrypt(self):
+        self.sock = self.context.wrap_socket(self.sock, server_side=True)
+        self.buffer = b""  # what came in clear behind STARTTLS does not count (RFC 3207, section 6)
+
+    def tls(self):
+        """The version (1.2, 1.3) and the server name, or nothing in clear."""
+        if not isinstance(self.sock, ssl.SSLSocket):
+            return {}
+        return {"tls": self.sock.version().removeprefix("TLSv"), "server_name": getattr(self.sock, "asked_for", None)}
+
+    def bye(self):
+        """Ends TLS in order: some clients fail if it just stops."""
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.sock.unwrap()
 
     @staticmethod
     def address(rest):
@@ -88,9 +113,15 @@ class Connection:
                 extensions = ["live.test", "PIPELINING", "8BITMIME", "SMTPUTF8"]
                 if self.options.auth:
                     extensions.append("AUTH PLAIN LOGIN")
+                if self.context and not self.tls():
+                    extensions.append("STARTTLS")
                 for text in extensions[:-1]:
                     self.reply("250-" + text)
                 self.reply("250 " + extensions[-1])
+            elif verb == "STARTTLS" and self.context and not self.tls():
+                self.reply("220 2.0.0 go on")
+                self.encrypt()
+                self.begin()
             elif verb.startswith("HELO") or verb.startswith("LHLO"):
                 self.reply("250 live.test")
             elif verb.startswith("MAIL FROM:"):
@@ -124,6 +155,7 @@ class Connection:
                 self.auth(line.strip())
             elif verb == "QUIT":
                 self.reply("221 2.0.0 bye")
+                self.bye()
                 return
             else:
                 self.reply("500 5.5.2 what")
@@ -136,10 +168,10 @@ class Connection:
             self.reply("554 5.3.0 no data today")
             return
         self.reply("354 go on")
-        size = self.body()
+        subject, size = self.body()
         self.mails += 1
         say(event="mail", peer=self.peer, sender=self.sender, recipients=self.recipients, refused=self.refused,
-            size=size)
+            subject=subject, size=size, **self.tls())
         if "hang-up" in self.sender:
             raise HungUp
         if "refuse-data" in self.sender:
@@ -160,12 +192,15 @@ class Connection:
         while len(answers) < wanted:
             self.reply("334 " + prompts[len(answers)])
             answers.append(self.line())
+        say(event="auth", peer=self.peer, mechanism=mechanism, answers=answers[:wanted])
         self.reply("235 2.7.0 welcome")
 
-    def run(self):
+    def run(self, implicit=False):
         try:
+            if implicit:
+                self.encrypt()
             self.serve()
-        except (HungUp, ConnectionError, socket.timeout):
+        except (HungUp, OSError):
             pass
         finally:
             self.sock.close()
@@ -173,17 +208,38 @@ class Connection:
                 refused=self.refused)
 
 
-def listener(options):
+def listener(options, port):
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM, IPPROTO_MPTCP if options.mptcp else 0)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if options.small_window:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-    sock.bind((options.host, options.port))
+    sock.bind((options.host, port))
     if options.fastopen:
         sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN, 16)
     sock.listen(512)
     return sock
+
+
+def tls_context(options):
+    def asked(sock, name, _):
+        sock.asked_for = name
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(options.certificate)  # with the key in the same file
+    context.sni_callback = asked
+    if options.tls_version:
+        version = ssl.TLSVersion["TLSv" + options.tls_version.replace(".", "_")]
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+def accept(sock, options, context, implicit):
+    while True:
+        client, peer = sock.accept()
+        client.settimeout(60)
+        connection = Connection(client, peer[1], options, context)
+        threading.Thread(target=connection.run, args=(implicit,), daemon=True).start()
 
 
 def end_with_input():
@@ -201,14 +257,19 @@ def main():
     parser.add_argument("--auth", action="store_true")
     parser.add_argument("--mute", action="store_true", help="answer nothing at all")
     parser.add_argument("--small-window", action="store_true")
+    parser.add_argument("--certificate", metavar="FILE", help="offer TLS, with the certificate and the key in FILE")
+    parser.add_argument("--tls-version", choices=("1.2", "1.3"), help="speak this version only")
     options = parser.parse_args()
-    sock = listener(options)
+    sock, context = listener(options, options.port), None
+    ports = {"port": sock.getsockname()[1]}
+    if options.certificate:
+        context = tls_context(options)
+        implicit = listener(options, 0)
+        ports["smtps"] = implicit.getsockname()[1]
+        threading.Thread(target=accept, args=(implicit, options, context, True), daemon=True).start()
     threading.Thread(target=end_with_input, daemon=True).start()
-    say(event="listening", port=sock.getsockname()[1])
-    while True:
-        client, peer = sock.accept()
-        client.settimeout(60)
-        threading.Thread(target=Connection(client, peer[1], options).run, daemon=True).start()
+    say(event="listening", **ports)
+    accept(sock, options, context, False)
 
 
 if __name__ == "__main__":
