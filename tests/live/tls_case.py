@@ -65,6 +65,7 @@ class Job:
         self.name, self.mode, self.version = name, mode, version
         self.port = server.port if mode == "starttls" else server.smtps
         self.secret = secret or case.new_secret()
+        self.auth = self.secret.path  # as the client sees it
         self.sender = sender or f"{name}@example.org"
         run = uuid.uuid4().hex[:6]
         self.recipients = [f"{name}-{number}-{run}@{self.domain(mode, version)}" for number in range(count)]
@@ -96,8 +97,13 @@ class TlsBench(Bench):
                        for version in VERSIONS}
         cls.ports = {port for server in cls.servers.values() for port in (server.port, server.smtps)}
         cls.secrets, cls.all_sent = [], []
+        cls.before_watch()
         cls.recording = os.path.join(cls.folder, "recording")
         cls.watch = Recorder(cls, cls.recording, *cls.options)
+
+    @classmethod
+    def before_watch(cls):
+        """For what must be there before the watch."""
 
     @classmethod
     def new_secret(cls):
@@ -123,7 +129,7 @@ class TlsBench(Bench):
                               "tls": one.version}, one)
         return reports
 
-    def faults(self, one, report, event):
+    def faults(self, one, report, event, unknown):
         expected = {
             "smtp.mail_from": one.sender,
             "smtp.rcpt_to": [one.recipient],
@@ -144,11 +150,13 @@ class TlsBench(Bench):
             expected["process.pid"] = one.pid
         if report["server_name"]:
             expected["tls.client.server_name"] = report["server_name"]
+        expected.update(dict.fromkeys(unknown))
         return [f"{path} is {get(event, path)!r}, not {value!r}" for path, value in expected.items()
                 if get(event, path) != value]
 
-    def check(self, sent):
-        """Waits until all these mails have been reported, and compares them with what was sent and received."""
+    def check(self, sent, unknown=()):
+        """Waits until all these mails have been reported, and compares them with what was sent and received. `unknown`:
+        fields that must not be in the event."""
         type(self).all_sent += sent
         reports = self.delivered(sent)
         wanted = {one.recipient for one in sent}
@@ -161,7 +169,7 @@ class TlsBench(Bench):
         faults = [f"{one.recipient}: not reported" for one in sent if one.recipient not in events]
         for one, report in zip(sent, reports):
             if event := events.get(one.recipient):
-                faults += [f"{one.recipient}: {fault}\n    {short(event)}" for fault in self.faults(one, report, event)]
+                faults += [f"{one.recipient}: {fault}\n    {short(event)}" for fault in self.faults(one, report, event, unknown)]
         self.assertFalse(faults, f"{len(faults)} faults of {len(sent)} mails, the first:\n" + "\n".join(faults[:4]))
 
     # ---- All of them ----------------------------------------------------------------------------

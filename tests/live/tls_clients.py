@@ -25,11 +25,14 @@ from tls_case import COMBINATIONS, USER, Job
 TIMEOUT_S = 120
 
 
-def start(argv, **keywords):
+def start(argv, as_root=False, **keywords):
+    """As root: the program itself changes to the user."""
     entry = pwd.getpwnam(USER)
+    if not as_root:
+        keywords.update(user=entry.pw_uid, group=entry.pw_gid, extra_groups=[])
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", **keywords.pop("env", {})}
     return subprocess.Popen(argv, stdout=keywords.pop("stdout", subprocess.DEVNULL), stderr=subprocess.PIPE, cwd="/",
-                            user=entry.pw_uid, group=entry.pw_gid, extra_groups=[], env=environment, **keywords)
+                            env=environment, **keywords)
 
 
 def run(argv, text=None, **keywords):
@@ -163,11 +166,34 @@ def gnutls_cli(job):
     return job.sent("gnutls", shutil.which("gnutls-cli"), Dialogue(argv, b"Simple Client Mode").session(job))
 
 
+class Waiting:
+    """A client that sends a mail only when it is told to: HOW is "wait" or "hold"."""
+
+    def __init__(self, case, job, argv, how, **keywords):
+        self.job = job
+        self.process = start([*argv, *arguments(job, how)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, **keywords)
+        (case.addClassCleanup if isinstance(case, type) else case.addCleanup)(end_process, self.process)
+        self.wait_until_ready()
+
+    def wait_until_ready(self):
+        if self.process.stdout.readline() != b"ready\n":
+            raise AssertionError(f"{self.process.args}: {self.process.stderr.read()[-1000:]}")
+
+    def go_on(self, last):
+        """Sends one mail, and waits until it was sent."""
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+        if not last:
+            self.wait_until_ready()
+        elif self.process.wait(TIMEOUT_S) != 0:
+            raise AssertionError(f"{self.process.args}: {self.process.stderr.read()[-1000:]}")
+
+
 # ---- Programs of the folder tls/ ------------------------------------------------------------------
 
 
 def arguments(job, how):
-    return [job.mode, str(job.port), job.secret.path, how, job.sender, *job.recipients]
+    return [job.mode, str(job.port), job.auth, how, job.sender, *job.recipients]
 
 
 def python(job, program, how="each"):

@@ -2,8 +2,8 @@
 /*
  * A small client on OpenSSL, to be linked with it in several ways. Arguments: see tls_clients.py.
  *
- * HOW: "one" connection for all mails, one for "each", or "wait": one connection; prints "ready" when TLS is established,
- * and sends a mail for each line on standard input.
+ * HOW: "one" connection for all mails, or one for "each". Two more wait for a line on standard input before each mail, after
+ * they have printed "ready": "wait" has one connection, which is encrypted already, and "hold" opens one for each mail.
  */
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
@@ -137,26 +137,33 @@ static void close_session(struct session *session)
 	close(session->socket);
 }
 
+static void wait_for_line(void)
+{
+	char line[100];
+
+	puts("ready");
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		die("standard input has ended");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 7)
 		die("MODE PORT AUTH HOW SENDER RECIPIENT...");
 	struct session session;
 	const char *how = argv[4];
+	int hold = !strcmp(how, "hold"), wait = !strcmp(how, "wait"), each = hold || !strcmp(how, "each");
 
 	for (int number = 6; number < argc; number++) {
-		if (number == 6 || !strcmp(how, "each"))
+		if (hold)
+			wait_for_line();
+		if (number == 6 || each)
 			open_session(&session, argv[1], atoi(argv[2]), argv[3]);
-		if (!strcmp(how, "wait")) {
-			char line[100];
-
-			puts("ready");
-			fflush(stdout);
-			if (!fgets(line, sizeof(line), stdin))
-				die("standard input has ended");
-		}
+		if (wait)
+			wait_for_line();
 		mail(&session, argv[5], argv[number]);
-		if (number == argc - 1 || !strcmp(how, "each"))
+		if (number == argc - 1 || each)
 			close_session(&session);
 	}
 	return 0;

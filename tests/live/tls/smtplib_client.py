@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Python's smtplib. MODE PORT AUTH HOW SENDER RECIPIENT...: see tls_clients.py.
 
-HOW: "one" connection for all mails, one for "each", or "wait": one connection, and a mail for each line on standard input.
+HOW: "one" connection for all mails, one for "each", or "wait": one connection, and
+before each mail it prints "ready" and waits for a line on standard input.
 """
 
 import smtplib
@@ -39,9 +40,8 @@ if how == "each":
             mail(client, recipient)
 else:
     with connect() as client:
-        if how == "wait":
-            print("ready", flush=True)
         for recipient in recipients:
             if how == "wait":
+                print("ready", flush=True)
                 sys.stdin.readline()
             mail(client, recipient)
