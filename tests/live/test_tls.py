@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Sessions that switch to TLS are reported as encrypted, with the right process. Bytes of a message that only look like
-TLS hide nothing.
+"""Sessions under TLS whose client and server are one process: both ends have the same random, and only the client's mail is
+reported. Without probes (--no-tls) the session is reported as encrypted, as soon as TLS begins. Bytes of a message that
+only look like TLS hide nothing.
 """
 
 import os
@@ -10,7 +11,7 @@ import ssl
 import subprocess
 import threading
 
-from harness import LiveCase, Server, Watch, get, unique
+from harness import SLOW, LiveCase, Server, Watch, action, get, unique
 
 MAIL_PORT = 2525  # one of the ports on which TLS from the first byte counts as mail
 
@@ -57,10 +58,12 @@ class TlsServer:
 class Tls(LiveCase):
     """The clients run in the process of the test: the events have its pid."""
 
+    options = ("--all",)
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.watch = Watch(cls, "--all")
+        cls.watch = Watch(cls, *cls.options)
 
     @classmethod
     def tearDownClass(cls):
@@ -74,30 +77,42 @@ class Tls(LiveCase):
         context.load_cert_chain(certificate, key)
         return context
 
-    def encrypted(self, port):
-        event, = self.watch.wait(lambda event: get(event, "event.action") == "smtp-encrypted" and
-                                 get(event, "destination.port") == port)[:1]
+    def reported(self, port):
+        """The one event of the connection to this port; no other one comes until the end of the connection."""
+        self.watch.wait(lambda event: action(event) == "smtp-session" and get(event, "destination.port") == port)
+        event, = self.watch.select(lambda event: action(event) in ("smtp-message", "smtp-encrypted") and
+                                   port in (get(event, "destination.port"), get(event, "source.port")))
+        self.assertEqual(get(event, "destination.port"), port)
         self.assertEqual(get(event, "process.pid"), os.getpid())
         self.assertEqual(get(event, "smtpsnoop.verdict"), "alert")
         self.assertEqual(get(event, "tls.established"), True)
-        self.assertEqual(get(event, "threat.technique.id"), ["T1048.002", "T1071.003"])
+        self.seen(event)
         return event
+
+    def seen(self, event):
+        self.assertEqual(action(event), "smtp-message")
+        self.assert_mail(event, sender="s@example.org", recipients=["r@example.net"])
+        self.assertEqual(get(event, "smtpsnoop.capture.layer"), "openssl")
 
     def test_starttls(self):
         server = TlsServer(self.context(), 0, False)
         self.addCleanup(server.listener.close)
         with smtplib.SMTP("127.0.0.1", server.port) as client:
             client.starttls(context=ssl._create_unverified_context())
+            self.during(server.port)
             client.sendmail("s@example.org", ["r@example.net"], "x")
-        event = self.encrypted(server.port)
-        self.assertEqual(get(event, "smtp.starttls"), True)
+        self.assertEqual(get(self.reported(server.port), "smtp.starttls"), True)
 
     def test_tls_from_the_first_byte_on_a_mail_port(self):
         server = TlsServer(self.context(), MAIL_PORT, True)
         self.addCleanup(server.listener.close)
         with smtplib.SMTP_SSL("127.0.0.1", server.port, context=ssl._create_unverified_context()) as client:
+            self.during(server.port)
             client.sendmail("s@example.org", ["r@example.net"], "x")
-        self.encrypted(server.port)
+        self.reported(server.port)
+
+    def during(self, port):
+        """Before the mail is sent."""
 
     def test_a_message_that_looks_like_tls(self):
         server, recipient = Server(self), unique("r")
@@ -117,3 +132,16 @@ class Tls(LiveCase):
         self.assertEqual(get(event, "event.outcome"), "success")
         self.assertEqual(get(event, "smtp.bytes"), 25)
         self.assertEqual(get(event, "smtpsnoop.capture.complete"), True)
+
+
+class WithoutProbes(Tls):
+    options = ("--all", "--no-tls")
+
+    def during(self, port):
+        self.watch.wait(lambda event: action(event) == "smtp-encrypted" and get(event, "destination.port") == port, 1, 2 * SLOW)
+
+    def seen(self, event):
+        self.assertEqual(action(event), "smtp-encrypted")
+        self.assertEqual(get(event, "threat.technique.id"), ["T1048.002", "T1071.003"])
+
+    test_a_message_that_looks_like_tls = None  # it is in clear

@@ -236,6 +236,11 @@ def build_static(folder, *options):
     return build_openssl(folder, "static" + "".join(options), *options, "-static")
 
 
+def java(job):
+    """Compiles and runs the program in one step; returns the pid."""
+    return run([shutil.which("java"), os.path.join(fetched.TLS, "TlsClient.java"), *arguments(job, "each")])
+
+
 @functools.lru_cache(maxsize=None)
 def build_go(folder):
     target, go = os.path.join(folder, "go_client"), shutil.which("go")
