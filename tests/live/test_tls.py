@@ -14,6 +14,7 @@ import threading
 from harness import SLOW, LiveCase, Server, Watch, action, get, unique
 
 MAIL_PORT = 2525  # one of the ports on which TLS from the first byte counts as mail
+KINDS = ("smtp-message", "smtp-encrypted")
 
 
 class TlsServer:
@@ -68,6 +69,9 @@ class Tls(LiveCase):
     @classmethod
     def tearDownClass(cls):
         cls.watch.stop()
+        ports = [get(event, "source.port") for event in cls.watch.select(lambda event: action(event) in KINDS)]
+        if len(ports) != len(set(ports)):
+            raise AssertionError(f"a connection was reported twice: {ports}")
 
     def context(self):
         certificate, key = self.path("certificate.pem"), self.path("key.pem")
@@ -78,10 +82,9 @@ class Tls(LiveCase):
         return context
 
     def reported(self, port):
-        """The one event of the connection to this port; no other one comes until the end of the connection."""
-        self.watch.wait(lambda event: action(event) == "smtp-session" and get(event, "destination.port") == port)
-        event, = self.watch.select(lambda event: action(event) in ("smtp-message", "smtp-encrypted") and
-                                   port in (get(event, "destination.port"), get(event, "source.port")))
+        """The one event of the connection to this port. The end of the class looks for a second one."""
+        event, = self.watch.wait(lambda event: action(event) in KINDS and port in (get(event, "destination.port"),
+                                                                                  get(event, "source.port")))
         self.assertEqual(get(event, "destination.port"), port)
         self.assertEqual(get(event, "process.pid"), os.getpid())
         self.assertEqual(get(event, "smtpsnoop.verdict"), "alert")
