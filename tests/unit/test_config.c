@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * The configuration: every key is read, a mistake is reported with its place, and a configuration
- * with a mistake is refused completely.
- */
+/* The configuration: every key is read, a mistake is reported with its place, and refuses all. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
