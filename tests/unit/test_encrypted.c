@@ -234,6 +234,27 @@ static void test_smtps(void **state)
 	expect_not_in(event, "\"mid_stream\":true");
 }
 
+/* The secret of AUTH is neither in the recording nor in an event; the user is. */
+static void test_auth(void **state)
+{
+	struct line line = starttls(HOST_WIRE | HOST_TLS), plain;
+
+	(void)state;
+	plain = join(&line, TLS_OPENSSL, 0, OPENSSL_13_CLIENT, OPENSSL_13_SERVER);
+	say(&watched, &plain, "EHLO client\r\n");
+	hear(&watched, &plain, "250-mx\r\n250 AUTH PLAIN\r\n");
+	say(&watched, &plain, "AUTH PLAIN AGFubmUAc2VjcmV0LXdvcmQ=\r\n"); /* anne, secret-word */
+	hear(&watched, &plain, "235 ok\r\n");
+	mail(&watched, &plain, "joe");
+	hang_up(&watched, &line);
+	finish();
+	expect_in(event_of("smtp-message", 0), "\"user\":\"anne\"");
+	assert_true(is_recorded(&watched, "AUTH PLAIN"));
+	assert_false(is_recorded(&watched, "c2VjcmV0"));
+	assert_null(strstr(watched.events.data, "c2VjcmV0"));
+	assert_null(strstr(watched.events.data, "secret-word"));
+}
+
 /* A mail in clear before STARTTLS is not under TLS; the one after it is. */
 static void test_mail_before_starttls(void **state)
 {
@@ -320,6 +341,7 @@ int main(void)
 		TEST(test_close_before_that),
 		TEST(test_plaintext),
 		TEST(test_smtps),
+		TEST(test_auth),
 		TEST(test_mail_before_starttls),
 		TEST(test_late),
 		TEST(test_hello_in_a_mail),

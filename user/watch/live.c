@@ -258,7 +258,7 @@ static void tell_host(struct live *live)
 	record->hook = capture_hook(live->capture);
 	record->wire = (capture_wire(live->capture) ? HOST_WIRE : 0U) |
 		       (capture_pages(live->capture) ? HOST_PAGES : 0U) |
-		       (capture_tls(live->capture) ? HOST_TLS : 0U);
+		       (live->libraries ? HOST_TLS : 0U);
 	record->ns_user = namespace_inode("/proc/self/ns/user");
 	record->ns_pid = namespace_inode("/proc/self/ns/pid");
 	record->ns_mnt = namespace_inode("/proc/self/ns/mnt");
