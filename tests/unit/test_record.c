@@ -440,7 +440,7 @@ static void test_made_by_user_space(void **state)
 	(void)state;
 	assert_spoilt(host, version, RECORD_VERSION + 1);
 	assert_spoilt(host, hook, HOOK_COUNT);
-	assert_spoilt(host, wire, 4);
+	assert_spoilt(host, wire, HOST_TLS << 1);
 	assert_spoilt(host, name_len, UINT32_MAX);
 	assert_spoilt(host, name[2], '\0');
 	assert_spoilt(name, kind, 0);
