@@ -28,28 +28,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/text.h"
 #include "capture/closer.h"
 #include "capture/layouts.h"
+#include "capture/tls_library.h"
 #include "capture/library_file.h"
 #include "capture/uprobes.h"
 #include "capture/verdicts.h"
-
-struct library {
-	struct library *next;
-	struct file_identity identity;
-	struct plan plan;
-	struct uprobes uprobes;
-	const struct library *same; /* the same file, which is attached instead; borrowed */
-	char *path;		    /* as it was mapped */
-	uint64_t start, end;	    /* where `pid` maps it */
-	uint32_t pid;		    /* 0: no process is known to map it */
-	uint32_t user;
-	uint32_t missed; /* by so many scans in a row: no process was seen to map it */
-	int error;	 /* of attaching */
-	bool named;	 /* ld.so.cache names it: it stays while the path leads to it */
-	bool trusted;
-};
 
 #define WAITING_MAX 64U
 #define WAIT_NS	    100000000ULL
@@ -171,20 +155,6 @@ static bool has_room(struct library_set *set, uint32_t user)
 			     verdicts_libraries(set->verdicts, user) < LIBRARIES_USER_MAX);
 }
 
-static bool same_sites(const struct plan *a, const struct plan *b)
-{
-	if (a->layer != b->layer || a->site_count != b->site_count ||
-	    a->layout_count != b->layout_count)
-		return false;
-	for (uint32_t i = 0; i < a->site_count; i++) {
-		if (a->sites[i].offset != b->sites[i].offset ||
-		    a->sites[i].probe != b->sites[i].probe ||
-		    a->sites[i].returns != b->sites[i].returns)
-			return false;
-	}
-	return memcmp(a->layouts, b->layouts, a->layout_count * sizeof(a->layouts[0])) == 0;
-}
-
 /* An attached library that is the same file, seen through another mount; NULL if there is none. */
 static struct library *same_below(const struct library_set *set, const struct library *library)
 {
@@ -192,9 +162,20 @@ static struct library *same_below(const struct library_set *set, const struct li
 
 	while (other && (other == library || other->same || !other->uprobes.count ||
 			 !file_same_below(&other->identity, &library->identity) ||
-			 !same_sites(&other->plan, &library->plan)))
+			 !library_same_plan(&other->plan, &library->plan)))
 		other = other->next;
 	return other;
+}
+
+/* A library takes over from another one, and from what that one stood for. */
+static void stand_for(struct library_set *set, struct library *library, struct library *other)
+{
+	detach(set, other);
+	other->same = library;
+	for (struct library *third = set->first; third; third = third->next) {
+		if (third->same == other)
+			third->same = library;
+	}
 }
 
 /* Attaches the library, unless the same file is attached already. */
@@ -207,10 +188,8 @@ static void attach_once(struct library_set *set, struct library *library, int fd
 		return;
 	}
 	attach(set, library, fd);
-	if (!other || library->user != 0 || library->error)
-		return;
-	detach(set, other);
-	other->same = library;
+	if (other && library->user == 0 && library->uprobes.count)
+		stand_for(set, library, other);
 }
 
 /* `user`: whose account it is. */
@@ -281,7 +260,7 @@ static bool stays(struct library_set *set, struct file_verdict *verdict,
 {
 	struct library *library = verdict->library;
 
-	if (!same_sites(&library->plan, plan) || library->error) {
+	if (!library_same_plan(&library->plan, plan) || library->error) {
 		drop_all(set, library);
 		return false;
 	}
@@ -362,6 +341,13 @@ static void open_and_examine(struct library_set *set, const struct finding *find
 	close(fd);
 }
 
+/* For a while nothing that this process maps is looked at. */
+static void wait_with(struct library_set *set, uint32_t pid)
+{
+	set->waiting[pid % WAITING_MAX] =
+		(struct waiting){.pid = pid, .until_ns = now_ns() + WAIT_NS};
+}
+
 static void examine(struct library_set *set, const struct finding *finding)
 {
 	uint64_t began_ns = now_ns();
@@ -395,7 +381,7 @@ void library_set_mapped(struct library_set *set, uint32_t pid, const struct mapp
 						     mapping->inode, now_ns());
 	struct file_identity identity;
 
-	if (verdict && verdict->checked_ns >= fresh_ns &&
+	if (verdict && verdict->checked_ns >= fresh_ns && verdict->verdict != VERDICT_REFUSED &&
 	    !(verdict->library && !verdict->library->pid))
 		return;
 	if (waits(set, pid))
@@ -404,8 +390,11 @@ void library_set_mapped(struct library_set *set, uint32_t pid, const struct mapp
 		verdict = verdicts_find(set->verdicts, identity.device, identity.inode, now_ns());
 		if (verdict && verdict->verdict == VERDICT_REFUSED)
 			finding.user = library_file_user(pid);
-		if (is_known(set, &identity, &finding))
+		if (is_known(set, &identity, &finding)) {
+			if (verdict->verdict == VERDICT_REFUSED)
+				wait_with(set, pid);
 			return;
+		}
 	}
 	finding.user = library_file_user(pid);
 	examine(set, &finding);
@@ -455,34 +444,57 @@ static bool find(struct library *library, struct file_identity *now)
 	return library->named;
 }
 
+/* A library whose file has changed; NULL: there is none left. */
+static struct library *next_changed(const struct library_set *set)
+{
+	struct library *library = set->first;
+
+	while (library && !library->changed)
+		library = library->next;
+	return library;
+}
+
 uint32_t library_set_check(struct library_set *set)
 {
-	struct library *library = set->first, *next;
+	struct library *library;
 	struct file_identity now;
 	uint32_t gone = 0;
 
-	for (; library; library = next) {
-		next = library->next;
+	for (library = set->first; library; library = library->next) {
 		if (!find(library, &now))
 			gone++;
-		else if (!file_same(&library->identity, &now))
-			examine_again(set, library);
+		else
+			library->changed = !file_same(&library->identity, &now);
+	}
+	while ((library = next_changed(set))) { /* an examination may drop several */
+		library->changed = false;
+		examine_again(set, library);
 	}
 	return gone;
 }
 
-void library_set_drop_gone(struct library_set *set)
+/* A library that several scans have missed; NULL: there is none left. */
+static struct library *next_gone(const struct library_set *set)
 {
 	struct library *library = set->first;
 
-	while (library) {
-		if (library->pid || library->named || ++library->missed < MISSED_MAX) {
-			library = library->next;
-			continue;
-		}
-		drop_all(set, library);
-		library = set->first; /* several may have gone with it */
+	while (library && library->missed < MISSED_MAX)
+		library = library->next;
+	return library;
+}
+
+void library_set_drop_gone(struct library_set *set)
+{
+	struct library *library;
+
+	for (library = set->first; library; library = library->next) {
+		if (library->pid || library->named)
+			library->missed = 0;
+		else
+			library->missed++;
 	}
+	while ((library = next_gone(set))) /* others may go with it */
+		drop_all(set, library);
 }
 
 bool library_set_wants_scan(const struct library_set *set)
@@ -536,35 +548,6 @@ void library_set_free(struct library_set *set)
 
 /* ---- What is known --------------------------------------------------------------------------- */
 
-static bool is_attached(const struct library *library)
-{
-	return library->uprobes.count || (library->same && library->same->uprobes.count);
-}
-
-static void describe(const struct library *library, struct library_state *state)
-{
-	struct text text = {};
-
-	*state = (struct library_state){.layer = library->plan.layer,
-					.attached = is_attached(library),
-					.mapped = library->pid != 0,
-					.dark = library->plan.dark,
-					.error = library->error,
-					.user = library->user};
-	text_add_visible(&text, span_of(library->path));
-	if (text.data)
-		strncat(state->path, text.data, sizeof(state->path) - 1);
-	text_free(&text);
-	memcpy(state->version, library->plan.version, sizeof(state->version));
-	state->version[sizeof(state->version) - 1] = '\0';
-	for (uint32_t i = 0; i < library->plan.site_count; i++) {
-		if (library->plan.sites[i].price == PRICE_CHEAP)
-			state->cheap++;
-		else
-			state->dear++;
-	}
-}
-
 size_t library_set_list(const struct library_set *set, struct library_state *list, size_t max)
 {
 	size_t count = 0;
@@ -572,8 +555,8 @@ size_t library_set_list(const struct library_set *set, struct library_state *lis
 	for (int attached = 1; attached >= 0; attached--) {
 		for (const struct library *library = set->first; library && count < max;
 		     library = library->next) {
-			if (is_attached(library) == (attached == 1))
-				describe(library, &list[count++]);
+			if (library_is_attached(library) == (attached == 1))
+				library_describe(library, &list[count++]);
 		}
 	}
 	return count;
@@ -584,7 +567,7 @@ struct libraries_counts library_set_counts(const struct library_set *set)
 	struct libraries_counts counts = set->counts;
 
 	for (const struct library *library = set->first; library; library = library->next) {
-		if (is_attached(library))
+		if (library_is_attached(library))
 			counts.attached++;
 		else
 			counts.dark++;
