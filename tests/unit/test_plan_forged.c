@@ -41,7 +41,7 @@ static void plan_of(enum machine machine, const struct part *parts, struct plan 
 			forged_section(&forged, parts->name, SHT_PROGBITS, parts->code);
 			continue;
 		}
-		if (parts->at + parts->code.len <= FORGED_SEGMENT) /* else a symbol in data */
+		if (parts->at + parts->code.len <= 2 * FORGED_SEGMENT) /* else a symbol in data */
 			memcpy(forged.bytes + parts->at, parts->code.data, parts->code.len);
 		if (parts->name)
 			symbols[count++] = symbol_of(parts, &names);
@@ -221,6 +221,32 @@ static void test_exported_alone(void **state)
 	X86({"SSL_write", FORGED_DATA - FORGED_CODE, PUSHES}, READ);
 	assert_int_equal(plan.layer, TLS_NONE);
 	assert_int_equal(plan.site_count, 0);
+}
+
+/* Stripped: the text of OpenSSL, in the read-only segment. */
+static void test_stripped(void **state)
+{
+	struct plan plan;
+	static const struct part text = {NULL, FORGED_SEGMENT, {"OpenSSL 3.0.19 27 Jan 2026", 26}};
+
+	(void)state;
+	X86(text);
+	assert_int_equal(plan.layer, TLS_OPENSSL);
+	assert_string_equal(plan.version, "OpenSSL 3.0.19");
+	assert_int_equal(plan.site_count, 0);
+	assert_non_null(strstr(plan.dark, "no symbols"));
+	/* a program that is linked dynamically may have the text for another reason; so may a
+	 * library */
+	X86(text, {".interp", 0, BYTES("/lib64/ld-linux-x86-64.so.2")});
+	assert_int_equal(plan.layer, TLS_NONE);
+	X86(text, {"one", 0, PUSHES}, {"two", 0x10, PUSHES});
+	assert_int_equal(plan.layer, TLS_NONE);
+	assert_null(plan.dark);
+	/* the version is cut, and ends before what is not printable */
+	X86({NULL, FORGED_SEGMENT, BYTES("OpenSSL 1.1.1-abcdefghijklmnopqrstuvwxyz")});
+	assert_string_equal(plan.version, "OpenSSL 1.1.1-abcdefghijklmnopq");
+	X86({NULL, FORGED_SEGMENT, BYTES("OpenSSL 1.1.1w\x1b[31m")});
+	assert_string_equal(plan.version, "OpenSSL 1.1.1w");
 }
 
 /* ---- Layouts --------------------------------------------------------------------------------- */
@@ -506,19 +532,13 @@ static void test_arm_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_internal),
-		cmocka_unit_test(test_internal_refused),
-		cmocka_unit_test(test_write_ex2),
-		cmocka_unit_test(test_exported_alone),
-		cmocka_unit_test(test_layouts),
-		cmocka_unit_test(test_layout_typed),
-		cmocka_unit_test(test_layout_refused),
-		cmocka_unit_test(test_gnutls),
-		cmocka_unit_test(test_nss),
-		cmocka_unit_test(test_go),
-		cmocka_unit_test(test_go_dark),
-		cmocka_unit_test(test_arm),
-		cmocka_unit_test(test_arm_go),
+		cmocka_unit_test(test_internal),     cmocka_unit_test(test_internal_refused),
+		cmocka_unit_test(test_write_ex2),    cmocka_unit_test(test_exported_alone),
+		cmocka_unit_test(test_stripped),     cmocka_unit_test(test_layouts),
+		cmocka_unit_test(test_layout_typed), cmocka_unit_test(test_layout_refused),
+		cmocka_unit_test(test_gnutls),	     cmocka_unit_test(test_nss),
+		cmocka_unit_test(test_go),	     cmocka_unit_test(test_go_dark),
+		cmocka_unit_test(test_arm),	     cmocka_unit_test(test_arm_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

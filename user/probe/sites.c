@@ -10,6 +10,8 @@
  */
 #include "probe/plan.h"
 
+#include <elf.h>
+#include <errno.h>
 #include <string.h>
 
 #include "probe/examine.h"
@@ -43,6 +45,25 @@ static enum machine own_machine(void)
 #endif
 }
 
+/* A program that is linked statically: no interpreter, and no symbols that others could use. */
+static bool is_static(const struct elf *elf)
+{
+	struct elf_section section;
+
+	return elf_section(elf, ".interp", &section) == -ENOENT &&
+	       (elf_section(elf, ".dynsym", &section) == -ENOENT ||
+		section.size <= 2 * sizeof(Elf64_Sym));
+}
+
+/* Only there is the text looked for: in other files it would take too long, and tell little. */
+static void stripped_plan(const struct examination *ex)
+{
+	if (!is_static(ex->elf) || !examine_version(ex, "OpenSSL #.#.#"))
+		return;
+	ex->plan->layer = TLS_OPENSSL;
+	ex->plan->dark = "OpenSSL is linked into this program, and it has no symbols";
+}
+
 int examine_file(const struct elf *elf, enum machine machine, struct plan *plan)
 {
 	struct examination ex = {.elf = elf, .machine = machine, .plan = plan};
@@ -59,6 +80,8 @@ int examine_file(const struct elf *elf, enum machine machine, struct plan *plan)
 		go_plan(&ex);
 	if (plan->layer == TLS_NONE)
 		nss_plan(&ex);
+	if (plan->layer == TLS_NONE)
+		stripped_plan(&ex);
 	return 0;
 }
 
