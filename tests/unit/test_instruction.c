@@ -265,7 +265,9 @@ static void test_x86_length(void **state)
 	X86("\x66\x48\x0f\x6e\xc7");		  /* movq */
 	X86("\xa1\1\2\3\4\5\6\7\x08", ANY);	  /* movabs */
 	X86("\x67\xa1\1\2\3\4", ANY);
-	X86("\xc8\1\2\3", ANY); /* enter */
+	X86("\x0f\xa4\xd8\x08", .writes = BIT(RAX)); /* shld */
+	X86("\x0f\xba\xe0\x08", .writes = BIT(RAX)); /* bt */
+	X86("\xc8\1\2\3", ANY);			     /* enter */
 	X86("\x66\x66\x48\xe8\1\0\0\0", INSTRUCTION_CALL, .value = 9, ANY);
 	X86("\x66\x66\x2e\x0f\x1f\x84\0\0\0\0\0", INSTRUCTION_NOP);
 }

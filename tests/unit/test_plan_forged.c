@@ -223,30 +223,52 @@ static void test_exported_alone(void **state)
 	assert_int_equal(plan.site_count, 0);
 }
 
-/* Stripped: the text of OpenSSL, in the read-only segment. */
+/* Stripped: texts of a library, in the read-only segment. */
+#define TLS_TEXT "TLS 1.3, client CertificateVerify"
+#define TEXT(text)                                                                                 \
+	{                                                                                          \
+		NULL, FORGED_SEGMENT, BYTES(text)                                                  \
+	}
+
+static void check_version(struct span text, const char *version)
+{
+	struct plan plan;
+
+	X86({NULL, FORGED_SEGMENT, text});
+	assert_int_equal(plan.layer, TLS_OPENSSL);
+	assert_string_equal(plan.version, version);
+	assert_int_equal(plan.site_count, 0);
+	assert_non_null(strstr(plan.dark, "OpenSSL"));
+}
+
 static void test_stripped(void **state)
 {
 	struct plan plan;
-	static const struct part text = {NULL, FORGED_SEGMENT, {"OpenSSL 3.0.19 27 Jan 2026", 26}};
 
 	(void)state;
-	X86(text);
-	assert_int_equal(plan.layer, TLS_OPENSSL);
-	assert_string_equal(plan.version, "OpenSSL 3.0.19");
-	assert_int_equal(plan.site_count, 0);
+	check_version(BYTES(TLS_TEXT "OPENSSL_ia32cap\0OpenSSL 3.0.19 27 Jan"), "OpenSSL 3.0.19");
+	check_version(BYTES(TLS_TEXT "OPENSSL_ia32cap"), "");
+	/* it is cut, and ends before what is not printable */
+	check_version(BYTES(TLS_TEXT "OPENSSL_OpenSSL 1.1.1-abcdefghijklmnopqrstuvwxyz"),
+		      "OpenSSL 1.1.1-abcdefghijklmnopq");
+	check_version(BYTES(TLS_TEXT "OPENSSL_OpenSSL 1.1.1w\x1b[31m"), "OpenSSL 1.1.1w");
+	X86(TEXT(TLS_TEXT));
+	assert_int_equal(plan.layer, TLS_NONE);
 	assert_non_null(strstr(plan.dark, "no symbols"));
-	/* a program that is linked dynamically may have the text for another reason; so may a
-	 * library */
-	X86(text, {".interp", 0, BYTES("/lib64/ld-linux-x86-64.so.2")});
-	assert_int_equal(plan.layer, TLS_NONE);
-	X86(text, {"one", 0, PUSHES}, {"two", 0x10, PUSHES});
-	assert_int_equal(plan.layer, TLS_NONE);
+	X86(TEXT("OPENSSL_ia32cap\0OpenSSL 3.0.19"));
 	assert_null(plan.dark);
-	/* the version is cut, and ends before what is not printable */
-	X86({NULL, FORGED_SEGMENT, BYTES("OpenSSL 1.1.1-abcdefghijklmnopqrstuvwxyz")});
-	assert_string_equal(plan.version, "OpenSSL 1.1.1-abcdefghijklmnopq");
-	X86({NULL, FORGED_SEGMENT, BYTES("OpenSSL 1.1.1w\x1b[31m")});
-	assert_string_equal(plan.version, "OpenSSL 1.1.1w");
+}
+
+/* Programs that are linked dynamically, and libraries, are not searched. */
+static void test_not_static(void **state)
+{
+	struct plan plan;
+
+	(void)state;
+	X86(TEXT(TLS_TEXT), {".interp", 0, BYTES("/lib64/ld-linux-x86-64.so.2")});
+	assert_null(plan.dark);
+	X86(TEXT(TLS_TEXT), {"one", 0, PUSHES}, {"two", 0x10, PUSHES});
+	assert_null(plan.dark);
 }
 
 /* ---- Layouts --------------------------------------------------------------------------------- */
@@ -532,13 +554,21 @@ static void test_arm_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_internal),     cmocka_unit_test(test_internal_refused),
-		cmocka_unit_test(test_write_ex2),    cmocka_unit_test(test_exported_alone),
-		cmocka_unit_test(test_stripped),     cmocka_unit_test(test_layouts),
-		cmocka_unit_test(test_layout_typed), cmocka_unit_test(test_layout_refused),
-		cmocka_unit_test(test_gnutls),	     cmocka_unit_test(test_nss),
-		cmocka_unit_test(test_go),	     cmocka_unit_test(test_go_dark),
-		cmocka_unit_test(test_arm),	     cmocka_unit_test(test_arm_go),
+		cmocka_unit_test(test_internal),
+		cmocka_unit_test(test_internal_refused),
+		cmocka_unit_test(test_write_ex2),
+		cmocka_unit_test(test_exported_alone),
+		cmocka_unit_test(test_stripped),
+		cmocka_unit_test(test_not_static),
+		cmocka_unit_test(test_layouts),
+		cmocka_unit_test(test_layout_typed),
+		cmocka_unit_test(test_layout_refused),
+		cmocka_unit_test(test_gnutls),
+		cmocka_unit_test(test_nss),
+		cmocka_unit_test(test_go),
+		cmocka_unit_test(test_go_dark),
+		cmocka_unit_test(test_arm),
+		cmocka_unit_test(test_arm_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

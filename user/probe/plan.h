@@ -27,7 +27,7 @@ struct site {
 };
 
 struct plan {
-	enum tls_layer layer; /* TLS_NONE: the file has no TLS library */
+	enum tls_layer layer; /* TLS_NONE: the file has no TLS library that is known */
 	/* As the file tells it, printable ASCII: "OpenSSL 3.0.19", "go1.19.8". "": it does not. */
 	char version[PLAN_VERSION_MAX];
 	struct site sites[PLAN_SITES_MAX];
@@ -36,8 +36,8 @@ struct plan {
 	struct tls_layout layouts[PLAN_LAYOUTS_MAX];
 	uint32_t layout_count;
 	/*
-	 * Why a file with a TLS library stays dark, or is watched only in part; a static string.
-	 * NULL: it is watched.
+	 * Why a file with a TLS library, known or not, stays dark, or is watched only in part; a
+	 * static string. NULL: it is watched, or has none.
 	 */
 	const char *dark;
 };

@@ -55,13 +55,24 @@ static bool is_static(const struct elf *elf)
 		section.size <= 2 * sizeof(Elf64_Sym));
 }
 
-/* Only there is the text looked for: in other files it would take too long, and tell little. */
+/*
+ * Whatever speaks TLS 1.3 has this text (RFC 8446, section 4.4.3). It is looked for in static
+ * programs alone: elsewhere that would take too long.
+ */
+#define TLS_TEXT "TLS 1.3, client CertificateVerify"
+
 static void stripped_plan(const struct examination *ex)
 {
-	if (!is_static(ex->elf) || !examine_version(ex, "OpenSSL #.#.#"))
+	uint64_t address;
+
+	if (!is_static(ex->elf) || elf_search(ex->elf, TLS_TEXT, &address) != 0)
+		return;
+	ex->plan->dark = "TLS is linked into this program, and it has no symbols";
+	if (elf_search(ex->elf, "OPENSSL_", &address) != 0)
 		return;
 	ex->plan->layer = TLS_OPENSSL;
 	ex->plan->dark = "OpenSSL is linked into this program, and it has no symbols";
+	examine_version(ex, "OpenSSL #.#.#");
 }
 
 int examine_file(const struct elf *elf, enum machine machine, struct plan *plan)
