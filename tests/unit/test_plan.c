@@ -53,12 +53,12 @@ static void check_push(int fd, const struct plan *plan, enum tls_probe probe)
 
 static char *random_in(void *object, const struct tls_layout *layout)
 {
-	char *at = (char *)object + layout->random;
+	char *at = (char *)object + layout->random, *pointed;
 
 	if (layout->random_in == TLS_DIRECT)
 		return at;
-	memcpy(&at, at, sizeof(at));
-	return at + layout->random_in;
+	memcpy(&pointed, at, sizeof(pointed));
+	return pointed + layout->random_in;
 }
 
 static uint32_t role_in(void *object, const struct tls_layout *layout)

@@ -89,9 +89,8 @@ static bool classify_branch(uint32_t word, struct instruction *in)
 	if (is(word, 0x7c000000, 0x14000000)) {
 		branch(in, word >> 31 ? INSTRUCTION_CALL : INSTRUCTION_JUMP,
 		       signed_field(word, 0, 26));
-	} else if (is(word, 0xff000010, 0x54000000)) {
-		branch(in, INSTRUCTION_BRANCH, signed_field(word, 5, 19));
-	} else if (is(word, 0x7e000000, 0x34000000)) { /* cbz, cbnz */
+	} else if (is(word, 0xff000010, 0x54000000) || /* b.cond */
+		   is(word, 0x7e000000, 0x34000000)) { /* cbz, cbnz */
 		branch(in, INSTRUCTION_BRANCH, signed_field(word, 5, 19));
 	} else if (is(word, 0x7e000000, 0x36000000)) { /* tbz, tbnz */
 		branch(in, INSTRUCTION_BRANCH, signed_field(word, 5, 14));

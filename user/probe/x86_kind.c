@@ -180,15 +180,11 @@ static void classify_control(const struct x86 *d, struct instruction *in)
 	uint8_t op = d->opcode;
 
 	in->value = (int64_t)d->at + d->immediate;
-	if (d->map == MAP_0F) {
-		in->kind = INSTRUCTION_BRANCH;
-	} else if (op == 0xe8) {
+	in->kind = INSTRUCTION_BRANCH;
+	if (d->map == MAP_ONE && op == 0xe8)
 		in->kind = INSTRUCTION_CALL;
-	} else if (op == 0xe9 || op == 0xeb) {
+	else if (d->map == MAP_ONE && (op == 0xe9 || op == 0xeb))
 		in->kind = INSTRUCTION_JUMP;
-	} else {
-		in->kind = INSTRUCTION_BRANCH;
-	}
 	in->emulated = !d->data16 && (op & 0xf8U) != 0xe0; /* loop, jrcxz are not */
 }
 
