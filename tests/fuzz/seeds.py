@@ -62,6 +62,16 @@ MAILS = [
 ]
 
 
+# The machine, and code: SSL_write, SSL_get_client_random of three releases of OpenSSL
+CODES = [
+    b"\0" + bytes.fromhex("4883ec18 4863d2 4889e1 e871000000 4883c418 c3"),
+    b"\0" + bytes.fromhex("488d8760010000 c3"),
+    b"\0" + bytes.fromhex("488bbfa8000000 488d8fb8000000 c3"),
+    b"\0" + bytes.fromhex("8b07 85c0 7408 e800020000 4889c7 488d8f88010000 c3"),
+    b"\1" + bytes.fromhex("ff8300d1 427c4093 e3030091 1d000094 c0035fd6"),
+    b"\1" + bytes.fromhex("01800591 c0035fd6"),
+]
+
 WILDCARDS = [b"\0/usr/**/bin/*\n/usr/local/bin/x", b"\1*@corp.example\nJoe@corp.example", b"\2[a-z!]?x\\*\nbcx*", b"\3[!a]*\nb"]
 SCHEDULES = [b"\x10\0\0\0e0 8 * * *", b"\x11\0\0\0e*/20 8-9 1,15 jan-jun mon", b"\x12\0\0\0eMon..Fri *-*-* 08:00:00/20",
              b"\x13\0\0\0e*-02~03 2:30", b"\x10\0\0\0e@daily", b"\x11\0\0\0e2024..2026-06-15"]
@@ -210,6 +220,7 @@ def main():
     write(folder, "fuzz_config", CONFIGURATIONS)
     write(folder, "fuzz_event", EVENTS)
     write(folder, "fuzz_elf", elves())
+    write(folder, "fuzz_code", CODES)
     write(folder, "fuzz_recording", [b"\1" + recording, b"\0x"])
 
 

@@ -344,6 +344,10 @@ static void test_layout_refused(void **state)
 	check_layout(&plan, 0, 0x10, TLS_DIRECT, TLS_NO_ROLE);
 	X86(WRITE, RANDOM("\x48\x8d\x46\x10\xeb\xfe"));
 	check_usual(&plan);
+	/* no sum is too large: mov $INT64_MAX,%rsi; lea 0x7f(%rsi),%rax; mov 0x7f(%rsi),%rax */
+	X86(WRITE, RANDOM("\x48\xbe\xff\xff\xff\xff\xff\xff\xff\x7f\x48\x8d\x46\x7f\x48\x8b\x46"
+			  "\x7f\xc3"));
+	check_usual(&plan);
 	/* the pointer was cut to 4 bytes: mov %edi,%eax; lea 0x160(%rax),%rax */
 	X86(WRITE, RANDOM("\x89\xf8\x48\x8d\x80\x60\1\0\0\xc3"));
 	check_usual(&plan);

@@ -14,10 +14,11 @@ static bool visit_random(void *context, const struct code *code, size_t at,
 {
 	struct tls_layout *layout = context;
 	struct value from = registers->value[in->from];
-	int64_t offset = from.offset + in->value;
+	int64_t offset;
 
 	(void)code, (void)at;
-	if (in->kind != INSTRUCTION_ADDRESS || !plausible(offset))
+	if (in->kind != INSTRUCTION_ADDRESS ||
+	    __builtin_add_overflow(from.offset, in->value, &offset) || !plausible(offset))
 		return false;
 	if (from.kind == VALUE_ARGUMENT && from.base == 0) {
 		layout->random = (__u16)offset;

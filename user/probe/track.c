@@ -82,12 +82,14 @@ static bool object_known(const struct registers *registers)
 static struct value loaded(struct value from, const struct instruction *in)
 {
 	struct value value = {0};
+	int64_t offset;
 
-	if (!value_is_argument((struct value){from.kind, from.base, 0}, 0) ||
-	    from.offset + in->value < 0 || from.offset + in->value > INT32_MAX)
+	if (from.kind != VALUE_ARGUMENT || from.base != 0 ||
+	    __builtin_add_overflow(from.offset, in->value, &offset) || offset < 0 ||
+	    offset > INT32_MAX)
 		return value;
 	value.kind = in->width == 8 ? VALUE_POINTER : VALUE_FIELD;
-	value.base = (int32_t)(from.offset + in->value);
+	value.base = (int32_t)offset;
 	return value;
 }
 
