@@ -17,7 +17,6 @@
 #include "capture/capture.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +29,7 @@
 #include <bpf/libbpf.h>
 
 #include "base/clock.h"
+#include "capture/complaint.h"
 #include "capture/family.h"
 #include "capture/links.h"
 #include "capture/privilege.h"
@@ -54,45 +54,14 @@ struct capture {
 	bool wire;
 	bool pages; /* data sent as pages can be read at the send */
 	char wire_why[CAPTURE_WHY_MAX];
+	bool tls; /* the programs for TLS libraries are loaded */
+	char tls_why[CAPTURE_WHY_MAX];
 	capture_record_fn on_record; /* valid during a drain */
 	void *context;
 	size_t drained;
 	uint64_t drain_until_ns;
 	bool more; /* the last drain was cut short */
 };
-
-/* ---- What libbpf says ------------------------------------------------------------------------ */
-
-/* The first warning of the current attempt; later ones follow from it. */
-static char libbpf_complaint[CAPTURE_WHY_MAX];
-
-__attribute__((format(printf, 2, 0))) static int libbpf_print(enum libbpf_print_level level,
-							      const char *format, va_list args)
-{
-	if (level != LIBBPF_WARN || libbpf_complaint[0])
-		return 0;
-	vsnprintf(libbpf_complaint, sizeof(libbpf_complaint), format, args);
-	libbpf_complaint[strcspn(libbpf_complaint, "\n")] = '\0';
-	return 0;
-}
-
-static void explain(char *why, int error, const char *what)
-{
-	const char *complaint = libbpf_complaint;
-
-	if (strncmp(complaint, "libbpf: ", 8) == 0)
-		complaint += 8;
-	if (error == -EPERM)
-		snprintf(why, CAPTURE_WHY_MAX,
-			 "%s: %s, although root has the capabilities; in a container? its seccomp "
-			 "filter may forbid bpf(); or the kernel's lockdown does (%.70s)",
-			 what, strerror(EPERM), complaint);
-	else if (complaint[0])
-		snprintf(why, CAPTURE_WHY_MAX, "%s: %s (%.180s)", what, strerror(-error),
-			 complaint);
-	else
-		snprintf(why, CAPTURE_WHY_MAX, "%s: %s", what, strerror(-error));
-}
 
 /* ---- Attaching ------------------------------------------------------------------------------- */
 
@@ -189,13 +158,12 @@ static int capture_load(struct capture *capture, const struct capture_options *o
 	uint32_t ring_size = options->ring_size ? options->ring_size : RING_SIZE_DEFAULT;
 	struct bpf_program *program;
 	uint64_t page_offset, vmemmap;
-	bool tls;
+	bool tls = capture->tls;
 	int error;
 
 	capture->skeleton = smtpsnoop_bpf__open();
 	if (!capture->skeleton)
 		return errno ? -errno : -ENOMEM;
-	tls = options->tls && capture->wire && uprobes_kind() != UPROBES_NONE;
 	bpf_object__for_each_program(program, capture->skeleton->obj)
 	{
 		const char *name = bpf_program__name(program);
@@ -228,9 +196,8 @@ static int capture_attach(struct capture *capture, bool *wire_failed)
 {
 	int error = links_attach(&capture->links, capture->skeleton->obj, wire_failed);
 
-	if (error == -ENOENT && *wire_failed && !libbpf_complaint[0])
-		snprintf(libbpf_complaint, sizeof(libbpf_complaint),
-			 "no cgroup v2 hierarchy is mounted");
+	if (error == -ENOENT && *wire_failed)
+		complaint_suggest("no cgroup v2 hierarchy is mounted");
 	return error;
 }
 
@@ -258,6 +225,35 @@ void capture_close(struct capture *capture)
 	free(capture);
 }
 
+/*
+ * Loads with the programs for TLS libraries, if they are wanted and possible. If the kernel refuses
+ * them, the rest is loaded alone.
+ */
+static int capture_load_with(struct capture *capture, const struct capture_options *options,
+			     struct btf *kernel)
+{
+	int error;
+
+	if (options->tls && capture->wire) {
+		capture->tls = uprobes_kind() != UPROBES_NONE;
+		if (!capture->tls)
+			snprintf(capture->tls_why, sizeof(capture->tls_why),
+				 "this kernel, or what the process may do, allows no uprobes");
+	}
+	error = capture_load(capture, options, kernel);
+	if (!error || !capture->tls)
+		return error;
+	complaint_explain(capture->tls_why, error, "load the probes");
+	smtpsnoop_bpf__destroy(capture->skeleton);
+	capture->skeleton = NULL;
+	capture->tls = false;
+	complaint_clear();
+	error = capture_load(capture, options, kernel);
+	if (error)
+		capture->tls_why[0] = '\0'; /* they were not what it refused */
+	return error;
+}
+
 /* One attempt to load and attach. 0, or a negative errno with the reason in `why`. */
 static int capture_try(struct capture **out, const struct capture_options *options,
 		       struct btf *kernel, enum hook hook, bool wire, bool *wire_failed, char *why)
@@ -266,7 +262,7 @@ static int capture_try(struct capture **out, const struct capture_options *optio
 	const char *step;
 	int error;
 
-	libbpf_complaint[0] = '\0';
+	complaint_clear();
 	*wire_failed = false;
 	if (!capture)
 		return -ENOMEM;
@@ -274,25 +270,26 @@ static int capture_try(struct capture **out, const struct capture_options *optio
 	capture->wire = wire;
 	error = family_try(hook, kernel, &step);
 	if (error) {
-		explain(why, error, step);
+		complaint_explain(why, error, step);
 		goto failed;
 	}
-	error = capture_load(capture, options, kernel);
+	error = capture_load_with(capture, options, kernel);
 	if (error) {
-		explain(why, error, "load");
+		complaint_explain(why, error, "load");
 		goto failed;
 	}
 	tables_freeze(capture->skeleton->obj);
 	error = capture_attach(capture, wire_failed);
 	if (error) {
-		explain(why, error, *wire_failed ? "attach to the cgroup v2 root" : "attach");
+		complaint_explain(why, error,
+				  *wire_failed ? "attach to the cgroup v2 root" : "attach");
 		goto failed;
 	}
 	capture->ring = ring_buffer__new(bpf_map__fd(capture->skeleton->maps.ring), on_sample,
 					 capture, NULL);
 	if (!capture->ring) {
 		error = -errno;
-		explain(why, error, "ring buffer");
+		complaint_explain(why, error, "ring buffer");
 		goto failed;
 	}
 	ring_place_open(&capture->place, bpf_map__fd(capture->skeleton->maps.ring),
@@ -382,14 +379,14 @@ int capture_open(struct capture **capture, const struct capture_options *options
 	int error = capture_precheck(why);
 	struct btf *kernel = NULL;
 
-	libbpf_set_print(libbpf_print);
+	complaint_listen();
 	if (!error) {
 		kernel = load_kernel_types();
 		/* before 1.0, libbpf returns the error in the pointer */
 		error = kernel ? (int)libbpf_get_error(kernel) : -errno;
 		if (error) {
 			kernel = NULL;
-			explain(why, error, "read " BTF_PATH);
+			complaint_explain(why, error, "read " BTF_PATH);
 		}
 	}
 	if (!error)
@@ -426,12 +423,17 @@ bool capture_pages(const struct capture *capture)
 
 bool capture_tls(const struct capture *capture)
 {
-	return capture->skeleton->rodata->tls_probes;
+	return capture->tls;
 }
 
 const char *capture_wire_why(const struct capture *capture)
 {
 	return capture->wire_why;
+}
+
+const char *capture_tls_why(const struct capture *capture)
+{
+	return capture->tls_why;
 }
 
 int capture_fd(const struct capture *capture)

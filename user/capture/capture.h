@@ -64,6 +64,9 @@ bool capture_tls(const struct capture *capture);
 /* Why the wire hook is not attached although it was requested; "" if it is attached. */
 const char *capture_wire_why(const struct capture *capture);
 
+/* Why TLS libraries cannot be probed although it was requested; "" if they can, or no wire hook. */
+const char *capture_tls_why(const struct capture *capture);
+
 /*
  * A descriptor to poll, owned by the capture. It becomes readable when the ring fills faster than
  * the caller's timer drains it.

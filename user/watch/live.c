@@ -557,6 +557,8 @@ int live_run(const struct live_options *options, struct sink *sink, enum live_en
 			connections_read(pass_on, &live);
 		if (capture_wire_why(live.capture)[0])
 			report("no wire hook", "%s", capture_wire_why(live.capture));
+		if (capture_tls_why(live.capture)[0])
+			report("no probes in TLS libraries", "%s", capture_tls_why(live.capture));
 		if (options->on_ready)
 			options->on_ready(options->context, live.capture);
 		raise_priority();
