@@ -246,9 +246,20 @@ struct tls_call {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
-	__type(key, __u64); /* pid and tid; for Go: the goroutine */
+	__type(key, __u64); /* pid and tid */
 	__type(value, struct tls_call);
 } tls_calls SEC(".maps");
+
+/*
+ * Go's calls have a table of their own: a goroutine does not end with a thread, so its call may
+ * stay here, and must not take the place of a call of a C library.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* go_call() */
+	__type(value, struct tls_call);
+} go_calls SEC(".maps");
 
 /* The header of a TLS record with data (RFC 8446, 5.1). */
 struct tls_header {

@@ -393,32 +393,42 @@ int tls_go_write(struct pt_regs *ctx)
 	return 0;
 }
 
-/* A goroutine may go on in another thread, so it is the key. */
+/*
+ * A goroutine may go on in another thread, so it is the key. Its address means something in its
+ * process only: Go gives the same addresses in every process. Goroutines are aligned.
+ */
+static __always_inline __u64 go_call(__u64 goroutine)
+{
+	__u64 pid = bpf_get_current_pid_tgid() >> 32;
+
+	return pid << 32 | (__u32)(goroutine >> 4);
+}
+
 SEC("uprobe")
 int tls_go_read(struct pt_regs *ctx)
 {
 	struct tls_call call = {.layer = TLS_GO};
-	__u64 id = GO_G(ctx);
+	__u64 id = go_call(GO_G(ctx));
 
 	call.object = GO_1(ctx);
 	call.data = GO_2(ctx);
 	call.len = GO_3(ctx);
 	if (tls_worth_noting(tls_session_of(TLS_GO, call.object)))
-		bpf_map_update_elem(&tls_calls, &id, &call, BPF_ANY);
+		bpf_map_update_elem(&go_calls, &id, &call, BPF_ANY);
 	return 0;
 }
 
 SEC("uprobe")
 int tls_go_read_end(struct pt_regs *ctx)
 {
-	__u64 id = GO_G(ctx), bytes = GO_1(ctx);
-	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &id);
+	__u64 id = go_call(GO_G(ctx)), bytes = GO_1(ctx);
+	struct tls_call *call = bpf_map_lookup_elem(&go_calls, &id);
 
 	if (!call)
 		return 0;
-	if (call->layer == TLS_GO && (__s64)bytes > 0 && bytes <= call->len && bytes <= 0x7fffffff)
+	if ((__s64)bytes > 0 && bytes <= call->len && bytes <= 0x7fffffff)
 		call_pass(call, bytes);
-	bpf_map_delete_elem(&tls_calls, &id);
+	bpf_map_delete_elem(&go_calls, &id);
 	return 0;
 }
 
