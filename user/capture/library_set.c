@@ -120,9 +120,10 @@ static void drop(struct library_set *set, struct library *library)
 	struct library **link = &set->first;
 
 	detach(set, library);
-	while (*link != library)
+	while (*link && *link != library)
 		link = &(*link)->next;
-	*link = library->next;
+	if (*link)
+		*link = library->next;
 	if (verdict && verdict->library == library)
 		verdicts_remove(set->verdicts, verdict);
 	verdicts_count_library(set->verdicts, library->user, -1);
@@ -139,7 +140,7 @@ static void drop_all(struct library_set *set, struct library *library)
 
 	for (; other; other = next) {
 		next = other->next;
-		if (other->same != library)
+		if (other == library || other->same != library)
 			continue;
 		set->wants_scan = true;
 		drop(set, other);
@@ -391,7 +392,7 @@ void library_set_mapped(struct library_set *set, uint32_t pid, const struct mapp
 		if (verdict && verdict->verdict == VERDICT_REFUSED)
 			finding.user = library_file_user(pid);
 		if (is_known(set, &identity, &finding)) {
-			if (verdict->verdict == VERDICT_REFUSED)
+			if (verdict && verdict->verdict == VERDICT_REFUSED)
 				wait_with(set, pid);
 			return;
 		}

@@ -177,9 +177,9 @@ struct event {
 	char *nearest;		 /* owned; the exclusion that came closest, NULL: there is none */
 	uint32_t failed;	 /* criteria that `nearest` does not meet: bits, enum criterion */
 	uint32_t unknown;	 /* of them, those that could not be determined */
+	struct event_joined *joined; /* owned; NULL: it stands for itself alone */
 	char id[EVENT_ID_LEN + 1];   /* the same input gives the same id */
 	bool provisional;	     /* the transaction is still open */
-	struct event_joined *joined; /* owned; NULL: it stands for itself alone */
 
 	/* Of message, encrypted and session. */
 	bool has_flow;
@@ -194,14 +194,13 @@ struct event {
 	struct smtp_facts *session;		   /* owned; may be NULL */
 	struct smtp_transaction *transaction;	   /* owned; NULL except in a message */
 	struct sender *senders[EVENT_SENDERS_MAX]; /* references; the first one is `process` */
-	uint32_t sender_count;
 	struct origin *origin; /* owned; of a message from an MTA; NULL: not known */
 	struct rule *rules;    /* owned, with the strings; may be NULL */
 	size_t rule_count;
 	char *server_name;			/* owned; TLS SNI, NULL: not seen */
 	struct server_hello tls_server;		/* what the server chose; version 0: not seen */
 	const char *reasons[EVENT_REASONS_MAX]; /* from the documented list */
-	uint32_t reason_count;
+	uint32_t reason_count, sender_count;
 	struct event_capture capture;
 
 	/*
