@@ -62,6 +62,10 @@ static __always_inline struct flow_state *flow_hash_begin(const struct sock *sk,
 		state->id.flags |= before->id.flags;
 		state->opener = before->opener;
 		state->opener_root = before->opener_root;
+		if (!state->user) {
+			state->user = before->user;
+			state->id.owner = before->id.owner;
+		}
 	}
 	if (before)
 		bpf_map_delete_elem(&flow_hash, &address);

@@ -18,6 +18,7 @@
 
 #define HELLOS_MAX	4096U
 #define HELLOS_OF_USER	(HELLOS_MAX / 4)
+#define HELLO_EXTRA_NS	1000000000ULL
 #define RANDOM_LEN	32U
 #define HELLO_RANDOM_AT 11U /* TLS record header (5), handshake header (4), version (2) */
 #define HELLO_LEN_MIN	(HELLO_RANDOM_AT + RANDOM_LEN)
@@ -28,7 +29,7 @@ enum hello_step {
 	HELLO_SEEN,    /* the segment being looked at begins with a ClientHello */
 	HELLO_NOTED,   /* the server has not answered yet */
 	HELLO_DONE,    /* the server's answer was seen */
-	HELLO_REFUSED, /* there was no place for it, or its random is elsewhere */
+	HELLO_REFUSED, /* no place for it, or its random is elsewhere, or nobody pays for it */
 };
 
 struct hello {
@@ -64,12 +65,21 @@ struct {
 	__type(value, __u64); /* socket cookie */
 } hello_randoms SEC(".maps");
 
-/* How many places a user has. */
+/*
+ * How many places a user has. It may be too many: if the table is full, a place is taken away and
+ * nobody counts it. So a user at his limit still gets a place now and then (HELLO_EXTRA_NS), which
+ * is not counted when he takes it, but when he gives it back.
+ */
+struct hello_user {
+	__s64 count;
+	__u64 extra_ns; /* when he got a place beyond his limit */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64); /* user_key() */
-	__type(value, __u64);
+	__type(value, struct hello_user);
 } hello_users SEC(".maps");
 
 /* A blank hello to start from: it would be too large for the stack. */
@@ -89,24 +99,30 @@ static __always_inline bool is_client_hello(__u64 lo)
 /* Takes a place for a user. False if he has as many as he may. */
 static __always_inline bool hello_user_takes(__u64 user)
 {
-	__u64 *count = bpf_map_lookup_elem(&hello_users, &user), one = 1;
+	struct hello_user *has = bpf_map_lookup_elem(&hello_users, &user), first = {.count = 1};
+	__u64 now_ns;
 
-	if (!count) {
-		bpf_map_update_elem(&hello_users, &user, &one, BPF_NOEXIST);
+	if (!has) {
+		bpf_map_update_elem(&hello_users, &user, &first, BPF_NOEXIST);
 		return true;
 	}
-	if (*count >= HELLOS_OF_USER)
+	if (has->count < (__s64)HELLOS_OF_USER) {
+		__sync_fetch_and_add(&has->count, 1);
+		return true;
+	}
+	now_ns = bpf_ktime_get_boot_ns();
+	if (now_ns - has->extra_ns < HELLO_EXTRA_NS)
 		return false;
-	__sync_fetch_and_add(count, 1);
+	has->extra_ns = now_ns;
 	return true;
 }
 
 static __always_inline void hello_user_gives(__u64 user)
 {
-	__u64 *count = bpf_map_lookup_elem(&hello_users, &user);
+	struct hello_user *has = bpf_map_lookup_elem(&hello_users, &user);
 
-	if (count && *count)
-		__sync_fetch_and_add(count, -1ULL);
+	if (has && has->count > 0)
+		__sync_fetch_and_add(&has->count, -1LL);
 }
 
 /* Forgets the hello of a socket, if it has one. */
@@ -134,13 +150,15 @@ static __always_inline void hello_note(struct __sk_buff *skb, struct flow_state 
 
 	state->hello = HELLO_REFUSED;
 	hello = bpf_map_lookup_elem(&hello_blank, &zero);
-	if (len < HELLO_LEN_MIN || !hello || !hello_user_takes(state->user))
+	if (len < HELLO_LEN_MIN || !hello || !state->user || !hello_user_takes(state->user))
 		return;
 	hello_forget(cookie);
 	bpf_map_update_elem(&hellos, &cookie, hello, BPF_NOEXIST);
 	hello = bpf_map_lookup_elem(&hellos, &cookie);
-	if (!hello)
+	if (!hello) {
+		hello_user_gives(state->user);
 		return;
+	}
 	hello->id = state->id;
 	hello->user = state->user;
 	hello->sender = state->tls_pid ?: state->sender_pid;

@@ -7,6 +7,7 @@
 #ifndef SMTPSNOOP_PROCESS_BPF_H
 #define SMTPSNOOP_PROCESS_BPF_H
 
+#include "proof.bpf.h"
 #include "task.bpf.h"
 
 /*
@@ -184,8 +185,11 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
+	__u64 call = bpf_get_current_pid_tgid();
 	struct exit_record *record;
 
+	if (tls_probes) /* it may have left a library by a jump: nothing of it must pile up */
+		bpf_map_delete_elem(&tls_calls, &call);
 	if (BPF_CORE_READ(task, signal, live.counter)) /* other threads are still alive */
 		return 0;
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);

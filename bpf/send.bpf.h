@@ -281,8 +281,11 @@ static __always_inline void send_begin_vector(const struct sock *sk, const struc
 		pending.look = 1;
 	else if (state->tx != LOOK_SMTP && !(wire && state->rx == LOOK_SMTP))
 		pending.look = !send_look(state, &pending.vector, wire);
-	if (state->tx == LOOK_TLS && !state->tls_pid)
+	if (state->tx == LOOK_TLS && !state->tls_pid) {
 		state->tls_pid = id >> 32;
+		if (!state->user) /* an accepted socket: who sends the hello pays for its place */
+			state_own(state);
+	}
 	if (send_is_old_tls(state))
 		send_join(state, sk, vector);
 	if (!state_copied(state) && (wire || !(pending.look || vector->urgent)))
