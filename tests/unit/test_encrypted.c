@@ -213,6 +213,34 @@ static void test_plaintext(void **state)
 }
 
 /* Only the record that joins the library has the server's choice. */
+/* On a port of mail, something else comes first: what follows is not read any more. */
+static void test_plaintext_that_is_not_mail(void **state)
+{
+	struct line line = smtps(HOST_WIRE | HOST_TLS, 465), plain;
+
+	(void)state;
+	plain = join(&line, TLS_GNUTLS, 0, GNUTLS_12_CLIENT, GNUTLS_12_SERVER);
+	say(&watched, &plain, "GET / HTTP/1.1\r\n\r\n");
+	hear(&watched, &plain, "HTTP/1.1 200 OK\r\n\r\n");
+	hang_up(&watched, &plain);
+	finish();
+	assert_non_null(event_of("smtp-encrypted", 0));
+	assert_null(event_of("smtp-encrypted", 1));
+}
+
+/* A greeting is mail, also if the client leaves without a word. */
+static void test_greeting_alone(void **state)
+{
+	struct line line = smtps(HOST_WIRE | HOST_TLS, 465), plain;
+
+	(void)state;
+	plain = join(&line, TLS_GNUTLS, 0, GNUTLS_12_CLIENT, GNUTLS_12_SERVER);
+	hear(&watched, &plain, "220 mx\r\n");
+	hang_up(&watched, &plain);
+	finish();
+	assert_null(event_of("smtp-encrypted", 0));
+}
+
 static void test_smtps(void **state)
 {
 	struct line line = smtps(HOST_WIRE | HOST_TLS, 465), plain;
@@ -340,6 +368,8 @@ int main(void)
 		TEST(test_plaintext_that_does_not_come),
 		TEST(test_close_before_that),
 		TEST(test_plaintext),
+		TEST(test_plaintext_that_is_not_mail),
+		TEST(test_greeting_alone),
 		TEST(test_smtps),
 		TEST(test_auth),
 		TEST(test_mail_before_starttls),

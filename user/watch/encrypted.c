@@ -5,7 +5,9 @@
  * From the moment at which TLS begins, the wire shows nothing more of a session. Its plaintext may
  * still come: from a probe in the library that encrypts it. So `smtp-encrypted` is written only if
  * no plaintext has come when the connection ends, or ENCRYPTED_WAIT_NS after TLS began: a client
- * that says nothing must not delay it for ever. Without probes there is nothing to wait for.
+ * that says nothing must not delay it for ever. Without probes there is nothing to wait for. On a
+ * port of mail, plaintext that is no mail does not count: the kernel gives a session up whose first
+ * bytes are something else, and mail could follow.
  *
  * The time of the event is when it became due, not when a tick found that out. So a recording
  * replays to the same event.
@@ -38,13 +40,18 @@ static void report(struct pipeline *pipeline, struct flow *flow, uint64_t time_n
 	hold_event(pipeline, event);
 }
 
-/* Whether what was seen before TLS began, or the port, shows that the session is mail. */
-static bool is_mail(const struct flow *flow)
+/* Whether what was seen shows that the session is mail. */
+static bool speaks_mail(const struct flow *flow)
 {
 	const struct smtp_facts *facts = smtp_session_facts(flow->smtp);
 
-	return compose_is_session(flow) || (facts->greeting_seen && !facts->other_verb_seen) ||
-	       is_mail_port(flow->id.remote_port);
+	return compose_is_session(flow) || (facts->greeting_seen && !facts->other_verb_seen);
+}
+
+/* The same of what was seen before TLS began; or the port shows it. */
+static bool is_mail(const struct flow *flow)
+{
+	return speaks_mail(flow) || is_mail_port(flow->id.remote_port);
 }
 
 void encrypted_segment(struct pipeline *pipeline, struct flow *flow,
@@ -76,6 +83,6 @@ void encrypted_end(struct pipeline *pipeline, struct flow *flow, uint64_t end_ns
 {
 	uint64_t due_ns = flow->tls_since_ns + ENCRYPTED_WAIT_NS;
 
-	if (flow->encrypted_due && !flow->plain)
+	if (flow->encrypted_due && !(flow->plain && speaks_mail(flow)))
 		report(pipeline, flow, end_ns < due_ns ? end_ns : due_ns);
 }
