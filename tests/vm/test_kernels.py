@@ -22,6 +22,7 @@ import machine
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PYTHON_PACKAGES = ("python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "python3-jsonschema",
                    "python3-attr", "python3-pyrsistent")
+TLS_PACKAGES = ("openssl", "msmtp")  # for a certificate, and a client with GnuTLS
 SYSROOT_PACKAGES = ("libc6-dev", "libbpf-dev", "libelf-dev", "zlib1g-dev", "libssl-dev", "libyaml-dev", "libpcre2-dev",
                     "libjansson-dev", "libsystemd-dev", "libyara-dev", "python3", "python3-jsonschema", "busybox-static",
                     "util-linux", "iproute2")
@@ -81,7 +82,7 @@ def host_files(tree, build):
     machine.busybox(tree, TOOLS)
     for path in PROGRAMS:
         machine.with_libraries(tree, path)
-    machine.package_files(tree, *PYTHON_PACKAGES)
+    machine.package_files(tree, *PYTHON_PACKAGES, *TLS_PACKAGES)
     os.symlink("python3.11", f"{tree}/usr/bin/python3")
     for path in glob.glob("/lib/*/libgcc_s.so.1"):  # Python's threads load it when they end
         machine.copy(tree, path)
