@@ -15,16 +15,16 @@ import subprocess
 import uuid
 
 from daemon import Bench
-from harness import EVENT_S, PROGRAM, Recorder, Server, action, get, replay, short
+from harness import PROGRAM, Recorder, Server, action, get, short
 
 MODES = ("starttls", "smtps")
 VERSIONS = ("1.2", "1.3")
 COMBINATIONS = [(mode, version) for version in VERSIONS for mode in MODES]
-FORMATS = ("json", "cef", "sentinel", "ocsf", "table", "wide")
+FORMATS = ("json", "cef", "sentinel", "table", "wide")
 USER = "nobody"
 
 # One mail, and what its event must show. None: not known.
-Sent = collections.namedtuple("Sent", "recipient sender pid executable user layer mode version port outcome")
+Sent = collections.namedtuple("Sent", "recipient sender pid executable uid layer mode version port outcome")
 
 
 def certificate(folder):
@@ -77,9 +77,10 @@ class Job:
     def text(self, recipient):
         return f"From: {self.sender}\r\nTo: {recipient}\r\nSubject: to {recipient}\r\n\r\nhello\r\n"
 
-    def sent(self, layer, executable, pid=None, recipients=None, user=USER, outcome="success"):
+    def sent(self, layer, executable, pid=None, recipients=None, uid=None, outcome="success"):
         """What the events of these mails must show: by default, of all of them."""
-        return [Sent(one, self.sender, pid, os.path.realpath(executable), user, layer, self.mode, self.version, self.port,
+        uid = str(pwd.getpwnam(USER).pw_uid if uid is None else uid)
+        return [Sent(one, self.sender, pid, os.path.realpath(executable), uid, layer, self.mode, self.version, self.port,
                      outcome) for one in (self.recipients if recipients is None else recipients)]
 
 
@@ -112,7 +113,10 @@ class TlsBench(Bench):
 
     @classmethod
     def tearDownClass(cls):
-        cls.watch.stop()
+        cls.watch.stop(warnings=1)
+        warned = "were encrypted on the wire" in cls.watch.stderr.decode()
+        if warned != bool(cls.all_sent):
+            raise AssertionError(f"{len(cls.all_sent)} mails were encrypted on the wire, but it says {cls.watch.stderr!r}")
         cls.check_counts(cls.watch.events)
         cls.check_secrets()
 
@@ -135,12 +139,12 @@ class TlsBench(Bench):
             "smtp.rcpt_to": [one.recipient],
             "email.subject": f"to {one.recipient}",
             "process.executable": one.executable,
-            "user.id": str(pwd.getpwnam(one.user).pw_uid),
+            "user.id": one.uid,
             "source.port": report["peer"],
             "destination.ip": "127.0.0.1",
             "destination.port": one.port,
             "event.outcome": one.outcome,
-            "smtp.starttls": True if one.mode == "starttls" else None,
+            "smtp.starttls": one.mode == "starttls",
             "tls.established": True,
             "tls.version": one.version,
             "smtpsnoop.capture.layer": one.layer,
@@ -160,12 +164,13 @@ class TlsBench(Bench):
         type(self).all_sent += sent
         reports = self.delivered(sent)
         wanted = {one.recipient for one in sent}
+        mine = lambda event: (get(event, "destination.port") in self.ports and
+                              wanted.intersection(get(event, "smtp.rcpt_to", [])))
         try:
-            self.watch.wait_messages(lambda event: wanted.intersection(get(event, "smtp.rcpt_to", [])), len(sent), EVENT_S)
+            self.watch.wait_messages(mine, len(sent))
         except AssertionError:
             pass  # the missing ones are named below
-        events = {recipient: event for event in self.watch.messages(lambda event: get(event, "destination.port") in self.ports)
-                  for recipient in get(event, "smtp.rcpt_to", [])}
+        events = {recipient: event for event in self.watch.messages(mine) for recipient in get(event, "smtp.rcpt_to")}
         faults = [f"{one.recipient}: not reported" for one in sent if one.recipient not in events]
         for one, report in zip(sent, reports):
             if event := events.get(one.recipient):
@@ -197,9 +202,9 @@ class TlsBench(Bench):
         with open(cls.recording, "rb") as file:
             outputs["the recording"] = file.read()
         for name in FORMATS:
-            outputs["replay as " + name] = subprocess.run(
-                [PROGRAM, "replay", cls.recording, "--all", "-o", name], stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=True).stdout
+            done = subprocess.run([PROGRAM, "replay", cls.recording, "--all", "-o", name], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=True)
+            outputs["replay as " + name], outputs["standard error of replay"] = done.stdout, done.stderr
         for name, data in outputs.items():
             for secret in cls.secrets:
                 if any(form in data for form in secret.forms()):

@@ -49,7 +49,7 @@ def run(argv, text=None, **keywords):
 
 def file_of(job, name, text):
     """A file beside the secret's, which the client alone can read."""
-    path = f"{job.secret.path}.{name}"
+    path = f"{job.secret.path}-{job.mode}-{job.version}.{name}"
     with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
         file.write(text)
     entry = pwd.getpwnam(USER)
@@ -287,8 +287,9 @@ tlsmgr unix - - n 1000? 1 tlsmgr
 starttls unix - - n - - smtp
 smtps unix - - n - - smtp -o smtp_tls_wrappermode=yes
 """)
+    uid = int(server.root.run("id", "-u", server.user))
     submit(server.port, jobs)
-    return [one for job in jobs for one in job.sent("openssl", server.executable, user=server.user)]
+    return [one for job in jobs for one in job.sent("openssl", server.executable, uid=uid)]
 
 
 def exim(case, jobs):
@@ -317,8 +318,9 @@ plain:
   public_name = PLAIN
   client_send = ^{secret.user}^{secret.text}
 """)
+    uid = int(server.root.run("id", "-u", server.user))
     submit(server.port, jobs)
-    return [one for job in jobs for one in job.sent("gnutls", server.executable, user=server.user)]
+    return [one for job in jobs for one in job.sent("gnutls", server.executable, uid=uid)]
 
 
 ALERTMANAGER = """
@@ -353,6 +355,9 @@ def alertmanager(case, jobs):
     root = mta.Root(type(case), "")  # the program looks for its templates below /usr/share
     root.run("cp", "-r", os.path.join(folder, "usr/share"), "/usr")
     name = lambda job: Job.domain(job.mode, job.version)
+    data = jobs[0].secret.path + ".data"
+    os.mkdir(data)
+    shutil.chown(data, USER)
     config = file_of(jobs[0], "yml", ALERTMANAGER.format(
         first=name(jobs[0]),
         routes=", ".join(f"{{ receiver: {name(job)}, matchers: ['port = \"{job.port}\"'] }}" for job in jobs),
@@ -360,7 +365,7 @@ def alertmanager(case, jobs):
                                           secret=job.secret.text) for job in jobs)))
     process = subprocess.Popen(
         [*root.prefix, "setpriv", "--reuid", USER, "--clear-groups", program, f"--config.file={config}",
-         f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=", f"--storage.path={config}.data"],
+         f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=", f"--storage.path={data}"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     case.addClassCleanup(end_process, process)
     wait_for(lambda: is_listening(port) or process.poll() is not None, 30, "alertmanager to listen")
