@@ -26,6 +26,10 @@ class TlsServer:
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.run, daemon=True).start()
 
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # ends accept(), which holds the port
+        self.listener.close()
+
     def run(self):
         while True:
             try:
@@ -99,7 +103,7 @@ class Tls(LiveCase):
 
     def test_starttls(self):
         server = TlsServer(self.context(), 0, False)
-        self.addCleanup(server.listener.close)
+        self.addCleanup(server.close)
         with smtplib.SMTP("127.0.0.1", server.port) as client:
             client.starttls(context=ssl._create_unverified_context())
             self.during(server.port)
@@ -108,7 +112,7 @@ class Tls(LiveCase):
 
     def test_tls_from_the_first_byte_on_a_mail_port(self):
         server = TlsServer(self.context(), MAIL_PORT, True)
-        self.addCleanup(server.listener.close)
+        self.addCleanup(server.close)
         with smtplib.SMTP_SSL("127.0.0.1", server.port, context=ssl._create_unverified_context()) as client:
             self.during(server.port)
             client.sendmail("s@example.org", ["r@example.net"], "x")

@@ -44,7 +44,7 @@ class Dark(TlsBench):
                         "destination.port": job.port, "tls.established": True, "tls.version": job.version,
                         "tls.client.server_name": "mail.test", "smtp.starttls": True, "smtpsnoop.verdict": "alert"}
             self.assertEqual({path: get(event, path) for path in expected}, expected, event)
-            self.assertTrue(get(event, "event.reason"), event)
+            self.assertIn("plaintext_unseen", get(event, "smtpsnoop.reasons", []), event)
             for path in ("source.bytes", "destination.bytes"):
                 self.assertGreater(get(event, path, 0), 300, f"{path}: {event}")
 

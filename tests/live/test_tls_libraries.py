@@ -127,7 +127,7 @@ class Copies(TlsBench):
         self.copy_libraries(libraries)
         second = self.client("replaced", 1, *inside, program="/client", auth=root + "/auth2", as_root=True)
         second.go_on(True)
-        self.check(self.sent(client, "/client") + self.sent(second, "/client"))
+        self.check(self.sent(client, root + "/client") + self.sent(second, root + "/client"))
 
     def test_a_library_that_is_deleted_at_once(self):
         """It has no name when the watch looks for it."""
