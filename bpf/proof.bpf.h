@@ -282,11 +282,28 @@ static __always_inline bool tls_len_fits(__u32 len, __u64 plain)
 }
 
 /*
+ * Whether an object without a proof may be a server's: what a server reads is not this host's mail,
+ * and may be a secret. Which layout is the object's is not known, so one that says so will do.
+ */
+__noinline int tls_may_be_server(__u32 layer, __u64 object)
+{
+	struct tls_layouts *layouts = bpf_map_lookup_elem(&tls_layouts, &layer);
+	__u32 i;
+
+	for (i = 0; layouts && i < TLS_LAYOUTS_MAX && i < layouts->count; i++) {
+		if (layout_is_server(&layouts->items[i], object))
+			return 1;
+	}
+	return 0;
+}
+
+/*
  * Joins the session of a connection that is older than the watch: its hello was not seen. What is
- * sent within a call of the library, as one record of the call's length, is that call's.
+ * sent within a call of the library, as one record of the call's length, is that call's. `len`: of
+ * the record, without its header.
  */
 static __always_inline void tls_join_nested(struct flow_state *state, const struct sock *sk,
-					    const struct tls_header *header)
+					    __u32 len)
 {
 	__u64 id = bpf_get_current_pid_tgid(), key = state->id.cookie ^ FLOW_KEY_PLAINTEXT;
 	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &id);
@@ -294,9 +311,8 @@ static __always_inline void tls_join_nested(struct flow_state *state, const stru
 	struct tls_key of_call = {};
 	struct flow_state *plain;
 
-	if (!call || !call->written || !state->id.cookie || header->type != TLS_TYPE_DATA ||
-	    header->version[0] != 3 ||
-	    !tls_len_fits((__u32)header->len[0] << 8 | header->len[1], call->len))
+	if (!call || !call->written || !state->id.cookie || !tls_len_fits(len, call->len) ||
+	    state->id.flags & FLOW_ACCEPTED || tls_may_be_server(call->layer, call->object))
 		return;
 	of_call.object = call->object;
 	of_call.layer = call->layer;

@@ -249,8 +249,24 @@ static __always_inline void send_join(struct flow_state *state, const struct soc
 	__u64 address, len;
 
 	if (vector_front(vector, &address, &len) && len > sizeof(header) &&
-	    !memory_read(vector->memory, &header, sizeof(header), address))
-		tls_join_nested(state, sk, &header);
+	    !memory_read(vector->memory, &header, sizeof(header), address) &&
+	    header.type == TLS_TYPE_DATA && header.version[0] == 3)
+		tls_join_nested(state, sk, (__u32)header.len[0] << 8 | header.len[1]);
+}
+
+/*
+ * The same at the end of a call that took `ret` bytes. Before 5.12 the socket has no cookie, and so
+ * no state, until the wire hook sees its first segment, which is within the call.
+ */
+static __always_inline void send_join_late(struct flow_state *state, const struct sock *sk, int ret)
+{
+	if (socket_cookies || ret <= (int)sizeof(struct tls_header) || !send_is_old_tls(state))
+		return;
+	if (!state->id.cookie)
+		state->id.cookie = cookie_read(sk);
+	if (!state->id.local_port)
+		flow_address(&state->id, sk);
+	tls_join_nested(state, sk, ret - sizeof(struct tls_header));
 }
 
 static __always_inline void send_begin_vector(const struct sock *sk, const struct vector *vector,
@@ -407,6 +423,8 @@ static __always_inline void send_end(const struct sock *sk, struct flow_state *s
 {
 	__u64 id = bpf_get_current_pid_tgid();
 
+	if (state)
+		send_join_late(state, sk, ret);
 	if (!state)
 		bpf_map_delete_elem(&sends, &id);
 	else if (!is_wired(state))
