@@ -277,6 +277,17 @@ void flow_restart(struct flow *flow)
 	flow->sends_started = false;
 }
 
+void flow_forget_session(struct flow *flow)
+{
+	const struct extent none = {.first = UINT64_MAX};
+
+	smtp_session_free(flow->smtp);
+	flow->smtp = NULL;
+	flow->claim_count = flow->claims_dropped = 0;
+	flow->claimed_end = flow->senders_forgotten = 0;
+	flow->unclaimed = flow->compared = flow->differed = none;
+}
+
 void flow_tick(struct flow *flow, uint64_t time_ns)
 {
 	if (flow->rx.held_count && time_ns - flow->rx.held_since_ns > STREAM_HOLD_NS)

@@ -47,6 +47,9 @@ void flow_send_begins(struct flow *flow, uint32_t seq, bool fresh, uint64_t time
  */
 void flow_restart(struct flow *flow);
 
+/* Drops the session, without a word, and what refers to its positions. Senders are kept. */
+void flow_forget_session(struct flow *flow);
+
 /* Turns holes that are older than STREAM_HOLD_NS into gaps. */
 void flow_tick(struct flow *flow, uint64_t time_ns);
 

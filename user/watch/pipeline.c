@@ -288,6 +288,14 @@ static void on_connection(struct pipeline *pipeline, const struct connection_rec
 					&pipeline->hooks.want));
 }
 
+/* Whether the session has read nothing but a ClientHello, as if it were lines. */
+static bool began_as_tls(const struct flow *flow)
+{
+	const struct smtp_facts *facts = smtp_session_facts(flow->smtp);
+
+	return flow->id.flags & FLOW_FROM_START && !facts->greeting_seen && !facts->commands_seen;
+}
+
 /* From now on the bytes of the flow are those that the library passes on. */
 static void on_tls(struct pipeline *pipeline, const struct tls_record *record)
 {
@@ -301,6 +309,11 @@ static void on_tls(struct pipeline *pipeline, const struct tls_record *record)
 	if (!flow || !flow->smtp)
 		return;
 	flow_restart(flow);
+	if (began_as_tls(flow)) {
+		flow_forget_session(flow);
+		if (!pipeline_flow(pipeline, id.cookie, record->h.time_ns))
+			return;
+	}
 	smtp_session_tls_begins(flow->smtp);
 	flow_joined(flow, record);
 }
