@@ -372,7 +372,7 @@ static void put_flow(struct fields *fields, const struct event *event, enum fiel
 	put_decision(fields, event);
 	put_word(fields, FIELD_SESSION_ID, event->session_id);
 	if (event->session)
-		walk_session(fields, event->session);
+		walk_session(fields, event->session, event->tls && event->capture.mid_stream);
 	if (event->session && event->action == EVENT_SESSION) {
 		put_number(fields, FIELD_COMMAND_BYTES, event->session->command_bytes);
 		put_number(fields, FIELD_REPLY_BYTES, event->session->reply_bytes);

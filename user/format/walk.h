@@ -8,7 +8,8 @@
 
 #include "format/fields.h"
 
-void walk_session(struct fields *fields, const struct smtp_facts *facts);
+/* `late_tls`: TLS had begun before anything was seen, so STARTTLS may have been missed. */
+void walk_session(struct fields *fields, const struct smtp_facts *facts, bool late_tls);
 void walk_transaction(struct fields *fields, const struct smtp_transaction *transaction);
 void walk_senders(struct fields *fields, const struct event *event);
 

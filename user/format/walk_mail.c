@@ -131,7 +131,7 @@ static void put_mail(struct fields *fields, const struct mail *mail)
 
 /* ---- The SMTP session -------------------------------------------------------------------- */
 
-void walk_session(struct fields *fields, const struct smtp_facts *facts)
+void walk_session(struct fields *fields, const struct smtp_facts *facts, bool late_tls)
 {
 	if (facts->protocol != SMTP_PROTOCOL_UNKNOWN) {
 		put_bytes(fields, FIELD_HELO, (struct span){facts->helo, facts->helo_len});
@@ -144,7 +144,8 @@ void walk_session(struct fields *fields, const struct smtp_facts *facts)
 				(struct span){facts->auth_user, facts->auth_user_len});
 		put_word(fields, FIELD_AUTH_OUTCOME, event_auth_outcome(facts));
 	}
-	put_bool(fields, FIELD_STARTTLS, facts->starttls);
+	if (facts->starttls || !late_tls)
+		put_bool(fields, FIELD_STARTTLS, facts->starttls);
 	if (facts->proxy.hops) {
 		put_word(fields, FIELD_PROXY_PROTOCOL, event_proxy_protocol(&facts->proxy));
 		put_bytes(fields, FIELD_PROXY_TARGET,
