@@ -237,7 +237,7 @@ def tls_context(options):
 def accept(sock, options, context, implicit):
     while True:
         client, peer = sock.accept()
-        client.settimeout(60)
+        client.settimeout(60 * int(os.environ.get("SMTPSNOOP_SLOW", "1")))
         connection = Connection(client, peer[1], options, context)
         threading.Thread(target=connection.run, args=(implicit,), daemon=True).start()
 

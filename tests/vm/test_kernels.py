@@ -24,8 +24,8 @@ PYTHON_PACKAGES = ("python3.11-minimal", "libpython3.11-minimal", "libpython3.11
                    "python3-attr", "python3-pyrsistent")
 TLS_PACKAGES = ("openssl", "msmtp")  # for a certificate, and a client with GnuTLS
 SYSROOT_PACKAGES = ("libc6-dev", "libbpf-dev", "libelf-dev", "zlib1g-dev", "libssl-dev", "libyaml-dev", "libpcre2-dev",
-                    "libjansson-dev", "libsystemd-dev", "libyara-dev", "python3", "python3-jsonschema", "busybox-static",
-                    "util-linux", "iproute2")
+                    "libjansson-dev", "libsystemd-dev", "libyara-dev", "libmicrohttpd-dev", "python3", "python3-jsonschema",
+                    "busybox-static", "util-linux", "iproute2", *TLS_PACKAGES)
 TOOLS = ("sh", "mount", "ifconfig", "echo", "uname", "poweroff", "insmod", "cat", "ls", "true", "mkdir", "sleep", "dmesg",
          "test", "head", "grep", "kill", "ps", "env", "timeout", "tee", "sysctl")
 PROGRAMS = ("/usr/bin/unshare", "/usr/bin/setpriv", "/usr/sbin/bpftool", "/usr/sbin/ip")
@@ -65,7 +65,7 @@ HAS = {
 OLDER = "test_identity.OlderThanTheWatch.test_busy_connection_older_than_the_watch"
 TAKEN = "test_selfcheck.SelfCheck.test_hooks_taken_away"
 ALL = ("test_sends.Calls", "test_sends.Transports", "test_sends.Urgent", "test_sends.Rewritten", "test_sends.WithoutWire",
-       OLDER, TAKEN, "test_attack", "test_churn")
+       OLDER, TAKEN, "test_attack", "test_churn", "test_tls_kernels")
 
 # Each way into the kernel's send path once, with and without the wire hook.
 ESSENTIAL = (*(f"test_sends.Calls.test_{name}" for name in ("send", "sendmsg", "sendmmsg", "writev", "sendfile",
