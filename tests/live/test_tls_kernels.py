@@ -11,7 +11,7 @@ import tls_clients
 from harness import PYTHON, PYTHON_EXECUTABLE, get, short
 from tls_case import COMBINATIONS, Job, TlsBench
 
-UNKNOWN = ("tls.version", "tls.client.server_name")  # of the older session
+UNKNOWN = ("smtp.starttls", "tls.version", "tls.client.server_name")  # of the older session
 
 
 class Kernels(TlsBench):
