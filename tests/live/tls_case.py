@@ -187,8 +187,9 @@ class TlsBench(Bench):
                                     get(event, "smtpsnoop.final", True) for recipient in get(event, "smtp.rcpt_to", []))
         expected = collections.Counter(one.recipient for one in cls.all_sent)
         if found != expected:
-            raise AssertionError(f"lost: {list((expected - found).elements())[:5]}, "
-                                 f"too many: {list((found - expected).elements())[:5]}")
+            more = list((found - expected).elements())[:5]
+            raise AssertionError(f"lost: {list((expected - found).elements())[:5]}, too many: {more}\n" + "\n".join(
+                short(event) for event in mine if set(more) & set(get(event, "smtp.rcpt_to", []))))
         dark = [event for event in mine if action(event) == "smtp-encrypted"]
         if dark:
             raise AssertionError(f"{len(dark)} smtp-encrypted events, the first: {short(dark[0])}")
