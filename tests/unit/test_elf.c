@@ -9,6 +9,16 @@
 
 /* ---- Real files ------------------------------------------------------------------------------ */
 
+/* Whether code in memory is that of the file, but for a probe that a watch has put there (int3). */
+static bool same_code(const unsigned char *memory, const unsigned char *code, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (memory[i] != code[i] && memory[i] != 0xcc)
+			return false;
+	}
+	return true;
+}
+
 /* Compares what is found with where the dynamic linker has put it. */
 static void check_loaded(int fd, const char *name, const void *function, const char *base)
 {
@@ -22,7 +32,7 @@ static void check_loaded(int fd, const char *name, const void *function, const c
 	assert_int_equal(found.address, (const char *)function - base);
 	assert_true(found.size > 0);
 	assert_int_equal(elf_read(&elf, found.address, code, sizeof(code)), sizeof(code));
-	assert_memory_equal(code, function, sizeof(code));
+	assert_true(same_code(function, code, sizeof(code)));
 	assert_true(elf_offset(&elf, found.address, &offset));
 	assert_int_equal(pread(fd, same, sizeof(same), (off_t)offset), sizeof(same));
 	assert_memory_equal(same, code, sizeof(code));
