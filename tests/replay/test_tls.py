@@ -130,7 +130,7 @@ class Tls(unittest.TestCase):
         self.assertEqual(event["tls"]["client"]["server_name"], "<\"=|\\")
 
     def test_what_is_dark(self):
-        for wire, says in ((WIRE, "TLS libraries are not probed"), (WIRE | PROBES, "no TLS library that can be probed")):
+        for wire, says in ((WIRE, "TLS libraries are not probed"), (WIRE | PROBES, "whose TLS library cannot be probed")):
             started = self.replay(Recording(wire=wire))[0]
             self.assertIn(says, "\n".join(started["smtpsnoop"]["capture"]["blind"]))
 

@@ -28,11 +28,11 @@ bool hook_parse(const char *name, enum hook *hook)
 
 /* docs/coverage.md has the same in full, class by class. */
 #define TLS_PROBED                                                                                 \
-	"plaintext that no TLS library that can be probed encrypts (Java, rustls, stripped "       \
-	"programs)"
+	"plaintext of programs whose TLS library cannot be probed (Java, rustls, static programs " \
+	"without symbols)"
 #define TLS_PROBED_KERNEL                                                                          \
-	("plaintext that no TLS library that can be probed encrypts (Java, rustls, stripped "      \
-	 "programs, TLS in the kernel)")
+	("plaintext of programs whose TLS library cannot be probed (Java, rustls, static "         \
+	 "programs without symbols), and of TLS in the kernel")
 #define TLS_LIBRARIES                                                                              \
 	"plaintext inside TLS, but for TLS in the kernel (TLS libraries are not probed)"
 #define TLS_ALL "plaintext inside TLS (TLS libraries are not probed)"

@@ -30,9 +30,22 @@ static void print_library(const struct library_state *state, bool first)
 {
 	const char *why = state->error ? strerror(-state->error) : state->dark;
 
-	printf("%-12s%-12s%-20s%s%s%s\n", first ? "TLS" : "", price(state),
+	printf("%-12s%-12s%-20s%s%s%s\n", first ? "libraries" : "", price(state),
 	       state->version[0] ? state->version : layer_name(state->layer), state->path,
 	       why ? ": " : "", why ? why : "");
+}
+
+/* What "cheap" and "dear" mean. */
+static void print_prices(const struct library_state *states, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!states[i].attached || !states[i].dear)
+			continue;
+		printf("%-12sa probe costs a call about 0.5 us where it is cheap, 10 us where it "
+		       "is dear\n",
+		       "");
+		return;
+	}
 }
 
 static void print_counts(struct libraries *libraries)
@@ -66,8 +79,9 @@ void doctor_libraries(struct libraries *libraries)
 		count = libraries_list(libraries, states, LIBRARIES_MAX);
 	for (size_t i = 0; i < count; i++)
 		print_library(&states[i], i == 0);
+	print_prices(states, count);
 	if (!count)
-		printf("%-12sno library was found\n", "TLS");
+		printf("%-12snone was found\n", "libraries");
 	if (!settled)
 		printf("%-12snot all processes were looked at in time\n", "");
 	print_counts(libraries);
