@@ -65,17 +65,23 @@ HARDEN	 := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 
 ifdef SANITIZE
 BUILD	 ?= build-sanitize
+BPF_BUILD := build
 HARDEN	 := -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 OPTIMIZE := -O1 -g
 LDHARDEN := -fsanitize=address,undefined
 else
 BUILD	 ?= build
+BPF_BUILD := $(BUILD)
 LDHARDEN := -pie -Wl,-z,relro,-z,now
 endif
 
 FUZZ_BUILD := build-fuzz
 
-CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) $(HAVE)
+# The time of a unit test is mostly that of building it.
+TEST_OPTIMIZE := -O0 -g
+TEST_LDFLAGS  := $(if $(shell command -v ld.gold),-fuse-ld=gold)
+
+CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) -I$(BPF_BUILD) $(HAVE)
 CFLAGS	 += -std=gnu11 $(OPTIMIZE) $(HARDEN) $(WARNINGS) -pthread
 LDFLAGS	 += $(LDHARDEN) -pthread
 LDLIBS	 = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) $(LIBRARIES_OPTIONAL))
@@ -94,8 +100,8 @@ BUILT_BY_ROOT = find build build-* tests -xdev -user 0 -exec chown -h $(OWNER) {
 ifeq ($(MAKELEVEL),0)
 $(shell $(BUILT_BY_ROOT))
 endif
-$(BUILD)/% $(FUZZ_BUILD)/%: SHELL := setpriv
-$(BUILD)/% $(FUZZ_BUILD)/%: .SHELLFLAGS := --reuid=$(firstword $(subst :, ,$(OWNER))) \
+$(BUILD)/% $(FUZZ_BUILD)/% $(BPF_BUILD)/smtpsnoop.%: SHELL := setpriv
+$(BUILD)/% $(FUZZ_BUILD)/% $(BPF_BUILD)/smtpsnoop.%: .SHELLFLAGS := --reuid=$(firstword $(subst :, ,$(OWNER))) \
 	--regid=$(lastword $(subst :, ,$(OWNER))) --clear-groups /bin/sh -c
 else
 BUILT_BY_ROOT := true
@@ -114,7 +120,8 @@ SOURCES := $(wildcard user/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libsmtpsnoop.a
 PROGRAM := $(BUILD)/smtpsnoop
-SKELETON := $(BUILD)/smtpsnoop.skel.h
+# One skeleton for both builds: the programs of the kernel have no sanitizers.
+SKELETON := $(BPF_BUILD)/smtpsnoop.skel.h
 
 UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
 UNIT_TESTS   := $(UNIT_SOURCES:%.c=$(BUILD)/%)
@@ -147,26 +154,30 @@ $(BUILD)/commit.h: FORCE
 .PHONY: FORCE
 FORCE:
 
+# _FORTIFY_SOURCE wants optimized code.
+$(BUILD)/tests/unit/%.o: OPTIMIZE := $(TEST_OPTIMIZE)
+$(BUILD)/tests/unit/%.o: HARDEN := $(filter-out -D_FORTIFY_SOURCE=%,$(HARDEN))
+
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(SAY) CC $<
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/smtpsnoop.bpf.o: bpf/smtpsnoop.bpf.c Makefile
+$(BPF_BUILD)/smtpsnoop.bpf.o: bpf/smtpsnoop.bpf.c Makefile
 	@mkdir -p $(@D)
 	$(SAY) BPF $<
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -c -o $@ $<
 	$(Q)llvm-strip -g $@
 
-$(SKELETON): $(BUILD)/smtpsnoop.bpf.o
+$(SKELETON): $(BPF_BUILD)/smtpsnoop.bpf.o
 	$(SAY) SKEL $@
 	$(Q)$(BPFTOOL) gen skeleton $< > $@ # the name is that of the file: bpftool 5.10 takes no other
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
 	$(SAY) LINK $@
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS) $(TEST_LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
--include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null) $(filter-out $(BUILD)/%,$(BPF_BUILD)/smtpsnoop.bpf.d)
 
 # ---- Two commands: from a bare system to a running watch, or to the last test -----------------
 
