@@ -95,6 +95,27 @@ struct {
 } tls_sessions SEC(".maps");
 
 /*
+ * Those that are joined. Anyone can make any number of objects, and push others out of
+ * tls_sessions; a socket that is a client's is what a place here costs.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct tls_key);
+	__type(value, struct tls_session);
+} tls_joined SEC(".maps");
+
+/* Notes that the session is joined to a socket. NULL: there is no room. */
+static __always_inline struct tls_session *tls_join(const struct tls_key *key, __u64 cookie,
+						    __u64 print)
+{
+	struct tls_session joined = {.cookie = cookie, .print = print, .verdict = TLS_JOINED};
+
+	bpf_map_update_elem(&tls_joined, key, &joined, BPF_ANY);
+	return bpf_map_lookup_elem(&tls_joined, key);
+}
+
+/*
  * What tells a session from an earlier one of the same object: the beginning of what is at each
  * place where the random may be.
  */
@@ -208,9 +229,12 @@ static __always_inline struct tls_session *tls_session_of(__u32 layer, __u64 obj
 {
 	struct tls_key key = {.object = object, .layer = layer};
 	struct tls_session *session, fresh = {};
-	__u64 print = layer == TLS_GO ? go_socket(object) : layouts_print(layer, object);
+	__u64 cookie, print = layer == TLS_GO ? go_socket(object) : layouts_print(layer, object);
 
 	key.pid = bpf_get_current_pid_tgid() >> 32;
+	session = bpf_map_lookup_elem(&tls_joined, &key);
+	if (session && session->print == print)
+		return session;
 	session = bpf_map_lookup_elem(&tls_sessions, &key);
 	if (session && session->print == print &&
 	    (session->verdict != TLS_UNPROVED || session->tries >= TLS_TRIES))
@@ -223,9 +247,8 @@ static __always_inline struct tls_session *tls_session_of(__u32 layer, __u64 obj
 			return NULL;
 	}
 	session->tries++;
-	session->cookie = tls_prove(layer, object, print);
-	session->verdict = session->cookie ? TLS_JOINED : TLS_UNPROVED;
-	return session;
+	cookie = tls_prove(layer, object, print);
+	return cookie ? tls_join(&key, cookie, print) : session;
 }
 
 /* ---- Calls in progress ----------------------------------------------------------------------- */
@@ -327,8 +350,7 @@ static __always_inline void tls_join_nested(struct flow_state *state, const stru
 	plain->tls_layer = call->layer;
 	flow_address(&plain->id, sk);
 	state_own(plain);
-	session->cookie = state->id.cookie;
-	session->verdict = TLS_JOINED;
+	tls_join(&of_call, state->id.cookie, session->print);
 }
 
 #endif
