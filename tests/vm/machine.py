@@ -210,8 +210,21 @@ def command(name, image, initrd, memory=1024, more=()):
             "-append", f"console={CONSOLE[arch]} quiet panic=1 oops=panic", *more]
 
 
+BOOTS_MAX = 3  # an emulated kernel panics now and then while it boots, before anything of ours runs
+STARTED = "kernel: "  # what the first process of every machine prints first
+
+
 def boot(name, image, initrd, timeout_s, on_line=None, **keywords):
-    """Runs the machine until it powers off; returns its output. `on_line` gets each line as it comes."""
+    """Runs the machine until it powers off; returns its output. `on_line` gets each line as it comes. A kernel that
+    panics before its first process has said a word is booted again."""
+    for _ in range(BOOTS_MAX):
+        output = run(name, image, initrd, timeout_s, on_line, **keywords)
+        if any(line.startswith(STARTED) for line in output.split("\n")) or "Kernel panic" not in output:
+            return output
+    return output
+
+
+def run(name, image, initrd, timeout_s, on_line, **keywords):
     process = subprocess.Popen(["timeout", str(timeout_s), *command(name, image, initrd, **keywords)],
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     lines = []
