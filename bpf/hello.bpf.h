@@ -181,7 +181,7 @@ static __always_inline void hello_answer(struct __sk_buff *skb, struct flow_stat
 	state->hello = HELLO_DONE;
 	if (!hello)
 		return;
-	len = bounded(len, 128);
+	len = bounded(len, TLS_SERVER_MAX);
 	if (!bpf_skb_load_bytes(skb, offset, hello->server, len))
 		hello->server_len = len;
 }

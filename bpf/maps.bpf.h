@@ -234,7 +234,6 @@ struct flow_state {
 	__u32 ended;
 	__u32 plain_seq; /* plaintext flows (outer.bpf.h, tls.bpf.h): bytes sent so far */
 	__u32 plain_got; /* likewise, bytes received so far (tls.bpf.h) */
-	__u32 tls_pad;
 
 	struct line sent, received;
 

@@ -27,8 +27,7 @@
 #define S_IFMT	 0170000
 #define S_IFSOCK 0140000
 
-/* ---- Where libraries keep what is needed ------------------------------------------------------
- */
+/* ---- Where libraries keep what is needed ----------------------------------------------------- */
 
 struct tls_layouts {
 	__u32 count;

@@ -40,11 +40,12 @@ static __always_inline bool plain_wanted(const struct flow_state *state)
 static __always_inline void emit_tls(struct flow_state *state)
 {
 	__u64 cookie = state->id.cookie ^ FLOW_KEY_PLAINTEXT;
-	struct hello *hello = bpf_map_lookup_elem(&hellos, &cookie);
 	struct tls_record *record;
+	struct hello *hello;
 
 	if (state->emitted)
 		return;
+	hello = bpf_map_lookup_elem(&hellos, &cookie);
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + TLS_CLIENT_MAX + TLS_SERVER_MAX, 0);
 	if (!record) {
 		count(COUNTER_SENDER_LOST, 1);
@@ -281,8 +282,7 @@ int BPF_KRETPROBE(tls_return, __u64 ret)
 	return 0;
 }
 
-/* ---- The programs, one for each shape of call (enum tls_probe) --------------------------------
- */
+/* ---- The programs, one for each shape of call (enum tls_probe) ------------------------------- */
 
 /* Where the number of bytes will be: OpenSSL 3.2 has flags before it. */
 static __always_inline __u64 taken_at(__u64 fourth, __u64 fifth)

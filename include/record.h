@@ -303,7 +303,7 @@ enum tls_flag {
 };
 
 #define TLS_CLIENT_MAX 512U
-#define TLS_SERVER_MAX 160U
+#define TLS_SERVER_MAX 256U
 
 /*
  * The plaintext of a TLS session is joined to a socket. It follows as send records (what the
