@@ -218,13 +218,13 @@ def boot(name, image, initrd, timeout_s, on_line=None, **keywords):
     """Runs the machine until it powers off; returns its output. `on_line` gets each line as it comes. A kernel that
     panics before its first process has said a word is booted again."""
     for _ in range(BOOTS_MAX):
-        output = run(name, image, initrd, timeout_s, on_line, **keywords)
+        output = boot_once(name, image, initrd, timeout_s, on_line, **keywords)
         if any(line.startswith(STARTED) for line in output.split("\n")) or "Kernel panic" not in output:
             return output
     return output
 
 
-def run(name, image, initrd, timeout_s, on_line, **keywords):
+def boot_once(name, image, initrd, timeout_s, on_line, **keywords):
     process = subprocess.Popen(["timeout", str(timeout_s), *command(name, image, initrd, **keywords)],
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     lines = []
