@@ -27,7 +27,7 @@ void event_free(struct event *event)
 		sender_unref(event->senders[i]);
 	pace_unref(event->pace);
 	smtp_transaction_free(event->transaction);
-	free(event->origin);
+	origin_free(event->origin);
 	free(event->session);
 	free(event->server_name);
 	free(event->exclusion);

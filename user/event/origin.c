@@ -112,6 +112,16 @@ bool path_passes_on(const char *executable)
 	return among(others, sizeof(others) / sizeof(others[0]), executable);
 }
 
+void origin_free(struct origin *origin)
+{
+	if (!origin)
+		return;
+	sender_unref(origin->submitter);
+	for (uint32_t i = 0; i < origin->candidate_count && i < ORIGIN_CANDIDATES_MAX; i++)
+		sender_unref(origin->candidates[i]);
+	free(origin);
+}
+
 /* ---- The Received field ---------------------------------------------------------------------- */
 
 static bool take(struct span *text, const char *word)

@@ -19,9 +19,28 @@
 /* Mails into local MTAs that are remembered; then the oldest is replaced */
 #define SUBMISSIONS_MAX	 4096U
 #define ORIGIN_EVENT_LEN 32U
+/* Submissions that fit a mail equally well and are kept; of more, only the number is known */
+#define ORIGIN_CANDIDATES_MAX 8U
+
+/* How the process that handed a mail in was found. */
+enum origin_how {
+	ORIGIN_NOT_KNOWN,
+	ORIGIN_PID,	   /* the MTA's own words name it */
+	ORIGIN_CONNECTION, /* it was seen on its way into the MTA */
+	ORIGIN_TIME,	   /* no other submission fits the user and the time */
+};
 
 struct origin {
 	const char *mta; /* "postfix", "exim", "sendmail", "opensmtpd"; static */
+	enum origin_how how;
+	/*
+	 * The process that handed the mail in: its image and ancestors; credentials, cgroup and
+	 * namespaces as of the submission. A reference; NULL: not known, and `how` says nothing.
+	 */
+	struct sender *submitter;
+	/* Where several fit: references, the oldest first. Then there is no submitter. */
+	struct sender *candidates[ORIGIN_CANDIDATES_MAX];
+	uint32_t candidate_count; /* how many fit; at most ORIGIN_CANDIDATES_MAX are kept */
 	bool has_uid;
 	bool named; /* the uid is a user of this host: its name may be looked up */
 	uint32_t uid;
@@ -30,6 +49,9 @@ struct origin {
 	/* event.id of the mail on its way into the MTA; "": not seen */
 	char submission[ORIGIN_EVENT_LEN + 1];
 };
+
+/* Frees an origin with its references. NULL is allowed. */
+void origin_free(struct origin *origin);
 
 /*
  * The MTA that a sender is: a known executable that runs as its own user. A static name; NULL: the
