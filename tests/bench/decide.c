@@ -144,7 +144,8 @@ int main(void)
 		spent_ns[i % 3] += cpu_ns() - start_ns;
 		counts[i % 3]++;
 		excluded += decision.excluded != NULL;
-		nearest += decision.nearest && decision.failed == 1U << CRITERION_RECIPIENTS;
+		nearest += decision.nearest &&
+			   decision.failed.bits == CRITERION_BIT(CRITERION_RECIPIENTS);
 	}
 	printf("%d messages, %d exclusions: %llu excluded, %llu with one recipient too many\n",
 	       MESSAGES, EXCLUSIONS, (unsigned long long)excluded, (unsigned long long)nearest);

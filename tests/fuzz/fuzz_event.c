@@ -116,7 +116,7 @@ static struct event *event_of(struct span rest)
 	event->rules = calloc(1, sizeof(*event->rules));
 	event->rules[0] = (struct rule){piece(&rest), piece(&rest), piece(&rest), piece(&rest)};
 	event->rule_count = 1;
-	event->failed = UINT32_MAX;
+	event->failed.bits = UINT64_MAX;
 	if (event->action == EVENT_MESSAGE)
 		add_transaction(event, &rest);
 	return event;

@@ -173,8 +173,8 @@ static struct mail *mail_of(struct span text)
 static void hostile_decision(struct event *event)
 {
 	event->nearest = copy_of(HOSTILE);
-	event->failed = 0x15;
-	event->unknown = 0x4;
+	event->failed.bits = 0x15;
+	event->unknown.bits = 0x4;
 	event->rules = calloc(1, sizeof(*event->rules));
 	event->origin = calloc(1, sizeof(*event->origin));
 	assert_true(event->rules && event->origin);

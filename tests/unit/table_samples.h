@@ -119,11 +119,11 @@ static inline struct event *mail_event(const struct sample *sample)
 	return event;
 }
 
-static inline void nearest(struct event *event, const char *name, uint32_t failed, uint32_t unknown)
+static inline void nearest(struct event *event, const char *name, uint64_t failed, uint64_t unknown)
 {
 	event->nearest = copy_of(name);
-	event->failed = failed;
-	event->unknown = unknown;
+	event->failed.bits = failed;
+	event->unknown.bits = unknown;
 }
 
 /* One of each kind of row and line; NULL at the end. */
@@ -135,11 +135,12 @@ static inline struct event *kind_of(const struct sample *sample, unsigned int ki
 	case 0: return mail_event(sample);
 	case 1:
 		event = mail_event(sample);
-		nearest(event, "nightly", 1U << CRITERION_USER, 0);
+		nearest(event, "nightly", CRITERION_BIT(CRITERION_USER), 0);
 		return event;
 	case 2:
 		event = mail_event(sample);
-		nearest(event, "夜間の報告書に関する例外", (1U << CRITERION_COUNT) - 1, 0x3000);
+		nearest(event, "夜間の報告書に関する例外", CRITERION_BIT(CRITERION_COUNT) - 1,
+			0x3000);
 		event_reason(event, "executable_deleted");
 		event_reason(event, "odd_address");
 		return event;

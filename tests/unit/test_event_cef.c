@@ -273,13 +273,13 @@ static void test_reason(void **state)
 
 	(void)state;
 	event->nearest = copy_of("daily");
-	event->failed = 1U << CRITERION_USER | 1U << CRITERION_SCHEDULE;
+	event->failed.bits = CRITERION_BIT(CRITERION_USER) | CRITERION_BIT(CRITERION_SCHEDULE);
 	record = record_of(event);
 	expect(&record, "reason", "process.user,schedule");
 	record_free(&record);
 	event = plain_event();
 	event->nearest = copy_of("daily");
-	event->failed = 1U << CRITERION_USER;
+	event->failed.bits = CRITERION_BIT(CRITERION_USER);
 	event_reason(event, "bytes_missing");
 	event_reason(event, "odd_address");
 	record = record_of(event);
@@ -426,7 +426,7 @@ static void expect_bounded(struct span unit, uint32_t recipients)
 	memset(event->source.addr, 0x22, 16);
 	memset(event->destination.addr, 0x22, 16);
 	memset(event->id, 'f', EVENT_ID_LEN);
-	event->failed = UINT32_MAX;
+	event->failed.bits = UINT64_MAX;
 	event->time_ns = event->start_ns = event->end_ns = INT64_MIN;
 	event->capture.missing_bytes = UINT64_MAX;
 	event->transaction->bytes = UINT64_MAX;

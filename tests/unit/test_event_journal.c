@@ -321,7 +321,7 @@ static void expect_bounded(const char *unit)
 	event->exclusion = copy_of(text.data);
 	event->server_name = copy_of(text.data);
 	fill(&event->rules[0].name, text.data);
-	event->failed = UINT32_MAX;
+	event->failed.bits = UINT64_MAX;
 	for (event->reason_count = 0; event->reason_count < EVENT_REASONS_MAX;
 	     event->reason_count++)
 		event->reasons[event->reason_count] = "executable_link_changed";

@@ -20,7 +20,7 @@ static void test_alert(void **state)
 			struct event *event = mail_event(&plain);
 			char *row, *found;
 
-			nearest(event, "nightly", 1U << CRITERION_USER, 0);
+			nearest(event, "nightly", CRITERION_BIT(CRITERION_USER), 0);
 			row = row_of(event,
 				     &(struct table_options){.width = width, .color = color});
 			found = strstr(row, words);
@@ -38,24 +38,25 @@ static void test_alert_words(void **state)
 {
 	static const struct {
 		const char *nearest, *reason;
-		uint32_t failed, unknown;
+		uint64_t failed, unknown;
 		const char *words;
 	} cases[] = {
 		{NULL, NULL, 0, 0, ""},
 		{NULL, "executable_deleted", 0, 0, "ALERT: executable_deleted"},
 		{NULL, "sender_unknown", 0, 0, ""},
-		{"weekly", NULL, 1U << CRITERION_RELAY, 0,
+		{"weekly", NULL, CRITERION_BIT(CRITERION_RELAY), 0,
 		 "ALERT: closest exclusion 'weekly' failed on relay"},
-		{"backup", "odd_address", 1U << CRITERION_USER | 1U << CRITERION_SUBJECT, 0,
+		{"backup", "odd_address",
+		 CRITERION_BIT(CRITERION_USER) | CRITERION_BIT(CRITERION_SUBJECT), 0,
 		 "ALERT: closest exclusion 'backup' failed on process.user, mail.subject; "
 		 "odd_address"},
-		{"backup", NULL, 1U << CRITERION_USER | 1U << CRITERION_SUBJECT,
-		 1U << CRITERION_SUBJECT,
+		{"backup", NULL, CRITERION_BIT(CRITERION_USER) | CRITERION_BIT(CRITERION_SUBJECT),
+		 CRITERION_BIT(CRITERION_SUBJECT),
 		 "ALERT: closest exclusion 'backup' failed on process.user; not known: "
 		 "mail.subject"},
-		{"backup", NULL, 1U << CRITERION_SUBJECT, 1U << CRITERION_SUBJECT,
+		{"backup", NULL, CRITERION_BIT(CRITERION_SUBJECT), CRITERION_BIT(CRITERION_SUBJECT),
 		 "ALERT: closest exclusion 'backup'; not known: mail.subject"},
-		{"e\x1b[31m", NULL, 1U << CRITERION_TLS, 0,
+		{"e\x1b[31m", NULL, CRITERION_BIT(CRITERION_TLS), 0,
 		 "ALERT: closest exclusion 'e\\x1b[31m' failed on tls"},
 	};
 
@@ -120,7 +121,7 @@ static void test_details(void **state)
 	answered(event, SMTP_OUTCOME_FAILURE, 554);
 	event->transaction->reply_len = 6;
 	memcpy(event->transaction->reply_text, "no \x1b[m", 6);
-	nearest(event, "nightly", 1U << CRITERION_USER, 0);
+	nearest(event, "nightly", CRITERION_BIT(CRITERION_USER), 0);
 	row = row_of(event, &(struct table_options){.width = 80});
 	assert_non_null(strstr(row, "! "));
 	assert_non_null(strstr(row, "refused"));
@@ -133,7 +134,7 @@ static void test_details(void **state)
 					    .to = "ops@corp.example",
 					    .recipients = 1});
 	event->destination.port = 2525;
-	nearest(event, "nightly", 1U << CRITERION_USER, 0);
+	nearest(event, "nightly", CRITERION_BIT(CRITERION_USER), 0);
 	row = row_of(event, &(struct table_options){.width = 80});
 	assert_non_null(strstr(row, "\n  from a@b.example; server "));
 	free(row);

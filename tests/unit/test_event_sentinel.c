@@ -319,7 +319,7 @@ static void huge_decision(struct event *event, const char *pattern)
 	replace(&event->nearest, pattern);
 	replace(&event->exclusion, pattern);
 	replace(&event->server_name, pattern);
-	event->failed = event->unknown = UINT32_MAX;
+	event->failed.bits = event->unknown.bits = UINT64_MAX;
 	for (event->reason_count = 0; event->reason_count < EVENT_REASONS_MAX;
 	     event->reason_count++)
 		event->reasons[event->reason_count] = reason;

@@ -391,7 +391,7 @@ static void assert_header_on_screen(unsigned int rows, const struct event_captur
 		const char *screen;
 
 		if (capture)
-			nearest(event, "nightly", 1U << CRITERION_USER, 0);
+			nearest(event, "nightly", CRITERION_BIT(CRITERION_USER), 0);
 		put(paper, event);
 		lines = count_of(paper->text, "\n");
 		screen = paper->text;

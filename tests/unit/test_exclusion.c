@@ -405,7 +405,7 @@ static const struct {
 static void test_criteria(void **state)
 {
 	size_t wrong = 0;
-	uint32_t seen = 0;
+	struct criteria seen = {0};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -418,17 +418,17 @@ static void test_criteria(void **state)
 		change(&facts, cases[i].change);
 		found = exclusion_state(exclusion, cases[i].criterion, &facts, &surroundings);
 		if (found != cases[i].state ||
-		    !(exclusion_asks(exclusion) & 1U << cases[i].criterion)) {
+		    !criteria_have(exclusion_asks(exclusion), cases[i].criterion)) {
 			print_message("%s, case %zu: %s: %d, not %d\n", cases[i].asks, i,
 				      criterion_name(cases[i].criterion), (int)found,
 				      (int)cases[i].state);
 			wrong++;
 		}
-		seen |= 1U << cases[i].criterion;
+		criteria_add(&seen, cases[i].criterion);
 		config_free(config);
 	}
 	assert_int_equal(wrong, 0);
-	assert_int_equal(seen, (1U << CRITERION_COUNT) - 1);
+	assert_int_equal(seen.bits, CRITERION_BIT(CRITERION_COUNT) - 1);
 }
 
 /* A pattern that names a symbolic link also means what the link leads to. */
@@ -523,14 +523,15 @@ static void test_nearest(void **state)
 	assert_null(decision.excluded);
 	assert_string_equal(decision.nearest->name,
 			    "near"); /* misses one of five, like "right", and is first */
-	assert_int_equal(decision.failed, 1U << CRITERION_EXECUTABLE);
-	assert_int_equal(decision.unknown, 0);
+	assert_int_equal(decision.failed.bits, CRITERION_BIT(CRITERION_EXECUTABLE));
+	assert_int_equal(decision.unknown.bits, 0);
 	facts.processes[0].executable = (struct span){NULL, 0};
 	facts.processes[0].user = span_of("mallory");
 	decide(decider, &facts, NULL, true, &decision);
 	assert_string_equal(decision.nearest->name, "near");
-	assert_int_equal(decision.failed, 1U << CRITERION_EXECUTABLE | 1U << CRITERION_USER);
-	assert_int_equal(decision.unknown, 1U << CRITERION_EXECUTABLE);
+	assert_int_equal(decision.failed.bits,
+			 CRITERION_BIT(CRITERION_EXECUTABLE) | CRITERION_BIT(CRITERION_USER));
+	assert_int_equal(decision.unknown.bits, CRITERION_BIT(CRITERION_EXECUTABLE));
 	config->policy.exclusion_count = 5;
 	decider_free(decider);
 }
@@ -547,7 +548,7 @@ static void test_limits_over_a_reload(void **state)
 		decide(decider, &facts, NULL, true, &decision);
 		assert_true((decision.excluded != NULL) == (i < 2));
 	}
-	assert_int_equal(decision.failed, 1U << CRITERION_LIMIT_MESSAGES);
+	assert_int_equal(decision.failed.bits, CRITERION_BIT(CRITERION_LIMIT_MESSAGES));
 	decider_replace(decider, fresh);
 	decider_free(fresh);
 	decide(decider, &facts, NULL, true, &decision);

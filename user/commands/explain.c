@@ -55,18 +55,19 @@ static void compare(struct standing *standing, const struct exclusion *exclusion
 		    const struct facts *facts, const struct relay_names *names)
 {
 	struct surroundings surroundings = {.names = names, .steps = STEPS_MAX};
-	uint32_t asks = exclusion_asks(exclusion), written = exclusion_written(exclusion);
+	struct criteria asks = exclusion_asks(exclusion);
+	unsigned int written = criteria_count(exclusion_written(exclusion));
 
 	*standing = (struct standing){.exclusion = exclusion};
 	for (int i = 0; i < CRITERION_COUNT; i++) {
-		if (asks & 1U << i)
+		if (criteria_have(asks, (enum criterion)i))
 			standing->states[i] =
 				exclusion_state(exclusion, (enum criterion)i, facts, &surroundings);
 		standing->asked += standing->states[i] != STATE_NOT_ASKED;
 		standing->met += standing->states[i] == STATE_MET;
 	}
-	standing->distance = decision_distance(standing->asked - standing->met,
-					       written ? (uint32_t)__builtin_popcount(written) : 1);
+	standing->distance =
+		decision_distance(standing->asked - standing->met, written ? written : 1);
 }
 
 static int by_distance(const void *a, const void *b)

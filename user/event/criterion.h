@@ -6,6 +6,9 @@
 #ifndef SMTPSNOOP_CRITERION_H
 #define SMTPSNOOP_CRITERION_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 /*
  * ROW(constant, name in events), in the order of evaluation: the most expensive ones last. Events
  * list them in this order.
@@ -54,7 +57,38 @@
 enum criterion { CRITERIA(CRITERION_CONSTANT) CRITERION_COUNT };
 #undef CRITERION_CONSTANT
 
-_Static_assert(CRITERION_COUNT <= 32, "a word has a bit for each criterion");
+/*
+ * A set of criteria. The bit of a criterion is CRITERION_BIT() alone: a shift of an int would lose
+ * the criteria from the 33rd on, which the compiler does not see where the number is a variable.
+ */
+struct criteria {
+	uint64_t bits;
+};
+
+#define CRITERION_BIT(criterion) ((uint64_t)1 << (criterion))
+
+_Static_assert(CRITERION_COUNT <= 64, "a set has a bit for each criterion");
+
+static inline bool criteria_have(struct criteria criteria, enum criterion criterion)
+{
+	return criteria.bits & CRITERION_BIT(criterion);
+}
+
+static inline void criteria_add(struct criteria *criteria, enum criterion criterion)
+{
+	criteria->bits |= CRITERION_BIT(criterion);
+}
+
+static inline unsigned int criteria_count(struct criteria criteria)
+{
+	return (unsigned int)__builtin_popcountll(criteria.bits);
+}
+
+/* The first of a set that is not empty: the cheapest to evaluate. */
+static inline enum criterion criteria_first(struct criteria criteria)
+{
+	return (enum criterion)__builtin_ctzll(criteria.bits);
+}
 
 /* "process.executable", ...; a static string. */
 const char *criterion_name(enum criterion criterion);

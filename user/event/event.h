@@ -14,6 +14,7 @@
 #include "flow/hello.h"
 #include "flow/witness.h"
 #include "flow/pace.h"
+#include "event/criterion.h"
 #include "event/origin.h"
 #include "smtp/smtp.h"
 #include "tls.h"
@@ -175,8 +176,8 @@ struct event {
 	const char *host;	 /* borrowed from the pipeline; NULL: not known */
 	char *exclusion;	 /* owned; the exclusion that covers it, NULL: none does */
 	char *nearest;		 /* owned; the exclusion that came closest, NULL: there is none */
-	uint32_t failed;	 /* criteria that `nearest` does not meet: bits, enum criterion */
-	uint32_t unknown;	 /* of them, those that could not be determined */
+	struct criteria failed;	 /* criteria that `nearest` does not meet */
+	struct criteria unknown; /* of them, those that could not be determined */
 	struct event_joined *joined; /* owned; NULL: it stands for itself alone */
 	char id[EVENT_ID_LEN + 1];   /* the same input gives the same id */
 	bool provisional;	     /* the transaction is still open */

@@ -72,12 +72,12 @@ void event_add_reasons(struct text *out, const struct event *event)
 		text_add_format(out, "%s%s", i ? "," : "", event->reasons[i]);
 }
 
-void event_add_criteria(struct text *out, uint32_t criteria)
+void event_add_criteria(struct text *out, struct criteria criteria)
 {
 	bool any = false;
 
 	for (int i = 0; i < CRITERION_COUNT; i++) {
-		if (!(criteria & 1U << i))
+		if (!criteria_have(criteria, (enum criterion)i))
 			continue;
 		text_add_format(out, "%s%s", any ? "," : "", criterion_name((enum criterion)i));
 		any = true;
@@ -188,7 +188,7 @@ static void add_verdict(struct text *out, const struct event *event)
 	} else if (event->verdict == VERDICT_ALERT && event->nearest) {
 		add_quoted(out, "; not excluded by \"", span_of(event->nearest), NAME_MAX_BYTES,
 			   "\"");
-		if (event->failed) {
+		if (event->failed.bits) {
 			text_add_string(out, " for ");
 			event_add_criteria(out, event->failed);
 		}

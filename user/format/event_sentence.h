@@ -36,6 +36,6 @@ void event_add_ancestor(struct text *out, const struct ancestor *ancestor, size_
 
 /* "bytes_missing,odd_address"; "process.user,schedule". */
 void event_add_reasons(struct text *out, const struct event *event);
-void event_add_criteria(struct text *out, uint32_t criteria);
+void event_add_criteria(struct text *out, struct criteria criteria);
 
 #endif

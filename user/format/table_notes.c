@@ -17,15 +17,16 @@ static void next(struct text *text, size_t start)
 /* ---- Why it is an alert ---------------------------------------------------------------------- */
 
 /* Adds the criteria that fit a line of `width` columns (0: no limit), and the number of others. */
-static void add_criteria(struct text *text, const char *before, uint32_t criteria, size_t width)
+static void add_criteria(struct text *text, const char *before, struct criteria criteria,
+			 size_t width)
 {
-	unsigned int left = (unsigned int)__builtin_popcount(criteria);
+	unsigned int left = criteria_count(criteria);
 	bool first = true;
 
 	for (int i = 0; i < CRITERION_COUNT && left; i++) {
 		const char *name = criterion_name((enum criterion)i);
 
-		if (!(criteria & 1U << i))
+		if (!criteria_have(criteria, (enum criterion)i))
 			continue;
 		if (width && !first &&
 		    text_width((struct span){text->data, text->len}) + strlen(name) +
@@ -46,8 +47,9 @@ static void add_nearest(struct text *text, const struct event *event, size_t wid
 	text_add_string(text, "closest exclusion '");
 	text_add_visible(text, span_of(event->nearest));
 	text_add_string(text, "'");
-	add_criteria(text, " failed on ", event->failed & ~event->unknown, width);
-	add_criteria(text, "; not known: ", event->failed & event->unknown, width);
+	add_criteria(text, " failed on ",
+		     (struct criteria){event->failed.bits & ~event->unknown.bits}, width);
+	add_criteria(text, "; not known: ", event->unknown, width);
 }
 
 /* Reasons that have words of their own, here or as the result. */

@@ -76,13 +76,13 @@ static void put_times(struct fields *fields, const struct event *event)
 
 /* ---- What was decided ------------------------------------------------------------------------ */
 
-static void put_criteria(struct fields *fields, enum field field, uint32_t criteria,
+static void put_criteria(struct fields *fields, enum field field, struct criteria criteria,
 			 const char *names[CRITERION_COUNT])
 {
 	size_t count = 0;
 
 	for (int i = 0; i < CRITERION_COUNT; i++) {
-		if (criteria & 1U << i)
+		if (criteria_have(criteria, (enum criterion)i))
 			names[count++] = criterion_name((enum criterion)i);
 	}
 	put_words(fields, field, names, count);
@@ -165,7 +165,7 @@ static void put_decision(struct fields *fields, const struct event *event)
 	if (event->nearest) {
 		put_string_known(fields, FIELD_NEAREST, event->nearest);
 		put_criteria(fields, FIELD_NEAREST_FAILED, event->failed, fields->failed);
-		if (event->unknown)
+		if (event->unknown.bits)
 			put_criteria(fields, FIELD_NEAREST_UNKNOWN, event->unknown,
 				     fields->unknown);
 	}

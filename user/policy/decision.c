@@ -17,10 +17,10 @@
 #define STEPS_MAX 2000000U
 #define NEVER	  UINT32_MAX
 #define NEAR_MAX  4U
-#define CONTENT	  (1U << CRITERION_CONTAINS | 1U << CRITERION_MATCHES)
+#define CONTENT	  (CRITERION_BIT(CRITERION_CONTAINS) | CRITERION_BIT(CRITERION_MATCHES))
 
 struct standing {
-	uint32_t asks;
+	struct criteria asks;
 	uint32_t written;    /* number of them that are written */
 	struct usage *usage; /* of the three limits; owned; NULL: nothing was used */
 	struct passed passed;
@@ -45,10 +45,10 @@ static struct standing *standings_new(const struct policy *policy)
 	struct standing *standings = calloc(policy->exclusion_count + 1, sizeof(*standings));
 
 	for (size_t i = 0; standings && i < policy->exclusion_count; i++) {
-		uint32_t written = exclusion_written(&policy->exclusions[i]);
+		unsigned int written = criteria_count(exclusion_written(&policy->exclusions[i]));
 
 		standings[i].asks = exclusion_asks(&policy->exclusions[i]);
-		standings[i].written = written ? (uint32_t)__builtin_popcount(written) : 1;
+		standings[i].written = written ? written : 1;
 	}
 	return standings;
 }
@@ -146,7 +146,7 @@ void *decider_owner(const struct decider *decider)
 bool decider_wants_content(const struct decider *decider)
 {
 	for (size_t i = 0; i < decider->policy->exclusion_count; i++) {
-		if (decider->standings[i].asks & CONTENT)
+		if (decider->standings[i].asks.bits & CONTENT)
 			return true;
 	}
 	return false;
@@ -169,7 +169,7 @@ struct candidate {
 	size_t index;
 	uint32_t missed;
 	uint32_t distance;
-	uint32_t failed, unknown; /* criteria, a bit each */
+	struct criteria failed, unknown;
 };
 
 struct trial {
@@ -182,15 +182,16 @@ struct trial {
 };
 
 /* Evaluates these criteria. False: the distance reached `limit`, and the rest was skipped. */
-static bool look(struct trial *trial, struct candidate *candidate, uint32_t criteria,
+static bool look(struct trial *trial, struct candidate *candidate, uint64_t criteria,
 		 uint32_t limit)
 {
 	const struct exclusion *exclusion = &trial->decider->policy->exclusions[candidate->index];
 	const struct standing *standing = &trial->decider->standings[candidate->index];
 
 	trial->surroundings.usage = standing->usage;
-	for (uint32_t left = standing->asks & criteria; left; left &= left - 1) {
-		enum criterion criterion = (enum criterion)__builtin_ctz(left);
+	for (struct criteria left = {standing->asks.bits & criteria}; left.bits;
+	     left.bits &= left.bits - 1) {
+		enum criterion criterion = criteria_first(left);
 		enum state state =
 			exclusion_state(exclusion, criterion, trial->facts, &trial->surroundings);
 
@@ -199,8 +200,9 @@ static bool look(struct trial *trial, struct candidate *candidate, uint32_t crit
 		candidate->distance = distance(standing, ++candidate->missed);
 		if (candidate->distance >= limit)
 			return false;
-		candidate->failed |= 1U << criterion;
-		candidate->unknown |= (uint32_t)(state == STATE_UNKNOWN) << criterion;
+		criteria_add(&candidate->failed, criterion);
+		if (state == STATE_UNKNOWN)
+			criteria_add(&candidate->unknown, criterion);
 	}
 	return true;
 }
@@ -238,7 +240,7 @@ static bool try_one(struct trial *trial, size_t index)
 
 	if (!look(trial, &candidate, ~CONTENT, limit_of(trial)))
 		return false;
-	if (!candidate.missed || !(trial->decider->standings[index].asks & CONTENT))
+	if (!candidate.missed || !(trial->decider->standings[index].asks.bits & CONTENT))
 		return complete(trial, candidate);
 	keep_near(trial, &candidate);
 	return false;

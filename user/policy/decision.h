@@ -14,8 +14,8 @@
 struct decision {
 	const struct exclusion *excluded; /* NULL: none applies; borrowed from the policy */
 	const struct exclusion *nearest;  /* if none applies; NULL: there is no exclusion */
-	uint32_t failed;  /* criteria of the nearest one that are not met, a bit each */
-	uint32_t unknown; /* those of them that are unknown */
+	struct criteria failed;		  /* criteria of the nearest one that are not met */
+	struct criteria unknown;	  /* those of them that are unknown */
 };
 
 /* A policy's exclusions, with what was used of their limits. */

@@ -446,31 +446,34 @@ void exclusion_free(struct exclusion *exclusion)
 	free(exclusion->note);
 }
 
-uint32_t exclusion_written(const struct exclusion *exclusion)
+struct criteria exclusion_written(const struct exclusion *exclusion)
 {
-	uint32_t written = 0;
+	struct criteria written = {0};
 
-	for (int i = 0; i < CRITERION_COUNT; i++)
-		written |= (uint32_t)exclusion_has(exclusion, (enum criterion)i) << i;
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		if (exclusion_has(exclusion, (enum criterion)i))
+			criteria_add(&written, (enum criterion)i);
+	}
 	return written;
 }
 
-uint32_t exclusion_asks(const struct exclusion *exclusion)
+struct criteria exclusion_asks(const struct exclusion *exclusion)
 {
-	uint32_t written = exclusion_written(exclusion), asks = written | 1U << CRITERION_CAPTURE |
-								1U << CRITERION_ENCRYPTED |
-								1U << CRITERION_ORIGIN;
+	struct criteria asks = exclusion_written(exclusion);
 
-	for (int i = 0; i < CRITERION_COUNT; i++) {
-		if (written & 1U << i && criterion_rows[i].of_process)
-			asks |= 1U << CRITERION_REAL_USER | 1U << CRITERION_CONTAINER;
+	criteria_add(&asks, CRITERION_CAPTURE);
+	criteria_add(&asks, CRITERION_ENCRYPTED);
+	criteria_add(&asks, CRITERION_ORIGIN);
+	if (exclusion_asks_process(exclusion)) {
+		criteria_add(&asks, CRITERION_REAL_USER);
+		criteria_add(&asks, CRITERION_CONTAINER);
 	}
 	return asks;
 }
 
 bool exclusion_covers(const struct exclusion *wide, const struct exclusion *narrow)
 {
-	uint32_t implied;
+	uint64_t implied;
 
 	for (int i = 0; i < CRITERION_COUNT; i++) {
 		const enum criterion criterion = (enum criterion)i;
@@ -484,8 +487,8 @@ bool exclusion_covers(const struct exclusion *wide, const struct exclusion *narr
 	 * A criterion that is implied in `wide` must be implied in `narrow` as well. If `narrow`
 	 * names it, it lets other messages pass: of a container, relayed by an MTA, encrypted.
 	 */
-	implied = exclusion_asks(wide) & ~exclusion_written(wide);
-	return !(implied & (exclusion_written(narrow) | ~exclusion_asks(narrow)));
+	implied = exclusion_asks(wide).bits & ~exclusion_written(wide).bits;
+	return !(implied & (exclusion_written(narrow).bits | ~exclusion_asks(narrow).bits));
 }
 
 enum state exclusion_state(const struct exclusion *exclusion, enum criterion criterion,

@@ -86,11 +86,11 @@ extern const struct criterion_row criterion_rows[CRITERION_COUNT];
 /* Whether the exclusion has this criterion in the configuration. */
 bool exclusion_has(const struct exclusion *exclusion, enum criterion criterion);
 
-/* The criteria that the exclusion has in the configuration, one bit each. */
-uint32_t exclusion_written(const struct exclusion *exclusion);
+/* The criteria that the exclusion has in the configuration. */
+struct criteria exclusion_written(const struct exclusion *exclusion);
 
 /* Those, and the implied ones: every criterion that exclusion_state() is to be called for. */
-uint32_t exclusion_asks(const struct exclusion *exclusion);
+struct criteria exclusion_asks(const struct exclusion *exclusion);
 
 /* How the message compares with one criterion. STATE_NOT_ASKED: it does not count here. */
 enum state exclusion_state(const struct exclusion *exclusion, enum criterion criterion,

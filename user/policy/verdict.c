@@ -6,17 +6,18 @@
 
 static void take_nearest(struct event *event, const struct decision *decision)
 {
-	const uint32_t limits = 1U << CRITERION_LIMIT_MESSAGES | 1U << CRITERION_LIMIT_RECIPIENTS |
-				1U << CRITERION_LIMIT_BYTES;
+	const uint64_t limits = CRITERION_BIT(CRITERION_LIMIT_MESSAGES) |
+				CRITERION_BIT(CRITERION_LIMIT_RECIPIENTS) |
+				CRITERION_BIT(CRITERION_LIMIT_BYTES);
 
 	if (!decision->nearest)
 		return;
 	event->nearest = strdup(decision->nearest->name);
 	event->failed = decision->failed;
 	event->unknown = decision->unknown;
-	if (decision->failed && !(decision->failed & ~limits))
+	if (decision->failed.bits && !(decision->failed.bits & ~limits))
 		event_reason(event, "exclusion_limit");
-	if (decision->failed == 1U << CRITERION_EXPIRES)
+	if (decision->failed.bits == CRITERION_BIT(CRITERION_EXPIRES))
 		event_reason(event, "exclusion_expired");
 }
 
