@@ -84,7 +84,7 @@ TEST_LDFLAGS  := $(if $(shell command -v ld.gold),-fuse-ld=gold)
 CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) -I$(BPF_BUILD) $(HAVE)
 CFLAGS	 += -std=gnu11 $(OPTIMIZE) $(HARDEN) $(WARNINGS) -pthread
 LDFLAGS	 += $(LDHARDEN) -pthread
-LDLIBS	 = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) $(LIBRARIES_OPTIONAL))
+LDLIBS	 = $(shell $(PKG_CONFIG) --libs $(LIBRARIES) $(LIBRARIES_OPTIONAL)) -ldl
 
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Iinclude -Ivmlinux -Ibpf \
 	      -isystem $(SYSROOT)/usr/include/$(if $(CROSS_COMPILE),$(CROSS_COMPILE:-=),$(shell gcc -print-multiarch 2>/dev/null)) \

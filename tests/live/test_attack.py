@@ -8,7 +8,7 @@ import re
 import subprocess
 import unittest
 
-from harness import HOOK, PROGRAM, ROOT, SLOW, LiveCase
+from harness import HOOK, LONG, PROGRAM, ROOT, SLOW, LiveCase
 
 COVERAGE = os.path.join(ROOT, "docs", "coverage.md")
 FAMILIES = ("fentry", "kprobe", "tracepoint")
@@ -43,7 +43,7 @@ class Attacks(LiveCase):
         chosen = re.search(r"(\w+) +yes +chosen", cls.output)
         cls.family = chosen.group(1) if chosen else ""
         cls.blind = "".join(re.findall(r"contents of sendfile.*|what sendfile.*", cls.output))
-        cls.results = dict(re.findall(r"^([a-z0-9-]+) +\S.{51} (caught|partly|MISSED|not possible here|FAILED)", cls.output,
+        cls.results = dict(re.findall(r"^([a-z0-9-]+) +\S.{51} (caught|partly|MISSED|WRONG|not possible here|FAILED)", cls.output,
                                       re.M))
 
     def check(self, name):
@@ -69,6 +69,24 @@ class Attacks(LiveCase):
 
 class AttacksWithoutWire(Attacks):
     options = ("--no-wire",)
+
+
+class AttacksWithoutTls(LiveCase):
+    """Without the probes, what began with STARTTLS is known to be mail, and nothing more."""
+
+    limit_s = 300
+
+    def test_tls(self):
+        if not LONG:
+            self.skipTest("a whole run of doctor: only with SMTPSNOOP_LONG=1")
+        done = subprocess.run([PROGRAM, "doctor", "--attack", "--no-tls"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=240 * SLOW, check=False)
+        output = done.stdout.decode()
+        self.assertEqual(done.returncode, 0, output[-4000:] + done.stderr.decode())
+        results = dict(re.findall(r"^(tls-[a-z-]+) +\S.{51} (\w+)", output, re.M))
+        self.assertEqual(set(results), {name for name in table() if name.startswith("tls-")})
+        unseen = {"tls-smtps", "tls-server-object"}
+        self.assertEqual(results, {name: "MISSED" if name in unseen else "partly" for name in results})
 
 
 def add(name):

@@ -144,6 +144,16 @@ const struct attack attacks[] = {
 	{"blocked", "while dozens of other sends block", run_blocked},
 	{"raw-socket", "TCP in user space over a raw socket", run_raw_socket},
 	{"packet-socket", "TCP in user space over a packet socket", run_packet_socket},
+	{"tls-starttls", "TLS by libssl, after STARTTLS", run_tls_starttls},
+	{"tls-smtps", "TLS by libssl from the first byte, on any port", run_tls_smtps},
+	{"tls-memory-bio", "TLS into memory, which the program itself sends", run_tls_memory_bio},
+	{"tls-reused-object", "TLS: one object for a second connection", run_tls_reused_object},
+	{"tls-server-object", "TLS: the mail's client is TLS's server", run_tls_server_object},
+	{"tls-forged-object", "TLS: an object with another process's random",
+	 run_tls_forged_object},
+	{"tls-library-copy", "TLS by a copy of libssl under another name", run_tls_library_copy},
+	{"tls-many-libraries", "TLS by the last of several copies", run_tls_many_libraries},
+	{"tls-forged-symbols", "TLS by a libssl whose symbols lie", run_tls_forged_symbols},
 	{ATTACK_CHANNEL, "no mail: data in the arguments of VRFY, no HELO", run_channel},
 };
 

@@ -19,8 +19,9 @@ enum attack_status {
 
 /* In memory shared between the attack's processes and the caller. */
 struct attack_shared {
-	pid_t sender_pid; /* the process that sent the mail, in the caller's pid namespace */
-	char why[128];	  /* why it is unavailable or failed */
+	pid_t sender_pid;     /* the process that sent the mail, in the caller's pid namespace */
+	uint16_t source_port; /* of the mail's connection; 0: not looked at */
+	char why[128];	      /* why it is unavailable or failed */
 };
 
 /* Servers whose first words do not look like a greeting, or later ones like commands. */
@@ -44,6 +45,8 @@ struct attack_server {
 	uint16_t ktls_port;
 	/* a connection here is answered by one back, to the port that the client names */
 	uint16_t call_port;
+	uint16_t smtps_port;
+	uint16_t roles_port; /* after STARTTLS, the server is TLS's client */
 	uint16_t odd_ports[ATTACK_ODD_COUNT];
 };
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "attack/attack_session.h"
+#include "attack/tls_session.h"
 
 /* One connection waits during the start of the watch and many attacks. */
 #define SERVE_LIMIT_S  300
@@ -28,22 +29,33 @@
 
 /* ---- One connection -------------------------------------------------------------------------- */
 
-static void answer_part(int fd, const char *text, size_t len)
+struct peer {
+	int fd;
+	enum attack_odd odd;
+	bool body;     /* the next lines are of a message */
+	bool reversed; /* with STARTTLS, the server becomes TLS's client */
+	bool encrypted;
+	struct tls_session tls;
+	struct libssl library;
+};
+
+static void answer_part(struct peer *peer, const char *text, size_t len)
 {
-	if (send(fd, text, len, MSG_NOSIGNAL) < 0)
+	if (peer->encrypted ? tls_send(&peer->tls, text, len)
+			    : send(peer->fd, text, len, MSG_NOSIGNAL) < 0)
 		_exit(1);
 }
 
-static void answer(int fd, const char *text, enum attack_odd odd)
+static void answer(struct peer *peer, const char *text)
 {
 	size_t len = strlen(text);
 
-	for (; odd == ATTACK_ODD_PIECES && len > 2; len -= 2, text += 2)
-		answer_part(fd, text, 2);
-	answer_part(fd, text, len);
+	for (; peer->odd == ATTACK_ODD_PIECES && len > 2; len -= 2, text += 2)
+		answer_part(peer, text, 2);
+	answer_part(peer, text, len);
 }
 
-static void greet(int fd, enum attack_odd odd)
+static void greet(struct peer *peer)
 {
 	static const char greeting[] = "220 attack.localhost ESMTP\r\n";
 	static const char *const before[ATTACK_ODD_COUNT + 1] = {
@@ -53,20 +65,31 @@ static void greet(int fd, enum attack_odd odd)
 	char text[128], request[512];
 	int yes = 1;
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-	if (odd == ATTACK_ODD_PROXY && recv(fd, request, sizeof(request), 0) <= 0)
+	setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+	if (peer->odd == ATTACK_ODD_PROXY && recv(peer->fd, request, sizeof(request), 0) <= 0)
 		_exit(0);
-	if (odd == ATTACK_ODD_LATE)
+	if (peer->odd == ATTACK_ODD_LATE)
 		poll(NULL, 0, LATE_MS);
-	snprintf(text, sizeof(text), "%s%s", before[odd] ? before[odd] : "", greeting);
-	answer(fd, text, odd);
+	snprintf(text, sizeof(text), "%s%s", before[peer->odd] ? before[peer->odd] : "", greeting);
+	answer(peer, text);
 }
 
 /* A reply that repeats the client's name, which is a command, at the beginning of a segment. */
-static void answer_echo(int fd)
+static void answer_echo(struct peer *peer)
 {
-	answer_part(fd, "250 attack.localhost ", 21);
-	answer_part(fd, "EHLO attack\r\n", 13);
+	answer_part(peer, "250 attack.localhost ", 21);
+	answer_part(peer, "EHLO attack\r\n", 13);
+}
+
+/* TLS begins; see tls_session.h. */
+static void encrypt(struct peer *peer)
+{
+	enum tls_role role = peer->reversed ? TLS_ROLE_CLIENT : TLS_ROLE_SERVER;
+
+	if (!libssl_open(&peer->library, NULL) ||
+	    !tls_open(&peer->tls, &peer->library, peer->fd, role, TLS_BY_SOCKET))
+		_exit(1);
+	peer->encrypted = true;
 }
 
 /* The server's reply to a line; NULL: none, because it is a line of the message. */
@@ -90,23 +113,37 @@ static const char *reply_to(const char *line, bool *body)
 	return "500 what\r\n";
 }
 
+static void take_line(struct peer *peer, const char *line)
+{
+	const char *reply;
+
+	if (!peer->body && !peer->encrypted && strcasecmp(line, "STARTTLS") == 0) {
+		answer(peer, "220 go on\r\n");
+		encrypt(peer);
+		return;
+	}
+	reply = reply_to(line, &peer->body);
+	if (peer->odd == ATTACK_ODD_ECHO && strncasecmp(line, "EHLO", 4) == 0)
+		answer_echo(peer);
+	else if (reply)
+		answer(peer, reply);
+}
+
 /* Speaks SMTP as a server until the client leaves. Ends the process. */
-_Noreturn static void serve_connection(int fd, enum attack_odd odd)
+_Noreturn static void serve_connection(struct peer *peer)
 {
 	char buffer[65536], line[1024];
 	size_t len = 0;
-	bool body = false;
 
 	alarm(SERVE_LIMIT_S);
-	greet(fd, odd);
+	greet(peer);
 	for (;;) {
-		ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
+		ssize_t n = peer->encrypted ? tls_recv(&peer->tls, buffer, sizeof(buffer))
+					    : recv(peer->fd, buffer, sizeof(buffer), 0);
 
 		if (n <= 0)
 			_exit(0);
 		for (ssize_t i = 0; i < n; i++) {
-			const char *reply;
-
 			if (buffer[i] != '\n') {
 				if (len < sizeof(line) - 1)
 					line[len++] = buffer[i];
@@ -116,29 +153,26 @@ _Noreturn static void serve_connection(int fd, enum attack_odd odd)
 				len--;
 			line[len] = '\0';
 			len = 0;
-			reply = reply_to(line, &body);
-			if (odd == ATTACK_ODD_ECHO && strncasecmp(line, "EHLO", 4) == 0)
-				answer_echo(fd);
-			else if (reply)
-				answer(fd, reply, odd);
+			take_line(peer, line);
 		}
 	}
 }
 
 /* The client asks to be called back: "PORT\n". */
-_Noreturn static void serve_call(int fd)
+_Noreturn static void serve_call(struct peer *peer)
 {
 	struct sockaddr_in addr = {.sin_family = AF_INET,
 				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	char text[16] = "";
 	int back = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (recv(fd, text, sizeof(text) - 1, 0) <= 0)
+	if (recv(peer->fd, text, sizeof(text) - 1, 0) <= 0)
 		_exit(1);
 	addr.sin_port = htons((uint16_t)atoi(text));
 	if (back < 0 || connect(back, (struct sockaddr *)&addr, sizeof(addr)))
 		_exit(1);
-	serve_connection(back, ORDINARY);
+	peer->fd = back;
+	serve_connection(peer);
 }
 
 /* ---- Listening ------------------------------------------------------------------------------- */
@@ -150,6 +184,8 @@ enum {
 	LISTEN_SMC,
 	LISTEN_KTLS,
 	LISTEN_CALL,
+	LISTEN_SMTPS,
+	LISTEN_ROLES,
 	LISTEN_ODD,
 	LISTEN_COUNT = LISTEN_ODD + ATTACK_ODD_COUNT
 };
@@ -187,6 +223,22 @@ static int listen_on(int family, int protocol, uint16_t *port, bool anywhere)
 	return fd;
 }
 
+/* Serves a connection to one of the listeners. */
+_Noreturn static void serve_one(int listener, int fd)
+{
+	struct peer peer = {.fd = fd, .odd = ORDINARY, .reversed = listener == LISTEN_ROLES};
+
+	if (listener >= LISTEN_ODD)
+		peer.odd = (enum attack_odd)(listener - LISTEN_ODD);
+	if (listener == LISTEN_KTLS && attack_ktls(fd, ATTACK_TLS_RX))
+		_exit(1);
+	if (listener == LISTEN_CALL)
+		serve_call(&peer);
+	if (listener == LISTEN_SMTPS)
+		encrypt(&peer);
+	serve_connection(&peer);
+}
+
 _Noreturn static void serve(const int listeners[LISTEN_COUNT])
 {
 	struct pollfd polls[LISTEN_COUNT];
@@ -206,13 +258,7 @@ _Noreturn static void serve(const int listeners[LISTEN_COUNT])
 				continue;
 			if (fork() == 0) {
 				prctl(PR_SET_PDEATHSIG, SIGKILL);
-				if (i == LISTEN_KTLS && attack_ktls(fd, ATTACK_TLS_RX))
-					_exit(1);
-				if (i == LISTEN_CALL)
-					serve_call(fd);
-				serve_connection(fd, i < LISTEN_ODD
-							     ? ORDINARY
-							     : (enum attack_odd)(i - LISTEN_ODD));
+				serve_one(i, fd);
 			}
 			close(fd);
 		}
@@ -233,6 +279,8 @@ static int start(struct attack_server *server, bool anywhere)
 	listeners[LISTEN_SMC] = listen_on(ATTACK_AF_SMC, 0, &server->smc_port, false);
 	listeners[LISTEN_KTLS] = listen_on(AF_INET, 0, &server->ktls_port, false);
 	listeners[LISTEN_CALL] = listen_on(AF_INET, 0, &server->call_port, false);
+	listeners[LISTEN_SMTPS] = listen_on(AF_INET, 0, &server->smtps_port, false);
+	listeners[LISTEN_ROLES] = listen_on(AF_INET, 0, &server->roles_port, false);
 	for (int i = 0; i < ATTACK_ODD_COUNT; i++)
 		listeners[LISTEN_ODD + i] = listen_on(AF_INET, 0, &server->odd_ports[i], false);
 	server->pid = fork();

@@ -76,6 +76,15 @@ int attack_connect(uint16_t port)
 	return -1;
 }
 
+uint16_t attack_source_port(int fd)
+{
+	struct sockaddr_in addr = {};
+	socklen_t len = sizeof(addr);
+
+	getsockname(fd, (struct sockaddr *)&addr, &len);
+	return ntohs(addr.sin_port);
+}
+
 int attack_reply(int fd)
 {
 	char line[256];

@@ -28,6 +28,9 @@ enum attack_status attack_refused(const struct attack_target *target, const char
 /* A connection to a port of IPv4's loopback, or -1. */
 int attack_connect(uint16_t port);
 
+/* The local port of a connection. */
+uint16_t attack_source_port(int fd);
+
 /* Brings up the loopback interface of a network namespace of one's own. */
 bool attack_loopback_up(void);
 

@@ -48,6 +48,17 @@ enum attack_status run_echo(const struct attack_target *target);
 enum attack_status run_early(const struct attack_target *target);
 enum attack_status run_repair(const struct attack_target *target);
 
+/* TLS by the host's libssl: see tls.c. */
+enum attack_status run_tls_starttls(const struct attack_target *target);
+enum attack_status run_tls_smtps(const struct attack_target *target);
+enum attack_status run_tls_memory_bio(const struct attack_target *target);
+enum attack_status run_tls_reused_object(const struct attack_target *target);
+enum attack_status run_tls_server_object(const struct attack_target *target);
+enum attack_status run_tls_forged_object(const struct attack_target *target);
+enum attack_status run_tls_library_copy(const struct attack_target *target);
+enum attack_status run_tls_many_libraries(const struct attack_target *target);
+enum attack_status run_tls_forged_symbols(const struct attack_target *target);
+
 /* Raw and packet sockets, with TCP in user space: see raw.c. */
 enum attack_status run_raw_socket(const struct attack_target *target);
 enum attack_status run_packet_socket(const struct attack_target *target);

@@ -280,7 +280,5 @@ int command_doctor(const struct options *options)
 	for (int i = 0; blind[i]; i++)
 		printf("%-12s%s\n", i ? "" : "cannot see", blind[i]);
 	status = self_test(options);
-	return options->attack && status == STATUS_DONE
-		       ? doctor_attack(options, chosen.hook, chosen.wire, chosen.pages)
-		       : status;
+	return options->attack && status == STATUS_DONE ? doctor_attack(options, &chosen) : status;
 }

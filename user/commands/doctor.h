@@ -5,17 +5,17 @@
 
 #include <stdbool.h>
 
-#include "base/hook.h"
 #include "commands/options.h"
+
+struct capture_trial;
+struct libraries;
 
 /*
  * Watches with the hooks that the options select, while a child tries every known way to send a
- * mail, and prints the result of each. `hook`, `wire` and `pages` are what the watch will choose.
- * Returns an exit status.
+ * mail, and prints the result of each. `chosen` is what the watch will choose. Returns an exit
+ * status.
  */
-int doctor_attack(const struct options *options, enum hook hook, bool wire, bool pages);
-
-struct libraries;
+int doctor_attack(const struct options *options, const struct capture_trial *chosen);
 
 /*
  * Prints each TLS library of this host: whether what passes it is read, at what price, or why it
