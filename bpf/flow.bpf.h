@@ -18,9 +18,15 @@
 
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT	2
+#define TCP_FIN_WAIT1	4
+#define TCP_FIN_WAIT2	5
 #define TCP_CLOSE	7
 #define TCP_CLOSE_WAIT	8
+#define TCP_LAST_ACK	9
 #define TCP_LISTEN	10
+#define TCP_CLOSING	11
+
+#define SOCK_DONE (1U << 1) /* of skc_flags: a FIN was received */
 
 static __always_inline void addr_v4(__u8 *addr, __be32 v4)
 {
@@ -87,7 +93,32 @@ static __always_inline void state_begin(struct flow_state *state, __u64 cookie, 
 	state->id.flags = flags;
 }
 
-static __always_inline void emit_close(const struct flow_state *state)
+/*
+ * The bytes of a connection, without SYN and FIN, which TCP counts too. `old`: its state until now.
+ */
+static __always_inline void close_bytes(struct close_record *record, const struct sock *sk, int old)
+{
+	const struct tcp_sock *tp = (const struct tcp_sock *)sk;
+	__u32 next = BPF_CORE_READ(tp, snd_nxt);
+	__u32 unacked = next - BPF_CORE_READ(tp, snd_una);
+	__u64 sent = BPF_CORE_READ(tp, bytes_acked) + unacked,
+	      received = BPF_CORE_READ(tp, bytes_received);
+
+	if (sent && !(record->flow.flags & FLOW_ACCEPTED))
+		sent--;
+	if (sent && next == BPF_CORE_READ(tp, write_seq) &&
+	    (old == TCP_FIN_WAIT1 || old == TCP_FIN_WAIT2 || old == TCP_LAST_ACK ||
+	     old == TCP_CLOSING))
+		sent--;
+	if (received && BPF_CORE_READ(sk, __sk_common.skc_flags) & SOCK_DONE)
+		received--;
+	record->sent = sent;
+	record->received = received;
+}
+
+/* Reports that a flow ends. `sk`: its socket, whose state was `old` until now; or NULL. */
+static __always_inline void emit_close(const struct flow_state *state, const struct sock *sk,
+				       int old)
 {
 	struct close_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 
@@ -97,6 +128,9 @@ static __always_inline void emit_close(const struct flow_state *state)
 	}
 	record_header(&record->h, RECORD_CLOSE, sizeof(*record));
 	record->flow = state->id;
+	record->sent = record->received = 0;
+	if (sk)
+		close_bytes(record, sk, old);
 	ring_submit(record);
 }
 
@@ -242,30 +276,37 @@ static __always_inline bool is_wired(const struct flow_state *state)
 	return wire_hook && !(state->id.flags & FLOW_UNWIRED);
 }
 
-/* Ends and removes the state under a key of the hash, if there is one. */
-static __always_inline void flow_hash_end(__u64 key)
+/*
+ * Ends and removes the state under a key of the hash, if there is one. The socket as emit_close()
+ * takes it.
+ */
+static __always_inline void flow_hash_end(__u64 key, const struct sock *sk, int old)
 {
 	struct flow_state *state = bpf_map_lookup_elem(&flow_hash, &key);
 
 	if (!state)
 		return;
 	if (state->emitted)
-		emit_close(state);
+		emit_close(state, sk, old);
 	if (state->hello)
 		hello_forget(key);
 	bpf_map_delete_elem(&flow_hash, &key);
 }
 
-/* Removes a socket from the tables, both under its cookie and its address. */
-static __always_inline void tables_forget(const struct sock *sk)
+/*
+ * Removes a socket from the tables, both under its cookie and its address. `old`: its state until
+ * now; TCP_CLOSE: not known.
+ */
+static __always_inline void tables_forget(const struct sock *sk, int old)
 {
 	__u64 address = address_of(sk), cookie = cookie_read(sk);
+	const struct sock *counted = old == TCP_CLOSE ? NULL : sk;
 
-	flow_hash_end((cookie ? cookie : address) ^ FLOW_KEY_PLAINTEXT);
-	flow_hash_end(address);
+	flow_hash_end((cookie ? cookie : address) ^ FLOW_KEY_PLAINTEXT, counted, old);
+	flow_hash_end(address, counted, old);
 	if (!cookie)
 		return;
-	flow_hash_end(cookie);
+	flow_hash_end(cookie, counted, old);
 	bpf_map_delete_elem(&mptcp_copied, &cookie);
 }
 
@@ -280,7 +321,7 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 		return 0;
 	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP) {
 		if (!wire_hook && new == TCP_CLOSE) /* a Multipath TCP socket */
-			tables_forget(sk);
+			tables_forget(sk, TCP_CLOSE);
 		return 0;
 	}
 	if (socket_cookies)
@@ -296,11 +337,11 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 			return 0;
 		}
 		if (state->emitted)
-			emit_close(state);
+			emit_close(state, sk, old);
 		state->emitted = 0; /* the close was reported */
 		if (state->hello)
 			hello_forget(key);
-		tables_forget(sk);
+		tables_forget(sk, old);
 		if (socket_storage)
 			bpf_sk_storage_delete(&flow_storage, sk);
 		return 0;
@@ -346,10 +387,10 @@ int BPF_PROG(socket_destroy, struct sock *sk)
 	if (socket_storage)
 		state = bpf_sk_storage_get(&flow_storage, sk, NULL, 0);
 	if (state && state->emitted)
-		emit_close(state);
+		emit_close(state, NULL, 0);
 	if (state && state->hello)
 		hello_forget(state->id.cookie);
-	tables_forget(sk);
+	tables_forget(sk, TCP_CLOSE);
 	return 0;
 }
 

@@ -391,7 +391,7 @@ static __always_inline void send_end_alone(const struct sock *sk, struct flow_st
 		state_tried(state, ret, false);
 	}
 	if (state->ended && state->emitted) {
-		emit_close(state);
+		emit_close(state, NULL, 0);
 		state->emitted = 0; /* the rest of the state dies with the socket */
 	}
 	bpf_map_delete_elem(&sends, &id);

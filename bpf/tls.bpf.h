@@ -196,7 +196,7 @@ static __always_inline bool tls_goes_on(__u64 cookie)
 	if (state && plain_wanted(state))
 		return true;
 	if (state)
-		flow_hash_end(key);
+		flow_hash_end(key, NULL, 0);
 	hello_forget(cookie);
 	return false;
 }

@@ -293,10 +293,18 @@ struct urgent_record {
 	__u32 pad;
 };
 
+/*
+ * `sent` and `received` are the bytes of the connection, as TCP counts them: payload, repeated
+ * bytes once. Both are 0 if they are not known. Older recordings do not have them.
+ */
 struct close_record {
 	struct record h;
 	struct flow_id flow;
+	__u64 sent;
+	__u64 received;
 };
+
+#define CLOSE_RECORD_OLD (sizeof(struct close_record) - 2 * sizeof(__u64))
 
 enum tls_flag {
 	TLS_LATE = 1 << 0, /* the session is older than the watch, or its beginning was not seen */

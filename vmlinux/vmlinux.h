@@ -261,6 +261,7 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	unsigned long skc_flags;
 	atomic64_t skc_cookie;
 };
 
@@ -286,6 +287,9 @@ struct tcp_fastopen_request;
 struct tcp_sock {
 	__u32 write_seq;
 	__u32 snd_nxt;
+	__u32 snd_una;
+	__u64 bytes_acked;
+	__u64 bytes_received;
 	bool is_mptcp;
 	__u8 repair : 1;
 	struct tcp_fastopen_request *fastopen_req;

@@ -72,6 +72,11 @@ class Channels(LiveCase):
                 self.assertLess(get(event, "smtp.command_bytes"), PIECE * PIECES * 1.2)
                 self.assertEqual(get(event, "process.pid"), pid)
                 self.assertTrue(get(event, "smtpsnoop.capture.complete"))
+        for name, verb in (("vrfy-at-once", "VRFY "), ("vrfy", "VRFY "), ("noop", "NOOP "), ("unknown", "XDATA ")):
+            with self.subTest(name):
+                lines = PIECES * (len(verb) + PIECE + 2)
+                self.assertEqual(get(events[name], "source.bytes"), lines)
+                self.assertEqual(get(events[name], "destination.bytes"), get(events[name], "smtp.reply_bytes"))
 
     def test_excluded(self):
         server = Server(self)

@@ -45,6 +45,8 @@ class Dark(TlsBench):
                         "tls.client.server_name": "mail.test", "smtp.starttls": True, "smtpsnoop.verdict": "alert"}
             self.assertEqual({path: get(event, path) for path in expected}, expected, event)
             self.assertIn("plaintext_unseen", get(event, "smtpsnoop.reasons", []), event)
+            for path in ("source.bytes", "destination.bytes"):
+                self.assertGreater(get(event, path, 0), 300, f"{path}: {event}")
 
     def starttls(self, name):
         return [Job(type(self), name, mode, version, 2) for mode, version in COMBINATIONS if mode == "starttls"]

@@ -253,6 +253,7 @@ static inline struct event *hostile_event(enum event_action action)
 	event->senders[1] = hostile_sender();
 	event->sender_count = 2;
 	event->server_name = event->tls ? copy_of(HOSTILE) : NULL;
+	event->source_bytes = event->destination_bytes = event->tls ? 1ULL << 40 : 0;
 	if (event->tls)
 		event->tls_server = (struct server_hello){.version = 0x0303, .cipher = 0xcca9};
 	event->reasons[0] = "several_senders";

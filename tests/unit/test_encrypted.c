@@ -182,6 +182,43 @@ static void test_close_before_that(void **state)
 	expect_in(event_of("smtp-session", 0), "\"established\":true");
 }
 
+/* What TCP has counted is in the events of the connection, and only there. */
+static void test_bytes(void **state)
+{
+	struct line line = starttls(HOST_WIRE | HOST_TLS),
+		    clear = {.cookie = 2, .port = 25, .pid = 10, .uid = JOE};
+
+	(void)state;
+	hang_up_after(&watched, &line, 5000000000, 700);
+	greet(&watched, &clear, "client");
+	mail(&watched, &clear, "joe");
+	hang_up_after(&watched, &clear, 5, 7);
+	finish();
+	for (int i = 0; i < 2; i++) {
+		const char *event = event_of(i ? "smtp-session" : "smtp-encrypted", 0);
+
+		expect_in(event, "\"port\":40000,\"bytes\":5000000000}");
+		expect_in(event, "\"port\":587,\"bytes\":700}");
+	}
+	expect_in(event_of("smtp-message", 0), "\"port\":25}");
+	expect_in(event_of("smtp-session", 1), "\"port\":25,\"bytes\":7}");
+}
+
+/* Not known: in older recordings, and as long as the connection is open. */
+static void test_bytes_unknown(void **state)
+{
+	struct close_record *close = make(sizeof(*close), (struct span){NULL, 0});
+	struct line line = starttls(HOST_WIRE | HOST_TLS);
+
+	(void)state;
+	close->flow = id_of(line.cookie, line.port);
+	close->sent = close->received = 77;
+	tell(&watched, &close->h, RECORD_CLOSE, CLOSE_RECORD_OLD);
+	finish();
+	expect_in(event_of("smtp-encrypted", 0), "\"port\":587}");
+	expect_in(event_of("smtp-session", 0), "\"port\":587}");
+}
+
 /* The plaintext comes before the tenth second; then the session is silent for long. */
 static void test_plaintext(void **state)
 {
@@ -367,6 +404,8 @@ int main(void)
 		TEST(test_without_probes),
 		TEST(test_plaintext_that_does_not_come),
 		TEST(test_close_before_that),
+		TEST(test_bytes),
+		TEST(test_bytes_unknown),
 		TEST(test_plaintext),
 		TEST(test_plaintext_that_is_not_mail),
 		TEST(test_greeting_alone),

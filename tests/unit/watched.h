@@ -240,12 +240,21 @@ static inline void say(struct watched *watched, struct line *line, const char *t
 	say_bytes(watched, line, span_of(text));
 }
 
-static inline void hang_up(struct watched *watched, const struct line *line)
+/* The connection ends; TCP has counted these bytes. */
+static inline void hang_up_after(struct watched *watched, const struct line *line, uint64_t sent,
+				 uint64_t received)
 {
 	struct close_record *close = make(sizeof(*close), (struct span){NULL, 0});
 
 	close->flow = id_of(line->cookie, line->port);
+	close->sent = sent;
+	close->received = received;
 	tell(watched, &close->h, RECORD_CLOSE, sizeof(*close));
+}
+
+static inline void hang_up(struct watched *watched, const struct line *line)
+{
+	hang_up_after(watched, line, 0, 0);
 }
 
 static inline void greet(struct watched *watched, struct line *line, const char *name)

@@ -120,7 +120,8 @@ static bool segment_valid(const struct record *record)
 
 static bool close_valid(const struct record *record)
 {
-	return fits(record, sizeof(struct close_record), 0) &&
+	return (fits(record, sizeof(struct close_record), 0) ||
+		fits(record, CLOSE_RECORD_OLD, 0)) &&
 	       ((const struct close_record *)record)->flow.cookie;
 }
 

@@ -189,6 +189,8 @@ struct event {
 	bool senders_incomplete; /* others may have sent some of the bytes */
 	struct endpoint source;
 	struct endpoint destination;
+	uint64_t source_bytes;	    /* sent in the connection; both 0: not known */
+	uint64_t destination_bytes; /* likewise, received */
 	char session_id[EVENT_ID_LEN + 1];
 	uint64_t flow;				   /* flow_id.cookie */
 	struct pace *pace;			   /* a reference; the flow's; may be NULL */

@@ -113,7 +113,9 @@ struct flow {
 	uint32_t layer;	       /* then enum tls_layer: where it was read */
 	uint64_t tls_since_ns; /* when `tls` was set */
 	struct server_hello tls_server; /* version 0: not seen */
-	char *server_name; /* owned; of the last ClientHello that was seen. NULL: none */
+	char *server_name;   /* owned; of the last ClientHello that was seen. NULL: none */
+	uint64_t bytes_sent; /* of the connection, known when it closes; both 0: not known */
+	uint64_t bytes_received;
 	uint64_t messages; /* reported so far */
 	uint64_t recipients;
 	uint64_t bytes;

@@ -199,6 +199,10 @@ static void put_network(struct fields *fields, const struct event *event, enum f
 
 	put(fields, FIELD_SOURCE_IP)->ip = event->source.addr;
 	put_number(fields, FIELD_SOURCE_PORT, event->source.port);
+	if (event->source_bytes || event->destination_bytes) {
+		put_number(fields, FIELD_SOURCE_BYTES, event->source_bytes);
+		put_number(fields, FIELD_DESTINATION_BYTES, event->destination_bytes);
+	}
 	put(fields, FIELD_DESTINATION_IP)->ip = event->destination.addr;
 	put_number(fields, FIELD_DESTINATION_PORT, event->destination.port);
 	put_word(fields, FIELD_TRANSPORT, "tcp");

@@ -214,6 +214,10 @@ struct event *compose_flow_event(struct pipeline *pipeline, enum event_action ac
 	event->start_ns = realtime(pipeline, start_ns);
 	event_endpoint(&event->source, flow->id.local_addr, flow->id.local_port);
 	event_endpoint(&event->destination, flow->id.remote_addr, flow->id.remote_port);
+	if (action != EVENT_MESSAGE) {
+		event->source_bytes = flow->bytes_sent;
+		event->destination_bytes = flow->bytes_received;
+	}
 	event->mptcp = flow->id.flags & FLOW_MPTCP;
 	event->capture.mid_stream = compose_is_mid_stream(&flow->id);
 	compose_id(pipeline, event->session_id, compose_flow_number(flow), 0, 0);

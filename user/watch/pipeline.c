@@ -332,6 +332,10 @@ static void on_close(struct pipeline *pipeline, const struct close_record *recor
 
 	if (!flow)
 		return;
+	if (record->h.len == sizeof(*record)) {
+		flow->bytes_sent = record->sent;
+		flow->bytes_received = record->received;
+	}
 	flow_end(pipeline, flow, record->h.time_ns);
 	flow_remove(pipeline->flows, flow);
 }
