@@ -86,10 +86,11 @@ class Connection:
         self.buffer = b""  # what came in clear behind STARTTLS does not count (RFC 3207, section 6)
 
     def tls(self):
-        """The version (1.2, 1.3) and the server name, or nothing in clear."""
+        """The version (1.2, 1.3), the cipher as OpenSSL calls it, and the server name; or nothing in clear."""
         if not isinstance(self.sock, ssl.SSLSocket):
             return {}
-        return {"tls": self.sock.version().removeprefix("TLSv"), "server_name": getattr(self.sock, "asked_for", None)}
+        return {"tls": self.sock.version().removeprefix("TLSv"), "cipher": self.sock.cipher()[0],
+                "server_name": getattr(self.sock, "asked_for", None)}
 
     def bye(self):
         """Ends TLS in order: some clients fail if it just stops."""

@@ -133,7 +133,9 @@ class TlsBench(Bench):
                               "tls": one.version}, one)
         return reports
 
-    def faults(self, one, report, event, unknown):
+    @staticmethod
+    def expected(one, report):
+        """What the event of a mail must show, by what was sent and by what the server says."""
         expected = {
             "smtp.mail_from": one.sender,
             "smtp.rcpt_to": [one.recipient],
@@ -154,6 +156,10 @@ class TlsBench(Bench):
             expected["process.pid"] = one.pid
         if report["server_name"]:
             expected["tls.client.server_name"] = report["server_name"]
+        return expected
+
+    def faults(self, one, report, event, unknown):
+        expected = self.expected(one, report)
         expected.update(dict.fromkeys(unknown))
         return [f"{path} is {get(event, path)!r}, not {value!r}" for path, value in expected.items()
                 if get(event, path) != value]
