@@ -215,6 +215,23 @@ static void check_none(const char *path, int expected)
 	close(fd);
 }
 
+/* Debian's libgnutls-openssl27: OpenSSL's interface before GnuTLS. */
+static void test_gnutls_openssl(void **state)
+{
+	void *handle = dlopen("libgnutls-openssl.so.27", RTLD_LAZY);
+	struct plan plan;
+	int fd;
+
+	(void)state;
+	if (!handle)
+		skip(); /* not on this host */
+	plan_of(handle, "SSL_write", &plan, &fd);
+	assert_int_equal(plan.layer, TLS_NONE);
+	assert_int_equal(plan.site_count, 0);
+	assert_null(plan.dark);
+	close(fd);
+}
+
 static void test_none(void **state)
 {
 	(void)state;
@@ -228,6 +245,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_openssl),
 		cmocka_unit_test(test_gnutls),
+		cmocka_unit_test(test_gnutls_openssl),
 		cmocka_unit_test(test_none),
 	};
 

@@ -223,6 +223,24 @@ static void test_exported_alone(void **state)
 	assert_int_equal(plan.site_count, 0);
 }
 
+/* libgnutls-openssl passes on to GnuTLS, which is probed itself. */
+static void test_wraps_gnutls(void **state)
+{
+	struct plan plan;
+
+	(void)state;
+	X86(WRITE, READS, {".dynstr", 0, BYTES("\0SSL_write\0gnutls_record_send\0")});
+	assert_int_equal(plan.layer, TLS_NONE);
+	assert_int_equal(plan.site_count, 0);
+	assert_null(plan.dark);
+	/* another function; and a program that has both libraries */
+	X86(WRITE, READS, {".dynstr", 0, BYTES("\0SSL_write\0gnutls_record_send2\0")});
+	assert_int_equal(plan.layer, TLS_OPENSSL);
+	X86(WRITE, READS, {"SSL_get_client_random", 0xd0, BYTES("\x48\x8d\x87\x60\1\0\0\xc3")},
+	    {".dynstr", 0, BYTES("\0SSL_write\0gnutls_record_send\0")});
+	assert_int_equal(plan.layer, TLS_OPENSSL);
+}
+
 /* Stripped: texts of a library, in the read-only segment. */
 #define TLS_TEXT "TLS 1.3, client CertificateVerify"
 #define TEXT(text)                                                                                 \
@@ -558,21 +576,14 @@ static void test_arm_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_internal),
-		cmocka_unit_test(test_internal_refused),
-		cmocka_unit_test(test_write_ex2),
-		cmocka_unit_test(test_exported_alone),
-		cmocka_unit_test(test_stripped),
-		cmocka_unit_test(test_not_static),
-		cmocka_unit_test(test_layouts),
-		cmocka_unit_test(test_layout_typed),
-		cmocka_unit_test(test_layout_refused),
-		cmocka_unit_test(test_gnutls),
-		cmocka_unit_test(test_nss),
-		cmocka_unit_test(test_go),
-		cmocka_unit_test(test_go_dark),
-		cmocka_unit_test(test_arm),
-		cmocka_unit_test(test_arm_go),
+		cmocka_unit_test(test_internal),     cmocka_unit_test(test_internal_refused),
+		cmocka_unit_test(test_write_ex2),    cmocka_unit_test(test_exported_alone),
+		cmocka_unit_test(test_wraps_gnutls), cmocka_unit_test(test_stripped),
+		cmocka_unit_test(test_not_static),   cmocka_unit_test(test_layouts),
+		cmocka_unit_test(test_layout_typed), cmocka_unit_test(test_layout_refused),
+		cmocka_unit_test(test_gnutls),	     cmocka_unit_test(test_nss),
+		cmocka_unit_test(test_go),	     cmocka_unit_test(test_go_dark),
+		cmocka_unit_test(test_arm),	     cmocka_unit_test(test_arm_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

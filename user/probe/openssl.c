@@ -133,8 +133,47 @@ static void layouts(const struct examination *ex)
 	examine_layout(ex, layout);
 }
 
-/* ---- Its version --------------------------------------------------------------------------------
+/* ---- The names of its symbols -------------------------------------------------------------------
  */
+
+/* Those of .dynstr, each with a NUL; to be freed by the caller. NULL: they cannot be read. */
+static char *symbol_names(const struct examination *ex, size_t *len)
+{
+	struct elf_section section;
+	char *names;
+	int got;
+
+	if (elf_section(ex->elf, ".dynstr", &section) != 0 || section.size > NAMES_MAX)
+		return NULL;
+	names = malloc(section.size + 1);
+	got = names ? elf_read_offset(ex->elf, section.offset, names, section.size) : -1;
+	if (got > 0) {
+		*len = (size_t)got;
+		return names;
+	}
+	free(names);
+	return NULL;
+}
+
+/*
+ * GnuTLS's own interface of OpenSSL (libgnutls-openssl), which passes everything on to GnuTLS: that
+ * is probed. Its objects are no OpenSSL's, and the part of the interface that gives out the random
+ * is missing.
+ */
+static bool wraps_gnutls(const struct examination *ex)
+{
+	static const char import[] = "\0gnutls_record_send"; /* with the NUL at its end */
+	size_t len = 0;
+	char *names;
+	bool wraps;
+
+	if (examine_has(ex, SSL_GET_CLIENT_RANDOM))
+		return false;
+	names = symbol_names(ex, &len);
+	wraps = names && memmem(names, len, import, sizeof(import));
+	free(names);
+	return wraps;
+}
 
 /*
  * The shared library of OpenSSL 3 does not tell its version, but its symbols have versions, and
@@ -160,18 +199,11 @@ static void version_of_names(const struct examination *ex, const char *names, si
 
 static void version_of_symbols(const struct examination *ex)
 {
-	struct elf_section section;
-	char *names;
-	int got;
+	size_t len = 0;
+	char *names = symbol_names(ex, &len);
 
-	if (elf_section(ex->elf, ".dynstr", &section) != 0 || section.size > NAMES_MAX)
-		return;
-	names = malloc(section.size + 1);
-	if (!names)
-		return;
-	got = elf_read_offset(ex->elf, section.offset, names, section.size);
-	if (got > 0)
-		version_of_names(ex, names, (size_t)got);
+	if (names)
+		version_of_names(ex, names, len);
 	free(names);
 }
 
@@ -180,7 +212,7 @@ void openssl_plan(const struct examination *ex)
 	struct plan *plan = ex->plan;
 	bool writes, reads;
 
-	if (!examine_has(ex, SSL_WRITE))
+	if (!examine_has(ex, SSL_WRITE) || wraps_gnutls(ex))
 		return;
 	plan->layer = TLS_OPENSSL;
 	if (!examine_version(ex, "OpenSSL #.#.#"))
