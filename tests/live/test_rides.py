@@ -412,7 +412,7 @@ exclusions:
         event = watch.message(recipients[HONEST], 30)
         self.assertEqual(get(event, "smtpsnoop.exclusion"), "through-postfix", short(event))
         event = watch.message(recipients[ATTACKER], 30)
-        self.assertEqual((get(event, "smtpsnoop.verdict"), get(event, "smtpsnoop.nearest.failed")), ("alert", ["origin"]),
+        self.assertEqual((get(event, "smtpsnoop.verdict"), get(event, "smtpsnoop.nearest.failed")), ("alert", ["origin.user"]),
                          short(event))
         self.assertEqual(get(event, "smtpsnoop.origin.user"), ATTACKER)
         watch.stop()

@@ -162,7 +162,7 @@ class Channels(unittest.TestCase):
                 (process + ", mail: { recipients: '*' }", ("alert", ["mail.recipients"])),
                 (process + ", mail: { sender: <> }", ("alert", ["mail.sender"])),
                 (process + ", mail: { contains: x }", ("alert", ["mail.contains"])),
-                (process + ", origin: { user: root }", ("alert", ["origin"])),
+                (process + ", origin: { user: root }", ("alert", ["origin.user"])),
                 (process + ", limits: { bytes: 10KiB/1h }", ("alert", ["limits.bytes"])),
                 (process + ", schedule: { at: '0 8 1 1 *', for: 15m }", ("alert", ["schedule"]))):
             with self.subTest(exclusion):

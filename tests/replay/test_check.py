@@ -66,6 +66,7 @@ PYTHON = "executable: /usr/bin/python3.11"
 WRITABLE = "any user can put a program into {}; install the mailer in a folder of root"
 ROOT_SCRIPT = "every script that root runs with it passes"
 SHARED = "many programs share this account"
+EXIM = "executable: /usr/sbin/exim4, user: Debian-exim"
 PUBLIC = "anyone can get an address at {}"
 
 # Criteria of process and of mail, and what is said of them; None: nothing.
@@ -110,6 +111,22 @@ DOUBTS = (
     ("user: a", "mail: { recipients: '*@*.ru' }", PUBLIC.format("mail.ru")),
     ("user: a", "mail: { recipients: ['*@corp.example', gmail.com@corp.example, x@notgmail.com] }", None),
     ("user: postfix", "origin: { user: www-data }", "origin.user www-data: " + SHARED),
+    (EXIM, "origin: { user: a, executable: /tmp/x }", "origin.executable /tmp/x: any user can put a program into /tmp"),
+    (EXIM, "origin: { user: a, executable: /usr/bin/python3.11, script: /tmp/x.py }",
+     "origin.script /tmp/x.py: any user can put a script into /tmp"),
+    (EXIM, "origin: { user: a, script: /opt/x.py }", "origin.script: any program can be named like an interpreter"),
+    (EXIM, "origin: { user: root, executable: /bin/dash }",
+     "origin.user root with the interpreter /bin/dash: " + ROOT_SCRIPT),
+    (EXIM, "origin: { user: root, executable: /bin/dash, script: /opt/x.sh }", None),
+    (EXIM, "origin: { user: a, executable: /usr/bin/mail, unit: x.service, scheduled_by: systemd-timer }", None),
+    (EXIM, "origin: { unit: cron.service }", "cron.service runs jobs of every user; add origin.user"),
+    (EXIM, "origin: { user: a, unit: cron.service }", None),
+    (EXIM, "origin: { user: a, unit: x.timer, scheduled_by: systemd-timer }", "origin.unit names no service"),
+    (EXIM, "origin: { executable: /usr/bin/mail }\n    accept_forgeable: true",
+     "origin trusts only what a sender can forge: anyone who can run a program on this host passes; "
+     "add origin.user or origin.unit"),
+    (EXIM, "", "the executable is an MTA, which sends mail of others; add origin"),
+    ("executable: /usr/bin/curl, user: a", "origin: { unit: x.service }", "the executable is not an MTA"),
 )
 
 

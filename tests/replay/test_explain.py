@@ -173,6 +173,58 @@ class Unknown(Case):
         self.assertIn("limits.bytes: expected at most 1048576 bytes in 3600s; not every byte was seen", "".join(lines))
 
 
+class Origin(Case):
+    """Who handed it to an MTA, and by which process: as the event says."""
+
+    PROCESS = {"executable": "/usr/bin/python3.11", "script": "/opt/daily.py", "args": ["python3"], "exe_verified": True,
+               "real_user": True, "own_namespaces": True, "scheduled_by": "cron"}
+    EXIM = "process: { user: Debian-exim }, origin: { user: reports, "
+
+    def lines(self, keys, process, unit="report.service"):
+        received = b"Received: from reports by mx with local (Exim 4.96)\r\n\tid 1rABCD-000123-2X; now\r\n"
+        mail = Mail(1, executable="/usr/sbin/exim4", uid=105, received=received)
+        events = subprocess.run([PROGRAM, "replay", self.write("recording", recorded([mail]).data), "-o", "json"],
+                                stdout=subprocess.PIPE, check=True).stdout.splitlines()
+        event, = (event for event in map(json.loads, events) if event["event"]["action"] == "smtp-message")
+        if process:
+            event["smtpsnoop"]["origin"].update(process=process, how="pid", systemd={"unit": unit})
+        path = self.write("smtpsnoop.yaml", f"exclusions:\n  - {{ name: one, {keys} }}\n".encode())
+        done = subprocess.run([PROGRAM, "explain", "-c", path], input=json.dumps(event).encode() + b"\n",
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        return done.stdout.decode().splitlines()
+
+    def test_each_criterion(self):
+        other = {**self.PROCESS, "executable": "/usr/bin/perl", "script": "/tmp/x.pl",
+                 "scheduled_by": "none", "own_namespaces": False}
+        keys = self.EXIM + "executable: /usr/bin/python3*, script: /opt/daily.py, unit: report.service, scheduled_by: cron }"
+        lines = self.lines(keys, self.PROCESS)
+        self.assertIn("excludes it", lines[1])
+        lines = self.lines(keys, other, "x.scope")
+        for words in ("origin.executable: expected /usr/bin/python3*; it is /usr/bin/perl",
+                      "origin.script: expected /opt/daily.py; it is /tmp/x.pl",
+                      "origin.unit: expected report.service; it is x.scope",
+                      "origin.scheduled_by: expected cron; it is none",
+                      "origin.container: expected the namespaces of the watch; it is not those, and no container"):
+            self.assertIn("    failed   " + words, lines)
+        lines = self.lines(keys, None)
+        self.assertIn("    met      origin.user", lines)
+        for name in ("executable", "script", "unit", "scheduled_by", "real_user", "container"):
+            self.assertTrue(any(line.startswith(f"    unknown  origin.{name}: ") and
+                                line.endswith("; the process that handed it to an MTA is not known") for line in lines), lines)
+        lines = self.lines(keys, {**self.PROCESS, "exe_verified": False, "real_user": False})
+        self.assertIn("    unknown  origin.real_user: expected real and effective user and group are the same; its effective "
+                      "user is not known", lines)
+        self.assertIn("    unknown  origin.script: expected /opt/daily.py; its path is not known, or has '..' in it", lines)
+
+    def test_whose_mail_it_is(self):
+        for keys, words in (("process: { user: Debian-exim }", "origin: expected no MTA that relays for others, or "
+                             "origin.user or unit; it is an MTA relays it"),
+                            ("process: { user: Debian-exim }, origin: { user: joe }",
+                             "origin.user: expected joe; it is reports")):
+            self.assertIn("    failed   " + words, self.lines(keys, self.PROCESS))
+
+
 class Order(Case):
     EXCLUSIONS = [("far", "process: { user: x, unit: x.service }, relay: 10.6.6.6"),
                   ("near", "process: { user: reports, executable: /usr/bin/msmtp }, mail: { subject: Bye }"),

@@ -27,7 +27,7 @@ class Mail:
         self.recipients, self.subject, self.more = recipients, subject, more
 
 
-USERS = {0: "root", 33: "www-data", 2001: "reports", 2002: "billing", 2003: "mallory"}
+USERS = {0: "root", 33: "www-data", 105: "Debian-exim", 2001: "reports", 2002: "billing", 2003: "mallory"}
 
 
 def session(mail):
@@ -37,7 +37,7 @@ def session(mail):
         steps += [("C", b"RCPT TO:<%s>\r\n" % recipient.encode()), ("S", b"250 ok\r\n")]
     if mail.more.get("asked"):  # whether the server takes the envelope
         return steps + [("C", b"RSET\r\n"), ("S", b"250 ok\r\n"), ("C", b"QUIT\r\n"), ("S", b"221 bye\r\n")]
-    text = b"Subject: %s\r\n\r\nhello\r\n%s.\r\n" % (mail.subject.encode(), mail.more.get("body", b""))
+    text = mail.more.get("received", b"") + b"Subject: %s\r\n\r\nhello\r\n%s.\r\n" % (mail.subject.encode(), mail.more.get("body", b""))
     return steps + [("C", b"DATA\r\n"), ("S", b"354 go on\r\n"),
                     *(("C", text[at:at + 1400]) for at in range(0, len(text), 1400)), ("S", b"250 ok\r\n"),
                     ("C", b"QUIT\r\n"), ("S", b"221 bye\r\n")]
@@ -83,7 +83,10 @@ class Case(unittest.TestCase):
 
     def suggest(self, mails):
         """The draft, which check must find valid. Drafts are in self.drafts: name, warnings and text of each."""
-        self.draft = run("suggest", data=self.events(mails)).decode()
+        return self.suggest_from(self.events(mails))
+
+    def suggest_from(self, events):
+        self.draft = run("suggest", data=events).decode()
         self.path = self.write("draft.yaml", self.draft.encode())
         checked = run("check", "-c", self.path).decode()
         self.checked = [line for line in checked.splitlines() if ": warning: " in line and "has no user" not in line]
@@ -135,6 +138,46 @@ class Honest(Case):
             with self.subTest(change):
                 mail = Mail(9, **{"subject": "Daily sales report 9 of 2023", **change})
                 self.assertEqual(self.verdicts([mail]), ["alert"])
+
+    def handed_in(self, days, unit="report.service", **process):
+        """Events of mails that Exim relays for reports, handed in by this process."""
+        received = b"Received: from reports by mx with local (Exim 4.96)\r\n\tid 1rABCD-000123-2X; now\r\n"
+        lines = self.events(honest(days, executable="/usr/sbin/exim4", uid=105, received=received)).splitlines()
+        events = [event for event in map(json.loads, lines) if event["event"]["action"] == "smtp-message"]
+        for event in events:
+            self.assertEqual(event["smtpsnoop"]["origin"]["user"], "reports")
+            if process:
+                event["smtpsnoop"]["origin"].update(process=process, how="pid", systemd={"unit": unit})
+        return b"".join(json.dumps(event).encode() + b"\n" for event in events)
+
+    def test_relayed_mail_asks_who_handed_it_in(self):
+        known = {"executable": "/usr/bin/python3.11", "script": "/opt/reports/daily.py", "args": [],
+                 "exe_verified": True, "real_user": True, "own_namespaces": True, "scheduled_by": "none"}
+        program, script, user, unit = (f'\n      {line}\n' for line in (
+            'executable: "/usr/bin/python3.11"', 'script: "/opt/reports/daily.py"', 'user: "reports"',
+            'unit: "report.service"'))
+        for change, there, absent in (({}, (program, script, user, unit), ()),
+                                      ({"unit": "session-5.scope"}, (program, script, user), (unit, "session")),
+                                      ({"script": "-m daily"}, (program, user, "# script that handed it in: -m daily"), (script,)),
+                                      ({"exe_verified": False}, (user, unit), (program, script)),
+                                      ({"own_namespaces": False}, (user,), (program, script, unit)),
+                                      ({"real_user": False}, (user,), (program, script, unit)),
+                                      (None, (user,), (program, script, unit))):
+            with self.subTest(change):
+                self.suggest_from(self.handed_in(range(1, 6), **({} if change is None else {**known, **change})))
+                (name, warnings, text), = self.drafts
+                self.assertEqual((name, warnings), ("exim4-1", []))
+                process, origin = text.split("    origin:", 1)
+                self.assertNotIn(program, process)
+                for words in there:
+                    self.assertIn(words, text if words.startswith("#") else origin)
+                for words in absent:
+                    self.assertNotIn(words, origin)
+        for change in ({"executable": "/tmp/x"}, {"executable": "/memfd:x"}):
+            with self.subTest(change):
+                self.suggest_from(self.handed_in(range(1, 6), **{**known, **change}))
+                self.assertEqual(self.drafts, [])
+                self.assertEqual(self.not_drafted("WARNING: "), 5)
 
     def test_many_recipients_become_a_pattern(self):
         self.suggest([Mail(day, recipients=(f"u{day}{i}@corp.example",)) for day in range(1, 6) for i in range(3)])

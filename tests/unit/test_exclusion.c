@@ -145,6 +145,13 @@ enum change {
 	MAYBE_MTA,
 	BY_MTA_OF_REPORTS,
 	BY_MTA_OF_OTHER,
+	BY_MTA_IN_CONTAINER,
+	HANDED_IN,
+	HANDED_IN_BY_OTHER_PROGRAM,
+	HANDED_IN_SETUID,
+	HANDED_IN_IN_CONTAINER,
+	HANDED_IN_OLDER_THAN_WATCH,
+	HANDED_IN_COMMANDS,
 	NEXT_HOUR,
 	ENDS_LATE,
 	ENCRYPTED,
@@ -154,6 +161,41 @@ enum change {
 	COMMANDS,
 	COMMANDS_OF_MTA,
 };
+
+/* A script of reports hands the mail to an MTA. */
+static void hand_in(struct facts *facts)
+{
+	facts->submitter = facts->processes[0];
+	facts->has_submitter = true;
+	facts->origin_user = span_of("reports");
+	facts->processes[0] = (struct facts_process){.executable = span_of("/usr/sbin/exim4"),
+						     .user = span_of("Debian-exim"),
+						     .same_user = IS_SO,
+						     .own_namespaces = IS_SO,
+						     .mta = IS_SO};
+}
+
+static void change_origin(struct facts *facts, enum change what)
+{
+	const struct span unknown = {NULL, 0};
+	struct facts_process *submitter = &facts->submitter;
+
+	hand_in(facts);
+	switch (what) {
+	case HANDED_IN_BY_OTHER_PROGRAM:
+		submitter->executable = span_of("/tmp/x"), submitter->script = span_of("");
+		submitter->unit = span_of("session-1.scope");
+		submitter->scheduler = SCHEDULER_NONE;
+		break;
+	case HANDED_IN_SETUID: submitter->same_user = NOT_SO; break;
+	case HANDED_IN_IN_CONTAINER:
+		submitter->container = span_of("0123abcd"), submitter->own_namespaces = NOT_SO;
+		break;
+	case HANDED_IN_OLDER_THAN_WATCH: submitter->executable = submitter->script = unknown; break;
+	case HANDED_IN_COMMANDS: facts->session = true; break;
+	default: break;
+	}
+}
 
 static void change(struct facts *facts, enum change what)
 {
@@ -217,6 +259,10 @@ static void change(struct facts *facts, enum change what)
 		process->mta = IS_SO, facts->origin_user = span_of("reports");
 		break;
 	case BY_MTA_OF_OTHER: process->mta = IS_SO, facts->origin_user = span_of("mallory"); break;
+	case BY_MTA_IN_CONTAINER:
+		process->mta = IS_SO, facts->origin_user = span_of("reports");
+		process->own_namespaces = NOT_SO;
+		break;
 	case NEXT_HOUR: facts->start_s += 3600, facts->end_s += 3600; break;
 	case ENDS_LATE: facts->end_s += 3600; break;
 	case ENCRYPTED: facts->encrypted = true, facts->tls = IS_SO; break;
@@ -225,6 +271,7 @@ static void change(struct facts *facts, enum change what)
 	case BYTES_UNKNOWN: facts->bytes_known = false; break;
 	case COMMANDS: facts->session = true; break;
 	case COMMANDS_OF_MTA: facts->session = true, process->mta = IS_SO; break;
+	default: change_origin(facts, what); break;
 	}
 }
 
@@ -348,17 +395,57 @@ static const struct {
 	{REPORTS, MAYBE_MTA, CRITERION_ORIGIN, STATE_UNKNOWN},
 	{REPORTS, COMMANDS, CRITERION_USER, STATE_MET},
 	{REPORTS, COMMANDS_OF_MTA, CRITERION_ORIGIN, STATE_NOT_ASKED},
-	{"relay: 10.0.0.0/8\n  origin: { user: reports }", COMMANDS_OF_MTA, CRITERION_ORIGIN,
-	 STATE_FAILED},
+	{"origin: { user: reports }", COMMANDS_OF_MTA, CRITERION_ORIGIN_USER, STATE_FAILED},
 	{"relay: '10.0.0.25:587'", COMMANDS, CRITERION_RELAY, STATE_MET},
 	{"mail: { sender: reports@corp.example }", COMMANDS, CRITERION_SENDER, STATE_FAILED},
 	{"mail: { recipients: '*@corp.example' }", COMMANDS, CRITERION_RECIPIENTS, STATE_FAILED},
 	{"mail: { contains: 'all is well' }", COMMANDS, CRITERION_CONTAINS, STATE_FAILED},
-	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA, CRITERION_ORIGIN, STATE_UNKNOWN},
-	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN,
-	 STATE_MET},
-	{"relay: 10.0.0.0/8\n  origin: { user: reports }", BY_MTA_OF_OTHER, CRITERION_ORIGIN,
+	{"origin: { user: reports }", BY_MTA, CRITERION_ORIGIN_USER, STATE_UNKNOWN},
+	{"origin: { user: reports }", NO_CHANGE, CRITERION_ORIGIN_USER, STATE_UNKNOWN},
+	{"origin: { user: reports }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN_USER, STATE_MET},
+	{"origin: { user: reports }", BY_MTA_OF_OTHER, CRITERION_ORIGIN_USER, STATE_FAILED},
+	{"origin: { user: reports }", BY_MTA_OF_REPORTS, CRITERION_CONTAINER, STATE_MET},
+	{"origin: { user: reports }", BY_MTA_IN_CONTAINER, CRITERION_CONTAINER, STATE_FAILED},
+	/* The process that handed it in: as a process that sends itself. */
+	{"origin: { executable: /usr/bin/* }", HANDED_IN, CRITERION_ORIGIN_EXECUTABLE, STATE_MET},
+	{"origin: { executable: /usr/bin/* }", HANDED_IN_BY_OTHER_PROGRAM,
+	 CRITERION_ORIGIN_EXECUTABLE, STATE_FAILED},
+	{"origin: { executable: '/**' }", HANDED_IN_OLDER_THAN_WATCH, CRITERION_ORIGIN_EXECUTABLE,
+	 STATE_UNKNOWN},
+	{"origin: { executable: '/**' }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN_EXECUTABLE,
+	 STATE_UNKNOWN},
+	{"origin: { executable: '/**' }", HANDED_IN_COMMANDS, CRITERION_ORIGIN_EXECUTABLE,
 	 STATE_FAILED},
+	{"origin: { script: '/opt/**' }", HANDED_IN, CRITERION_ORIGIN_SCRIPT, STATE_MET},
+	{"origin: { script: '/opt/**' }", HANDED_IN_BY_OTHER_PROGRAM, CRITERION_ORIGIN_SCRIPT,
+	 STATE_FAILED},
+	{"origin: { script: '/opt/**' }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN_SCRIPT,
+	 STATE_UNKNOWN},
+	{"origin: { unit: report.service }", HANDED_IN, CRITERION_ORIGIN_UNIT, STATE_MET},
+	{"origin: { unit: report.service }", HANDED_IN_BY_OTHER_PROGRAM, CRITERION_ORIGIN_UNIT,
+	 STATE_FAILED},
+	{"origin: { unit: '*' }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN_UNIT, STATE_UNKNOWN},
+	{"origin: { scheduled_by: cron }", HANDED_IN, CRITERION_ORIGIN_SCHEDULED_BY, STATE_MET},
+	{"origin: { scheduled_by: any }", HANDED_IN_BY_OTHER_PROGRAM, CRITERION_ORIGIN_SCHEDULED_BY,
+	 STATE_FAILED},
+	{"origin: { scheduled_by: any }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN_SCHEDULED_BY,
+	 STATE_UNKNOWN},
+	{"origin: { container: 0123* }", HANDED_IN_IN_CONTAINER, CRITERION_ORIGIN_CONTAINER,
+	 STATE_MET},
+	{"origin: { container: 0123* }", HANDED_IN, CRITERION_ORIGIN_CONTAINER, STATE_FAILED},
+	{"origin: { container: '*' }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN_CONTAINER,
+	 STATE_UNKNOWN},
+	{"origin: { unit: x.service }", HANDED_IN, CRITERION_ORIGIN_CONTAINER, STATE_MET},
+	{"origin: { unit: x.service }", HANDED_IN_IN_CONTAINER, CRITERION_ORIGIN_CONTAINER,
+	 STATE_FAILED},
+	{"origin: { unit: x.service }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN_CONTAINER,
+	 STATE_UNKNOWN},
+	{"origin: { unit: x.service }", HANDED_IN, CRITERION_ORIGIN_REAL_USER, STATE_MET},
+	{"origin: { unit: x.service }", HANDED_IN_SETUID, CRITERION_ORIGIN_REAL_USER, STATE_FAILED},
+	{"origin: { unit: x.service }", BY_MTA_OF_REPORTS, CRITERION_ORIGIN_REAL_USER,
+	 STATE_UNKNOWN},
+	{"origin: { unit: x.service }", HANDED_IN_COMMANDS, CRITERION_ORIGIN_REAL_USER,
+	 STATE_NOT_ASKED},
 	{REPORTS "\n  schedule: { at: '0 8 * * *', for: 15m, timezone: Europe/Berlin }", NO_CHANGE,
 	 CRITERION_SCHEDULE, STATE_MET},
 	/* The message begins at 8:05:00 and ends at 8:05:05. */
@@ -536,6 +623,58 @@ static void test_nearest(void **state)
 	decider_free(decider);
 }
 
+/*
+ * Without an origin, no mail of an MTA passes. What can be borrowed is an origin only where the
+ * exclusion accepts that, and a process that is not known meets no criterion.
+ */
+static void test_origins(void **state)
+{
+	static const struct {
+		const char *asks;
+		enum change change;
+		const char *failed; /* the first criterion that is not met; NULL: excluded */
+	} rows[] = {
+		{"relay: 10.0.0.25", HANDED_IN, "origin"},
+		{"process: { user: Debian-exim }", HANDED_IN, "origin"},
+		{"origin: { user: reports }", HANDED_IN, NULL},
+		{"origin: { unit: report.service }", HANDED_IN, NULL},
+		{"origin: { executable: /usr/bin/msmtp }", HANDED_IN, NULL},
+		{"origin: { user: mallory }", HANDED_IN, "origin.user"},
+		{"origin: { user: reports, executable: /usr/bin/msmtp, script: '/opt/**', unit: "
+		 "'*', "
+		 "scheduled_by: cron }",
+		 HANDED_IN, NULL},
+		{"origin: { user: reports, executable: '/**' }", BY_MTA_OF_REPORTS,
+		 "origin.real_user"},
+		{"origin: { user: reports }", HANDED_IN_SETUID, NULL},
+		{"origin: { user: reports, unit: '*' }", HANDED_IN_SETUID, "origin.real_user"},
+		{"origin: { user: reports, unit: '*' }", HANDED_IN_IN_CONTAINER,
+		 "origin.container"},
+		{"origin: { user: reports, unit: '*', container: '0*' }", HANDED_IN_IN_CONTAINER,
+		 NULL},
+		{"process: { user: Debian-exim }\n  origin: { user: reports, script: /opt/x.py }",
+		 HANDED_IN, "origin.script"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct decider *decider = config_decider(asking(rows[i].asks));
+		struct facts facts = message();
+		struct decision decision;
+		const char *failed;
+
+		change(&facts, rows[i].change);
+		decide(decider, &facts, NULL, true, &decision);
+		failed = decision.excluded ? NULL : criterion_name(criteria_first(decision.failed));
+		if (failed != rows[i].failed &&
+		    (!failed || !rows[i].failed || strcmp(failed, rows[i].failed) != 0)) {
+			print_message("%s: %s\n", rows[i].asks, failed ? failed : "excluded");
+			fail();
+		}
+		decider_free(decider);
+	}
+}
+
 static void test_limits_over_a_reload(void **state)
 {
 	struct decider *decider = config_decider(asking(REPORTS "\n  limits: { messages: 2/1h }"));
@@ -697,6 +836,13 @@ static const struct {
 	{"relay: 10.0.0.1", "relay: 10.0.0.1\n  origin: { user: u }", false},
 	{"origin: { user: u }", "origin: { user: u }\n  relay: 10.0.0.1", true},
 	{"origin: { user: u }", "relay: 10.0.0.1", false},
+	{"origin: { unit: u }", "origin: { unit: u, script: /x }", true},
+	{"origin: { unit: u }", "origin: { unit: u, container: c }", false},
+	{"origin: { unit: u, container: c }", "origin: { unit: u }", false},
+	{"origin: { user: u }", "origin: { user: u, executable: /x, container: c }", true},
+	{"origin: { user: u, executable: /x }", "origin: { user: u }", false},
+	{"origin: { user: u }", "origin: { user: u }\n  process: { container: c }", false},
+	{"relay: 10.0.0.1", "relay: 10.0.0.1\n  origin: { executable: /x }", false},
 };
 
 static void test_shadows(void **state)
@@ -722,6 +868,7 @@ int main(void)
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_first_met_decides),
 		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_origins),
 		cmocka_unit_test(test_limits_over_a_reload),
 		cmocka_unit_test(test_limit_is_never_exceeded),
 		cmocka_unit_test(test_backtracking_ends),

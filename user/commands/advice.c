@@ -40,28 +40,47 @@ advise(struct adviser *adviser, const struct exclusion *exclusion, const char *f
 
 /* ---- What can be borrowed -------------------------------------------------------------------- */
 
-/*
- * A unit in which programs of any user run, among the units that the exclusion names; NULL: none.
- */
-static const char *shared_unit(const struct exclusion *exclusion)
+/* A unit in which programs of any user run, among these; NULL: none. */
+static const char *shared_unit(const struct patterns *units)
 {
 	static const char *const shared[] = {"cron.service", "crond.service", "atd.service",
 					     "ssh.service",  "sshd.service",  "session-1.scope"};
 
-	for (size_t i = 0; i < exclusion->process.unit.count; i++) {
+	for (size_t i = 0; i < units->count; i++) {
 		for (size_t j = 0; j < sizeof(shared) / sizeof(shared[0]); j++) {
-			if (wildcard_match(exclusion->process.unit.items[i].wildcard,
-					   span_of(shared[j])))
+			if (wildcard_match(units->items[i].wildcard, span_of(shared[j])))
 				return shared[j];
 		}
 	}
 	return NULL;
 }
 
+/* Of the process that handed the mail in. */
+static void forgeable_origin(struct adviser *adviser, const struct exclusion *exclusion)
+{
+	const char *shared =
+		exclusion->origin.user.count ? NULL : shared_unit(&exclusion->origin.unit);
+
+	if (shared)
+		advise(adviser, exclusion, "%.100s runs jobs of every user; add origin.user",
+		       shared);
+	if (exclusion->origin.script.count && !exclusion->origin.executable.count)
+		advise(adviser, exclusion,
+		       "origin.script: any program can be named like an interpreter and be given "
+		       "this script; add origin.executable, the interpreter");
+	if (exclusion_asks_origin(exclusion) && !exclusion->origin.user.count &&
+	    !exclusion->origin.unit.count)
+		advise(adviser, exclusion,
+		       "origin trusts only what a sender can forge: anyone who can run a program "
+		       "on this host passes; add origin.user or origin.unit");
+}
+
 static void forgeable(struct adviser *adviser, const struct exclusion *exclusion)
 {
-	const char *shared = exclusion->process.user.count ? NULL : shared_unit(exclusion);
+	const char *shared =
+		exclusion->process.user.count ? NULL : shared_unit(&exclusion->process.unit);
 
+	forgeable_origin(adviser, exclusion);
 	if (shared)
 		advise(adviser, exclusion, "%.100s runs jobs of every user; add process.user",
 		       shared);
@@ -106,17 +125,17 @@ static bool executables_are(const struct exclusion *exclusion, bool mta)
 	return exclusion->process.executable.count > 0;
 }
 
-static bool units_are_services(const struct exclusion *exclusion)
+static bool units_are_services(const struct patterns *units)
 {
-	for (size_t i = 0; i < exclusion->process.unit.count; i++) {
-		const struct pattern *pattern = &exclusion->process.unit.items[i];
+	for (size_t i = 0; i < units->count; i++) {
+		const struct pattern *pattern = &units->items[i];
 		size_t len = strlen(pattern->text);
 
 		if (!wildcard_is_literal(pattern->wildcard) ||
 		    (len > 8 && strcmp(pattern->text + len - 8, ".service") == 0))
 			return true;
 	}
-	return !exclusion->process.unit.count;
+	return !units->count;
 }
 
 static bool only_none(const struct strings *login)
@@ -141,10 +160,13 @@ static const char *why_never(const struct adviser *adviser, const struct exclusi
 		return "with capture.tls: false, tls: required needs encrypted: allow";
 	if (exclusion->tls == DEMAND_NONE && exclusion->encrypted)
 		return "encrypted: allow applies to TLS sessions, and tls: none excludes them";
-	if (executables_are(exclusion, false) && exclusion->origin.user.count)
+	if (executables_are(exclusion, false) && exclusion_asks_origin(exclusion))
 		return "the executable is not an MTA, and origin is known only for mail of an MTA";
-	if (by == SCHEDULED_SYSTEMD_TIMER && !units_are_services(exclusion))
+	if (by == SCHEDULED_SYSTEMD_TIMER && !units_are_services(&exclusion->process.unit))
 		return "a timer starts services, and process.unit names no service";
+	if (exclusion->origin.scheduled_by == SCHEDULED_SYSTEMD_TIMER &&
+	    !units_are_services(&exclusion->origin.unit))
+		return "a timer starts services, and origin.unit names no service";
 	if ((by == SCHEDULED_CRON || by == SCHEDULED_AT) && only_none(&exclusion->process.login))
 		return "jobs of cron and at have the login uid of their owner, and process.login "
 		       "requires none";
@@ -152,6 +174,17 @@ static const char *why_never(const struct adviser *adviser, const struct exclusi
 	    !adviser->config->policy.body_bytes)
 		return "mail.contains and mail.matches need the body, and capture.body_bytes is 0";
 	return NULL;
+}
+
+static void no_such_user(struct adviser *adviser, const struct exclusion *exclusion,
+			 const char *key, const struct strings *users)
+{
+	for (size_t i = 0; adviser->user_exists && i < users->count; i++) {
+		const char *user = users->items[i];
+
+		if (!isdigit((unsigned char)user[0]) && !adviser->user_exists(user))
+			advise(adviser, exclusion, "%s: this host has no user '%.64s'", key, user);
+	}
 }
 
 static void never(struct adviser *adviser, const struct exclusion *exclusion)
@@ -162,7 +195,7 @@ static void never(struct adviser *adviser, const struct exclusion *exclusion)
 		advise(adviser, exclusion, "has expired; remove it or set a later date");
 	if (why)
 		advise(adviser, exclusion, "can never be met: %s", why);
-	else if (executables_are(exclusion, true) && !exclusion->origin.user.count)
+	else if (executables_are(exclusion, true) && !exclusion_asks_origin(exclusion))
 		advise(adviser, exclusion,
 		       "lets no mail pass: the executable is an MTA, which sends mail of others; "
 		       "add origin");
@@ -171,13 +204,8 @@ static void never(struct adviser *adviser, const struct exclusion *exclusion)
 		advise(adviser, exclusion,
 		       "lets no encrypted session pass: limits.recipients and limits.bytes cannot "
 		       "be checked there");
-	for (size_t i = 0; adviser->user_exists && i < exclusion->process.user.count; i++) {
-		const char *user = exclusion->process.user.items[i];
-
-		if (!isdigit((unsigned char)user[0]) && !adviser->user_exists(user))
-			advise(adviser, exclusion, "process.user: this host has no user '%.64s'",
-			       user);
-	}
+	no_such_user(adviser, exclusion, "process.user", &exclusion->process.user);
+	no_such_user(adviser, exclusion, "origin.user", &exclusion->origin.user);
 }
 
 /* ---- Shadows: an earlier exclusion already excludes the same mail ---------------------------- */

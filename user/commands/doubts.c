@@ -235,20 +235,20 @@ static bool names_root(const struct strings *users)
 	return false;
 }
 
-static void root_doubts(const struct doubting *doubting)
+/* `group`: "process" or "origin". */
+static void root_doubts(const struct doubting *doubting, const char *group,
+			const struct strings *users, const struct patterns *executables,
+			const struct patterns *scripts)
 {
-	const struct exclusion *exclusion = doubting->exclusion;
+	for (size_t i = 0; i < executables->count; i++) {
+		const struct pattern *pattern = &executables->items[i];
 
-	for (size_t i = 0; i < exclusion->process.executable.count; i++) {
-		const struct pattern *pattern = &exclusion->process.executable.items[i];
-
-		if (!names_root(&exclusion->process.user) || !is_interpreter(pattern) ||
-		    exclusion->process.script.count)
+		if (!names_root(users) || !is_interpreter(pattern) || scripts->count)
 			continue;
 		doubt(doubting,
-		      "process.user root with the interpreter %.200s: every script that root runs "
+		      "%s.user root with the interpreter %.200s: every script that root runs "
 		      "with it passes; give the mailer a user of its own",
-		      pattern->text);
+		      group, pattern->text);
 		return;
 	}
 }
@@ -323,7 +323,14 @@ void exclusion_doubts(const struct exclusion *exclusion, doubt_fn on_doubt, void
 		    "install the mailer in a folder of root");
 	file_doubts(&doubting, CRITERION_SCRIPT, &exclusion->process.script, "script",
 		    "keep it in a folder of root");
-	root_doubts(&doubting);
+	file_doubts(&doubting, CRITERION_ORIGIN_EXECUTABLE, &exclusion->origin.executable,
+		    "program", "install it in a folder of root");
+	file_doubts(&doubting, CRITERION_ORIGIN_SCRIPT, &exclusion->origin.script, "script",
+		    "keep it in a folder of root");
+	root_doubts(&doubting, "process", &exclusion->process.user, &exclusion->process.executable,
+		    &exclusion->process.script);
+	root_doubts(&doubting, "origin", &exclusion->origin.user, &exclusion->origin.executable,
+		    &exclusion->origin.script);
 	user_doubts(&doubting, "process.user", &exclusion->process.user);
 	user_doubts(&doubting, "origin.user", &exclusion->origin.user);
 	recipient_doubts(&doubting);

@@ -141,7 +141,9 @@ static const char *expected_implied(enum criterion criterion)
 	case CRITERION_ENCRYPTED: return "a session whose plaintext was seen";
 	case CRITERION_REAL_USER: return "real and effective user and group are the same";
 	case CRITERION_CONTAINER: return "the namespaces of the watch";
-	case CRITERION_ORIGIN: return "no MTA that relays for others, or origin.user";
+	case CRITERION_ORIGIN: return "no MTA that relays for others, or origin.user or unit";
+	case CRITERION_ORIGIN_REAL_USER: return expected_implied(CRITERION_REAL_USER);
+	case CRITERION_ORIGIN_CONTAINER: return expected_implied(CRITERION_CONTAINER);
 	default: return "";
 	}
 }
@@ -166,10 +168,24 @@ static void list_id(struct listing *listing, struct span name, uint32_t id)
 	list(listing, name.len ? name : span_of(number));
 }
 
+/* The criterion of a process that compares the same fact as one of the process of the origin. */
+static enum criterion of_any_process(enum criterion criterion)
+{
+	switch (criterion) {
+	case CRITERION_ORIGIN_REAL_USER: return CRITERION_REAL_USER;
+	case CRITERION_ORIGIN_CONTAINER: return CRITERION_CONTAINER;
+	case CRITERION_ORIGIN_SCHEDULED_BY: return CRITERION_SCHEDULED_BY;
+	case CRITERION_ORIGIN_UNIT: return CRITERION_UNIT;
+	case CRITERION_ORIGIN_EXECUTABLE: return CRITERION_EXECUTABLE;
+	case CRITERION_ORIGIN_SCRIPT: return CRITERION_SCRIPT;
+	default: return criterion;
+	}
+}
+
 static void list_process(struct listing *listing, enum criterion criterion,
 			 const struct facts_process *process)
 {
-	switch (criterion) {
+	switch (of_any_process(criterion)) {
 	case CRITERION_USER: list_id(listing, process->user, process->uid); break;
 	case CRITERION_GROUP: list_id(listing, process->group, process->gid); break;
 	case CRITERION_REAL_USER: list(listing, span_of("they differ")); break;
@@ -213,7 +229,7 @@ static void actual_processes(struct text *out, const struct exclusion *exclusion
 	struct listing listing = {.out = out};
 
 	for (uint32_t i = 0; i < facts->process_count; i++) {
-		if (criterion_rows[criterion].of_process(exclusion, &facts->processes[i]) ==
+		if (exclusion_process_state(exclusion, criterion, &facts->processes[i]) ==
 		    STATE_FAILED)
 			list_process(&listing, criterion, &facts->processes[i]);
 	}
@@ -283,6 +299,10 @@ static void actual_message(struct text *out, enum criterion criterion, const str
 {
 	struct listing listing = {.out = out};
 
+	if (criterion_rows[criterion].of_submitter) {
+		list_process(&listing, criterion, &facts->submitter);
+		return;
+	}
 	switch (criterion) {
 	case CRITERION_EXPIRES:
 	case CRITERION_SCHEDULE: actual_times(out, facts); break;
@@ -293,12 +313,8 @@ static void actual_message(struct text *out, enum criterion criterion, const str
 	case CRITERION_ENCRYPTED: text_add_string(out, "an encrypted session"); break;
 	case CRITERION_RELAY: actual_relay(out, facts); break;
 	case CRITERION_TLS: text_add_string(out, facts->tls == IS_SO ? "TLS" : "no TLS"); break;
-	case CRITERION_ORIGIN:
-		if (facts->origin_user.len || facts->has_origin_uid)
-			list_id(&listing, facts->origin_user, facts->origin_uid);
-		else
-			text_add_string(out, "an MTA relays it");
-		break;
+	case CRITERION_ORIGIN: text_add_string(out, "an MTA relays it"); break;
+	case CRITERION_ORIGIN_USER: list_id(&listing, facts->origin_user, facts->origin_uid); break;
 	case CRITERION_AUTH_USER: list(&listing, facts->auth_user); break;
 	case CRITERION_LIMIT_MESSAGES: text_add_string(out, "1"); break;
 	case CRITERION_LIMIT_RECIPIENTS: text_add_format(out, "%zu", facts->recipient_count); break;
@@ -314,7 +330,8 @@ void explain_actual(struct text *out, const struct exclusion *exclusion, enum cr
 {
 	const struct criterion_row *row = &criterion_rows[criterion];
 
-	if (facts->session && (row->of_mail || criterion == CRITERION_ORIGIN))
+	if (facts->session &&
+	    (row->of_mail || row->of_submitter || criterion == CRITERION_ORIGIN_USER))
 		text_add_string(out, "a session without a mail");
 	else if (row->of_process)
 		actual_processes(out, exclusion, criterion, facts);
@@ -329,6 +346,7 @@ void explain_actual(struct text *out, const struct exclusion *exclusion, enum cr
 static const char *const unknown_reasons[CRITERION_COUNT] = {
 	[CRITERION_CAPTURE] = "bytes or replies were not seen, or the data did not end",
 	[CRITERION_USER] = "the user id has no known name",
+	[CRITERION_REAL_USER] = "its effective user is not known",
 	[CRITERION_GROUP] = "the group id has no known name",
 	[CRITERION_LOGIN] = "the login uid has no known name",
 	[CRITERION_TTY] = "the terminal was not recorded",
@@ -343,6 +361,8 @@ static const char *const unknown_reasons[CRITERION_COUNT] = {
 	[CRITERION_WORKING_DIRECTORY] = "the directory at exec is not known",
 	[CRITERION_ARGUMENTS] = "the arguments are not known, or were cut",
 	[CRITERION_RELAY] = "a name among them could not be resolved",
+	[CRITERION_ORIGIN] = "whether an MTA relays it is not known",
+	[CRITERION_ORIGIN_USER] = "who handed it to an MTA is not known",
 	[CRITERION_AUTH_USER] = "the AUTH was not seen",
 	[CRITERION_SENDER] = "the MAIL command was not seen",
 	[CRITERION_HEADER_FROM] = "the header was not seen completely, or repeats a field",
@@ -358,7 +378,7 @@ static const char *unknown_process(const struct exclusion *exclusion, enum crite
 	const char *reason = unknown_reasons[criterion];
 
 	for (uint32_t i = 0; i < facts->process_count; i++) {
-		if (criterion_rows[criterion].of_process(exclusion, &facts->processes[i]) ==
+		if (exclusion_process_state(exclusion, criterion, &facts->processes[i]) ==
 		    STATE_UNKNOWN)
 			return reason ? reason : "it was not seen";
 	}
@@ -383,9 +403,9 @@ const char *explain_unknown(const struct exclusion *exclusion, enum criterion cr
 		return unknown_process(exclusion, criterion, facts);
 	if (criterion == CRITERION_CONTAINS || criterion == CRITERION_MATCHES)
 		return unknown_content(facts);
-	if (criterion == CRITERION_ORIGIN)
-		return exclusion->origin.user.count ? "who handed it to an MTA is not known"
-						    : "whether an MTA relays it is not known";
+	if (criterion_rows[criterion].of_submitter)
+		return !facts->has_submitter ? "the process that handed it to an MTA is not known"
+					     : unknown_reasons[of_any_process(criterion)];
 	if (facts->encrypted && criterion != CRITERION_CAPTURE && criterion != CRITERION_RELAY)
 		return "it is encrypted";
 	return reason ? reason : "it was not seen";

@@ -165,18 +165,31 @@ static void check_container(struct span container)
 
 /* ---- All ------------------------------------------------------------------------------------- */
 
+static int check_users(const char *option, const struct strings *users)
+{
+	for (size_t i = 0; i < users->count; i++) {
+		if (check_user(option, span_of(users->items[i])))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static void check_units(const char *option, const struct patterns *units)
+{
+	for (size_t i = 0; i < units->count; i++) {
+		if (wildcard_is_literal(units->items[i].wildcard))
+			check_unit(option, span_of(units->items[i].text));
+	}
+}
+
 /* The criteria of --where that name a user or one unit. */
 static int check_where(const struct exclusion *where)
 {
-	for (size_t i = 0; i < where->process.user.count; i++) {
-		if (check_user("--where process.user", span_of(where->process.user.items[i])))
-			return -EINVAL;
-	}
-	for (size_t i = 0; i < where->process.unit.count; i++) {
-		if (wildcard_is_literal(where->process.unit.items[i].wildcard))
-			check_unit("--where process.unit",
-				   span_of(where->process.unit.items[i].text));
-	}
+	if (check_users("--where process.user", &where->process.user) ||
+	    check_users("--where origin.user", &where->origin.user))
+		return -EINVAL;
+	check_units("--where process.unit", &where->process.unit);
+	check_units("--where origin.unit", &where->origin.unit);
 	return 0;
 }
 

@@ -5,7 +5,7 @@
  * attacker's thousand senders must not push out the mailer that mails once a day.
  *
  * The events are read twice. The first time, each message counts a day of its kind (executable,
- * user, unit, submitter, scheduler, script and sender) in a table of fixed size
+ * user, unit, who handed it to an MTA, scheduler, script and sender) in a table of fixed size
  * (suggest_kinds.h). The kinds that were seen on DAYS_MIN days are selected, a few of each process
  * and of each user. The second time, their messages are gathered (suggest_stream.h). Each becomes a
  * draft (suggest_draft.h), which is read back as a configuration: so it is valid, and what

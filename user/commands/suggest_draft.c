@@ -17,7 +17,6 @@
 #include <string.h>
 
 #include "commands/doubts.h"
-#include "event/criterion.h"
 
 #define DAYS_REPEATED 2U
 #define SPREAD_MAX_S  7200
@@ -247,21 +246,10 @@ static void write_limits(struct text *out, const struct stream *stream)
 
 /* ---- The whole ------------------------------------------------------------------------------- */
 
-static bool is_criterion(const char *name)
-{
-	for (int i = 0; i < CRITERION_COUNT; i++) {
-		if (strcmp(criterion_name((enum criterion)i), name) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* The path of a script; of "-m NAME", or of a path that may lead anywhere, there is none. */
-static bool names_script(const struct stream *stream)
+static bool names_script(const char *script)
 {
-	const char *script = stream->parts[PART_SCRIPT];
-
-	return script[0] == '/' && !strstr(script, "/../") && is_criterion("process.script");
+	return script[0] == '/' && !strstr(script, "/../");
 }
 
 static void write_process(struct text *out, const struct stream *stream)
@@ -270,12 +258,27 @@ static void write_process(struct text *out, const struct stream *stream)
 
 	text_add_string(out, "    process:\n");
 	pair(out, "executable", parts[PART_EXECUTABLE], true);
-	if (names_script(stream))
+	if (names_script(parts[PART_SCRIPT]))
 		pair(out, "script", parts[PART_SCRIPT], true);
 	pair(out, "user", parts[PART_USER], false);
 	pair(out, "unit", parts[PART_UNIT], true);
 	if (strcmp(parts[PART_SCHEDULED_BY], "none") != 0)
 		pair(out, "scheduled_by", parts[PART_SCHEDULED_BY], false);
+}
+
+/* Who handed it to an MTA; nothing if no MTA relayed it. */
+static void write_origin(struct text *out, const struct stream *stream)
+{
+	const char *const *parts = (const char *const *)stream->parts;
+
+	if (!parts[PART_ORIGIN][0] && !parts[PART_ORIGIN_UNIT][0])
+		return;
+	text_add_string(out, "    origin:\n");
+	pair(out, "executable", parts[PART_ORIGIN_EXECUTABLE], true);
+	if (names_script(parts[PART_ORIGIN_SCRIPT]))
+		pair(out, "script", parts[PART_ORIGIN_SCRIPT], true);
+	pair(out, "user", parts[PART_ORIGIN], false);
+	pair(out, "unit", parts[PART_ORIGIN_UNIT], true);
 }
 
 static bool write_mail(struct text *out, const struct stream *stream)
@@ -296,11 +299,7 @@ static bool write_all(struct text *out, struct stream *stream, const char *name)
 	write_process(out, stream);
 	if (!write_relays(out, stream) || (!stream->encrypted && !write_mail(out, stream)))
 		return false;
-	if (stream->parts[PART_ORIGIN][0]) {
-		text_add_string(out, "    origin: { user: ");
-		quoted(out, span_of(stream->parts[PART_ORIGIN]), false, "");
-		text_add_string(out, " }\n");
-	}
+	write_origin(out, stream);
 	qsort(stream->messages, stream->message_count, sizeof(*stream->messages), by_time);
 	write_schedule(out, stream);
 	write_limits(out, stream);
@@ -321,6 +320,15 @@ bool draft_write(struct text *out, struct stream *stream, const char *name)
 	return good;
 }
 
+static void script_comment(struct text *out, const char *what, const char *script)
+{
+	if (!script[0] || names_script(script))
+		return;
+	text_add_format(out, "  # %s: ", what);
+	text_add_visible(out, span_of(script));
+	text_add_string(out, "\n");
+}
+
 void draft_comment(struct text *out, const struct stream *stream)
 {
 	char first[TIME_LEN], last[TIME_LEN];
@@ -331,9 +339,6 @@ void draft_comment(struct text *out, const struct stream *stream)
 			stream->encrypted ? "encrypted session" : "message",
 			stream->count == 1 ? "" : "s", days_count(&stream->days), first, last,
 			stream->too_many ? "; some of their values are left out" : "");
-	if (stream->parts[PART_SCRIPT][0] && !names_script(stream)) {
-		text_add_string(out, "  # script: ");
-		text_add_visible(out, span_of(stream->parts[PART_SCRIPT]));
-		text_add_string(out, "\n");
-	}
+	script_comment(out, "script", stream->parts[PART_SCRIPT]);
+	script_comment(out, "script that handed it in", stream->parts[PART_ORIGIN_SCRIPT]);
 }

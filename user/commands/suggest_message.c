@@ -28,6 +28,25 @@ static bool is_passing_unit(struct span unit)
 	return false;
 }
 
+/*
+ * Who handed the mail to an MTA. The process counts only if an exclusion can ask for it: under its
+ * own user, and in the watch's namespaces.
+ */
+static void identify_origin(const struct facts *facts, struct span *parts)
+{
+	const struct facts_process *submitter = &facts->submitter;
+	bool relayed = facts->processes[0].mta == IS_SO,
+	     counts =
+		     relayed && submitter->same_user == IS_SO && submitter->own_namespaces == IS_SO;
+
+	parts[PART_ORIGIN] = relayed ? or_empty(facts->origin_user) : span_of("");
+	parts[PART_ORIGIN_EXECUTABLE] = counts ? or_empty(submitter->executable) : span_of("");
+	parts[PART_ORIGIN_SCRIPT] = counts ? or_empty(submitter->script) : span_of("");
+	parts[PART_ORIGIN_UNIT] = counts ? or_empty(submitter->unit) : span_of("");
+	if (parts[PART_ORIGIN].len && is_passing_unit(parts[PART_ORIGIN_UNIT]))
+		parts[PART_ORIGIN_UNIT] = span_of("");
+}
+
 static void identify(uint64_t seed, const json_t *event, const struct facts *facts,
 		     struct identity *identity)
 {
@@ -42,12 +61,15 @@ static void identify(uint64_t seed, const json_t *event, const struct facts *fac
 	parts[PART_UNIT] = or_empty(process->unit);
 	if (parts[PART_USER].len && is_passing_unit(parts[PART_UNIT]))
 		parts[PART_UNIT] = span_of("");
-	parts[PART_ORIGIN] = process->mta == IS_SO ? or_empty(facts->origin_user) : span_of("");
+	identify_origin(facts, parts);
 	parts[PART_SCHEDULED_BY] = or_empty(json_text_at(event, "smtpsnoop.process.scheduled_by"));
 	parts[PART_SCRIPT] = or_empty(json_text_at(event, "smtpsnoop.process.script"));
 	parts[PART_SENDER] = facts->encrypted ? span_of("") : or_empty(facts->sender);
 	identity->user = hash_bytes(seed, parts[PART_USER]);
-	identity->user = hash_bytes(identity->user, parts[PART_ORIGIN]) | 1;
+	identity->user =
+		hash_bytes(identity->user,
+			   parts[PART_ORIGIN].len ? parts[PART_ORIGIN] : parts[PART_ORIGIN_UNIT]) |
+		1;
 	identity->process = seed;
 	for (int i = 0; i < PART_OF_PROCESS; i++)
 		identity->process = hash_bytes(identity->process, parts[i]);
@@ -76,6 +98,24 @@ static enum left left_by_program(const json_t *event)
 	return path.data && path_writable_by_any(path.data) ? LEFT_WRITABLE : LEFT_NOT;
 }
 
+/* The same of the program that handed the mail to an MTA. */
+static enum left left_by_submitter(const struct facts_process *submitter)
+{
+	char path[STREAM_TEXT_MAX + 1];
+
+	if (!submitter->executable.data)
+		return LEFT_NOT;
+	if (!submitter->executable.len)
+		return LEFT_NO_FILE;
+	if (submitter->executable.len > STREAM_TEXT_MAX)
+		return LEFT_ODD;
+	memcpy(path, submitter->executable.data, submitter->executable.len);
+	path[submitter->executable.len] = '\0';
+	if (path_is_no_file(path))
+		return LEFT_NO_FILE;
+	return path_writable_by_any(path) ? LEFT_WRITABLE : LEFT_NOT;
+}
+
 /* Whether an exclusion could let the message pass. */
 static enum left left_by_facts(const struct facts *facts, const struct identity *identity)
 {
@@ -91,7 +131,8 @@ static enum left left_by_facts(const struct facts *facts, const struct identity 
 		return LEFT_NOT_KNOWN;
 	if (process->same_user != IS_SO || process->own_namespaces != IS_SO)
 		return LEFT_FOREIGN;
-	if (process->mta != NOT_SO && !identity->parts[PART_ORIGIN].len)
+	if (process->mta != NOT_SO && !identity->parts[PART_ORIGIN].len &&
+	    !identity->parts[PART_ORIGIN_UNIT].len)
 		return LEFT_RELAYED;
 	if (facts->proxy_target.len)
 		return LEFT_PROXY;
@@ -109,5 +150,6 @@ enum left message_identify(uint64_t seed, const json_t *event, const struct fact
 
 	*identity = (struct identity){.process = 0};
 	identify(seed, event, facts, identity);
+	left = left ? left : left_by_submitter(&facts->submitter);
 	return left ? left : left_by_facts(facts, identity);
 }

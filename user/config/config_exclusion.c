@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Theory of operation: the keys of an exclusion come from the table of criteria (exclusion.c). A
- * criterion's key is "GROUP.KEY" or "KEY": the groups are mappings, such as process. The kind of a
+ * criterion's name is "GROUP.KEY" or "KEY": the groups are mappings, such as process. The kind of a
  * criterion decides how its value is read.
  */
 #include <ctype.h>
@@ -299,20 +299,13 @@ static const struct key kinds[VALUE_COUNT] = {
 
 #define KEYS_MAX (CRITERION_COUNT + 8)
 
-const char *criterion_key(enum criterion criterion)
-{
-	const char *key = criterion_rows[criterion].key;
-
-	return key ? key : criterion_name(criterion);
-}
-
 bool config_read_criterion(struct reader *reader, const yaml_node_t *node, enum criterion criterion,
 			   struct exclusion *exclusion)
 {
 	const struct criterion_row *row = &criterion_rows[criterion];
 	struct key key = kinds[row->kind];
 
-	key.name = criterion_key(criterion);
+	key.name = criterion_name(criterion);
 	return key.read(reader, node, &key, (char *)exclusion + row->offset);
 }
 
@@ -326,7 +319,7 @@ static void add_keys(struct key keys[KEYS_MAX], size_t count, const char *group)
 
 	for (int i = 0; i < CRITERION_COUNT; i++) {
 		const struct criterion_row *row = &criterion_rows[i];
-		const char *path = criterion_key((enum criterion)i);
+		const char *path = criterion_name((enum criterion)i);
 		const char *dot = strchr(path, '.');
 
 		if (row->kind == VALUE_IMPLIED || (size_t)(dot ? dot - path : 0) != len ||
@@ -390,6 +383,12 @@ static bool check_exclusion(struct reader *reader, const yaml_node_t *node,
 		return reader_fail(reader, node,
 				   "%s: needs process.user or process.unit, because all other "
 				   "criteria can be forged; or set accept_forgeable: true",
+				   exclusion->name);
+	if (exclusion_asks_origin(exclusion) && !exclusion_names_origin(exclusion))
+		return reader_fail(reader, node,
+				   "%s: needs origin.user or origin.unit, because all other "
+				   "criteria of origin can be forged; or set accept_forgeable: "
+				   "true",
 				   exclusion->name);
 	return has_unique_name(reader, node, policy, exclusion);
 }

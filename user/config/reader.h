@@ -145,9 +145,6 @@ bool config_read_outputs(struct reader *reader, const yaml_node_t *node, const s
 bool config_read_metrics(struct reader *reader, const yaml_node_t *node, const struct key *key,
 			 void *target);
 
-/* The name of a criterion in the configuration: "mail.sender", ...; a static string. */
-const char *criterion_key(enum criterion criterion);
-
 /* One criterion of an exclusion. */
 bool config_read_criterion(struct reader *reader, const yaml_node_t *node, enum criterion criterion,
 			   struct exclusion *exclusion);

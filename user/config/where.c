@@ -30,7 +30,7 @@ static void list_keys(struct text *list)
 	for (int i = 0; i < CRITERION_COUNT; i++) {
 		if (is_searchable((enum criterion)i))
 			text_add_format(list, "%s%s", list->len ? ", " : "",
-					criterion_key((enum criterion)i));
+					criterion_name((enum criterion)i));
 	}
 }
 
@@ -38,7 +38,7 @@ static bool find_key(struct span key, enum criterion *criterion)
 {
 	for (int i = 0; i < CRITERION_COUNT; i++) {
 		if (is_searchable((enum criterion)i) &&
-		    span_equal(key, span_of(criterion_key((enum criterion)i)))) {
+		    span_equal(key, span_of(criterion_name((enum criterion)i)))) {
 			*criterion = (enum criterion)i;
 			return true;
 		}
@@ -76,6 +76,6 @@ bool config_read_where(struct exclusion *exclusion, const char *text, char error
 		return fail_key(key, error);
 	node.data.scalar.value = (yaml_char_t *)equals + 1;
 	node.data.scalar.length = strlen(equals + 1);
-	reader.file = criterion_key(criterion);
+	reader.file = criterion_name(criterion);
 	return config_read_criterion(&reader, &node, criterion, exclusion);
 }

@@ -17,8 +17,11 @@
  *
  * CAPTURE and ENCRYPTED for every message: nothing was hidden or lost, and the plaintext was seen.
  * REAL_USER with any criterion of a process: real and effective user are the same.
- * CONTAINER likewise: without a container, the namespaces are the watch's own.
- * ORIGIN for every message: without an origin, no MTA has relayed it.
+ * CONTAINER likewise, and with any criterion of the origin: without a container, the namespaces are
+ * the watch's own.
+ * ORIGIN unless a criterion of the origin says for whom an MTA may send: no MTA has relayed it.
+ * ORIGIN_REAL_USER and ORIGIN_CONTAINER with any criterion of the process that handed the mail in:
+ * as for the process itself.
  */
 #define CRITERIA(ROW)                                                                              \
 	ROW(CRITERION_EXPIRES, "expires")                                                          \
@@ -41,6 +44,13 @@
 	ROW(CRITERION_RELAY, "relay")                                                              \
 	ROW(CRITERION_TLS, "tls")                                                                  \
 	ROW(CRITERION_ORIGIN, "origin")                                                            \
+	ROW(CRITERION_ORIGIN_USER, "origin.user")                                                  \
+	ROW(CRITERION_ORIGIN_REAL_USER, "origin.real_user")                                        \
+	ROW(CRITERION_ORIGIN_CONTAINER, "origin.container")                                        \
+	ROW(CRITERION_ORIGIN_SCHEDULED_BY, "origin.scheduled_by")                                  \
+	ROW(CRITERION_ORIGIN_UNIT, "origin.unit")                                                  \
+	ROW(CRITERION_ORIGIN_EXECUTABLE, "origin.executable")                                      \
+	ROW(CRITERION_ORIGIN_SCRIPT, "origin.script")                                              \
 	ROW(CRITERION_AUTH_USER, "auth_user")                                                      \
 	ROW(CRITERION_SENDER, "mail.sender")                                                       \
 	ROW(CRITERION_HEADER_FROM, "mail.header_from")                                             \

@@ -7,7 +7,8 @@
  * captured.
  *
  * Criteria of a process are evaluated for every process that sent a byte of the message. If one
- * fails, the criterion has failed.
+ * fails, the criterion has failed. The same functions evaluate the criteria of the process that
+ * handed the mail to an MTA. Where that is not known, all its facts are unknown.
  */
 #include "policy/exclusion.h"
 
@@ -20,92 +21,82 @@ static enum state of_truth(enum truth truth)
 
 /* ---- The process ----------------------------------------------------------------------------- */
 
-static enum state process_executable(const struct exclusion *exclusion,
-				     const struct facts_process *process)
+static enum state process_executable(const void *value, const struct facts_process *process)
 {
-	return patterns_match(&exclusion->process.executable, process->executable);
+	return patterns_match(value, process->executable);
 }
 
-static enum state process_sha256(const struct exclusion *exclusion,
-				 const struct facts_process *process)
+static enum state process_sha256(const void *value, const struct facts_process *process)
 {
-	return strings_match(&exclusion->process.sha256, process->sha256);
+	return strings_match(value, process->sha256);
 }
 
-static enum state process_user(const struct exclusion *exclusion,
-			       const struct facts_process *process)
+static enum state process_user(const void *value, const struct facts_process *process)
 {
-	return ids_match(&exclusion->process.user, process->user, process->uid);
+	return ids_match(value, process->user, process->uid);
 }
 
-static enum state process_real_user(const struct exclusion *exclusion,
-				    const struct facts_process *process)
+static enum state process_real_user(const void *value, const struct facts_process *process)
 {
-	(void)exclusion;
+	(void)value;
 	return of_truth(process->same_user);
 }
 
-static enum state process_group(const struct exclusion *exclusion,
-				const struct facts_process *process)
+static enum state process_group(const void *value, const struct facts_process *process)
 {
-	return ids_match(&exclusion->process.group, process->group, process->gid);
+	return ids_match(value, process->group, process->gid);
 }
 
-static enum state process_login(const struct exclusion *exclusion,
-				const struct facts_process *process)
+static enum state process_login(const void *value, const struct facts_process *process)
 {
 	if (process->loginuid == LOGINUID_NONE)
-		return strings_match(&exclusion->process.login, span_of("none"));
-	return ids_match(&exclusion->process.login, process->login, process->loginuid);
+		return strings_match(value, span_of("none"));
+	return ids_match(value, process->login, process->loginuid);
 }
 
-static enum state process_tty(const struct exclusion *exclusion,
-			      const struct facts_process *process)
+static enum state process_tty(const void *value, const struct facts_process *process)
 {
 	enum state state = of_truth(process->tty);
 
-	if (exclusion->process.tty == DEMAND_REQUIRED || state == STATE_UNKNOWN)
+	if (*(const enum demand *)value == DEMAND_REQUIRED || state == STATE_UNKNOWN)
 		return state;
 	return state == STATE_MET ? STATE_FAILED : STATE_MET;
 }
 
-static enum state process_container(const struct exclusion *exclusion,
-				    const struct facts_process *process)
+static enum state process_container(const void *value, const struct facts_process *process)
 {
-	if (!exclusion->process.container.count)
+	const struct patterns *containers = value;
+
+	if (!containers->count)
 		return of_truth(process->own_namespaces);
-	return patterns_match(&exclusion->process.container, process->container);
+	return patterns_match(containers, process->container);
 }
 
-static enum state process_unit(const struct exclusion *exclusion,
-			       const struct facts_process *process)
+static enum state process_unit(const void *value, const struct facts_process *process)
 {
-	return patterns_match(&exclusion->process.unit, process->unit);
+	return patterns_match(value, process->unit);
 }
 
-static enum state process_scheduled_by(const struct exclusion *exclusion,
-				       const struct facts_process *process)
+static enum state process_scheduled_by(const void *value, const struct facts_process *process)
 {
 	static const enum scheduler wanted[] = {[SCHEDULED_SYSTEMD_TIMER] = SCHEDULER_SYSTEMD_TIMER,
 						[SCHEDULED_CRON] = SCHEDULER_CRON,
 						[SCHEDULED_AT] = SCHEDULER_AT};
+	const enum scheduled_by scheduled_by = *(const enum scheduled_by *)value;
 
 	if (process->scheduler == SCHEDULER_NOT_KNOWN)
 		return STATE_UNKNOWN;
-	if (exclusion->process.scheduled_by == SCHEDULED_ANY)
+	if (scheduled_by == SCHEDULED_ANY)
 		return process->scheduler != SCHEDULER_NONE ? STATE_MET : STATE_FAILED;
-	return process->scheduler == wanted[exclusion->process.scheduled_by] ? STATE_MET
-									     : STATE_FAILED;
+	return process->scheduler == wanted[scheduled_by] ? STATE_MET : STATE_FAILED;
 }
 
-static enum state process_ancestor(const struct exclusion *exclusion,
-				   const struct facts_process *process)
+static enum state process_ancestor(const void *value, const struct facts_process *process)
 {
 	enum state result = process->ancestor_count ? STATE_FAILED : STATE_UNKNOWN;
 
 	for (uint32_t i = 0; i < process->ancestor_count; i++) {
-		enum state state =
-			patterns_match(&exclusion->process.ancestor, process->ancestors[i]);
+		enum state state = patterns_match(value, process->ancestors[i]);
 
 		if (state == STATE_MET)
 			return state;
@@ -115,32 +106,29 @@ static enum state process_ancestor(const struct exclusion *exclusion,
 	return result;
 }
 
-static enum state process_script(const struct exclusion *exclusion,
-				 const struct facts_process *process)
+static enum state process_script(const void *value, const struct facts_process *process)
 {
-	return patterns_match(&exclusion->process.script, process->script);
+	return patterns_match(value, process->script);
 }
 
-static enum state process_working_directory(const struct exclusion *exclusion,
-					    const struct facts_process *process)
+static enum state process_working_directory(const void *value, const struct facts_process *process)
 {
-	return patterns_match(&exclusion->process.working_directory, process->directory);
+	return patterns_match(value, process->directory);
 }
 
-static enum state process_arguments(const struct exclusion *exclusion,
-				    const struct facts_process *process)
+static enum state process_arguments(const void *value, const struct facts_process *process)
 {
-	return patterns_match(&exclusion->process.arguments, process->command_line);
+	return patterns_match(value, process->command_line);
 }
 
-static enum state every_process(const struct criterion_row *row, const struct exclusion *exclusion,
+static enum state every_process(const struct criterion_row *row, const void *value,
 				const struct facts *facts)
 {
 	enum state result =
 		facts->process_count ? of_truth(facts->processes_complete) : STATE_UNKNOWN;
 
 	for (uint32_t i = 0; i < facts->process_count; i++) {
-		enum state state = row->of_process(exclusion, &facts->processes[i]);
+		enum state state = row->of_process(value, &facts->processes[i]);
 
 		if (state == STATE_FAILED)
 			return state;
@@ -281,11 +269,18 @@ static enum truth is_by_mta(const struct facts *facts)
 static enum state origin(const struct exclusion *exclusion, const struct facts *facts,
 			 struct surroundings *surroundings)
 {
+	enum truth by_mta = is_by_mta(facts);
+
+	(void)exclusion;
 	(void)surroundings;
-	if (!exclusion->origin.user.count)
-		return is_by_mta(facts) == IS_SO    ? STATE_FAILED
-		       : is_by_mta(facts) == NOT_SO ? STATE_NOT_ASKED
-						    : STATE_UNKNOWN;
+	return by_mta == IS_SO ? STATE_FAILED : by_mta == NOT_SO ? STATE_NOT_ASKED : STATE_UNKNOWN;
+}
+
+/* What the MTA itself says. */
+static enum state origin_user(const struct exclusion *exclusion, const struct facts *facts,
+			      struct surroundings *surroundings)
+{
+	(void)surroundings;
 	if (!facts->has_origin_uid)
 		return strings_match(&exclusion->origin.user, facts->origin_user);
 	return ids_match(&exclusion->origin.user, facts->origin_user, facts->origin_uid);
@@ -403,8 +398,22 @@ const struct criterion_row criterion_rows[CRITERION_COUNT] = {
 				 .selects = true, .kind = VALUE_NAMES},
 	[CRITERION_RELAY] = {AT(relay), .of_message = relay, .selects = true, .kind = VALUE_RELAYS},
 	[CRITERION_TLS] = {AT(tls), .of_message = tls, .kind = VALUE_DEMAND},
-	[CRITERION_ORIGIN] = {AT(origin.user), .of_message = origin, .key = "origin.user",
-			      .selects = true, .kind = VALUE_STRINGS},
+	[CRITERION_ORIGIN] = {0, .of_message = origin, .kind = VALUE_IMPLIED},
+	[CRITERION_ORIGIN_USER] = {AT(origin.user), .of_message = origin_user, .selects = true,
+				   .kind = VALUE_STRINGS},
+	[CRITERION_ORIGIN_REAL_USER] = {0, .of_submitter = process_real_user,
+					.kind = VALUE_IMPLIED},
+	[CRITERION_ORIGIN_CONTAINER] = {AT(origin.container), .of_submitter = process_container,
+					.selects = true, .kind = VALUE_NAMES},
+	[CRITERION_ORIGIN_SCHEDULED_BY] = {AT(origin.scheduled_by),
+					   .of_submitter = process_scheduled_by, .selects = true,
+					   .kind = VALUE_SCHEDULED_BY},
+	[CRITERION_ORIGIN_UNIT] = {AT(origin.unit), .of_submitter = process_unit, .selects = true,
+				   .kind = VALUE_NAMES},
+	[CRITERION_ORIGIN_EXECUTABLE] = {AT(origin.executable), .of_submitter = process_executable,
+					 .selects = true, .kind = VALUE_PATHS},
+	[CRITERION_ORIGIN_SCRIPT] = {AT(origin.script), .of_submitter = process_script,
+				     .selects = true, .kind = VALUE_SCRIPTS},
 	[CRITERION_AUTH_USER] = {AT(auth_user), .of_message = auth_user, .selects = true,
 				 .kind = VALUE_NAMES},
 	[CRITERION_SENDER] = {AT(mail.sender), .of_message = sender, .selects = true,
@@ -457,16 +466,42 @@ struct criteria exclusion_written(const struct exclusion *exclusion)
 	return written;
 }
 
+static bool asks_submitter(const struct exclusion *exclusion)
+{
+	for (int i = 0; i < CRITERION_COUNT; i++) {
+		if (criterion_rows[i].of_submitter && exclusion_has(exclusion, (enum criterion)i))
+			return true;
+	}
+	return false;
+}
+
+bool exclusion_asks_origin(const struct exclusion *exclusion)
+{
+	return exclusion->origin.user.count || asks_submitter(exclusion);
+}
+
+bool exclusion_names_origin(const struct exclusion *exclusion)
+{
+	return exclusion->origin.user.count || exclusion->origin.unit.count ||
+	       (exclusion->accept_forgeable && asks_submitter(exclusion));
+}
+
 struct criteria exclusion_asks(const struct exclusion *exclusion)
 {
 	struct criteria asks = exclusion_written(exclusion);
 
 	criteria_add(&asks, CRITERION_CAPTURE);
 	criteria_add(&asks, CRITERION_ENCRYPTED);
-	criteria_add(&asks, CRITERION_ORIGIN);
-	if (exclusion_asks_process(exclusion)) {
+	if (exclusion_asks_process(exclusion))
 		criteria_add(&asks, CRITERION_REAL_USER);
+	/* What a user is called in a container, and what root is there, is up to the container. */
+	if (exclusion_asks_process(exclusion) || exclusion_asks_origin(exclusion))
 		criteria_add(&asks, CRITERION_CONTAINER);
+	if (!exclusion_names_origin(exclusion))
+		criteria_add(&asks, CRITERION_ORIGIN);
+	if (asks_submitter(exclusion)) {
+		criteria_add(&asks, CRITERION_ORIGIN_REAL_USER);
+		criteria_add(&asks, CRITERION_ORIGIN_CONTAINER);
 	}
 	return asks;
 }
@@ -502,10 +537,24 @@ enum state exclusion_state(const struct exclusion *exclusion, enum criterion cri
 	if (facts->no_content && row->of_content)
 		return STATE_NOT_ASKED;
 	/* Commands bring no mail that could meet these, and nobody handed them to an MTA. */
-	if (facts->session && (row->of_mail || criterion == CRITERION_ORIGIN))
+	if (facts->session && (row->of_mail || row->of_submitter || row->of_message == origin ||
+			       row->of_message == origin_user))
 		return exclusion_has(exclusion, criterion) ? STATE_FAILED : STATE_NOT_ASKED;
-	return row->of_process ? every_process(row, exclusion, facts)
-			       : row->of_message(exclusion, facts, surroundings);
+	if (row->of_process)
+		return every_process(row, value_of(exclusion, criterion), facts);
+	return row->of_submitter
+		       ? row->of_submitter(value_of(exclusion, criterion), &facts->submitter)
+		       : row->of_message(exclusion, facts, surroundings);
+}
+
+enum state exclusion_process_state(const struct exclusion *exclusion, enum criterion criterion,
+				   const struct facts_process *process)
+{
+	const struct criterion_row *row = &criterion_rows[criterion];
+	const void *value = value_of(exclusion, criterion);
+
+	return row->of_process ? row->of_process(value, process)
+			       : row->of_submitter(value, process);
 }
 
 /* ---- For filters ----------------------------------------------------------------------------- */
@@ -522,10 +571,10 @@ bool exclusion_asks_process(const struct exclusion *exclusion)
 bool exclusion_finds_process(const struct exclusion *exclusion, const struct facts_process *process)
 {
 	for (int i = 0; i < CRITERION_COUNT; i++) {
-		const struct criterion_row *row = &criterion_rows[i];
+		const enum criterion criterion = (enum criterion)i;
 
-		if (row->of_process && exclusion_has(exclusion, (enum criterion)i) &&
-		    row->of_process(exclusion, process) != STATE_MET)
+		if (criterion_rows[i].of_process && exclusion_has(exclusion, criterion) &&
+		    exclusion_process_state(exclusion, criterion, process) != STATE_MET)
 			return false;
 	}
 	return true;
@@ -537,7 +586,7 @@ bool exclusion_finds_message(const struct exclusion *exclusion, const struct fac
 	for (int i = 0; i < CRITERION_COUNT; i++) {
 		const struct criterion_row *row = &criterion_rows[i];
 
-		if (row->of_message && exclusion_has(exclusion, (enum criterion)i) &&
+		if (!row->of_process && exclusion_has(exclusion, (enum criterion)i) &&
 		    exclusion_state(exclusion, (enum criterion)i, facts, surroundings) != STATE_MET)
 			return false;
 	}

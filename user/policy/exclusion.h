@@ -44,6 +44,8 @@ struct exclusion {
 	} limits;
 	struct {
 		struct strings user;
+		struct patterns executable, script, unit, container;
+		enum scheduled_by scheduled_by;
 	} origin;
 	struct patterns auth_user;
 	enum demand tls;
@@ -67,13 +69,15 @@ struct surroundings {
 struct criterion_row {
 	size_t offset; /* of its value in struct exclusion */
 
-	/* One of these evaluates it. The first is called for each process that sent a byte. */
-	enum state (*of_process)(const struct exclusion *exclusion,
-				 const struct facts_process *process);
+	/*
+	 * One of these evaluates it. The first is called for each process that sent a byte, the
+	 * second for the process that handed the mail to an MTA. Both get the value.
+	 */
+	enum state (*of_process)(const void *value, const struct facts_process *process);
+	enum state (*of_submitter)(const void *value, const struct facts_process *process);
 	enum state (*of_message)(const struct exclusion *exclusion, const struct facts *facts,
 				 struct surroundings *surroundings);
 
-	const char *key; /* in the configuration; NULL: its name in events */
 	enum value_kind kind;
 	bool selects;	 /* selects a process, relay or mail; an exclusion needs one such */
 	bool of_mail;	 /* does not count if nothing of the mail was seen */
@@ -91,6 +95,20 @@ struct criteria exclusion_written(const struct exclusion *exclusion);
 
 /* Those, and the implied ones: every criterion that exclusion_state() is to be called for. */
 struct criteria exclusion_asks(const struct exclusion *exclusion);
+
+/*
+ * Whether the exclusion says for whom an MTA may send: without that, it lets no mail of an MTA
+ * pass. Whoever hands a mail in can borrow everything but the user and the unit, so the other
+ * criteria of the origin say it only if the exclusion accepts what can be forged.
+ */
+bool exclusion_names_origin(const struct exclusion *exclusion);
+
+/* Whether the exclusion has a criterion of the origin in the configuration. */
+bool exclusion_asks_origin(const struct exclusion *exclusion);
+
+/* How one process compares with a criterion of a process, or of the one that handed a mail in. */
+enum state exclusion_process_state(const struct exclusion *exclusion, enum criterion criterion,
+				   const struct facts_process *process);
 
 /* How the message compares with one criterion. STATE_NOT_ASKED: it does not count here. */
 enum state exclusion_state(const struct exclusion *exclusion, enum criterion criterion,

@@ -52,6 +52,14 @@ static void exec_facts(struct facts_process *process, const struct image *image)
 	process->directory = facts_path(known_string(image->directory));
 }
 
+/* Of one that only started the program that handed a mail in, the effective user may be unknown. */
+static enum truth same_user(const struct task_id *task)
+{
+	if (task->euid == UINT32_MAX)
+		return NOT_KNOWN;
+	return task->uid == task->euid && task->gid == task->egid ? IS_SO : NOT_SO;
+}
+
 void facts_of_sender(struct facts_process *process, const struct sender *sender)
 {
 	const struct task_id *task = &sender->task;
@@ -67,7 +75,7 @@ void facts_of_sender(struct facts_process *process, const struct sender *sender)
 		.uid = task->euid,
 		.gid = task->egid,
 		.loginuid = task->loginuid,
-		.same_user = task->uid == task->euid && task->gid == task->egid ? IS_SO : NOT_SO,
+		.same_user = same_user(task),
 		.own_namespaces = sender->own_namespaces,
 		.scheduler = sender->scheduler,
 		.ancestor_count = sender->ancestor_count,
@@ -207,7 +215,13 @@ bool facts_of_event(struct facts *facts, const struct event *event)
 		facts->origin_user = known_string(event->origin->user);
 		facts->has_origin_uid = event->origin->has_uid;
 		facts->origin_uid = event->origin->uid;
+		facts->has_submitter =
+			event->origin->submitter &&
+			origin_process_counts(event->origin->how == ORIGIN_TIME,
+					      event->origin->user[0] || event->origin->has_uid);
 	}
+	if (facts->has_submitter)
+		facts_of_sender(&facts->submitter, event->origin->submitter);
 	if (facts->session && event->session) {
 		facts->bytes = event->session->command_bytes;
 		facts->bytes_known = !event->capture.missing_bytes;

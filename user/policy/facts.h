@@ -61,8 +61,11 @@ struct facts {
 	struct span content; /* decoded header and body, as far as captured */
 	uint64_t bytes;
 
-	struct span origin_user; /* who submitted it to the MTA that relays it */
-	struct span *spans;	 /* what recipients and header_from point into; owned */
+	/* Of mail that an MTA relays: who handed it in, by the MTA's own words; and the process. */
+	struct span origin_user;
+	struct facts_process submitter; /* without its command line; zeroed if not known */
+
+	struct span *spans; /* what recipients and header_from point into; owned */
 	struct text lines[FACTS_PROCESSES_MAX]; /* what command_line points into; owned */
 
 	uint32_t process_count;
@@ -74,6 +77,7 @@ struct facts {
 	bool encrypted; /* the plaintext was not seen */
 	bool session;	/* a session whose commands carry data: there is no mail */
 	bool has_origin_uid;
+	bool has_submitter;
 	bool recipients_known;
 	bool header_known;
 	bool no_content;       /* the server refused the mail before any octet of it was sent */
@@ -86,6 +90,16 @@ struct facts {
  * it has ".." in it, because what that leads to cannot be told from the path.
  */
 struct span facts_path(struct span path);
+
+/*
+ * Whether the process that handed a mail in may meet a criterion. `by_time`: it is only the one
+ * that fits (ORIGIN_TIME). Then the MTA must have named the user, whose submissions are all known:
+ * anyone can write to OpenSMTPD's socket, which names no user, without a submission program.
+ */
+static inline bool origin_process_counts(bool by_time, bool user_named)
+{
+	return !by_time || user_named;
+}
 
 struct event;
 struct sender;

@@ -154,6 +154,31 @@ static void process_facts(struct facts_process *process, const json_t *who, cons
 	}
 }
 
+/* The process that handed the mail to an MTA. What an event does not say of it is not known. */
+static void submitter_facts(struct facts *facts, const json_t *origin)
+{
+	const json_t *who = json_at(origin, "process");
+	struct span container = json_text_at(origin, "container.id");
+
+	facts->has_submitter =
+		who && origin_process_counts(text_is(json_text_at(origin, "how"), "time"),
+					     json_at(origin, "user") || json_at(origin, "uid"));
+	if (!facts->has_submitter)
+		return;
+	facts->submitter = (struct facts_process){
+		.unit = json_text_at(origin, "systemd.unit"),
+		.container = container.data ? container : json_text_at(origin, "container.name"),
+		.same_user = truth_at(who, "real_user") == IS_SO ? IS_SO : NOT_KNOWN,
+		.own_namespaces = truth_at(who, "own_namespaces"),
+		.scheduler = scheduler_of(json_text_at(who, "scheduled_by")),
+	};
+	if (truth_at(who, "exe_verified") != IS_SO)
+		return;
+	facts->submitter.executable = json_text_at(who, "executable");
+	facts->submitter.script =
+		facts_path(or_none(json_text_at(who, "script"), json_at(who, "args")));
+}
+
 static void all_processes(struct facts *facts, const json_t *event)
 {
 	const json_t *senders = json_at(event, "smtpsnoop.senders");
@@ -283,6 +308,7 @@ bool facts_of_json(struct facts *facts, const json_t *event)
 	facts->clock_ns = facts->end_s > 0 ? (uint64_t)facts->end_s * 1000000000ULL : 0;
 	take_address(facts->relay, json_text_at(event, "destination.ip"));
 	all_processes(facts, event);
+	submitter_facts(facts, json_at(event, "smtpsnoop.origin"));
 	if (!encrypted && text_is(outcome, "failure"))
 		facts->auth_user = span_of("");
 	else if (!encrypted)
