@@ -212,21 +212,8 @@ static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 		return; /* not noted as reported, so the next send tries again */
 	}
 	record->flow = state->id.cookie;
-	task_identify(task, &record->task);
-	record->cgroup_id = bpf_get_current_cgroup_id();
-	record->sessionid =
-		bpf_core_field_exists(task->sessionid) ? BPF_CORE_READ(task, sessionid) : 0;
-	record->ns_pid = task_ns_pid(task);
-	record->ns_mnt = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	record->ns_net = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
-	record->flags = flags | (BPF_CORE_READ(task, flags) & PF_KTHREAD ? SENDER_KTHREAD : 0) |
-			task_root_flag(task);
-	record->pad = record->pad2 = 0;
-	task_exe(task, record);
-	task_tty(task, record);
-	__builtin_memset(record->ancestors, 0, sizeof(record->ancestors));
-	record->ancestor_count = task_ancestors(task, record->ancestors);
-	task_cgroup(task, record);
+	task_describe(task, record);
+	record->flags |= flags;
 	record_header(&record->h, RECORD_SENDER, sizeof(*record) + record->cgroup_len);
 	ring_submit(record);
 	state->sender_pid = pid;

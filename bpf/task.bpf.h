@@ -203,6 +203,26 @@ static __always_inline void task_cgroup(struct task_struct *task, struct sender_
 	record->cgroup_len = off;
 }
 
+/* Fills in a sender record, except its header and its flow. The task is the current one. */
+static __always_inline void task_describe(struct task_struct *task, struct sender_record *record)
+{
+	task_identify(task, &record->task);
+	record->cgroup_id = bpf_get_current_cgroup_id();
+	record->sessionid =
+		bpf_core_field_exists(task->sessionid) ? BPF_CORE_READ(task, sessionid) : 0;
+	record->ns_pid = task_ns_pid(task);
+	record->ns_mnt = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	record->ns_net = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+	record->flags = (BPF_CORE_READ(task, flags) & PF_KTHREAD ? SENDER_KTHREAD : 0) |
+			task_root_flag(task);
+	record->vpid = record->ancestors_real = 0;
+	task_exe(task, record);
+	task_tty(task, record);
+	__builtin_memset(record->ancestors, 0, sizeof(record->ancestors));
+	record->ancestor_count = task_ancestors(task, record->ancestors);
+	task_cgroup(task, record);
+}
+
 /* ---- Paths ----------------------------------------------------------------------------------- */
 
 struct walk {

@@ -21,16 +21,17 @@
 #define RECORD_VERSION 2U
 
 enum record_type {
-	RECORD_EXEC = 1,  /* struct exec_record: a process executed a file */
-	RECORD_FORK,	  /* struct fork_record: a process was created */
-	RECORD_EXIT,	  /* struct exit_record: the last thread of a process ended */
-	RECORD_SENDER,	  /* struct sender_record: who sends on a socket, in detail */
-	RECORD_SEND,	  /* struct send_record: a task sends these bytes */
-	RECORD_SEGMENT,	  /* struct segment_record: bytes on the wire, in either direction */
-	RECORD_CLOSE,	  /* struct close_record: the socket is closed */
-	RECORD_URGENT,	  /* struct urgent_record: a byte that is sent is urgent data */
-	RECORD_DIRECTORY, /* struct directory_record: where a sender stands */
-	RECORD_TLS,	  /* struct tls_record: the plaintext of a TLS session follows */
+	RECORD_EXEC = 1,   /* struct exec_record: a process executed a file */
+	RECORD_FORK,	   /* struct fork_record: a process was created */
+	RECORD_EXIT,	   /* struct exit_record: the last thread of a process ended */
+	RECORD_SENDER,	   /* struct sender_record: who sends on a socket, in detail */
+	RECORD_SEND,	   /* struct send_record: a task sends these bytes */
+	RECORD_SEGMENT,	   /* struct segment_record: bytes on the wire, in either direction */
+	RECORD_CLOSE,	   /* struct close_record: the socket is closed */
+	RECORD_URGENT,	   /* struct urgent_record: a byte that is sent is urgent data */
+	RECORD_DIRECTORY,  /* struct directory_record: where a sender stands */
+	RECORD_TLS,	   /* struct tls_record: the plaintext of a TLS session follows */
+	RECORD_SUBMISSION, /* struct sender_record: a program that hands mail to an MTA executes */
 
 	RECORD_USER_FIRST = 64,
 	RECORD_HOST = RECORD_USER_FIRST, /* struct host_record: the first record of every watch */
@@ -155,11 +156,13 @@ enum sender_flag {
 	SENDER_ROOT_OTHER = 1 << 9,
 };
 
-/* Who sends on a socket. One record per new combination of task, credentials and directory on it.
+/*
+ * Who sends on a socket. One record per new combination of task, credentials and directory on it.
+ * RECORD_SUBMISSION has the same form: the task is as it was just after the exec.
  */
 struct sender_record {
 	struct record h;
-	__u64 flow; /* flow_id.cookie */
+	__u64 flow; /* flow_id.cookie; 0 of a submission */
 	struct task_id task;
 	__u64 cgroup_id;
 	__u64 exe_inode; /* of the file behind the exe link now, not always the executed one */
@@ -172,10 +175,11 @@ struct sender_record {
 	__u32 tty_minor;
 	__u32 flags; /* enum sender_flag */
 	__u32 ancestor_count;
-	__u32 pad;
+	__u32 vpid; /* of a submission: the pid in the task's own pid namespace; otherwise 0 */
 	struct ancestor_id ancestors[ANCESTORS_MAX]; /* the parent first */
 	__u32 cgroup_len;
-	__u32 pad2;
+	/* of a submission: bit i is set if ancestors[i] has the same real and effective user */
+	__u32 ancestors_real;
 	char cgroup[]; /* path in the cgroup v2 hierarchy, leaf first */
 };
 

@@ -183,6 +183,8 @@ static void hostile_decision(struct event *event)
 	event->rule_count = 1;
 	event->origin->mta = "postfix";
 	event->origin->has_uid = true;
+	event->origin->how = ORIGIN_TIME;
+	event->origin->submitter = event->sender_count ? sender_ref(event->senders[0]) : NULL;
 	memcpy(event->origin->user, HOSTILE,
 	       ORIGIN_USER_MAX < sizeof(HOSTILE) ? ORIGIN_USER_MAX : sizeof(HOSTILE));
 }

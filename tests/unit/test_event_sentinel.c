@@ -134,6 +134,9 @@ static struct event *full_event(enum event_action action, bool excluded)
 		return event;
 	event->provisional = action == EVENT_MESSAGE && excluded;
 	if (excluded) {
+		event->origin->candidates[0] = event->origin->submitter;
+		event->origin->submitter = NULL;
+		event->origin->candidate_count = 2;
 		event->verdict = VERDICT_EXCLUDED;
 		event->exclusion = copy_of(HOSTILE);
 	}

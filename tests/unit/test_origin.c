@@ -63,6 +63,52 @@ static void test_local(void **state)
 	       "id 0c4e0adf");
 }
 
+/* The pid and the time of a submission, as each MTA's field has them. */
+static void expect_time(const char *mta, const char *received, uint32_t pid, int64_t time_s)
+{
+	struct origin origin;
+
+	origin_parse(mta, span_of(received), &origin);
+	assert_int_equal(origin.pid, pid);
+	assert_int_equal(origin.has_time, time_s != 0);
+	if (time_s)
+		assert_int_equal(origin.time_s, time_s);
+}
+
+#define EXIM(id) "from joe by mx.x with local (Exim 4.96) (envelope-from <joe@x>) id " id " for a@x"
+
+static void test_times(void **state)
+{
+	(void)state;
+	expect_time("exim", EXIM("1xY8rF-0006hQ-0j"), 25756, 1796073861);
+	expect_time("exim", EXIM("1xY8rF-000000006hQ-0j00"), 25756, 1796073861);
+	expect_time("exim", EXIM("1xY8rF-000000-0j"), 0, 0);
+	expect_time("exim", EXIM("1xY8rF-zzzzzz-0j"), 0, 0);
+	expect_time("exim", EXIM("1xY8rF-zzzzzzzzzzz-0j00"), 0, 0);
+	expect_time("exim", EXIM("1xY8rF0-006hQ-0j"), 0, 0);
+	expect_time("exim", EXIM("1xY8rF-0006hQ-0j0"), 0, 0);
+	expect_time("exim",
+		    "from [127.0.0.1] (helo=c) by mx.x with esmtp (Exim 4.96) id 1xY8rF-0006hQ-0j",
+		    0, 0);
+	expect_time("nullmailer",
+		    "(nullmailer pid 4711 invoked by uid 33);\r\n\tMon, 30 Nov 2026 21:24:21 -0000",
+		    4711, 1796073861);
+	expect_time("nullmailer", "(nullmailer pid 0 invoked by uid 33); x", 0, 0);
+	expect_time(
+		"postfix",
+		"by mx.x (Postfix, from userid 33) id 4X; Mon, 30 Nov 2026 22:24:21 +0100 (CET)", 0,
+		1796073861);
+	expect_time("postfix", "by mx.x (Postfix, from userid 33) id 4X; soon", 0, 0);
+	expect_time("postfix",
+		    "from c (l [127.0.0.1]) by mx.x (Postfix) id 4X; "
+		    "Mon, 30 Nov 2026 22:24:21 +0100 (CET)",
+		    0, 0);
+	expect_time("opensmtpd",
+		    "from localhost (mx.x [local]) by mx.x (OpenSMTPD) with ESMTPA id 0c4e0adf "
+		    "for <r@y>; Mon, 30 Nov 2026 21:24:21 +0000 (UTC)",
+		    0, 1796073861);
+}
+
 static void test_by_smtp(void **state)
 {
 	(void)state;
@@ -189,7 +235,24 @@ static bool find(const struct submissions *table, const char *queue_id, struct o
 {
 	*origin = (struct origin){.mta = "exim"};
 	strcpy(origin->queue_id, queue_id);
-	return submissions_find(table, origin);
+	if (!submissions_find(table, origin))
+		return false;
+	assert_int_equal(origin->how, ORIGIN_CONNECTION);
+	assert_int_equal(origin->submitter->task.euid, origin->uid);
+	sender_unref(origin->submitter);
+	return true;
+}
+
+static void add(struct submissions *table, const char *queue_id, uint32_t uid, bool named,
+		const char *event_id)
+{
+	struct sender *sender = calloc(1, sizeof(*sender));
+
+	assert_non_null(sender);
+	sender->refs = 1;
+	sender->task.uid = sender->task.euid = uid;
+	submissions_add(table, span_of(queue_id), sender, named, event_id);
+	sender_unref(sender);
 }
 
 static void test_submissions(void **state)
@@ -202,7 +265,7 @@ static void test_submissions(void **state)
 	assert_non_null(table);
 	assert_false(find(table, "", &origin));
 	assert_false(find(table, "4X", &origin));
-	submissions_add(table, span_of("4X"), 1000, true, "0123456789abcdef0123456789abcdef");
+	add(table, "4X", 1000, true, "0123456789abcdef0123456789abcdef");
 	assert_true(find(table, "4X", &origin));
 	assert_true(origin.has_uid && origin.named);
 	assert_int_equal(origin.uid, 1000);
@@ -211,22 +274,22 @@ static void test_submissions(void **state)
 	 * A second submission of the same user replaces the first. A second one of another user
 	 * makes the id ambiguous for good.
 	 */
-	submissions_add(table, span_of("4X"), 1000, true, "b");
+	add(table, "4X", 1000, true, "b");
 	assert_true(find(table, "4X", &origin));
 	assert_string_equal(origin.submission, "b");
-	submissions_add(table, span_of("4X"), 1001, true, "c");
+	add(table, "4X", 1001, true, "c");
 	assert_false(find(table, "4X", &origin));
-	submissions_add(table, span_of("4X"), 1001, true, "d");
+	add(table, "4X", 1001, true, "d");
 	assert_false(find(table, "4X", &origin));
 	/* The oldest are forgotten. */
 	for (uint32_t i = 0; i < SUBMISSIONS_MAX; i++) {
 		snprintf(id, sizeof(id), "%u", i);
-		submissions_add(table, span_of(id), i, false, "e");
+		add(table, id, i, false, "e");
 	}
 	assert_false(find(table, "4X", &origin));
 	assert_true(find(table, "0", &origin));
 	assert_false(origin.named);
-	submissions_add(table, span_of("one-more"), 7, false, "f");
+	add(table, "one-more", 7, false, "f");
 	assert_false(find(table, "0", &origin));
 	assert_true(find(table, "1", &origin));
 	assert_int_equal(origin.uid, 1);
@@ -264,10 +327,10 @@ static void test_mta(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_local),	cmocka_unit_test(test_by_smtp),
-		cmocka_unit_test(test_lies),	cmocka_unit_test(test_any),
-		cmocka_unit_test(test_replies), cmocka_unit_test(test_submissions),
-		cmocka_unit_test(test_mta),
+		cmocka_unit_test(test_times),	    cmocka_unit_test(test_local),
+		cmocka_unit_test(test_by_smtp),	    cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_any),	    cmocka_unit_test(test_replies),
+		cmocka_unit_test(test_submissions), cmocka_unit_test(test_mta),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

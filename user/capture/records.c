@@ -85,7 +85,8 @@ static bool sender_valid(const struct record *record)
 	const struct sender_record *sender = (const void *)record;
 
 	return record->len >= sizeof(*sender) &&
-	       fits(record, sizeof(*sender), sender->cgroup_len) && sender->flow &&
+	       fits(record, sizeof(*sender), sender->cgroup_len) &&
+	       !sender->flow == (record->type == RECORD_SUBMISSION) &&
 	       sender->cgroup_len <= CGROUP_DATA_MAX && sender->ancestor_count <= ANCESTORS_MAX &&
 	       task_valid(&sender->task) && are_strings(sender->cgroup, sender->cgroup_len);
 }
@@ -241,7 +242,8 @@ bool record_valid(const struct record *record, size_t size)
 	case RECORD_EXEC: return exec_valid(record);
 	case RECORD_FORK: return fits(record, sizeof(struct fork_record), 0);
 	case RECORD_EXIT: return fits(record, sizeof(struct exit_record), 0);
-	case RECORD_SENDER: return sender_valid(record);
+	case RECORD_SENDER:
+	case RECORD_SUBMISSION: return sender_valid(record);
 	case RECORD_DIRECTORY: return directory_valid(record);
 	case RECORD_SEND: return send_valid(record);
 	case RECORD_SEGMENT: return segment_valid(record);

@@ -8,10 +8,16 @@
  *  - Exim: from USER by HOST with local (Exim VERSION) (envelope-from <ADDRESS>) id QUEUE_ID; DATE
  *  - sendmail: (from USER@HOST) by HOST (VERSION/Submit) id QUEUE_ID; DATE
  *  - OpenSMTPD: from localhost (HOST [local]) by HOST (OpenSMTPD) with ESMTPA id QUEUE_ID ...
+ *  - nullmailer: (nullmailer pid PID invoked by uid UID); DATE
  *
  * What others chose (HELO, addresses) comes after these words or in brackets, and cannot imitate
  * them. A queue id counts only if the field has one "id". Somebody who puts a second one into his
  * HELO achieves that his mail has no origin.
+ *
+ * The process that handed it in is found by what the field says of the submission program
+ * (submitters.c): its pid, or the user and the time. In Exim's queue id that pid stands between two
+ * other numbers, to the base 62: seconds since 1970, pid, a fraction of a second; of 6, 6 and 2
+ * digits, since 4.97 of 6, 11 and 4.
  *
  * OpenSMTPD names no user, and no MTA does for mail that it received by SMTP. But its reply to such
  * a mail contains the queue id. The sender of that mail is remembered under the queue id
@@ -22,6 +28,8 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "mail/field.h"
 
 #define RECEIVED_MAX 2048U /* bytes of a Received field; a longer one is ignored */
 
@@ -48,6 +56,9 @@ static const struct mta {
 	 {"/usr/sbin/smtpd", "/usr/libexec/opensmtpd/smtpd", "/usr/lib/opensmtpd/smtpd",
 	  "/usr/lib/smtpd/smtpd"},
 	 {"opensmtpd", "smtpd", "_smtpd"}},
+	{"nullmailer",
+	 {"/usr/lib/nullmailer/smtp", "/usr/libexec/nullmailer/smtp"},
+	 {"mail", "nullmail"}},
 };
 
 static bool among(const char *const *words, size_t count, const char *word)
@@ -93,14 +104,18 @@ bool user_passes_on(const char *user)
 
 bool path_passes_on(const char *executable)
 {
-	static const char *const others[] = {
-		"/usr/lib/nullmailer/smtp", "/usr/sbin/dma",
-		"/usr/lib/dma/dma",	    "/var/qmail/bin/qmail-remote",
-		"/usr/sbin/qmail-remote",   "/usr/lib/courier/courier/courieresmtp",
-		"/usr/sbin/masqmail",	    "/usr/sbin/sendmail",
-		"/usr/lib/sendmail",	    "/usr/sbin/nginx",
-		"/usr/sbin/haproxy",	    "/usr/sbin/nullmailer-send",
-		"/usr/sbin/james",	    "/usr/libexec/nullmailer/smtp"};
+	static const char *const others[] = {"/usr/sbin/dma",
+					     "/usr/lib/dma/dma",
+					     "/var/qmail/bin/qmail-remote",
+					     "/usr/sbin/qmail-remote",
+					     "/usr/lib/courier/courier/courieresmtp",
+					     "/usr/sbin/masqmail",
+					     "/usr/sbin/sendmail",
+					     "/usr/lib/sendmail",
+					     "/usr/sbin/nginx",
+					     "/usr/sbin/haproxy",
+					     "/usr/sbin/nullmailer-send",
+					     "/usr/sbin/james"};
 
 	if (!executable)
 		return false;
@@ -112,12 +127,23 @@ bool path_passes_on(const char *executable)
 	return among(others, sizeof(others) / sizeof(others[0]), executable);
 }
 
+const char *origin_how_name(enum origin_how how)
+{
+	static const char *const names[] = {[ORIGIN_NOT_KNOWN] = "none",
+					    [ORIGIN_PID] = "pid",
+					    [ORIGIN_CONNECTION] = "connection",
+					    [ORIGIN_TIME] = "time"};
+
+	return names[how];
+}
+
 void origin_free(struct origin *origin)
 {
 	if (!origin)
 		return;
 	sender_unref(origin->submitter);
-	for (uint32_t i = 0; i < origin->candidate_count && i < ORIGIN_CANDIDATES_MAX; i++)
+	sender_unref(origin->unproved);
+	for (uint32_t i = 0; i < ORIGIN_CANDIDATES_MAX; i++)
 		sender_unref(origin->candidates[i]);
 	free(origin);
 }
@@ -202,6 +228,63 @@ static bool parse_number(struct span digits, uint32_t *number)
 	return digits.len && value < UINT32_MAX;
 }
 
+static bool parse_base62(struct span digits, uint64_t *number)
+{
+	static const char alphabet[] =
+		"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < digits.len; i++) {
+		const char *digit = memchr(alphabet, digits.data[i], 62);
+
+		if (!digit || value > (UINT64_MAX - 61) / 62)
+			return false;
+		value = value * 62 + (uint64_t)(digit - alphabet);
+	}
+	*number = value;
+	return true;
+}
+
+/* The pid and the time of the process that received the mail. */
+static void parse_exim_queue_id(struct origin *origin)
+{
+	const char *id = origin->queue_id;
+	size_t len = strlen(id), pid_len = len == 16 ? 6 : 11;
+	uint64_t seconds, pid;
+
+	if ((len != 16 && len != 23) || id[6] != '-' || id[7 + pid_len] != '-' ||
+	    !parse_base62((struct span){id, 6}, &seconds) ||
+	    !parse_base62((struct span){id + 7, pid_len}, &pid) || !pid || pid > INT32_MAX)
+		return;
+	origin->pid = (uint32_t)pid;
+	origin->time_s = (int64_t)seconds;
+	origin->has_time = true;
+}
+
+/* The date stands at the end, behind the last semicolon. */
+static void parse_date(struct span text, struct origin *origin)
+{
+	size_t at = text.len;
+
+	while (at && text.data[at - 1] != ';')
+		at--;
+	origin->has_time = at && mail_field_date((struct span){text.data + at, text.len - at},
+						 &origin->time_s);
+}
+
+static bool parse_nullmailer(struct span text, struct origin *origin)
+{
+	return take(&text, "(nullmailer pid ") && parse_number(take_word(&text), &origin->pid) &&
+	       origin->pid && take(&text, " invoked by uid ") &&
+	       parse_number(take_word(&text), &origin->uid) && take(&text, "); ") &&
+	       (origin->has_uid = origin->named = true);
+}
+
+static bool parse_opensmtpd(struct span text)
+{
+	return take(&text, "from localhost (") && take_word(&text).len && take(&text, " [local]");
+}
+
 static bool parse_postfix(struct span text, struct origin *origin)
 {
 	if (!take(&text, "by ") || !take_word(&text).len || !take(&text, " (Postfix, from userid "))
@@ -261,14 +344,20 @@ bool origin_parse(const char *mta, struct span received, struct origin *origin)
 	if (received.len > sizeof(text))
 		return false;
 	received = without_runs(received, text);
-	local = strcmp(mta, "postfix") == 0    ? parse_postfix(received, origin)
-		: strcmp(mta, "exim") == 0     ? parse_exim(received, origin)
-		: strcmp(mta, "sendmail") == 0 ? parse_sendmail(received, origin)
-					       : false;
+	local = strcmp(mta, "postfix") == 0	 ? parse_postfix(received, origin)
+		: strcmp(mta, "exim") == 0	 ? parse_exim(received, origin)
+		: strcmp(mta, "sendmail") == 0	 ? parse_sendmail(received, origin)
+		: strcmp(mta, "nullmailer") == 0 ? parse_nullmailer(received, origin)
+						 : false;
 	if (!local)
 		*origin = (struct origin){.mta = mta};
 	parse_queue_id(received, origin);
-	return local || origin->queue_id[0];
+	origin->local = local || (strcmp(mta, "opensmtpd") == 0 && parse_opensmtpd(received));
+	if (origin->local && strcmp(mta, "exim") == 0)
+		parse_exim_queue_id(origin);
+	else if (origin->local)
+		parse_date(received, origin);
+	return origin->local || origin->queue_id[0];
 }
 
 /* ---- The reply that accepts a mail ----------------------------------------------------------- */
@@ -286,89 +375,4 @@ struct span origin_queue_id(const struct smtp_transaction *transaction)
 	else if (take(&rest, "2.0.0 ") && (word = take_word(&rest)).len && !take(&rest, taken))
 		word.len = 0;
 	return is_queue_id(word) ? word : (struct span){"", 0};
-}
-
-/* ---- Mails on their way into an MTA ---------------------------------------------------------- */
-
-struct submission {
-	char queue_id[ORIGIN_QUEUE_ID_MAX + 1];
-	char event_id[ORIGIN_EVENT_LEN + 1];
-	uint32_t uid;
-	bool named;
-	bool disputed;
-};
-
-struct submissions {
-	uint32_t hashes[SUBMISSIONS_MAX]; /* of the queue ids: a search reads these first */
-	struct submission ring[SUBMISSIONS_MAX];
-	uint32_t next;
-};
-
-struct submissions *submissions_new(void)
-{
-	return calloc(1, sizeof(struct submissions));
-}
-
-void submissions_free(struct submissions *submissions)
-{
-	free(submissions);
-}
-
-/* FNV-1a */
-static uint32_t hash_of(const char *queue_id)
-{
-	uint32_t hash = 2166136261U;
-
-	for (; *queue_id; queue_id++)
-		hash = (hash ^ (unsigned char)*queue_id) * 16777619U;
-	return hash;
-}
-
-/* The place in the ring; SUBMISSIONS_MAX: it is not there. */
-static uint32_t find(const struct submissions *submissions, const char *queue_id)
-{
-	uint32_t hash = hash_of(queue_id);
-
-	for (uint32_t i = 0; i < SUBMISSIONS_MAX; i++) {
-		if (submissions->hashes[i] == hash &&
-		    strcmp(submissions->ring[i].queue_id, queue_id) == 0)
-			return i;
-	}
-	return SUBMISSIONS_MAX;
-}
-
-void submissions_add(struct submissions *submissions, struct span queue_id, uint32_t uid,
-		     bool named, const char *event_id)
-{
-	struct submission made = {.uid = uid, .named = named};
-	uint32_t place;
-
-	if (!keep(made.queue_id, ORIGIN_QUEUE_ID_MAX, queue_id))
-		return;
-	keep(made.event_id, ORIGIN_EVENT_LEN, span_of(event_id));
-	place = find(submissions, made.queue_id);
-	if (place < SUBMISSIONS_MAX) {
-		const struct submission *before = &submissions->ring[place];
-
-		made.disputed = before->disputed || before->uid != uid;
-	} else {
-		place = submissions->next++ % SUBMISSIONS_MAX;
-	}
-	submissions->ring[place] = made;
-	submissions->hashes[place] = hash_of(made.queue_id);
-}
-
-bool submissions_find(const struct submissions *submissions, struct origin *origin)
-{
-	uint32_t place =
-		origin->queue_id[0] ? find(submissions, origin->queue_id) : SUBMISSIONS_MAX;
-	const struct submission *one = &submissions->ring[place % SUBMISSIONS_MAX];
-
-	if (place == SUBMISSIONS_MAX || one->disputed)
-		return false;
-	origin->has_uid = true;
-	origin->uid = one->uid;
-	origin->named = one->named;
-	memcpy(origin->submission, one->event_id, sizeof(origin->submission));
-	return true;
 }

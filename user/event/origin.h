@@ -17,8 +17,10 @@
 #define ORIGIN_USER_MAX	    64U /* bytes of a login name; a longer one is ignored */
 #define ORIGIN_QUEUE_ID_MAX 40U /* of a queue id; a longer one is ignored */
 /* Mails into local MTAs that are remembered; then the oldest is replaced */
-#define SUBMISSIONS_MAX	 4096U
-#define ORIGIN_EVENT_LEN 32U
+#define SUBMISSIONS_MAX 4096U
+/* Bytes of their senders; beyond that, the user of the oldest stays known, and not the process */
+#define SUBMISSIONS_BYTES_MAX (8UL << 20)
+#define ORIGIN_EVENT_LEN      32U
 /* Submissions that fit a mail equally well and are kept; of more, only the number is known */
 #define ORIGIN_CANDIDATES_MAX 8U
 
@@ -30,20 +32,32 @@ enum origin_how {
 	ORIGIN_TIME,	   /* no other submission fits the user and the time */
 };
 
+/* "pid", ...: as in events. A static string. */
+const char *origin_how_name(enum origin_how how);
+
 struct origin {
-	const char *mta; /* "postfix", "exim", "sendmail", "opensmtpd"; static */
+	const char *mta; /* "postfix", "exim", "sendmail", "opensmtpd", "nullmailer"; static */
 	enum origin_how how;
 	/*
 	 * The process that handed the mail in: its image and ancestors; credentials, cgroup and
 	 * namespaces as of the submission. A reference; NULL: not known, and `how` says nothing.
 	 */
 	struct sender *submitter;
-	/* Where several fit: references, the oldest first. Then there is no submitter. */
+	/* Has the pid that the MTA names, but perhaps not the user. A reference; may be NULL. */
+	struct sender *unproved;
+	/* Where several fit: references, the oldest first, then NULL. Then there is no submitter.
+	 */
 	struct sender *candidates[ORIGIN_CANDIDATES_MAX];
 	uint32_t candidate_count; /* how many fit; at most ORIGIN_CANDIDATES_MAX are kept */
 	bool has_uid;
 	bool named; /* the uid is a user of this host: its name may be looked up */
 	uint32_t uid;
+	/* By the MTA's own words, of a mail that a program of this host handed in. */
+	bool local;
+	bool has_time;
+	bool searched;				/* in the table of submission programs */
+	uint32_t pid;				/* of the submission program; 0: not known */
+	int64_t time_s;				/* since 1970; valid if has_time */
 	char user[ORIGIN_USER_MAX + 1];		/* "": not known */
 	char queue_id[ORIGIN_QUEUE_ID_MAX + 1]; /* "": not known */
 	/* event.id of the mail on its way into the MTA; "": not seen */
@@ -82,10 +96,10 @@ struct submissions *submissions_new(void);
 void submissions_free(struct submissions *submissions);
 
 /*
- * `named`: the uid is a user of this host. If two users in the table have the same queue id, it
- * stands for neither.
+ * Keeps a reference to the sender. `named`: its uid is a user of this host. If two users in the
+ * table have the same queue id, it stands for neither.
  */
-void submissions_add(struct submissions *submissions, struct span queue_id, uint32_t uid,
+void submissions_add(struct submissions *submissions, struct span queue_id, struct sender *sender,
 		     bool named, const char *event_id);
 
 /* Fills in who submitted the mail with the queue id of `origin`. False if that is not known. */

@@ -22,7 +22,7 @@ enum {
 	JOURNAL_NAME = 512,
 	JOURNAL_LINE = 1024, /* subjects, texts of replies, addresses */
 	JOURNAL_PATH = 4096,
-	JOURNAL_RECIPIENTS = 12288, /* all of them */
+	JOURNAL_RECIPIENTS = 10240, /* all of them */
 	JOURNAL_ANCESTORS = 8192,   /* all of them */
 };
 

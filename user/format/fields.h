@@ -164,7 +164,7 @@ struct fields {
 	struct value values[FIELD_COUNT];
 
 	/* What values borrow from, where the event does not have it. */
-	char entity_id[EVENT_ENTITY_LEN];
+	char entity_id[EVENT_ENTITY_LEN], origin_entity_id[EVENT_ENTITY_LEN];
 	char community_id[EVENT_COMMUNITY_LEN];
 	char tls_cipher[HELLO_CIPHER_MAX];
 	const char *techniques[EVENT_TECHNIQUES_MAX];

@@ -224,16 +224,6 @@ static void put_capture(struct fields *fields, const struct event_capture *captu
 	put_bool(fields, FIELD_MID_STREAM, capture->mid_stream);
 }
 
-static void put_origin(struct fields *fields, const struct origin *origin)
-{
-	if (origin->has_uid)
-		put_number(fields, FIELD_ORIGIN_UID, origin->uid);
-	put_string_known(fields, FIELD_ORIGIN_USER, origin->user);
-	put_word(fields, FIELD_ORIGIN_MTA, origin->mta);
-	put_word_known(fields, FIELD_ORIGIN_QUEUE_ID, origin->queue_id);
-	put_word_known(fields, FIELD_ORIGIN_SUBMISSION, origin->submission);
-}
-
 /* ---- The watch itself ------------------------------------------------------------------------ */
 
 static void put_stats(struct fields *fields, const struct event_stats *stats,
@@ -387,7 +377,7 @@ static void put_flow(struct fields *fields, const struct event *event, enum fiel
 	put_capture(fields, &event->capture);
 	walk_senders(fields, event);
 	if (event->origin)
-		put_origin(fields, event->origin);
+		walk_origin(fields, event);
 }
 
 void fields_of_event(struct fields *fields, const struct event *event, enum field_format format)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Parts of the walk over an event (fields.h has the theory): walk.c, walk_mail.c and walk_sender.c.
+ * Parts of the walk over an event (fields.h has the theory): walk.c, walk_mail.c, walk_sender.c
+ * and walk_origin.c.
  * put_*() makes a field known. The values borrow: what they point to outlives the fields.
  */
 #ifndef SMTPSNOOP_WALK_H
@@ -12,6 +13,11 @@
 void walk_session(struct fields *fields, const struct smtp_facts *facts, bool late_tls);
 void walk_transaction(struct fields *fields, const struct smtp_transaction *transaction);
 void walk_senders(struct fields *fields, const struct event *event);
+void walk_origin(struct fields *fields, const struct event *event); /* event->origin is known */
+
+/* Puts in an ancestor, or another process in brief, as an object of a list. */
+void walk_ancestor(struct fields *element, const struct ancestor *one);
+bool walk_ancestor_of(struct fields *element, const void *sender, uint32_t at);
 
 static inline struct value *put(struct fields *fields, enum field field)
 {

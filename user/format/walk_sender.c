@@ -31,13 +31,8 @@ static void put_image(struct fields *fields, const struct sender *sender)
 	put_bool(fields, FIELD_EXE_SWAPPED, sender->exe_swapped);
 }
 
-static bool ancestor(struct fields *element, const void *of, uint32_t at)
+void walk_ancestor(struct fields *element, const struct ancestor *one)
 {
-	const struct sender *sender = of;
-	const struct ancestor *one = &sender->ancestors[at];
-
-	if (at >= sender->ancestor_count)
-		return false;
 	put_number(element, FIELD_ANCESTOR_PID, one->pid);
 	put_number(element, FIELD_ANCESTOR_UID, one->uid);
 	if (one->image) {
@@ -50,6 +45,15 @@ static bool ancestor(struct fields *element, const void *of, uint32_t at)
 			 one->image->flags & EXEC_ARGS_TRUNCATED);
 	}
 	put_bool(element, FIELD_ANCESTOR_VERIFIED, image_is_verified(one->image, !one->uid));
+}
+
+bool walk_ancestor_of(struct fields *element, const void *of, uint32_t at)
+{
+	const struct sender *sender = of;
+
+	if (at >= sender->ancestor_count)
+		return false;
+	walk_ancestor(element, &sender->ancestors[at]);
 	return true;
 }
 
@@ -104,7 +108,7 @@ static void put_ancestry(struct fields *fields, const struct sender *sender)
 	}
 	if (!sender->full)
 		return;
-	put_records(fields, FIELD_ANCESTRY, ancestor, sender);
+	put_records(fields, FIELD_ANCESTRY, walk_ancestor_of, sender);
 	put_list(fields, FIELD_ANCESTRY_LINES, next_ancestor, sender);
 	if (sender->ancestor_count)
 		put_list(fields, FIELD_ANCESTRY_COMMANDS, next_command, sender);

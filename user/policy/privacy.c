@@ -45,7 +45,7 @@
 #define ARGS_PLACES_MAX 64U
 /* The same for its executable, script and working directory together. */
 #define PATHS_PLACES_MAX 16U
-#define IMAGES_MAX	 (EVENT_SENDERS_MAX * (ANCESTORS_MAX + 1))
+#define IMAGES_MAX	 ((EVENT_SENDERS_MAX + ORIGIN_CANDIDATES_MAX + 1) * (ANCESTORS_MAX + 1))
 
 /*
  * An image of the event, and its replacement: itself if nothing must change. Both are references.
@@ -527,10 +527,10 @@ static bool hide_sender(struct hiding *hiding, struct sender **sender)
 	return !is_comm_to_change(hiding, copy) || hide_comm(hiding, copy->task.comm);
 }
 
-static bool hide_senders(struct hiding *hiding, struct event *event)
+static bool hide_all(struct hiding *hiding, struct sender **senders, uint32_t max)
 {
-	for (uint32_t i = 0; i < event->sender_count; i++) {
-		if (!hide_sender(hiding, &event->senders[i]))
+	for (uint32_t i = 0; i < max && senders[i]; i++) {
+		if (!hide_sender(hiding, &senders[i]))
 			return false;
 	}
 	return true;
@@ -576,11 +576,15 @@ static bool take_subject(struct hiding *hiding, const struct event *event)
 bool privacy_apply(const struct privacy *privacy, struct event *event)
 {
 	struct hiding hiding = {.privacy = privacy, .teller = {.privacy = privacy}};
+	struct origin *origin = event->origin;
 	bool done;
 
 	if (privacy->addresses == PRIVACY_FULL && !privacy->subject_hidden)
 		return true;
-	done = take_subject(&hiding, event) && hide_senders(&hiding, event) &&
+	done = take_subject(&hiding, event) &&
+	       hide_all(&hiding, event->senders, event->sender_count) &&
+	       (!origin || (hide_all(&hiding, &origin->submitter, 1) &&
+			    hide_all(&hiding, origin->candidates, ORIGIN_CANDIDATES_MAX))) &&
 	       hide_session(&hiding, event->session) &&
 	       hide_transaction(&hiding, event->transaction) &&
 	       (privacy->addresses == PRIVACY_FULL || hide_name(&hiding, &event->server_name));

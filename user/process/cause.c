@@ -125,6 +125,15 @@ static bool runs_command(const struct image *image)
 	       memchr(option, 'c', strnlen(option, image->args_len - first));
 }
 
+enum role image_role(const struct image *image)
+{
+	if (is_shell(image))
+		return runs_command(image) ? ROLE_SHELL_COMMAND : ROLE_SHELL;
+	if (is_starter(image))
+		return ROLE_STARTER;
+	return is_mail_program(image) ? ROLE_MAIL : ROLE_OTHER;
+}
+
 const struct ancestor *sender_cause(const struct sender *sender)
 {
 	bool mails = sender->image && is_mail_program(sender->image);
@@ -134,15 +143,13 @@ const struct ancestor *sender_cause(const struct sender *sender)
 		return NULL;
 	for (uint32_t i = 0; i < sender->ancestor_count; i++) {
 		const struct ancestor *one = &sender->ancestors[i];
-		bool shell = one->image && is_shell(one->image);
+		enum role role = one->image ? image_role(one->image) : ROLE_SHELL;
 
-		if (!one->image || one->pid == 1 || (shell && !runs_command(one->image)))
+		if (one->pid == 1 || role == ROLE_SHELL)
 			break;
-		if (shell || is_starter(one->image))
-			continue;
-		if (!is_mail_program(one->image))
+		if (role == ROLE_OTHER)
 			return one->image->script[0] || mails ? one : NULL;
-		if (!passed_on)
+		if (role == ROLE_MAIL && !passed_on)
 			passed_on = one;
 	}
 	return passed_on;

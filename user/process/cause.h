@@ -5,6 +5,17 @@
 
 #include "process/identity.h"
 
+/* What a program does for another one that mails. By names: for display, like the rest here. */
+enum role {
+	ROLE_OTHER,	    /* of its own accord: a script, an application, a daemon */
+	ROLE_SHELL,	    /* a shell that reads its commands, for example from a terminal */
+	ROLE_SHELL_COMMAND, /* a shell that runs one command (-c) */
+	ROLE_STARTER,	    /* starts another program: env, sudo */
+	ROLE_MAIL,	    /* takes a mail and sends it, or hands it on */
+};
+
+enum role image_role(const struct image *image);
+
 /*
  * The ancestor that people mean when they ask which script sends. NULL: it is the sender itself, or
  * it is not known. Borrowed from the sender. For display only: what it returns follows from names

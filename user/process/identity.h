@@ -68,6 +68,9 @@ struct ancestor {
 
 #define SHA256_HEX_LEN 64U
 
+/* The effective uid of a sender that is known by its real one alone. It is no uid. */
+#define SENDER_EUID_UNKNOWN UINT32_MAX
+
 /*
  * One task on one flow. `image` and the names are filled in once, before the first event that shows
  * them.

@@ -318,6 +318,19 @@ size_t image_bytes(const struct image *image)
 	       strlen(image->directory) + image->args_len + overhead;
 }
 
+size_t sender_bytes(const struct sender *sender)
+{
+	size_t bytes = sizeof(*sender) + (sender->image ? image_bytes(sender->image) : 0) +
+		       (sender->cgroup ? strlen(sender->cgroup) : 0) +
+		       (sender->directory ? strlen(sender->directory) : 0);
+
+	for (uint32_t i = 0; i < sender->ancestor_count; i++) {
+		if (sender->ancestors[i].image)
+			bytes += image_bytes(sender->ancestors[i].image);
+	}
+	return bytes;
+}
+
 void image_command_line(const struct image *image, struct text *out)
 {
 	for (size_t at = 0; at < image->args_len;) {

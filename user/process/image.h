@@ -50,6 +50,9 @@ bool image_is_verified(const struct image *image, bool root);
 /* The bytes of memory that an image uses, approximately. */
 size_t image_bytes(const struct image *image);
 
+/* The bytes that a sender uses, with each image that it refers to, approximately. */
+size_t sender_bytes(const struct sender *sender);
+
 /* Appends the arguments, separated by blanks; "..." at the end if there were more. */
 void image_command_line(const struct image *image, struct text *out);
 

@@ -127,6 +127,16 @@ void sender_stands(struct sender *sender, const struct directory_record *record)
 					       record->flags & DIRECTORY_TRUNCATED);
 }
 
+/* Whose names are shown: the effective user, or the real one if only that is known. */
+static struct task_id task_by_name(const struct sender *sender)
+{
+	struct task_id task = sender->task;
+
+	if (task.euid == SENDER_EUID_UNKNOWN)
+		task.euid = task.uid;
+	return task;
+}
+
 /* ---- Filling in ------------------------------------------------------------------------------ */
 
 static bool is_known_string(const char *string)
@@ -241,7 +251,7 @@ static enum scheduler scheduler_among_ancestors(const struct sender *sender)
 					   "/usr/sbin/fcron", "/usr/sbin/cronie", NULL},
 				 *const at[] = {"/usr/sbin/atd", "/usr/bin/atd", NULL};
 
-	if (sender->task.loginuid != sender->task.euid)
+	if (sender->task.loginuid != task_by_name(sender).euid)
 		return SCHEDULER_NONE;
 	for (uint32_t i = 0; i < sender->ancestor_count; i++) {
 		const struct ancestor *ancestor = &sender->ancestors[i];
@@ -286,7 +296,7 @@ static bool has_host_login(const struct sender *sender, const struct namespaces 
 static bool fill_host_names(struct sender *sender, struct names *names, uint64_t now_ns,
 			    const struct want *want)
 {
-	bool filled = fill_user(&sender->user, sender->task.euid, names, now_ns, want);
+	bool filled = fill_user(&sender->user, task_by_name(sender).euid, names, now_ns, want);
 
 	return fill_group(sender, names, now_ns, want) && filled;
 }
@@ -307,11 +317,11 @@ static bool fill_root_names(struct sender *sender, struct names *names,
 			    const struct namespaces *own, uint64_t now_ns, const struct want *want)
 {
 	const char *text = NULL;
-	enum name_state state = names_accounts(names, &sender->task, now_ns, &text);
+	const struct task_id task = task_by_name(sender);
+	enum name_state state = names_accounts(names, &task, now_ns, &text);
 
 	if (state == NAME_MISSING && want->accounts)
-		want->accounts(want->context, sender->task.pid, sender->task.start_ns,
-			       sender->task.euid, sender->task.egid);
+		want->accounts(want->context, task.pid, task.start_ns, task.euid, task.egid);
 	if (state != NAME_KNOWN)
 		return false;
 	if (strncmp(text, "own:", 4) == 0)

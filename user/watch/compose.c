@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * Builds events from flows and transactions: ids, endpoints, senders, and who submitted a mail to
- * the MTA that relays it.
- */
+/* Builds events from flows and transactions: ids, endpoints, senders. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,77 +74,6 @@ uint64_t compose_flow_number(const struct flow *flow)
 	return flow->id.cookie >> 63 ? hash_mix(flow->id.cookie, flow->start_ns) : flow->id.cookie;
 }
 
-/* The MTA that relays a message; NULL: the senders are not all the same trusted MTA. */
-static const char *mta_of(const struct pipeline *pipeline, const struct event *event)
-{
-	const char *mta = NULL;
-
-	for (uint32_t i = 0; i < event->sender_count; i++) {
-		const struct sender *sender = event->senders[i];
-		const char *name =
-			sender->task.ns_user == pipeline->own.user ? origin_mta(sender) : NULL;
-
-		if (!name || (mta && strcmp(mta, name) != 0))
-			return NULL;
-		mta = name;
-	}
-	return mta;
-}
-
-static void event_find_origin(struct pipeline *pipeline, struct event *event)
-{
-	const struct mail *mail = event->transaction ? event->transaction->mail : NULL;
-	const char *mta = mail && mail->received.len ? mta_of(pipeline, event) : NULL;
-	struct origin origin;
-
-	if (event->origin || !mta || event->transaction->missing_bytes ||
-	    !origin_parse(mta, mail_span(mail, mail->received), &origin))
-		return;
-	if (!origin.has_uid && !origin.user[0] && pipeline->submissions)
-		submissions_find(pipeline->submissions, &origin);
-	event->origin = malloc(sizeof(*event->origin));
-	if (event->origin)
-		*event->origin = origin;
-}
-
-/* Returns true if nothing more is to come. */
-static bool event_fill_origin(struct pipeline *pipeline, struct event *event)
-{
-	struct origin *origin;
-	const char *name = NULL;
-	enum name_state state;
-
-	event_find_origin(pipeline, event);
-	origin = event->origin;
-	if (!origin || !origin->named || origin->user[0])
-		return true;
-	state = names_user(pipeline->names, origin->uid, pipeline->now_ns, &name);
-	if (state == NAME_MISSING && pipeline->hooks.want.user)
-		pipeline->hooks.want.user(pipeline->hooks.want.context, origin->uid);
-	if (state == NAME_KNOWN && strlen(name) <= ORIGIN_USER_MAX)
-		memcpy(origin->user, name, strlen(name) + 1);
-	return state == NAME_KNOWN;
-}
-
-void compose_submission(struct pipeline *pipeline, const struct event *event)
-{
-	static const uint8_t loopback4[13] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127},
-			     loopback6[16] = {[15] = 1};
-	const uint8_t *to = event->destination.addr;
-	bool here = memcmp(to, loopback4, sizeof(loopback4)) == 0 ||
-		    memcmp(to, loopback6, sizeof(loopback6)) == 0 ||
-		    memcmp(to, event->source.addr, 16) == 0;
-	struct span queue_id = origin_queue_id(event->transaction);
-
-	if (!here || event->sender_count != 1 || !queue_id.len)
-		return;
-	if (!pipeline->submissions)
-		pipeline->submissions = submissions_new();
-	if (pipeline->submissions)
-		submissions_add(pipeline->submissions, queue_id, event->senders[0]->task.euid,
-				event->senders[0]->task.ns_user == pipeline->own.user, event->id);
-}
-
 bool compose_fill(struct pipeline *pipeline, struct event *event)
 {
 	bool filled = true;
@@ -157,7 +83,7 @@ bool compose_fill(struct pipeline *pipeline, struct event *event)
 				 pipeline->now_ns, &pipeline->hooks.want))
 			filled = false;
 	}
-	return event_fill_origin(pipeline, event) && filled;
+	return origin_fill(pipeline, event) && filled;
 }
 
 bool compose_is_mid_stream(const struct flow_id *id)

@@ -239,6 +239,16 @@ static void tell_losses(void *context)
 	pipeline_record(live->pipeline, &record.h);
 }
 
+static uint64_t process_lost(void *context)
+{
+	const struct live *live = context;
+	uint64_t counters[COUNTER_MAX];
+
+	/* what cannot be read may be more than before */
+	return capture_counters(live->capture, counters) ? UINT64_MAX
+							 : counters[COUNTER_PROCESS_LOST];
+}
+
 static uint32_t namespace_inode(const char *path)
 {
 	struct stat st;
@@ -494,6 +504,7 @@ static int live_open(struct live *live)
 			 .process = want_process},
 		.want_relay = want_relay,
 		.want_counters = tell_losses,
+		.process_lost = process_lost,
 		.want_outputs = want_outputs,
 		.on_record = live->options->recording ? on_record : NULL,
 		.on_event = on_event,

@@ -21,6 +21,7 @@
 #include "capture/records.h"
 #include "event/join.h"
 #include "event/reasons.h"
+#include "event/submitters.h"
 #include "flow/claims.h"
 #include "flow/flow.h"
 #include "flow/flow_table.h"
@@ -53,7 +54,7 @@ static void on_transaction(void *context, struct smtp_transaction *transaction)
 	event = compose_message(pipeline, flow, transaction);
 	if (!event)
 		return;
-	compose_submission(pipeline, event);
+	origin_connection(pipeline, event);
 	hold_event(pipeline, event);
 }
 
@@ -362,7 +363,7 @@ static void on_host(struct pipeline *pipeline, const struct host_record *record)
 					    .mnt = record->ns_mnt,
 					    .net = record->ns_net};
 	memcpy(&pipeline->boot, record->boot_id, sizeof(pipeline->boot));
-	pipeline->beat_ns = pipeline->now_ns;
+	pipeline->beat_ns = pipeline->watched_ns = pipeline->now_ns;
 	event = compose_event(pipeline, EVENT_STARTED, record->h.time_ns);
 	if (!event)
 		return;
@@ -436,8 +437,16 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 		record_keep(pipeline, record);
 	switch (record->type) {
 	case RECORD_EXEC:
-	case RECORD_FORK:
-	case RECORD_EXIT: process_table_record(pipeline->processes, record); break;
+		process_table_record(pipeline->processes, record);
+		if (((const struct exec_record *)record)->flags & EXEC_SNAPSHOT)
+			origin_older(pipeline, (const void *)record);
+		break;
+	case RECORD_FORK: process_table_record(pipeline->processes, record); break;
+	case RECORD_EXIT:
+		process_table_record(pipeline->processes, record);
+		origin_exit(pipeline, (const void *)record);
+		break;
+	case RECORD_SUBMISSION: origin_submission(pipeline, (const void *)record); break;
 	case RECORD_SENDER: on_sender(pipeline, (const void *)record); break;
 	case RECORD_DIRECTORY: on_directory(pipeline, (const void *)record); break;
 	case RECORD_SEND: on_send(pipeline, (const void *)record); break;
@@ -446,10 +455,7 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 	case RECORD_TLS: on_tls(pipeline, (const void *)record); break;
 	case RECORD_CLOSE: on_close(pipeline, (const void *)record); break;
 	case RECORD_HOST: on_host(pipeline, (const void *)record); break;
-	case RECORD_CLOCK:
-		pipeline->realtime_offset_ns =
-			((const struct clock_record *)record)->realtime_offset_ns;
-		break;
+	case RECORD_CLOCK: origin_clock(pipeline, (const void *)record); break;
 	case RECORD_LOSS:
 		totals_lost(pipeline, ((const struct loss_record *)record)->counters);
 		break;
@@ -569,6 +575,7 @@ void pipeline_free(struct pipeline *pipeline)
 	names_free(pipeline->names);
 	relay_names_free(pipeline->relay_names);
 	submissions_free(pipeline->submissions);
+	submitters_free(pipeline->submitters);
 	join_free(pipeline->join);
 	pacing_free(pipeline->pacing);
 	free(pipeline->host);

@@ -34,6 +34,8 @@ struct pipeline_hooks {
 	void (*want_outputs)(void *context, struct event *event);
 	/* At the end: delivers a last RECORD_LOSS before it returns. */
 	void (*want_counters)(void *context);
+	/* COUNTER_PROCESS_LOST as it is now. */
+	uint64_t (*process_lost)(void *context);
 	/*
 	 * What goes into a recording, with AUTH secrets masked: all records about the host and its
 	 * processes, and those of the flows that the filter selects (keep.c).

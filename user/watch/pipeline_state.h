@@ -35,6 +35,7 @@ struct pipeline {
 	struct flow_table *flows;
 	struct names *names;
 	struct submissions *submissions; /* NULL until the first one */
+	struct submitters *submitters;	 /* NULL until the first one */
 	struct decider *decider;	 /* borrowed; NULL: nothing is excluded */
 	struct relay_names *relay_names;
 	struct keep *keep; /* NULL: nothing is recorded */
@@ -62,6 +63,7 @@ struct pipeline {
 	uint64_t outputs_lost; /* events lost behind the sink, not yet reported */
 	uint64_t expired_ns;   /* when processes and streams were last checked */
 	int64_t realtime_offset_ns;
+	uint64_t watched_ns; /* since when: of the host record */
 	int error;
 
 	/* From the host record. */
@@ -128,8 +130,22 @@ struct event *compose_session(struct pipeline *pipeline, const struct flow *flow
 struct event *compose_message(struct pipeline *pipeline, const struct flow *flow,
 			      struct smtp_transaction *transaction);
 
-/* Remembers who submitted a mail to an MTA of this host. */
-void compose_submission(struct pipeline *pipeline, const struct event *event);
+/* ---- Who handed a mail in (origin_find.c) ---------------------------------------------------- */
+
+/* Records of submission programs, of other processes, and what makes the table incomplete. */
+void origin_submission(struct pipeline *pipeline, const struct sender_record *record);
+void origin_older(struct pipeline *pipeline, const struct exec_record *record);
+void origin_exit(struct pipeline *pipeline, const struct exit_record *record);
+void origin_clock(struct pipeline *pipeline, const struct clock_record *record);
+void origin_doubt(struct pipeline *pipeline);
+
+/* Remembers who submitted a mail to an MTA of this host by a connection. */
+void origin_connection(struct pipeline *pipeline, const struct event *event);
+
+/* Fills in what is known of an event's origin by now. True: nothing more is to come. */
+bool origin_fill(struct pipeline *pipeline, struct event *event);
+
+/* ---- Names of what is in an event (compose.c) ------------------------------------------------ */
 
 /*
  * Fills in what is known of the event's senders and origin by now. True: nothing more is to come.

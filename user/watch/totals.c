@@ -62,6 +62,8 @@ void totals_lost(struct pipeline *pipeline, const __u64 counters[COUNTER_MAX])
 	bool any = lost.flows_dropped || lost.content_refused || lost.events_lost;
 	struct event *event;
 
+	if (counters[COUNTER_PROCESS_LOST] > pipeline->counters[COUNTER_PROCESS_LOST])
+		origin_doubt(pipeline);
 	for (int i = 0; i < COUNTER_MAX; i++) {
 		if (counters[i] > pipeline->counters[i])
 			lost.counters[i] = counters[i] - pipeline->counters[i];
