@@ -78,6 +78,7 @@ struct tls_session {
 	__u64 print;   /* of the random, or Go's socket: another one is another session */
 	__u32 verdict; /* enum tls_verdict */
 	__u32 tries;
+	__u64 reader; /* of Go: the key in go_calls of its last read; 0: none */
 };
 
 struct tls_key {
@@ -274,7 +275,9 @@ struct {
 
 /*
  * Go's calls have a table of their own: a goroutine does not end with a thread, so its call may
- * stay here, and must not take the place of a call of a C library.
+ * stay here, and must not take the place of a call of a C library. Whoever makes
+ * the program also chooses the keys. So a joined session has one call here, the last one: a place
+ * costs as much as one in tls_joined.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -404,17 +404,35 @@ static __always_inline __u64 go_call(__u64 goroutine)
 	return pid << 32 | (__u32)(goroutine >> 4);
 }
 
+/* Notes the read of a session in place of its last one, which may never end. */
+static __always_inline void go_call_note(struct tls_session *session, __u64 id,
+					 const struct tls_call *call)
+{
+	__u64 last = session->reader;
+	struct tls_call *older = NULL;
+
+	if (last && last != id)
+		older = bpf_map_lookup_elem(&go_calls, &last);
+	if (older && older->object == call->object)
+		bpf_map_delete_elem(&go_calls, &last);
+	session->reader = id;
+	bpf_map_update_elem(&go_calls, &id, call, BPF_ANY);
+}
+
 SEC("uprobe")
 int tls_go_read(struct pt_regs *ctx)
 {
 	struct tls_call call = {.layer = TLS_GO};
 	__u64 id = go_call(GO_G(ctx));
+	struct tls_session *session;
 
 	call.object = GO_1(ctx);
 	call.data = GO_2(ctx);
 	call.len = GO_3(ctx);
-	if (tls_worth_noting(tls_session_of(TLS_GO, call.object)))
-		bpf_map_update_elem(&go_calls, &id, &call, BPF_ANY);
+	session = tls_session_of(TLS_GO, call.object);
+	if (!session || session->verdict != TLS_JOINED)
+		return 0;
+	go_call_note(session, id, &call);
 	return 0;
 }
 
