@@ -385,11 +385,11 @@ static struct tls_layout place(uint16_t random)
 	return (struct tls_layout){.random = random, .random_in = TLS_DIRECT, .role = TLS_NO_ROLE};
 }
 
-static uint32_t add_place(struct layouts *layouts, uint16_t random, bool trusted, bool *changed)
+static uint32_t add_place(struct layouts *layouts, uint16_t random, uint32_t user, bool *changed)
 {
 	struct tls_layout layout = place(random);
 
-	return layouts_add(layouts, TLS_OPENSSL, &layout, 1, trusted, changed);
+	return layouts_add(layouts, TLS_OPENSSL, &layout, 1, user, changed);
 }
 
 static bool has_place(const struct layouts *layouts, uint16_t random)
@@ -411,16 +411,19 @@ static void places_are_counted(void **state)
 	bool changed;
 
 	(void)state;
-	assert_int_equal(add_place(&layouts, 0x160, true, &changed), 0);
+	assert_int_equal(add_place(&layouts, 0x160, LAYOUTS_TRUSTED, &changed), 0);
 	assert_true(changed);
-	add_place(&layouts, 0x160, false, &changed);
+	add_place(&layouts, 0x160, 1000, &changed);
 	assert_false(changed);
-	layouts_remove(&layouts, TLS_OPENSSL, &layout, 1, true, &changed);
+	layouts_remove(&layouts, TLS_OPENSSL, &layout, 1, LAYOUTS_TRUSTED, &changed);
 	assert_false(changed);
 	assert_true(has_place(&layouts, 0x160));
-	layouts_remove(&layouts, TLS_OPENSSL, &layout, 1, false, &changed);
+	layouts_remove(&layouts, TLS_OPENSSL, &layout, 1, 1001, &changed); /* he has none */
+	assert_true(has_place(&layouts, 0x160));
+	layouts_remove(&layouts, TLS_OPENSSL, &layout, 1, 1000, &changed);
 	assert_true(changed);
 	assert_false(has_place(&layouts, 0x160));
+	assert_int_equal(layouts.count[TLS_OPENSSL], 0);
 }
 
 static void strange_places_leave_room(void **state)
@@ -431,14 +434,65 @@ static void strange_places_leave_room(void **state)
 
 	(void)state;
 	for (uint16_t i = 0; i < 100; i++)
-		missing += add_place(&layouts, i, false, &changed);
+		missing += add_place(&layouts, i, 1000, &changed);
 	assert_int_equal(missing, 100 - LAYOUTS_UNTRUSTED_MAX);
-	for (uint16_t i = 0; i < TLS_LAYOUTS_MAX; i++)
-		assert_int_equal(add_place(&layouts, 0x100 + i, true, &changed), 0);
+	assert_int_equal(layouts.count[TLS_OPENSSL], LAYOUTS_USER_MAX);
+	for (uint16_t i = 0; i < TLS_LAYOUTS_MAX - LAYOUTS_UNTRUSTED_MAX; i++)
+		assert_int_equal(add_place(&layouts, 0x100 + i, LAYOUTS_TRUSTED, &changed), 0);
+	for (uint16_t i = LAYOUTS_UNTRUSTED_MAX; i < TLS_LAYOUTS_MAX; i++) /* in place of his */
+		assert_int_equal(add_place(&layouts, 0x100 + i, LAYOUTS_TRUSTED, &changed), 1);
 	for (uint16_t i = 0; i < TLS_LAYOUTS_MAX; i++)
 		assert_true(has_place(&layouts, 0x100 + i));
-	assert_int_equal(add_place(&layouts, 0x200, true, &changed), 1);
+	assert_int_equal(add_place(&layouts, 0x200, LAYOUTS_TRUSTED, &changed), 1);
 	assert_false(changed);
+}
+
+/* Whoever has filled the table makes room for the next user. */
+static void places_are_shared(void **state)
+{
+	struct layouts layouts = {};
+	struct tls_layout layout = place(0x200);
+	bool changed;
+
+	(void)state;
+	add_place(&layouts, 0x160, LAYOUTS_TRUSTED, &changed);
+	for (uint16_t i = 0; i < LAYOUTS_USER_MAX; i++)
+		add_place(&layouts, i, 1000, &changed);
+	for (uint16_t i = 1; i < LAYOUTS_UNTRUSTED_MAX; i++) {
+		/* one of the first user's is not tried any longer */
+		assert_int_equal(add_place(&layouts, 0x200 + i, 1000 + i, &changed), 1);
+		assert_true(changed);
+		assert_true(has_place(&layouts, 0x200 + i));
+	}
+	assert_true(has_place(&layouts, 0x160));
+	assert_true(has_place(&layouts, 0));
+	assert_false(has_place(&layouts, 1));
+	/* each has one; a fifth user, and a second place of the second, must wait */
+	assert_int_equal(add_place(&layouts, 0x200, 2000, &changed), 1);
+	assert_int_equal(add_place(&layouts, 0x300, 1001, &changed), 1);
+	/* the same place as another's takes no room */
+	assert_int_equal(add_place(&layouts, 0, 2000, &changed), 0);
+	layout = place(0x201);
+	layouts_remove(&layouts, TLS_OPENSSL, &layout, 1, 1001, &changed);
+	assert_true(changed);
+	assert_false(has_place(&layouts, 0x201));
+	assert_true(has_place(&layouts, 0x200)); /* the fifth user's turn */
+	assert_false(has_place(&layouts, 0x300));
+}
+
+/* Many users fill what is known; root's places are tried all the same. */
+static void known_places_are_bounded(void **state)
+{
+	struct layouts layouts = {};
+	bool changed;
+
+	(void)state;
+	for (uint32_t i = 0; i < LAYOUTS_KNOWN_MAX; i++)
+		add_place(&layouts, (uint16_t)i, 1000 + i, &changed);
+	assert_int_equal(layouts.count[TLS_OPENSSL], LAYOUTS_KNOWN_MAX);
+	add_place(&layouts, 0x160, LAYOUTS_TRUSTED, &changed);
+	assert_true(has_place(&layouts, 0x160));
+	assert_int_equal(layouts.count[TLS_OPENSSL], LAYOUTS_KNOWN_MAX);
 }
 
 /* ---- Closing --------------------------------------------------------------------------------- */
@@ -485,6 +539,8 @@ int main(void)
 		cmocka_unit_test(thousands_of_users),
 		cmocka_unit_test(places_are_counted),
 		cmocka_unit_test(strange_places_leave_room),
+		cmocka_unit_test(places_are_shared),
+		cmocka_unit_test(known_places_are_bounded),
 		cmocka_unit_test(everything_is_closed),
 	};
 

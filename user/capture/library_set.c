@@ -82,6 +82,12 @@ static void tell_layouts(struct library_set *set, enum tls_layer layer)
 	set->programs->layout(set->programs->context, layer, list, count);
 }
 
+/* Who pays for the places where it has the random. */
+static uint32_t layouts_user(const struct library *library)
+{
+	return library->trusted ? LAYOUTS_TRUSTED : library->user;
+}
+
 static void attach(struct library_set *set, struct library *library, int fd)
 {
 	const struct plan *plan = &library->plan;
@@ -89,8 +95,9 @@ static void attach(struct library_set *set, struct library *library, int fd)
 
 	if (!plan->site_count)
 		return;
-	set->counts.layouts_full += layouts_add(&set->layouts, plan->layer, plan->layouts,
-						plan->layout_count, library->trusted, &changed);
+	set->counts.layouts_full +=
+		layouts_add(&set->layouts, plan->layer, plan->layouts, plan->layout_count,
+			    layouts_user(library), &changed);
 	if (changed)
 		tell_layouts(set, plan->layer);
 	library->error =
@@ -107,7 +114,7 @@ static void detach(struct library_set *set, struct library *library)
 	set->counts.detached += library->uprobes.count != 0;
 	uprobes_detach(&library->uprobes, set->closer);
 	layouts_remove(&set->layouts, plan->layer, plan->layouts, plan->layout_count,
-		       library->trusted, &changed);
+		       layouts_user(library), &changed);
 	if (changed)
 		tell_layouts(set, plan->layer);
 }
