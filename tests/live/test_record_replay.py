@@ -2,6 +2,8 @@
 """A recording has what happened: replay gives the events that a watch gave at the same time; only root can read the file;
 it contains no AUTH secret; a cut file gives what comes before the cut; filters, --count and --duration work live and
 in replay.
+
+Each start of the program costs more than all of these mails together, so that all tests but the last two share one set of runs.
 """
 
 import base64
@@ -9,11 +11,12 @@ import datetime
 import json
 import os
 import pwd
+import shutil
 import stat
 import subprocess
 import unittest
 
-from harness import (LONG, LiveCase, PROGRAM, PYTHON_EXECUTABLE, Recorder, Server, Sink, Watch, action, get, replay,
+from harness import (LiveCase, PROGRAM, PYTHON_EXECUTABLE, Recorder, Server, Sink, Watch, action, get, replay,
                      strict_json, unique)
 
 CLIENT = """
@@ -68,11 +71,15 @@ assert session.mail("s@example.org", recipient) == 250
 session.quit()
 """
 
-# What two programs that watch the same mail cannot have alike, each with its reason.
+SECRET_WAYS = ("plain-initial", "plain", "login", "login-initial", "plain-initial-bytes", "plain-bytes", "login-bytes",
+               "plain-initial-piped")
+
+# What two programs that watch the same mail, or a watch and a replay, cannot have alike, each with its reason.
 UNLIKE = {
     "event.id": "an id is one event's, and these are two events",
     "event.duration": "the difference of two times below",
     "smtp.session_id": "numbered or drawn by each program for itself",
+    "smtp.auth.user": "it was exchanged together with the secret, and a recording has none of that",
 }
 
 # What they have nearly alike: the kernel's clock as each program's hook read it, turned into time of day by
@@ -100,66 +107,141 @@ def seconds(event, path):
     return datetime.datetime.fromisoformat(get(event, path).replace("Z", "+00:00")).timestamp()
 
 
+def event_name(event):
+    return get(event, "smtp.rcpt_to")[0]
+
+
 def messages(events):
     return [event for event in events if action(event) == "smtp-message"]
 
 
 class RecordReplay(LiveCase):
+    """One recording of everything and a watch beside it; for some of the mails, filtered ones beside both. They all have
+    ended when the first test looks at them. No test changes a file of theirs."""
+
     limit_s = 180
 
-    def send(self, server, *recipients, **keywords):
-        return self.run_program("client_program.py", CLIENT, server.port, *recipients, **keywords)[0]
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.case = case = cls("send")  # its folder and its processes last as long as the class
+        cls.addClassCleanup(case.doCleanups)
+        case.setUp()
+        cls.server, cls.other, cls.row_server = Server(cls), Server(cls), Server(cls)
+        cls.waiting = case.waiting_client()
+        cls.start(case)
+        names = case.send_in_every_way()
+        cls.auth_port, cls.auth_names = case.send_secrets()
+        case.send_filtered()
+        cls.row = [unique("r") for _ in range(10)]
+        cls.row_pids = [case.send(cls.row_server, name, user="nobody", group="nogroup", extra_groups=[])
+                        for name in cls.row]
+        cls.names = {*names, *cls.auth_names.values(), *cls.filtered, cls.waiting_name, *cls.row}
+        case.end()
 
-    def test_replay_is_what_was_live(self):
-        servers = [Server(self), Server(self, host="::1"), Sink(self)]
-        path = self.path("r.rec")
-        recorder, watch = Recorder(self, path), Watch(self)
+    @classmethod
+    def start(cls, case):
+        cls.paths = {key: case.path(f"{key}.rec") for key in ("all", "user", "port", "none")}
+        before = os.umask(0)
+        try:
+            cls.recorder = Recorder(cls, cls.paths["all"])
+        finally:
+            os.umask(before)
+        cls.mode_at_start = stat.S_IMODE(os.stat(cls.paths["all"]).st_mode)
+        cls.watch = Watch(cls)
+
+    def end(self):
+        for name in self.names:
+            self.watch.message(name)
+        self.recorder.stop()
+        self.watch.stop()
+        for name in ("client_program.py", "secret.py"):
+            os.unlink(self.path(name))
+
+    def send(self, server, *recipients, program=CLIENT, **keywords):
+        return self.run_program("client_program.py", program, server.port, *recipients, **keywords)[0]
+
+    def waiting_client(self):
+        """A client that was there before the watches, and sends when it reads a line."""
+        type(self).waiting_name = unique("r")
+        program = CLIENT.replace("session = ", 'print("ready", flush=True)\nsys.stdin.readline()\nsession = ')
+        process = self.program("waiting.py", program, self.server.port, self.waiting_name, stdin=subprocess.PIPE)
+        self.assertEqual(process.stdout.readline(), b"ready\n")
+        return process
+
+    def send_in_every_way(self):
+        servers = [self.server, Server(type(self), host="::1"), Sink(type(self))]
         names = []
         for number in range(6):
             recipients = [unique("r"), unique("refuse-rcpt")]
             names += recipients
             server = servers[number % 3]
-            program = CLIENT.replace("client.Session(port)", "client.Session(port, host=%r)" % server.host)
-            user = ("root", "nobody", "daemon")[number % 3]
-            self.run_program("client_program.py", program, server.port, *recipients, user=user, group="nogroup",
-                             extra_groups=[])
-        for name in names:
-            watch.message(name)
-        recorder.stop()
-        watch.stop()
-        live = {get(event, "smtp.rcpt_to")[0]: event for event in watch.messages()}
-        again = {get(event, "smtp.rcpt_to")[0]: event for event in messages(replay(path))}
-        self.assertTrue(set(names) <= set(live))
-        for name in names:
+            self.send(server, *recipients,
+                      program=CLIENT.replace("client.Session(port)", "client.Session(port, host=%r)" % server.host),
+                      user=("root", "nobody", "daemon")[number % 3], group="nogroup", extra_groups=[])
+        return names
+
+    def send_secrets(self):
+        """One mail for each way to hand over a secret; returns the server's port and the recipients."""
+        server = Server(type(self), "--auth")
+        # the secret must not come in by way of the arguments: they are recorded as they are
+        self.write("secret.py", f"SECRET = {SECRET!r}\n")
+        program = AUTHENTICATE.replace("sys.argv[5]", "__import__('secret').SECRET")
+        names = {how: unique("r") for how in SECRET_WAYS}
+        for how, name in names.items():
+            self.run_program("client_program.py", program, how, server.port, name, USER)
+        return server.port, names
+
+    def send_filtered(self):
+        """What the runs with a filter see; they end here."""
+        cls = type(self)
+        cls.filters = {"user": ("--user", "nobody"), "port": ("--port", str(self.other.port)),
+                       "none": ("--user", "nobody", "--port", "1")}
+        cls.recorders = {key: Recorder(cls, self.paths[key], *options) for key, options in self.filters.items()}
+        cls.by_uid = Watch(cls, "--user", str(pwd.getpwnam("nobody").pw_uid), "--port", str(self.server.port))
+        cls.by_pid = Watch(cls, "--pid", str(self.waiting.pid))
+        cls.filtered = self.send_as_two_users()
+        self.waiting.communicate(b"\n", timeout=30)
+        self.by_pid.message(self.waiting_name)
+        for run in (*self.recorders.values(), self.by_uid, self.by_pid):
+            run.stop()
+
+    def send_as_two_users(self):
+        """The server's port, the user and the pid of each mail, by its recipient."""
+        names = {}
+        for server in (self.server, self.other):
+            for user in ("nobody", "daemon"):
+                name = unique(f"{user}-r")
+                # not by way of the arguments: those of every process are recorded
+                program = CLIENT.replace("sys.argv[2:]", "[__import__('os').environ['TO']]")
+                names[name] = (server.port, user, self.send(server, program=program, env={**os.environ, "TO": name},
+                                                            user=user, group="nogroup", extra_groups=[]))
+        return names
+
+    def replay(self, *options, key="all"):
+        return messages(replay(self.paths[key], *options))
+
+    def test_replay_is_what_was_live(self):
+        live, again = ({event_name(event): event for event in events}
+                       for events in (self.watch.messages(), self.replay()))
+        self.assertTrue(self.names <= set(live))
+        for name in self.names:
             self.assertIn(name, again)
             self.assertEqual(alike(again[name]), alike(live[name]))
             for field in NEARLY:  # the recording's clock, not today's
-                self.assertAlmostEqual(seconds(again[name], field), seconds(live[name], field), None, field,
-                                       NEARLY_S)
+                self.assertAlmostEqual(seconds(again[name], field), seconds(live[name], field), None, field, NEARLY_S)
 
     def test_replay_is_the_same_each_time(self):
-        server, path = Server(self), self.path("r.rec")
-        recorder = Recorder(self, path)
-        self.send(server, unique("r"), unique("r"))
-        recorder.stop()
-        runs = [subprocess.run([PROGRAM, "replay", path, "-o", "json"], stdout=subprocess.PIPE, timeout=60).stdout
-                for _ in range(2)]
-        first, second = ([event for event in map(strict_json, run.splitlines()) if action(event) == "smtp-message"]
-                         for run in runs)
+        runs = [self.run_snoop("replay", self.paths["all"], "-o", "json", status=0).stdout for _ in range(2)]
+        first, second = (messages(map(strict_json, run.splitlines())) for run in runs)
+        self.assertGreater(len(first), 1)
         self.assertEqual(first, second)
 
     def test_replay_needs_no_root_and_no_originals(self):
         # Another host: the executable, the script and the user's processes are gone, only the file is there.
-        server, path, recipient = Server(self), self.path("r.rec"), unique("r")
-        recorder, watch = Recorder(self, path), Watch(self)
-        pid = self.send(server, recipient, user="nobody", group="nogroup", extra_groups=[])
-        live = watch.message(recipient)
-        recorder.stop()
-        watch.stop()
-        os.unlink(self.path("client_program.py"))
-        program = self.path("smtpsnoop")
-        with open(PROGRAM, "rb") as source, open(program, "wb") as copy:
-            copy.write(source.read())
+        self.assertFalse(os.path.exists(self.case.path("client_program.py")))
+        path, program = shutil.copy(self.paths["all"], self.path("r.rec")), shutil.copy(PROGRAM, self.path("smtpsnoop"))
+        os.chmod(path, 0o600)
         os.chmod(program, 0o755)
         with open(path, "rb") as file:
             done = subprocess.run(["setpriv", "--reuid", "daemon", "--regid", "daemon", "--clear-groups",
@@ -172,36 +254,23 @@ class RecordReplay(LiveCase):
                                    "replay", path, "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, b""))
+        recipient = self.row[0]
         event = next(event for event in map(strict_json, done.stdout.splitlines())
                      if recipient in get(event, "smtp.rcpt_to", []))
-        self.assert_mail(event, pid, "s@example.org", [recipient], server.port, "success", PYTHON_EXECUTABLE)
-        self.assertEqual(alike(event), alike(live))
+        self.assert_mail(event, self.row_pids[0], "s@example.org", [recipient], self.row_server.port, "success",
+                         PYTHON_EXECUTABLE)
+        self.assertEqual(alike(event), alike(self.watch.message(recipient)))
         self.assertEqual(get(event, "user.name"), "nobody")
 
     def test_file_mode(self):
-        path = self.path("r.rec")
-        before = os.umask(0)
-        try:
-            recorder = Recorder(self, path)
-        finally:
-            os.umask(before)
-        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
-        recorder.stop()
-        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        self.assertEqual(self.mode_at_start, 0o600)
+        for path in self.paths.values():
+            self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
 
-    def secrets(self, how, user_known=True):
-        server, path, recipient = Server(self, "--auth"), self.path("r.rec"), unique("r")
-        recorder, watch = Recorder(self, path), Watch(self)
-        # the secret must not come in by way of the arguments: they are recorded as they are
-        self.write("secret.py", f"SECRET = {SECRET!r}\n")
-        program = AUTHENTICATE.replace("sys.argv[5]", "__import__('secret').SECRET")
-        self.run_program("client_program.py", program, how, server.port, recipient, USER)
-        live = watch.message(recipient)
-        recorder.stop()
-        watch.stop()
-        with open(path, "rb") as file:
+    def test_secrets(self):
+        with open(self.paths["all"], "rb") as file:
             data = file.read()
-        texts = [data, b"".join(watch.lines), json.dumps(replay(path)).encode()]
+        texts = [data, b"".join(self.watch.lines), json.dumps(replay(self.paths["all"])).encode()]
         needles = [SECRET.encode(), base64.b64encode(SECRET.encode()).rstrip(b"=")[:-1],
                    base64.b64encode(f"\0{USER}\0{SECRET}".encode()).rstrip(b"=")[-20:-1]]
         for needle in needles:
@@ -209,8 +278,11 @@ class RecordReplay(LiveCase):
                 self.assertNotIn(needle, text)
         # and byte by byte: no long run of one-byte records spells it (each byte in a record of its own)
         self.assert_not_spelled(data, base64.b64encode(SECRET.encode())[:20])
-        self.assertEqual(get(live, "smtp.auth.mechanism", "").upper(), "LOGIN" if "login" in how else "PLAIN")
-        self.assert_mail(live, None, "s@example.org", [recipient], server.port)
+        for how, name in self.auth_names.items():
+            with self.subTest(how):
+                live = self.watch.message(name)
+                self.assertEqual(get(live, "smtp.auth.mechanism", "").upper(), "LOGIN" if "login" in how else "PLAIN")
+                self.assert_mail(live, None, "s@example.org", [name], self.auth_port)
 
     def assert_not_spelled(self, data, needle):
         """No fixed stride at which the needle's bytes stand, as they would in one-byte records of one size."""
@@ -224,116 +296,77 @@ class RecordReplay(LiveCase):
                 second = data.find(needle[1:2], second + 1, start + 4096)
             start = data.find(needle[:1], start + 1)
 
-    def test_secret_plain_initial(self):
-        self.secrets("plain-initial")
-
-    def test_secret_plain(self):
-        self.secrets("plain")
-
-    def test_secret_login(self):
-        self.secrets("login")
-
-    def test_secret_login_initial(self):
-        if not LONG:
-            self.skipTest("takes 3 s: make test-all runs it")
-        self.secrets("login-initial")
-
-    def test_secret_plain_byte_by_byte(self):
-        self.secrets("plain-initial-bytes")
-
-    def test_secret_plain_answer_byte_by_byte(self):
-        if not LONG:
-            self.skipTest("takes 4 s: make test-all runs it")
-        self.secrets("plain-bytes")
-
-    def test_secret_login_byte_by_byte(self):
-        if not LONG:
-            self.skipTest("takes 5 s: make test-all runs it")
-        self.secrets("login-bytes")
-
-    def test_secret_pipelined_before_the_greeting(self):
-        self.secrets("plain-initial-piped")
-
     def test_truncated_recording(self):
-        server, path = Server(self), self.path("r.rec")
-        recorder = Recorder(self, path)
-        names = [unique("r") for _ in range(10)]
-        for name in names:
-            self.send(server, name)
-        recorder.stop()
-        whole = [get(event, "smtp.rcpt_to")[0] for event in messages(replay(path))]
+        path = shutil.copy(self.paths["all"], self.path("r.rec"))
+        whole = [event_name(event) for event in self.replay()]
+        self.assertEqual(whole[-len(self.row):], self.row)
         size = os.path.getsize(path)
         os.truncate(path, size - 3)
         done = self.run_snoop("replay", path, "-o", "json", status=1)
         self.assert_one_line(done.stderr)
-        rest = [get(event, "smtp.rcpt_to")[0] for event in messages(map(strict_json, done.stdout.splitlines()))]
+        rest = [event_name(event) for event in messages(map(strict_json, done.stdout.splitlines()))]
         # all that came before is there; the last mail's end may be what was cut
-        self.assertTrue(set(names[:9]) <= set(rest), "what came before the cut is missing")
+        self.assertTrue(set(whole[:-1]) <= set(rest), "what came before the cut is missing")
         self.assertEqual(rest, whole[:len(rest)])
         os.truncate(path, size * 6 // 10)
         done = self.run_snoop("replay", path, "-o", "json")
-        rest = [get(event, "smtp.rcpt_to")[0] for event in messages(map(strict_json, done.stdout.splitlines()))]
+        rest = [event_name(event) for event in messages(map(strict_json, done.stdout.splitlines()))]
         self.assertTrue(0 < len(rest) < len(whole))
 
     def test_filters(self):
         """--pid, --user and --port, live and in replay, alike."""
-        one, two, path = Server(self), Server(self), self.path("r.rec")
-        recorder = Recorder(self, path)
-        by_port, by_user = Watch(self, "--port", str(one.port)), Watch(self, "--user", "nobody")
-        by_uid = Watch(self, "--user", str(pwd.getpwnam("nobody").pw_uid))
-        names = {}
-        for server in (one, two):
-            for user in ("nobody", "daemon"):
-                name = unique("r")
-                names[name] = (server.port, user, self.send(server, name, user=user, group="nogroup", extra_groups=[]))
-        pid = next(iter(names.values()))[2]
-        recorder.stop()
-        expected = {
-            "port": {name for name, know in names.items() if know[0] == one.port},
-            "user": {name for name, know in names.items() if know[1] == "nobody"},
-            "pid": {name for name, know in names.items() if know[2] == pid},
-        }
-        for watch, key in ((by_port, "port"), (by_user, "user"), (by_uid, "user")):
-            watch.wait_messages(lambda event: True, len(expected[key]))
-            watch.stop()
-            found = {get(event, "smtp.rcpt_to")[0] for event in watch.messages()}
-            self.assertEqual(found & set(names), expected[key], f"live --{key}")
-            self.assertEqual(found - set(names), set())
-        for key, value in (("port", one.port), ("user", "nobody"), ("pid", pid)):
-            found = {get(event, "smtp.rcpt_to")[0] for event in messages(replay(path, f"--{key}", str(value)))}
-            self.assertEqual(found & set(names), expected[key], f"replay --{key}")
-        found = messages(replay(path, "--port", str(one.port), "--user", "nobody"))
-        self.assertEqual(len(found), 1)
+        expected = self.sent_by(self.server, "nobody")
+        self.assertEqual(self.found(self.by_uid.messages()), expected)
+        for user in ("nobody", str(pwd.getpwnam("nobody").pw_uid)):
+            found = self.replay("--port", str(self.server.port), "--user", user)
+            self.assertEqual(self.found(found) & set(self.filtered), expected)
+        self.assertEqual([(get(event, "process.pid"), event_name(event)) for event in self.by_pid.messages()],
+                         [(self.waiting.pid, self.waiting_name)])
+        for name, (_, _, pid) in self.filtered.items():
+            self.assertEqual([event_name(event) for event in self.replay("--pid", str(pid))], [name])
+
+    def sent_by(self, server=None, user=None):
+        """The recipients to whom a user sent by a server; None: any."""
+        return {name for name, (port, by, _) in self.filtered.items()
+                if (not server or port == server.port) and (not user or by == user)}
+
+    def found(self, events):
+        """The recipients of events, without those of other people's mail on this host."""
+        return {event_name(event) for event in events} & self.names
 
     def test_filtered_recording(self):
         """The filters apply to the bytes that are recorded; what is recorded replays as it was live."""
-        one, two = Server(self), Server(self)
-        paths = {key: self.path(f"{key}.rec") for key in ("user", "port", "none")}
-        recorders = [Recorder(self, paths["user"], "--user", "nobody"),
-                     Recorder(self, paths["port"], "--port", str(two.port)),
-                     Recorder(self, paths["none"], "--user", "nobody", "--port", "1")]
-        watch = Watch(self)
-        names = {}
-        for server, user in ((one, "nobody"), (one, "daemon"), (two, "nobody"), (two, "daemon")):
-            name = unique(f"{user}-r")
-            names[name] = (server.port, user)
-            # not by way of the arguments: those of every process are recorded
-            self.run_program("client_program.py", CLIENT.replace("sys.argv[2:]", "[__import__('os').environ['TO']]"),
-                             server.port, env={**os.environ, "TO": name}, user=user, group="nogroup", extra_groups=[])
-        live = {name: watch.message(name) for name in names}
-        for recorder in recorders:
-            recorder.stop()
-        watch.stop()
-        expected = {"user": {name for name, (_, user) in names.items() if user == "nobody"},
-                    "port": {name for name, (port, _) in names.items() if port == two.port}, "none": set()}
-        for key, path in paths.items():
-            with open(path, "rb") as file:
+        expected = {"user": self.sent_by(user="nobody"), "port": self.sent_by(self.other), "none": set()}
+        live = {event_name(event): event for event in self.watch.messages()}
+        for key, names in expected.items():
+            with open(self.paths[key], "rb") as file:
                 data = file.read()
-            self.assertEqual({name for name in names if name.encode() in data}, expected[key], key)
-            again = {get(event, "smtp.rcpt_to")[0]: event for event in messages(replay(path))}
-            self.assertEqual(set(again), expected[key], key)
-            for name, event in again.items():
-                self.assertEqual(alike(event), alike(live[name]))
+            self.assertEqual({name for name in self.filtered if name.encode() in data}, names, key)
+            again = self.replay(key=key)
+            for events in (self.recorders[key].messages(), again):
+                self.assertEqual(self.found(events), names, key)
+            for event in again:
+                if event_name(event) in names:
+                    self.assertEqual(alike(event), alike(live[event_name(event)]))
+        for key in ("user", "port"):
+            self.assertEqual(self.found(self.replay(*self.filters[key])) & set(self.filtered), expected[key])
+
+    def test_count(self):
+        self.assertEqual(len(self.replay("--count", "2")), 2)
+        self.assertEqual(len(self.replay("--port", str(self.row_server.port))), len(self.row))
+
+    def test_table_from_a_recording(self):
+        for output in ("table", "wide"):
+            port = str(self.row_server.port)
+            done = self.run_snoop("replay", self.paths["all"], "-o", output, "--port", port, status=0)
+            self.assertNotIn(b"\x1b", done.stdout)
+            self.assertIn(port.encode(), done.stdout)
+        for name in self.row:
+            self.assertIn(name.encode(), done.stdout)
+
+
+class Ends(LiveCase):
+    """Recordings that end by themselves."""
 
     def test_max_size(self):
         """The recording ends at its size, says so, and is whole."""
@@ -347,7 +380,7 @@ class RecordReplay(LiveCase):
         self.assertEqual(get(stopped, "event.reason"), "size reached")
         self.assertLessEqual(os.path.getsize(path), size)
         self.assertGreater(os.path.getsize(path), size - 40000)
-        again = [get(event, "smtp.rcpt_to")[0] for event in messages(replay(path))]
+        again = [event_name(event) for event in messages(replay(path))]
         self.assertTrue(again, "nothing was recorded")
         self.assertEqual(again, names[:len(again)])
         self.assertLess(len(again), len(names))
@@ -357,43 +390,11 @@ class RecordReplay(LiveCase):
             done = self.run_snoop("record", "--max-size", wrong, self.path("none.rec"), status=2)
             self.assert_one_line(done.stderr, "--max-size", "such as 100MiB")
 
-    def test_pid_filter_live(self):
-        server, recipient = Server(self), unique("r")
-        program = CLIENT.replace("session = ", 'print("ready", flush=True)\nsys.stdin.readline()\nsession = ')
-        process = self.program("client_program.py", program, server.port, recipient, stdin=subprocess.PIPE)
-        self.assertEqual(process.stdout.readline(), b"ready\n")
-        watch = Watch(self, "--pid", str(process.pid))
-        self.send(server, unique("other"))
-        process.communicate(b"\n", timeout=30)
-        watch.message(recipient)
-        watch.stop()
-        self.assertEqual([get(event, "process.pid") for event in watch.messages()], [process.pid])
-
-    def test_count_and_duration(self):
-        server, path = Server(self), self.path("r.rec")
-        recorder = Recorder(self, path)
-        self.send(server, *[unique("r") for _ in range(6)])
-        recorder.stop()
-        self.assertEqual(len(messages(replay(path, "--count", "2"))), 2)
-        self.assertEqual(len(messages(replay(path, "--port", str(server.port)))), 6)
-
     def test_record_for_a_duration(self):
         path = self.path("r.rec")
         done = self.run_snoop("record", path, "--duration", "1", status=0)
         self.assertEqual(done.stderr, b"")
         self.assertEqual(messages(replay(path)), [])
-
-    def test_table_from_a_recording(self):
-        server, path = Server(self), self.path("r.rec")
-        recorder = Recorder(self, path)
-        name = unique("r")
-        self.send(server, name)
-        recorder.stop()
-        for output in ("table", "wide"):
-            done = self.run_snoop("replay", path, "-o", output, "--port", str(server.port), status=0)
-            self.assertNotIn(b"\x1b", done.stdout)
-            self.assertIn(str(server.port).encode(), done.stdout)
-        self.assertIn(name.encode(), done.stdout)
 
 
 if __name__ == "__main__":
