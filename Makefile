@@ -25,6 +25,8 @@ PACKAGES_TEST  := curl swaks msmtp s-nail postfix procps util-linux tinyproxy-bi
 	logrotate prometheus cron at nagios4-core bacula-common iproute2 tmux openssl libasan8 libubsan1 libclang-rt-dev \
 	gnutls-bin libcurl3-gnutls libnet-ssleay-perl libsasl2-modules
 PACKAGES_LONG  := golang-go default-jdk-headless
+# Whole systems, for the scenarios of deploy/examples. Their services neither run nor stay enabled (tests/packages.sh).
+PACKAGES_SCENARIOS := logwatch pflogsumm bsd-mailx
 PACKAGES_VM    := qemu-system-x86 busybox-static cpio kmod debootstrap
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
 # Node.js of another source will do as well.
@@ -181,7 +183,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIBRARY)
 
 # ---- Two commands: from a bare system to a running watch, or to the last test -----------------
 
-.PHONY: deps deps-quick deps-test deps-vm deps-long run quick test test-all check format
+.PHONY: deps deps-quick deps-test deps-scenarios deps-vm deps-long run quick test test-all scenarios check format
 deps: ## install what building needs
 	@tests/packages.sh $(PACKAGES_BUILD)
 
@@ -190,6 +192,9 @@ deps-quick: ## install what make quick needs
 
 deps-test: ## install what the tests and the checks need
 	@tests/packages.sh $(PACKAGES_BUILD) $(PACKAGES_QUICK) $(PACKAGES_TEST) $(PACKAGES_CHECK) $(PACKAGES_NODE)
+
+deps-scenarios: deps-test ## install the systems that the scenarios run
+	@tests/packages.sh $(PACKAGES_SCENARIOS)
 
 deps-vm: deps-test ## install what the virtual machines need
 	@tests/packages.sh $(PACKAGES_VM)
@@ -208,7 +213,7 @@ quick: deps-quick ## the tests that need neither root nor a kernel: half a minut
 test: deps-test ## install what is missing, and run every test of this host (TESTS="unit live": some groups)
 	$(BUILD_AND_RUN) --fuzz-seconds $(FUZZ_SECONDS) $(TESTS)
 
-deps-long: deps-vm ## install what the long tests need
+deps-long: deps-vm deps-scenarios ## install what the long tests need
 	@tests/packages.sh $(PACKAGES_LONG)
 
 test-all: deps-long ## the same with long load and fuzzing, then every kernel in virtual machines
@@ -225,6 +230,9 @@ unit-build: $(UNIT_TESTS) ## build the unit tests
 live: ## run the live tests, as root (TEST=test_sends.Forms: a module, class or test)
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@SMTPSNOOP=$(abspath $(PROGRAM)) $(PYTHON) tests/live/run.py $(TEST)
+
+scenarios: deps-scenarios ## the examples with whole systems: cron's reports, portals, monitors, backup, directory (root)
+	@$(MAKE) --no-print-directory live TEST="$(notdir $(basename $(wildcard tests/live/scenario_*.py)))"
 
 .PHONY: test-kernels test-kernels-short test-compilers test-arm64
 PACKAGES_ARM64	  := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Runs the live tests, as root: one line per test, and `N passed, N failed, N skipped` at the end.
 
-    run.py [-f] [MODULE | MODULE.Class | MODULE.Class.test]...     without a name: every test_*.py in this folder
+    run.py [-f] [MODULE | MODULE.Class | MODULE.Class.test]...     without a name: every test_*.py in this folder, and
+                                                                   in the long form every scenario_*.py
 
 -f stops at the first failure. A module that cannot be loaded or has no test counts as failed.
 
@@ -29,7 +30,9 @@ LAST = ("test_churn", "test_load", "test_doctor")
 
 def modules():
     """Every test module in this folder. A missing one of FIRST and LAST fails when it is loaded."""
-    found = [os.path.basename(path).removesuffix(".py") for path in glob.glob(os.path.join(HERE, "test_*.py"))]
+    patterns = ("test_*.py", "scenario_*.py") if os.environ.get("SMTPSNOOP_LONG") == "1" else ("test_*.py",)
+    found = [os.path.basename(path).removesuffix(".py") for pattern in patterns
+             for path in glob.glob(os.path.join(HERE, pattern))]
     return [*FIRST, *sorted(set(found) - {*FIRST, *LAST}), *LAST]
 
 

@@ -9,57 +9,19 @@ Only users, ports and hours of the examples are replaced: each mailer runs as a 
 
 import os
 import pwd
-import re
 import subprocess
-import time
 import unittest
 
-from harness import LiveCase, ROOT, Sink, Watch, end_process, get, short, sized, wait_for
+from harness import Sink, Watch, end_process, get, short, sized, wait_for
+from scenario import ATTACKER, ScenarioCase, examples
 
 USERS = {"reports": "news", "portal": "www-data", "hr-notify": "irc"}
-ATTACKER = "games"
 TOKEN = "https://login.corp.example/reset?token=Zm9vYmFyYmF6cXV4cXV1eA"
 
 
 def as_user(name, argv):
     user = pwd.getpwnam(name)
     return ["setpriv", "--reuid", str(user.pw_uid), "--regid", str(user.pw_gid), "--clear-groups", *argv]
-
-
-def examples(folder, ports, hour_shift, users=None):
-    """Writes the examples to a conf.d, due `hour_shift` hours from now; returns the path of the main file."""
-    os.makedirs(f"{folder}/conf.d")
-    now = time.gmtime(time.time() + 3600 * hour_shift)
-    schedule = f'schedule: {{ at: "{now.tm_min} {now.tm_hour} * * *", for: 20m, timezone: UTC }}'
-    for name, port in ports.items():
-        with open(f"{ROOT}/deploy/examples/{name}.yaml", encoding="utf-8") as file:
-            text = file.read()
-        text, times = re.subn(r"schedule: \{.*\}", schedule, text)
-        assert times == 1
-        text, times = re.subn(r'relay: "10\.0\.0\.\d+:\d+"', f'relay: "127.0.0.1:{port}"', text)
-        assert times == 1
-        for old, new in (users or USERS).items():
-            text = text.replace(f"user: {old}\n", f"user: {new}\n")
-        with open(f"{folder}/conf.d/{name}.yaml", "w", encoding="utf-8") as file:
-            file.write(text)
-    with open(f"{folder}/smtpsnoop.yaml", "w", encoding="utf-8") as file:
-        file.write("decision: { deadline: 10s }\n")
-    return f"{folder}/smtpsnoop.yaml"
-
-
-class ScenarioCase(LiveCase):
-    def assert_excluded(self, watch, recipient, name):
-        event = watch.message(recipient)
-        self.assertEqual((get(event, "smtpsnoop.verdict"), get(event, "smtpsnoop.exclusion"), get(event, "event.kind")),
-                         ("excluded", name, "event"), short(event))
-
-    def assert_alert(self, watch, recipient, name, *failed, timeout_s=8):
-        event = watch.message(recipient, timeout_s)
-        self.assertEqual((get(event, "smtpsnoop.verdict"), get(event, "event.kind"), get(event, "smtpsnoop.nearest.name")),
-                         ("alert", "alert", name), short(event))
-        for criterion in failed:
-            self.assertIn(criterion, get(event, "smtpsnoop.nearest.failed"), short(event))
-        return event
 
 
 class Scenarios(ScenarioCase):
@@ -74,8 +36,8 @@ class Scenarios(ScenarioCase):
         ports = {name: sink.port for name, sink in self.sinks.items()}
         os.mkdir(self.path("now"))
         os.mkdir(self.path("later"))
-        self.watch = Watch(self, "--all", "-c", examples(self.path("now"), ports, 0))
-        self.later = Watch(self, "--all", "-c", examples(self.path("later"), ports, 12))
+        self.watch = Watch(self, "--all", "-c", examples(self.path("now"), ports, 0, USERS))
+        self.later = Watch(self, "--all", "-c", examples(self.path("later"), ports, 12, USERS))
 
     def mail(self, user, argv):
         self.finish(self.spawn(as_user(user, argv), cwd="/"))
@@ -286,7 +248,7 @@ exec sleep 1000
         self.good, self.other = Sink(self), Sink(self)
         for name, shift in (("now", 0), ("later", 12)):
             os.mkdir(self.path(name))
-            config = examples(self.path(name), {"scheduled-report": self.good.port}, shift)
+            config = examples(self.path(name), {"scheduled-report": self.good.port}, shift, USERS)
             setattr(self, name, Watch(self, "--all", "-c", config, prefix=self.inside))
 
     def table(self, user, lines):
