@@ -26,7 +26,8 @@ PACKAGES_TEST  := curl swaks msmtp s-nail postfix procps util-linux tinyproxy-bi
 	gnutls-bin libcurl3-gnutls libnet-ssleay-perl libsasl2-modules
 PACKAGES_LONG  := golang-go default-jdk-headless
 # Whole systems, for the scenarios of deploy/examples. Their services neither run nor stay enabled (tests/packages.sh).
-PACKAGES_SCENARIOS := logwatch pflogsumm bsd-mailx
+PACKAGES_SCENARIOS := logwatch pflogsumm bsd-mailx python3-django liblemonldap-ng-portal-perl libmime-tools-perl \
+	libemail-sender-perl libgd-securityimage-perl libimage-magick-perl
 PACKAGES_VM    := qemu-system-x86 busybox-static cpio kmod debootstrap
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
 # Node.js of another source will do as well.

@@ -16,7 +16,7 @@ import os
 import subprocess
 import tempfile
 
-from harness import ROOT, end_process, free_port, is_listening, wait_for
+from harness import ROOT, SLOW, end_process, free_port, is_listening, wait_for
 
 INSTALL_S = 300
 
@@ -62,8 +62,11 @@ class Root:
         self.prefix = ("nsenter", "-t", str(self.process.pid), "-m")
 
     def run(self, *command, **keywords):
-        return subprocess.run([*self.prefix, *command], stdin=keywords.pop("stdin", subprocess.DEVNULL), check=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, **keywords).stdout
+        done = subprocess.run([*self.prefix, *command], stdin=keywords.pop("stdin", subprocess.DEVNULL),
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60 * SLOW, **keywords)
+        if done.returncode != 0:
+            raise AssertionError(f"{command}: status {done.returncode}: {done.stdout[-2000:].decode(errors='replace')}")
+        return done.stdout
 
     def write(self, path, text):
         self.run("sh", "-c", 'cat > "$1"; chmod 644 "$1"', "sh", path, input=text.encode(), stdin=None)

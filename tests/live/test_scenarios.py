@@ -4,7 +4,8 @@ Bacula's bsmtp, a script with swaks. The honest mail passes. The same mail from 
 relay, at another hour, to one more recipient, or beyond the limit is an alert, and `smtpsnoop.nearest` names the
 exclusion and the criterion.
 
-Only users, ports and hours of the examples are replaced: each mailer runs as a system user that every Debian has.
+Only users, ports, hours and a script of the examples are replaced: each mailer runs as a system user that every Debian
+has. scenario_*.py run the same examples with whole systems.
 """
 
 import os
@@ -15,8 +16,9 @@ import unittest
 from harness import Sink, Watch, end_process, get, short, sized, wait_for
 from scenario import ATTACKER, ScenarioCase, examples
 
-USERS = {"reports": "news", "portal": "www-data", "hr-notify": "irc"}
-TOKEN = "https://login.corp.example/reset?token=Zm9vYmFyYmF6cXV4cXV1eA"
+CHANGES = {"user: reports": "user: news", "user: portal": "user: www-data", "user: hr-notify": "user: irc"}
+TOKEN = "https://login.corp.example/reset/MQ/d0pq1x-0123456789abcdef0123456789abcdef/"
+SUBJECT = "Password reset on login.corp.example"
 
 
 def as_user(name, argv):
@@ -34,10 +36,11 @@ class Scenarios(ScenarioCase):
     def setUp(self):
         super().setUp()
         ports = {name: sink.port for name, sink in self.sinks.items()}
+        changes = {**CHANGES, "/opt/portal/manage.py": self.path("portal.py")}
         os.mkdir(self.path("now"))
         os.mkdir(self.path("later"))
-        self.watch = Watch(self, "--all", "-c", examples(self.path("now"), ports, 0, USERS))
-        self.later = Watch(self, "--all", "-c", examples(self.path("later"), ports, 12, USERS))
+        self.watch = Watch(self, "--all", "-c", examples(self.path("now"), ports, 0, changes))
+        self.later = Watch(self, "--all", "-c", examples(self.path("later"), ports, 12, changes))
 
     def mail(self, user, argv):
         self.finish(self.spawn(as_user(user, argv), cwd="/"))
@@ -81,7 +84,7 @@ class Scenarios(ScenarioCase):
 import smtplib, sys
 from email.message import EmailMessage
 mail = EmailMessage()
-mail["From"], mail["To"], mail["Subject"] = "no-reply@idp.example", sys.argv[2], "Reset your password"
+mail["From"], mail["To"], mail["Subject"] = "no-reply@idp.example", sys.argv[2], "{SUBJECT}"
 mail.set_content("Bonjour, h\\u00e9l\\u00e8ne: " + sys.argv[3] + "\\n", cte="base64")
 smtp = smtplib.SMTP("127.0.0.1", int(sys.argv[1]))
 smtp.send_message(mail, "no-reply@idp.example", sys.argv[2].split(","))
@@ -94,7 +97,7 @@ smtp.quit()
         self.honest_and_past_the_limit("password-reset", "www-data", send)
         self.mail("www-data", send(self.sinks["password-reset"].port, ["link@corp.example"], "https://evil.example/"))
         self.assert_alert(self.watch, "link@corp.example", "password-reset", "mail.matches")
-        text = f"From: no-reply@idp.example\nSubject: Reset your password\n\n{TOKEN}\n"
+        text = f"From: no-reply@idp.example\nSubject: {SUBJECT}\n\n{TOKEN}\n"
         self.impostors("password-reset", "www-data", send, self.curl("no-reply@idp.example", text))
 
     def test_backup_completion(self):
@@ -248,7 +251,7 @@ exec sleep 1000
         self.good, self.other = Sink(self), Sink(self)
         for name, shift in (("now", 0), ("later", 12)):
             os.mkdir(self.path(name))
-            config = examples(self.path(name), {"scheduled-report": self.good.port}, shift, USERS)
+            config = examples(self.path(name), {"scheduled-report": self.good.port}, shift, CHANGES)
             setattr(self, name, Watch(self, "--all", "-c", config, prefix=self.inside))
 
     def table(self, user, lines):
