@@ -128,7 +128,7 @@ class PasswordReset(SystemCase):
         values.update(portal="https://login.corp.example/", SMTPServer="127.0.0.1", SMTPPort=self.good.port,
                       mailFrom="no-reply@idp.example", portalDisplayResetPassword=1, requireToken=0,
                       captcha_mail_enabled=0, passwordDB="Demo", mailSessionKey="address",
-                      macros={"address": '$uid . "@corp.example"'})
+                      macros={"address": "$uid . '@corp.example'"})
         self.root.write(path, json.dumps(values))
         self.root.run("chown", "-R", "sso:sso", "/var/lib/lemonldap-ng", "/etc/lemonldap-ng")
 
