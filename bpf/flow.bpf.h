@@ -183,9 +183,37 @@ __noinline int emit_directory(__u64 flow)
 }
 
 /*
- * Reports the current task as a sender of the flow, with its working directory, unless it was the
- * last one reported.
+ * Reports the current task as a sender of the flow, with its working directory, at the cost of
+ * `user`. 0 if there is no room: then it is counted.
+ *
+ * A function of its own with scalar arguments: the verifier examines it once, not for each caller.
  */
+__noinline int report_sender(__u64 flow, __u64 user, __u32 flags)
+{
+	struct task_struct *task = current_task();
+	struct sender_record *record;
+
+	if (!ring_allowed_user(user, sizeof(*record) + CGROUP_DATA_MAX +
+					     sizeof(struct directory_record) +
+					     DIRECTORY_DATA_MAX)) {
+		count(COUNTER_SENDER_LOST, 1);
+		return 0;
+	}
+	emit_directory(flow);
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + CGROUP_DATA_MAX, 0);
+	if (!record) {
+		count(COUNTER_SENDER_LOST, 1);
+		return 0;
+	}
+	record->flow = flow;
+	task_describe(task, record);
+	record->flags |= flags;
+	record_header(&record->h, RECORD_SENDER, sizeof(*record) + record->cgroup_len);
+	ring_submit(record);
+	return 1;
+}
+
+/* Reports the current task as a sender of the flow, unless it was the last one reported. */
 static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 {
 	struct task_struct *task = current_task();
@@ -193,29 +221,13 @@ static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 	      directory = (__u64)BPF_CORE_READ(task, fs, pwd.dentry),
 	      start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
 	__u32 pid = bpf_get_current_pid_tgid() >> 32, loginuid = task_loginuid(task);
-	struct sender_record *record;
 
 	if (state->sender_pid == pid && state->sender_start_ns == start_ns &&
 	    state->sender_cred == cred && state->sender_loginuid == loginuid &&
 	    state->sender_directory == directory)
 		return;
-	if (!ring_allowed_user(state->user, sizeof(*record) + CGROUP_DATA_MAX +
-						    sizeof(struct directory_record) +
-						    DIRECTORY_DATA_MAX)) {
-		count(COUNTER_SENDER_LOST, 1);
-		return;
-	}
-	emit_directory(state->id.cookie);
-	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + CGROUP_DATA_MAX, 0);
-	if (!record) {
-		count(COUNTER_SENDER_LOST, 1);
+	if (!report_sender(state->id.cookie, state->user, flags))
 		return; /* not noted as reported, so the next send tries again */
-	}
-	record->flow = state->id.cookie;
-	task_describe(task, record);
-	record->flags |= flags;
-	record_header(&record->h, RECORD_SENDER, sizeof(*record) + record->cgroup_len);
-	ring_submit(record);
 	state->sender_pid = pid;
 	state->sender_start_ns = start_ns;
 	state->sender_cred = cred;

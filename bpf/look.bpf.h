@@ -58,7 +58,7 @@ static __always_inline bool is_blank(__u8 c)
 	return c == ' ' || c == '\t' || c == '\v' || c == '\f' || c == '\r';
 }
 
-static __always_inline bool is_command(__u64 line)
+static __always_inline bool begins_command(__u64 line)
 {
 	__u32 word = (__u32)line | LOWER;
 	__u8 next = line >> 32, after = line >> 40;
@@ -71,6 +71,15 @@ static __always_inline bool is_command(__u64 line)
 	if (word == WORD('r', 'c', 'p', 't'))
 		return is_blank(next) && ((after | 0x20) == 't' || is_blank(after));
 	return false;
+}
+
+/*
+ * This and the other functions of numbers alone are not inlined: the verifier examines them once,
+ * not for each caller.
+ */
+__noinline int is_command(__u64 line)
+{
+	return begins_command(line);
 }
 
 static __always_inline bool is_request(__u32 word)
@@ -135,7 +144,7 @@ static __always_inline bool is_idle(__u64 line)
 }
 
 /* The first eight bytes of a piece (in load order) behind leading blanks. */
-static __always_inline __u64 line_of(__u64 lo, __u64 hi)
+__noinline __u64 line_of(__u64 lo, __u64 hi)
 {
 	int i;
 
@@ -150,9 +159,9 @@ static __always_inline __u64 line_of(__u64 lo, __u64 hi)
  * Judges what is sent: the line that a piece begins with or, of a small piece, the line that it
  * continues; and `lo`, the first bytes of the piece. Bytes beyond their end are zero.
  */
-static __always_inline enum look look_tx(__u64 lo, __u64 line)
+__noinline int look_tx(__u64 lo, __u64 line)
 {
-	if (is_command(line))
+	if (begins_command(line))
 		return LOOK_SMTP;
 	if (is_tls(lo))
 		return LOOK_TLS;
@@ -179,7 +188,7 @@ static __always_inline bool is_digit(__u8 c)
 }
 
 /* A plaintext reply: three digits, then a blank, a hyphen or an end of line. */
-static __always_inline bool is_reply(__u64 lo)
+__noinline int is_reply(__u64 lo)
 {
 	__u8 first = lo, second = lo >> 8, third = lo >> 16, fourth = lo >> 24;
 
@@ -234,6 +243,16 @@ static __always_inline __u64 without_first(__u64 bytes, __u32 count)
 	return bytes >> (8 * (count - 1)) >> 8;
 }
 
+/* How many of eight bytes are leading blanks. */
+__noinline __u32 leads_of(__u64 bytes)
+{
+	__u32 i;
+
+	for (i = 0; i < 8 && is_lead((__u8)bytes); i++)
+		bytes >>= 8;
+	return i;
+}
+
 /*
  * Adds the next bytes of a direction, at most 8 (in load order; bytes beyond their end are zero),
  * to the line that it has begun. Returns that line, or one that ended among these bytes and
@@ -243,8 +262,7 @@ static __always_inline __u64 line_add(struct line *line, __u64 bytes, __u32 len,
 				      const bool received)
 {
 	__u64 newlines = newlines_of(bytes), ended = 0;
-	__u32 at = line->len, last;
-	int i;
+	__u32 at = line->len, last, leads;
 
 	if (newlines) {
 		ended = at < 8 ? line->head | bytes << (8 * at) : line->head;
@@ -256,9 +274,10 @@ static __always_inline __u64 line_add(struct line *line, __u64 bytes, __u32 len,
 		line_end(line);
 		at = 0;
 	}
-	for (i = 0; i < 8 && !at && len && is_lead((__u8)bytes); i++) {
-		bytes >>= 8;
-		len--;
+	if (!at) {
+		leads = leads_of(bytes); /* bytes beyond the end are none */
+		bytes = leads ? without_first(bytes, leads) : bytes;
+		len -= leads;
 	}
 	if (at < 8) {
 		line->head |= bytes << (8 * at);

@@ -54,6 +54,12 @@ static __always_inline void exec_inode(struct exec_record *record, struct file *
 		record->flags |= EXEC_DELETED;
 }
 
+/*
+ * A length as memory has it. The verifier then knows nothing of it, and examines what follows once,
+ * not once for each way in which a loop before may have ended.
+ */
+#define reread(length) (*(volatile __u32 *)&(length))
+
 /* Appends a path at `off`; returns the bytes written. */
 static __always_inline __u32 exec_path(struct exec_record *record, __u64 off, const __u32 off_max,
 				       struct path *path, const __u32 max, bool executable)
@@ -136,23 +142,23 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	record->exe_len =
 		exec_path(record, 0, 0, (void *)file + bpf_core_field_offset(struct file, f_path),
 			  EXE_PATH_MAX, true);
-	off = record->exe_len;
+	off = reread(record->exe_len);
 	record->filename_len = exec_string(record, off, EXE_PATH_MAX + PATH_COMPONENT_MAX,
 					   BPF_CORE_READ(bprm, filename), FILENAME_MAX_LEN);
-	off += record->filename_len;
+	off += reread(record->filename_len);
 	record->interp_len =
 		exec_string(record, off, EXE_PATH_MAX + PATH_COMPONENT_MAX + FILENAME_MAX_LEN,
 			    BPF_CORE_READ(bprm, interp), INTERP_MAX_LEN);
-	off += record->interp_len;
+	off += reread(record->interp_len);
 	record->cwd_len =
 		exec_path(record, off,
 			  EXE_PATH_MAX + PATH_COMPONENT_MAX + FILENAME_MAX_LEN + INTERP_MAX_LEN,
 			  (void *)BPF_CORE_READ(task, fs) +
 				  bpf_core_field_offset(struct fs_struct, pwd),
 			  CWD_PATH_MAX, false);
-	off += record->cwd_len;
+	off += reread(record->cwd_len);
 	record->args_len = exec_args(record, off, task);
-	off += record->args_len;
+	off += reread(record->args_len);
 	record->args_count = BPF_CORE_READ(bprm, argc);
 	record->flags |= EXEC_ARGS_COUNTED;
 	record_header(&record->h, RECORD_EXEC, sizeof(*record) + off);

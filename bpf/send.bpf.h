@@ -23,6 +23,8 @@
 
 /* Pieces reported of one send if there is no wire hook; the rest is a gap. */
 #define PIECES_MAX 1280 /* UIO_MAXIOV, plus some for pieces longer than SEND_PIECE_MAX */
+/* Of them at a time: two short loops are verified sooner than a long one. */
+#define PIECES_TURN 32
 
 /* A call in progress, by task. */
 struct pending {
@@ -169,6 +171,18 @@ __noinline int emit_next(__u64 id)
 	return 1;
 }
 
+/* The same for as many pieces as a turn may have. 0: that was the last one. */
+__noinline int emit_turn(__u64 id)
+{
+	int i;
+
+	for (i = 0; i < PIECES_TURN; i++) {
+		if (!emit_next(id))
+			return 0;
+	}
+	return 1;
+}
+
 /*
  * Reports all accepted bytes of a call, piece by piece. Bytes that cannot be read, or for which the
  * flow has no share of the ring left, are reported as a claim.
@@ -184,7 +198,7 @@ static __always_inline void emit_pieces(struct flow_state *state, __u64 id, stru
 	state->emitted = 1;
 	if (pending->vector.urgent)
 		emit_urgent(state, pending->seq + accepted - 1);
-	for (i = 0; i < PIECES_MAX && emit_next(id); i++)
+	for (i = 0; i < PIECES_MAX / PIECES_TURN && emit_turn(id); i++)
 		;
 	if (pending->left)
 		count(COUNTER_SEND_UNREADABLE, 1);

@@ -209,6 +209,9 @@ static __always_inline void emit_front(struct __sk_buff *skb, struct flow_state 
 		seq += SEGMENT_DATA_MAX;
 		kept -= SEGMENT_DATA_MAX;
 	}
+	offset = forget(offset);
+	seq = forget(seq);
+	kept = forget(kept);
 	if (!kept || emit_tail(skb, state, offset, seq, kept, flags))
 		return;
 lost:
@@ -355,8 +358,12 @@ static __always_inline void segment_hello(struct __sk_buff *skb, struct flow_sta
 
 /* Delivers a segment of a flow that is copied. */
 static __always_inline void deliver(struct __sk_buff *skb, struct flow_state *state,
-				    const struct segment *segment, bool outbound)
+				    struct segment *segment, bool outbound)
 {
+	segment->offset = forget(segment->offset);
+	segment->seq = forget(segment->seq);
+	segment->len = forget(segment->len);
+	segment->urgent = forget(segment->urgent);
 	segment_identify(skb, state, segment, outbound);
 	if (!state->emitted) {
 		state->emitted = 1;

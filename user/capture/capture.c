@@ -121,19 +121,17 @@ static bool program_wanted(const char *name, enum hook hook, bool wire, bool tls
  */
 static bool find_page_symbols(uint64_t *page_offset, uint64_t *vmemmap)
 {
+	static const char *const names[] = {" page_offset_base\n", " vmemmap_base\n"};
 	static uint64_t found[2];
 	static bool looked;
 	FILE *file = looked ? NULL : fopen("/proc/kallsyms", "re");
-	char line[512], name[256];
-	unsigned long long address;
+	char line[512];
 
 	while (file && !(found[0] && found[1]) && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%llx %*c %255s", &address, name) != 2)
-			continue;
-		if (strcmp(name, "page_offset_base") == 0)
-			found[0] = address;
-		else if (strcmp(name, "vmemmap_base") == 0)
-			found[1] = address;
+		for (size_t i = 0; i < 2; i++) {
+			if (strstr(line, names[i]))
+				found[i] = strtoull(line, NULL, 16);
+		}
 	}
 	if (file)
 		fclose(file);
