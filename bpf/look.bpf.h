@@ -339,11 +339,13 @@ static __always_inline bool state_reply(struct flow_state *state, __u64 line)
 /*
  * Adds what is received to the state: `lo`, the first bytes of a piece, and the line that it begins
  * with or, of a small piece, continues. `fresh`: the piece begins a line, as far as is known. A
- * plaintext reply shows that what looked like TLS was not TLS. True if TLS begins with this piece.
+ * plaintext reply shows that what looked like TLS was not TLS. True if TLS begins with this piece:
+ * it answers a TLS record, or follows a 220 at once, because the server may be TLS's client.
  */
 static __always_inline bool state_rx(struct flow_state *state, __u64 lo, __u64 line, bool fresh)
 {
-	bool tls_begins = state->tls_asked && fresh && is_tls(lo);
+	bool asked = state->tls_asked || (state->go_ahead && !state->tls_layer),
+	     tls_begins = asked && fresh && is_tls(lo);
 
 	if (tls_begins) {
 		state->tx = LOOK_TLS;
