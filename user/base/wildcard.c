@@ -212,6 +212,24 @@ bool wildcard_is_literal(const struct wildcard *wildcard)
 	return wildcard->lead == wildcard->count;
 }
 
+size_t wildcard_lead(const struct wildcard *wildcard, char *bytes, size_t max)
+{
+	size_t len = wildcard->lead < max ? wildcard->lead : max;
+
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = (char)wildcard->tokens[i].byte;
+	return len;
+}
+
+size_t wildcard_tail(const struct wildcard *wildcard, char *bytes, size_t max)
+{
+	size_t len = wildcard->tail < max ? wildcard->tail : max;
+
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = (char)wildcard->tokens[wildcard->count - len + i].byte;
+	return len;
+}
+
 /* ---- Matching -------------------------------------------------------------------------------- */
 
 struct states {

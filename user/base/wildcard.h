@@ -44,6 +44,13 @@ void wildcard_free(struct wildcard *wildcard); /* NULL is allowed */
 
 bool wildcard_match(const struct wildcard *wildcard, struct span text);
 
+/*
+ * The bytes that every matching text begins or ends with: the first or the last ones, at most
+ * `max`, in lower case where case does not count. Returns their number.
+ */
+size_t wildcard_lead(const struct wildcard *wildcard, char *bytes, size_t max);
+size_t wildcard_tail(const struct wildcard *wildcard, char *bytes, size_t max);
+
 /* Whether the pattern matches only one text. */
 bool wildcard_is_literal(const struct wildcard *wildcard);
 

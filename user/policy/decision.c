@@ -2,10 +2,11 @@
 /*
  * Theory of operation: exclusions are tried in order. The distance of a message from an exclusion
  * is the share of its written criteria that are not met. As soon as that distance cannot beat the
- * best one found so far, the remaining criteria are skipped. So most exclusions cost a few
- * comparisons. The content is searched at once for exclusions that are met in everything else. For
- * the others it is searched only for the NEAR_MAX nearest, and only while it can change which one
- * is the nearest.
+ * best one found so far, the remaining criteria are skipped. The index (exclusion_index.h) tells
+ * beforehand how many criteria each exclusion misses at least. So an exclusion that cannot beat the
+ * best one costs a comparison, and only a handful is evaluated, with the same result. The content
+ * is searched at once for exclusions that are met in everything else. For the others it is searched
+ * only for the NEAR_MAX nearest, and only while it can change which one is the nearest.
  *
  * STEPS_MAX bounds what the author of a message can make the expressions of all exclusions cost.
  */
@@ -13,6 +14,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "policy/exclusion_index.h"
 
 #define STEPS_MAX 2000000U
 #define NEVER	  UINT32_MAX
@@ -32,6 +35,8 @@ struct decider {
 	void (*release)(void *owner);
 	struct standing *standings; /* one for each of policy->exclusions */
 	struct named *by_name;	    /* the same number, in the order of the names */
+	struct exclusion_index *index;
+	bool plain; /* without the index */
 };
 
 /* An exclusion's index by its name, which is the policy's. */
@@ -77,7 +82,9 @@ struct decider *decider_new(const struct policy *policy, void *owner, void (*rel
 		return NULL;
 	decider->standings = standings_new(policy);
 	decider->by_name = by_name_new(policy);
-	if (!decider->standings || !decider->by_name) {
+	decider->index = exclusion_index_new(policy->exclusions, policy->exclusion_count);
+	if (!decider->standings || !decider->by_name || !decider->index) {
+		exclusion_index_free(decider->index);
 		free(decider->standings);
 		free(decider->by_name);
 		free(decider);
@@ -95,6 +102,7 @@ void decider_free(struct decider *decider)
 		return;
 	for (size_t i = 0; i < decider->policy->exclusion_count; i++)
 		free(decider->standings[i].usage);
+	exclusion_index_free(decider->index);
 	free(decider->standings);
 	free(decider->by_name);
 	decider->release(decider->owner);
@@ -155,6 +163,11 @@ bool decider_wants_content(const struct decider *decider)
 const struct passed *decider_passed(const struct decider *decider, size_t index)
 {
 	return &decider->standings[index].passed;
+}
+
+void decider_try_all(struct decider *decider)
+{
+	decider->plain = true;
 }
 
 /* ---- Deciding -------------------------------------------------------------------------------- */
@@ -233,6 +246,14 @@ static bool complete(struct trial *trial, struct candidate candidate)
 	       trial->best.distance == 0;
 }
 
+/* Whether an exclusion that misses so many criteria, or more, is of no use. */
+static bool is_out_of_reach(const struct trial *trial, size_t index, uint8_t missed)
+{
+	uint32_t written = trial->decider->standings[index].written;
+
+	return missed && (uint64_t)missed * 1000 >= (uint64_t)limit_of(trial) * written;
+}
+
 /* Whether this exclusion applies to the message. */
 static bool try_one(struct trial *trial, size_t index)
 {
@@ -274,9 +295,14 @@ void decide(struct decider *decider, const struct facts *facts, const struct rel
 			      .surroundings = {.names = names, .steps = STEPS_MAX},
 			      .best = {.distance = NEVER}};
 	const struct exclusion *exclusions = decider->policy->exclusions;
+	const uint8_t *missed =
+		decider->plain ? NULL
+			       : exclusion_index_missed(decider->index, facts, &trial.surroundings);
 
 	*decision = (struct decision){.excluded = NULL};
 	for (size_t i = 0; i < decider->policy->exclusion_count; i++) {
+		if (missed && is_out_of_reach(&trial, i, missed[i]))
+			continue;
 		if (try_one(&trial, i) && final &&
 		    use(&exclusions[i], &decider->standings[i], facts)) {
 			decision->excluded = &exclusions[i];

@@ -49,6 +49,9 @@ bool decider_wants_content(const struct decider *decider);
 void decide(struct decider *decider, const struct facts *facts, const struct relay_names *names,
 	    bool final, struct decision *decision);
 
+/* From now on, every exclusion is tried. The decisions are the same; for tests and comparisons. */
+void decider_try_all(struct decider *decider);
+
 /*
  * How far a message is from an exclusion: the criteria that are not met, in thousandths of those
  * that are written (at least 1).

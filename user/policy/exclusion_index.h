@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* How many criteria of each exclusion a message does not meet, without trying every exclusion. */
+#ifndef SMTPSNOOP_EXCLUSION_INDEX_H
+#define SMTPSNOOP_EXCLUSION_INDEX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/exclusion.h"
+
+struct exclusion_index;
+
+/* Of exclusions that outlive the index and do not change. NULL if there is no memory. */
+struct exclusion_index *exclusion_index_new(const struct exclusion *exclusions, size_t count);
+void exclusion_index_free(struct exclusion_index *index); /* NULL is allowed */
+
+/*
+ * For each exclusion, how many of its criteria the message does not meet, as far as the index knows
+ * them: at most as many as exclusion_state() finds. Borrowed until the next call. `surroundings` is
+ * for exclusion_state(); its steps are not used.
+ */
+const uint8_t *exclusion_index_missed(struct exclusion_index *index, const struct facts *facts,
+				      struct surroundings *surroundings);
+
+#endif
