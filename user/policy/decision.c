@@ -3,8 +3,10 @@
  * Theory of operation: exclusions are tried in order. The distance of a message from an exclusion
  * is the share of its written criteria that are not met. As soon as that distance cannot beat the
  * best one found so far, the remaining criteria are skipped. The index (exclusion_index.h) tells
- * beforehand how many criteria each exclusion misses at least. So an exclusion that cannot beat the
- * best one costs a comparison, and only a handful is evaluated, with the same result. The content
+ * beforehand how many criteria each exclusion misses, except for the dearest ones. So an exclusion
+ * that cannot beat the best one costs a comparison. Which criteria they are is found out for the
+ * nearest one alone. The index never decides that a mail passes: where it counts none, every
+ * criterion is evaluated. The content
  * is searched at once for exclusions that are met in everything else. For the others it is searched
  * only for the NEAR_MAX nearest, and only while it can change which one is the nearest.
  *
@@ -183,12 +185,14 @@ struct candidate {
 	uint32_t missed;
 	uint32_t distance;
 	struct criteria failed, unknown;
+	bool counted; /* of those that the index knows, only the number is known */
 };
 
 struct trial {
 	struct decider *decider;
 	const struct facts *facts;
 	struct surroundings surroundings;
+	const uint8_t *missed;		 /* as the index counts; NULL: without the index */
 	struct candidate near[NEAR_MAX]; /* without the content; the nearest first */
 	size_t near_count;
 	struct candidate best; /* evaluated completely; its distance is NEVER while there is none */
@@ -247,24 +251,43 @@ static bool complete(struct trial *trial, struct candidate candidate)
 }
 
 /* Whether an exclusion that misses so many criteria, or more, is of no use. */
-static bool is_out_of_reach(const struct trial *trial, size_t index, uint8_t missed)
+static bool is_out_of_reach(const struct trial *trial, size_t index, uint64_t limit)
 {
-	uint32_t written = trial->decider->standings[index].written;
+	uint64_t missed = trial->missed ? trial->missed[index] : 0;
 
-	return missed && (uint64_t)missed * 1000 >= (uint64_t)limit_of(trial) * written;
+	return missed && missed * 1000 >= limit * trial->decider->standings[index].written;
 }
 
 /* Whether this exclusion applies to the message. */
 static bool try_one(struct trial *trial, size_t index)
 {
+	const struct standing *standing = &trial->decider->standings[index];
 	struct candidate candidate = {.index = index};
 
-	if (!look(trial, &candidate, ~CONTENT, limit_of(trial)))
+	if (trial->missed && trial->missed[index]) {
+		candidate.missed = trial->missed[index];
+		candidate.distance = distance(standing, candidate.missed);
+		candidate.counted = true;
+	}
+	if (!look(trial, &candidate, candidate.counted ? INDEX_LEAVES_OUT & ~CONTENT : ~CONTENT,
+		  limit_of(trial)))
 		return false;
-	if (!candidate.missed || !(trial->decider->standings[index].asks.bits & CONTENT))
+	if (!candidate.missed || !(standing->asks.bits & CONTENT))
 		return complete(trial, candidate);
 	keep_near(trial, &candidate);
 	return false;
+}
+
+/* Which criteria of the nearest exclusion are not met. */
+static void name_failed(struct trial *trial)
+{
+	struct candidate rest = {.index = trial->best.index};
+
+	if (!trial->best.counted)
+		return;
+	look(trial, &rest, ~INDEX_LEAVES_OUT, NEVER);
+	trial->best.failed.bits |= rest.failed.bits;
+	trial->best.unknown.bits |= rest.unknown.bits;
 }
 
 /* Counts the message for the limits. False: there is no memory. */
@@ -295,25 +318,27 @@ void decide(struct decider *decider, const struct facts *facts, const struct rel
 			      .surroundings = {.names = names, .steps = STEPS_MAX},
 			      .best = {.distance = NEVER}};
 	const struct exclusion *exclusions = decider->policy->exclusions;
-	const uint8_t *missed =
-		decider->plain ? NULL
-			       : exclusion_index_missed(decider->index, facts, &trial.surroundings);
+	uint32_t limit = NEVER;
 
 	*decision = (struct decision){.excluded = NULL};
+	if (!decider->plain)
+		trial.missed = exclusion_index_missed(decider->index, facts, &trial.surroundings);
 	for (size_t i = 0; i < decider->policy->exclusion_count; i++) {
-		if (missed && is_out_of_reach(&trial, i, missed[i]))
+		if (is_out_of_reach(&trial, i, limit))
 			continue;
 		if (try_one(&trial, i) && final &&
 		    use(&exclusions[i], &decider->standings[i], facts)) {
 			decision->excluded = &exclusions[i];
 			return;
 		}
+		limit = limit_of(&trial);
 	}
 	for (size_t i = 0; i < trial.near_count && trial.near[i].distance < trial.best.distance;
 	     i++)
 		complete(&trial, trial.near[i]);
 	if (trial.best.distance == NEVER)
 		return;
+	name_failed(&trial);
 	decision->nearest = &exclusions[trial.best.index];
 	decision->failed = trial.best.failed;
 	decision->unknown = trial.best.unknown;

@@ -29,8 +29,8 @@ struct exclusion_index *exclusion_index_new(const struct exclusion *exclusions, 
 		return NULL;
 	index->exclusions = exclusions;
 	index->count = count;
-	index->asked = calloc(count + 1, 1);
-	index->missed = calloc(count + 1, 1);
+	index->asked = calloc(INDEX_ROW(count), 1);
+	index->missed = calloc(INDEX_ROW(count), 1);
 	if (index->asked && index->missed && exclusion_index_make(index))
 		return index;
 	exclusion_index_free(index);
@@ -66,16 +66,28 @@ struct lookup {
 	struct surroundings *surroundings;
 };
 
+/* Eight bytes at a time. None of them becomes less than 0, so none borrows from the next one. */
+static void subtract_row(uint8_t *from, const uint8_t *row, size_t count)
+{
+	for (size_t i = 0; i < count; i += 8) {
+		uint64_t left, right;
+
+		memcpy(&left, from + i, sizeof(left));
+		memcpy(&right, row + i, sizeof(right));
+		left -= right;
+		memcpy(from + i, &left, sizeof(left));
+	}
+}
+
 /* The members of a group meet the criterion, or it does not count. */
 static void is_met(struct exclusion_index *index, const struct group *group)
 {
-	if (!group->row) {
-		for (uint32_t i = 0; i < group->count; i++)
-			index->missed[group->members[i]]--;
+	if (group->row) {
+		subtract_row(index->missed, group->row, index->count);
 		return;
 	}
-	for (size_t i = 0; i < index->count; i++)
-		index->missed[i] = (uint8_t)(index->missed[i] - group->row[i]);
+	for (uint32_t i = 0; i < group->count; i++)
+		index->missed[group->members[i]]--;
 }
 
 static void evaluate(const struct lookup *lookup, uint32_t number)

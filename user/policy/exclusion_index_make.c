@@ -10,19 +10,6 @@
 #define FEW_GROUPS  8U	/* of so few, all are evaluated */
 #define DENSE_SHARE 16U /* a group is a row of bytes from this part of the exclusions on */
 
-static bool is_indexed(enum criterion criterion)
-{
-	switch (criterion) {
-	case CRITERION_CONTAINS:
-	case CRITERION_MATCHES:
-	case CRITERION_SCHEDULE:
-	case CRITERION_LIMIT_MESSAGES:
-	case CRITERION_LIMIT_RECIPIENTS:
-	case CRITERION_LIMIT_BYTES: return false;
-	default: return true;
-	}
-}
-
 static const void *value_at(const struct exclusion *exclusion, enum criterion criterion)
 {
 	return (const char *)exclusion + criterion_rows[criterion].offset;
@@ -265,7 +252,7 @@ static bool make_row(const struct exclusion_index *index, struct group *group)
 {
 	if (group->count * DENSE_SHARE < index->count)
 		return true;
-	group->row = calloc(index->count, 1);
+	group->row = calloc(INDEX_ROW(index->count), 1);
 	for (uint32_t i = 0; group->row && i < group->count; i++)
 		group->row[group->members[i]] = 1;
 	return group->row;
@@ -328,7 +315,7 @@ bool exclusion_index_make(struct exclusion_index *index)
 	for (size_t i = 0; enough && i < index->count; i++)
 		asks[i] = exclusion_asks(&index->exclusions[i]);
 	for (int i = 0; enough && i < CRITERION_COUNT; i++) {
-		if (is_indexed((enum criterion)i))
+		if (!(INDEX_LEAVES_OUT & CRITERION_BIT(i)))
 			enough = make_part(index, (enum criterion)i, asks, values);
 	}
 	free(asks);

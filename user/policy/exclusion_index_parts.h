@@ -11,6 +11,9 @@
 #define NETWORKS_MAX 129U
 #define NONE	     UINT32_MAX
 
+/* Bytes of a row for so many exclusions: whole words, the rest of which is 0 */
+#define INDEX_ROW(count) (((count) + 8) / 8 * 8)
+
 _Static_assert(CRITERION_COUNT <= UINT8_MAX, "a byte counts the criteria of an exclusion");
 
 struct group {
