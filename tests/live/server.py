@@ -68,12 +68,14 @@ class Connection:
             self.sock.sendall(text.encode() + b"\r\n")
 
     def body(self):
-        """The subject and the size of the data on the wire, up to the line with the dot."""
-        size, subject, header = 0, None, True
+        """The subject, the size of the data on the wire up to the line with the dot, and with --keep the data."""
+        size, subject, header, kept = 0, None, True, []
         while True:
             line = self.line()
             if line == ".":
-                return subject, size
+                return subject, size, {"data": "\n".join(kept)} if self.options.keep else {}
+            if self.options.keep:
+                kept.append(line.removeprefix("."))
             header = header and line != ""
             if header and line.lower().startswith("subject:"):
                 subject = line[8:].strip()
@@ -169,10 +171,10 @@ class Connection:
             self.reply("554 5.3.0 no data today")
             return
         self.reply("354 go on")
-        subject, size = self.body()
+        subject, size, kept = self.body()
         self.mails += 1
         say(event="mail", peer=self.peer, sender=self.sender, recipients=self.recipients, refused=self.refused,
-            subject=subject, size=size, **self.tls())
+            subject=subject, size=size, **kept, **self.tls())
         if "hang-up" in self.sender:
             raise HungUp
         if "refuse-data" in self.sender:
@@ -258,6 +260,7 @@ def main():
     parser.add_argument("--auth", action="store_true")
     parser.add_argument("--mute", action="store_true", help="answer nothing at all")
     parser.add_argument("--small-window", action="store_true")
+    parser.add_argument("--keep", action="store_true", help="report what the mails contain")
     parser.add_argument("--certificate", metavar="FILE", help="offer TLS, with the certificate and the key in FILE")
     parser.add_argument("--tls-version", choices=("1.2", "1.3"), help="speak this version only")
     options = parser.parse_args()
