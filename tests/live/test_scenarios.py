@@ -16,7 +16,8 @@ import unittest
 from harness import Sink, Watch, end_process, get, short, sized, wait_for
 from scenario import ATTACKER, ScenarioCase, examples
 
-CHANGES = {"user: reports": "user: news", "user: portal": "user: www-data", "user: hr-notify": "user: irc"}
+CHANGES = {"user: reports": "user: news", "user: portal": "user: www-data", "user: hr-notify": "user: irc",
+           "      ancestor: /usr/sbin/bacula-dir\n": ""}  # bsmtp alone
 TOKEN = "https://login.corp.example/reset/MQ/d0pq1x-0123456789abcdef0123456789abcdef/"
 SUBJECT = "Password reset on login.corp.example"
 
