@@ -27,9 +27,9 @@ PACKAGES_TEST  := curl swaks msmtp s-nail postfix procps util-linux tinyproxy-bi
 PACKAGES_LONG  := golang-go default-jdk-headless
 # Whole systems, for the scenarios of deploy/examples. Their services neither run nor stay enabled (tests/packages.sh).
 PACKAGES_SCENARIOS := logwatch pflogsumm bsd-mailx python3-django liblemonldap-ng-portal-perl libmime-tools-perl \
-	libemail-sender-perl libgd-securityimage-perl libimage-magick-perl \
-	libstring-random-perl libunicode-string-perl libio-string-perl bacula-director bacula-director-sqlite3 bacula-sd bacula-fd \
-	bacula-console
+	libemail-sender-perl libgd-securityimage-perl libimage-magick-perl libstring-random-perl libunicode-string-perl \
+	libio-string-perl zabbix-server-pgsql zabbix-agent postgresql bacula-director bacula-director-sqlite3 bacula-sd \
+	bacula-fd bacula-console slapd ldap-utils python3-ipaclient
 PACKAGES_VM    := qemu-system-x86 busybox-static cpio kmod debootstrap
 PACKAGES_CHECK := clang-format clang-tidy cppcheck
 # Node.js of another source will do as well.

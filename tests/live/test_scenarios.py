@@ -17,7 +17,8 @@ from harness import Sink, Watch, end_process, get, short, sized, wait_for
 from scenario import ATTACKER, ScenarioCase, examples
 
 CHANGES = {"user: reports": "user: news", "user: portal": "user: www-data", "user: hr-notify": "user: irc",
-           "      ancestor: /usr/sbin/bacula-dir\n": ""}  # bsmtp alone
+           # bsmtp and swaks alone, without the director and cron
+           "      ancestor: /usr/sbin/bacula-dir\n": "", "      scheduled_by: cron\n      tty: none\n": "      tty: none\n"}
 TOKEN = "https://login.corp.example/reset/MQ/d0pq1x-0123456789abcdef0123456789abcdef/"
 SUBJECT = "Password reset on login.corp.example"
 
