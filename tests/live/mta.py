@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-"""Real mail servers for the live tests: Exim, Postfix and OpenSMTPD. Each is installed and runs in its own file system
+"""Real mail servers for the live tests: Exim, Postfix, OpenSMTPD and nullmailer. Each is installed and runs in its own file system
 (an overlay of the host's, in a mount namespace), because their packages exclude each other. All of them refuse the
 same addresses, and relay what they accept to a port of the loopback interface.
 
@@ -237,3 +237,19 @@ match from any for any action "out"
         self.port = free_port()
         self.root.write("/etc/smtpd.conf", self.CONFIGURATION.format(port=self.port, relay=relay))
         self.root.start(case, self.port, "smtpd", "-d", "-f", "/etc/smtpd.conf")
+
+
+class Nullmailer:
+    """Relays only: nobody submits to it by SMTP."""
+
+    package, name, user = "nullmailer", "nullmailer", "mail"
+    executable, sendmail = "/usr/lib/nullmailer/smtp", "/usr/sbin/sendmail"
+
+    def __init__(self, case, relay):
+        self.root = shared_root(self.package)
+        self.root.write("/etc/nullmailer/remotes", f"127.0.0.1 smtp --port={relay}\n")
+        self.root.write("/etc/nullmailer/me", "mta.test\n")
+        process = subprocess.Popen([*self.root.prefix, "setpriv", "--reuid", "mail", "--regid", "mail", "--clear-groups",
+                                    "nullmailer-send"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        case.addClassCleanup(end_process, process)

@@ -162,7 +162,7 @@ static void expect_words(const struct ran *chain, size_t width, const char *expe
 	struct sender *sender = sender_of(chain);
 	struct text text = {0};
 
-	words_add_process(&text, sender, width);
+	words_add_process(&text, sender, NULL, width);
 	assert_string_equal(text.data, expected);
 	text_free(&text);
 	sender_unref(sender);

@@ -142,6 +142,15 @@ static void add_quoted(struct text *out, const char *before, struct span bytes, 
 	text_add_string(out, after);
 }
 
+/* " from "/srv/spam.php"": the process that handed the mail to the MTA. */
+static void add_submitter(struct text *out, const struct origin *origin)
+{
+	if (origin->submitter && origin->submitter->image)
+		add_quoted(out, " from \"", event_program(origin->submitter), PATH_MAX_BYTES, "\"");
+	else if (origin->candidate_count)
+		text_add_format(out, " from one of %u processes", origin->candidate_count);
+}
+
 /* " with "/usr/bin/msmtp" for "/srv/spam.php"": the program, and what made it send. */
 static void add_program(struct text *out, const struct event *event)
 {
@@ -156,6 +165,8 @@ static void add_program(struct text *out, const struct event *event)
 		add_quoted(out, " as \"", sender_comm(sender), NAME_MAX_BYTES, "\"");
 	if (cause)
 		add_quoted(out, " for \"", program_of(cause->image), PATH_MAX_BYTES, "\"");
+	if (event->origin)
+		add_submitter(out, event->origin);
 }
 
 static void add_envelope(struct text *out, const struct smtp_transaction *transaction)

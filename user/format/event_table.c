@@ -134,7 +134,7 @@ static void add_sender(struct table *table, const struct event *event)
 		text_add_string(cell, "?");
 	column(table, COLUMN_PID, NULL);
 	if (sender)
-		words_add_process(cell, sender, room(table, COLUMN_PROCESS));
+		words_add_process(cell, sender, event->origin, room(table, COLUMN_PROCESS));
 	else
 		text_add_string(cell, "?");
 	column(table, COLUMN_PROCESS, BOLD);
@@ -144,7 +144,9 @@ static void add_sender(struct table *table, const struct event *event)
 	if (sender && !cell->len)
 		words_add_user(cell, sender);
 	column(table, COLUMN_USER, NULL);
-	if (sender)
+	if (sender && event->origin && event->origin->submitter)
+		words_add_unit(cell, event->origin->submitter);
+	else if (sender)
 		words_add_unit(cell, sender);
 	column(table, COLUMN_UNIT, NULL);
 }

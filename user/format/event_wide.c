@@ -172,6 +172,16 @@ static void wide_origin(struct terminal *terminal, const struct origin *origin)
 	if (origin->has_uid)
 		pair_number(terminal, "origin_uid", origin->uid);
 	pair_known(terminal, "origin_user", origin->user);
+	if (origin->candidate_count)
+		pair_number(terminal, "origin_candidates", origin->candidate_count);
+	if (!origin->submitter)
+		return;
+	pair(terminal, "origin_how", span_of(origin_how_name(origin->how)));
+	pair_number(terminal, "origin_pid", origin->submitter->task.pid);
+	if (!origin->submitter->image)
+		return;
+	pair(terminal, "origin_exe", span_of(origin->submitter->image->executable));
+	pair_known(terminal, "origin_script", origin->submitter->image->script);
 }
 
 static void wide_session(struct terminal *terminal, const struct smtp_facts *facts)

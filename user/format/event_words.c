@@ -71,25 +71,31 @@ static bool fits(const struct text *text, size_t start, size_t width)
 	       text_width((struct span){text->data + start, text->len - start}) <= width;
 }
 
-void words_add_process(struct text *text, const struct sender *sender, size_t width)
+void words_add_process(struct text *text, const struct sender *sender, const struct origin *origin,
+		       size_t width)
 {
-	const struct ancestor *cause = sender_cause(sender);
+	const struct sender *submitter = origin ? origin->submitter : NULL;
+	const struct ancestor *ancestor = sender_cause(sender);
+	const struct image *cause = submitter ? submitter->image : NULL;
 	size_t start = text->len, end;
+
+	if (!cause && ancestor)
+		cause = ancestor->image;
 
 	text_add_visible(text, words_process(sender));
 	if (!cause)
 		return;
 	text_add_string(text, " ");
 	end = text->len;
-	add_cause(text, cause->image, true);
+	add_cause(text, cause, true);
 	if (fits(text, start, width))
 		return;
 	text->len = end;
-	add_cause(text, cause->image, false);
+	add_cause(text, cause, false);
 	if (fits(text, start, width))
 		return;
 	text->len = start;
-	add_cause(text, cause->image, false);
+	add_cause(text, cause, false);
 }
 
 void words_add_user(struct text *text, const struct sender *sender)

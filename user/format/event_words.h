@@ -27,11 +27,13 @@ const char *words_color(const struct event *event);
 struct span words_process(const struct sender *sender);
 
 /*
- * Adds that name and, if another process made it send, which one: "msmtp < php spam.php". It is
+ * Adds that name and, if another process made it send or handed the mail to it (`origin`, which may
+ * be NULL), which one: "msmtp < php spam.php". It is
  * shortened, as long as it is wider than `width` columns (0: no limit), to "msmtp < spam.php" and
  * "< spam.php", which may still be wider.
  */
-void words_add_process(struct text *text, const struct sender *sender, size_t width);
+void words_add_process(struct text *text, const struct sender *sender, const struct origin *origin,
+		       size_t width);
 
 /*
  * These add to a text. What others chose passes text_add_visible(). The origin ("joe>": who

@@ -174,7 +174,7 @@ static void add_left_out(struct text *text, const struct event *event,
 	struct text cell = {0};
 
 	if (event->sender_count)
-		words_add_process(&cell, event->senders[0], 0);
+		words_add_process(&cell, event->senders[0], event->origin, 0);
 	if (is_wider(&cell, layout->width[COLUMN_PROCESS])) {
 		next(text, start);
 		text_add_string(text, "process ");

@@ -47,7 +47,7 @@ static void add_name(struct text *name, const struct event *event, bool rest)
 	if (rest)
 		text_add_string(name, "others");
 	else
-		words_add_process(name, event->senders[0], 0);
+		words_add_process(name, event->senders[0], NULL, 0);
 	text_add_string(name, " (");
 	if (origin && (origin->has_uid || !rest))
 		words_add_origin(name, origin);
