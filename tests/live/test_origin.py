@@ -9,7 +9,7 @@ import socket
 import time
 
 import mta
-from harness import LiveCase, PYTHON, Server, Watch, get, sized, unique
+from harness import action, LiveCase, PYTHON, Server, Watch, get, sized, unique
 
 USER, OTHER = "games", "news"
 SCRIPTS = 10
@@ -41,6 +41,11 @@ class Origins:
     @classmethod
     def tearDownClass(cls):
         cls.watch.stop()
+        if cls.how == "pid":  # what was relayed is not told a second time
+            twice = [event for event in cls.watch.events if action(event) == "smtp-submission" and
+                     "/job-" in get(event, "smtpsnoop.process.script", "")]
+            if twice:
+                raise AssertionError(f"{len(twice)} relayed mails are told as submissions, too")
 
     # ---- Submitting -----------------------------------------------------------------------------
 
@@ -173,6 +178,20 @@ class EximOrigin(Origins, LiveCase):
         origin = self.origin(recipient)
         self.assertNotEqual(origin.get("user"), USER, origin)
         self.assertIn(get(origin, "process.pid"), (None, process.pid), origin)
+
+
+    def test_not_relayed(self):
+        """A mail that stays in the queue: who handed it in is told."""
+        self.write("queue.py", "import subprocess, sys\nsubprocess.run([sys.argv[1], '-odq', '-i', sys.argv[2]], input="
+                               "b'Subject: s\\n\\ntext\\n', check=True, cwd='/')\n")
+        process = self.spawn(self.as_user(PYTHON, "-I", self.path("queue.py"), self.server.sendmail, unique("r")))
+        self.finish(process)
+        event, = self.watch.wait(lambda event: action(event) == "smtp-submission" and
+                                 get(event, "process.pid") == process.pid, 1, 30, "the smtp-submission event")
+        self.assertEqual(get(event, "smtpsnoop.origin"), {"mta": "exim"})
+        self.assertEqual(get(event, "smtpsnoop.process.script"), self.path("queue.py"))
+        self.assertEqual((get(event, "smtpsnoop.verdict"), get(event, "event.kind"), get(event, "user.name")),
+                         ("observed", "event", USER))
 
 
 class NullmailerOrigin(Origins, LiveCase):

@@ -50,7 +50,7 @@ static json_t *parsed(const char *line)
 static void test_json_bare(void **state)
 {
 	(void)state;
-	for (int action = EVENT_STARTED; action <= EVENT_STOPPED; action++) {
+	for (int action = EVENT_STARTED; action < (int)EVENT_ACTIONS; action++) {
 		char *line = written(json_lines, bare_event((enum event_action)action));
 		json_t *root = parsed(line);
 
@@ -69,7 +69,7 @@ static void test_json_bare(void **state)
 static void test_json_hostile(void **state)
 {
 	(void)state;
-	for (int action = EVENT_STARTED; action <= EVENT_STOPPED; action++) {
+	for (int action = EVENT_STARTED; action < (int)EVENT_ACTIONS; action++) {
 		char *line = written(json_lines, hostile_event((enum event_action)action));
 
 		json_decref(parsed(line));
@@ -200,7 +200,7 @@ static void test_table_hostile(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
-		for (int action = EVENT_STARTED; action <= EVENT_STOPPED; action++) {
+		for (int action = EVENT_STARTED; action < (int)EVENT_ACTIONS; action++) {
 			for (int wide = 0; wide < 2; wide++) {
 				char *text;
 

@@ -165,15 +165,15 @@ static void datagram_free(struct datagram *datagram)
 
 static void test_bare(void **state)
 {
-	static const char *const priorities[] = {"6", "6", "4", "4", "6", "4", "6"};
+	static const char *const priorities[] = {"6", "6", "4", "4", "6", "4", "6", "6"};
 	static const char *const ids[] = {JOURNAL_ID_STARTED, JOURNAL_ID_STATUS,
 					  JOURNAL_ID_MESSAGE, JOURNAL_ID_ENCRYPTED,
 					  JOURNAL_ID_SESSION, JOURNAL_ID_LOSS,
-					  JOURNAL_ID_STOPPED};
+					  JOURNAL_ID_STOPPED, JOURNAL_ID_SUBMISSION};
 	struct datagram *datagram = datagram_new();
 
 	(void)state;
-	for (int action = EVENT_STARTED; action <= EVENT_STOPPED; action++) {
+	for (int action = EVENT_STARTED; action < (int)EVENT_ACTIONS; action++) {
 		written(datagram, bare_event((enum event_action)action));
 		expect(datagram, "PRIORITY", priorities[action]);
 		expect(datagram, "MESSAGE_ID", ids[action]);
@@ -193,7 +193,7 @@ static void test_hostile(void **state)
 	struct datagram *datagram = datagram_new();
 
 	(void)state;
-	for (int action = EVENT_STARTED; action <= EVENT_STOPPED; action++) {
+	for (int action = EVENT_STARTED; action < (int)EVENT_ACTIONS; action++) {
 		written(datagram, hostile_event((enum event_action)action));
 		assert_null(memchr(get(datagram, "MESSAGE", 0).data, '\x1b',
 				   get(datagram, "MESSAGE", 0).len));
@@ -368,7 +368,7 @@ static void test_every_field(void **state)
 	bool seen[FIELD_COUNT] = {false};
 
 	(void)state;
-	for (int action = EVENT_STARTED; action <= EVENT_STOPPED; action++) {
+	for (int action = EVENT_STARTED; action < (int)EVENT_ACTIONS; action++) {
 		struct event *event = action == EVENT_MESSAGE
 					      ? full_message()
 					      : hostile_event((enum event_action)action);

@@ -203,7 +203,7 @@ static void test_fits(void **state)
 static void test_bounds(void **state)
 {
 	(void)state;
-	for (int action = EVENT_STARTED; action <= EVENT_STOPPED; action++) {
+	for (int action = EVENT_STARTED; action < (int)EVENT_ACTIONS; action++) {
 		for (size_t max = 0; max < 20000; max += 997) {
 			struct event *event = hostile_event((enum event_action)action);
 			struct text line = {0};

@@ -273,7 +273,7 @@ static void test_hostile(void **state)
 	const struct privacy *const modes[] = {&domains, &hashes};
 
 	(void)state;
-	for (int action = EVENT_STARTED; action <= EVENT_STOPPED; action++) {
+	for (int action = EVENT_STARTED; action < (int)EVENT_ACTIONS; action++) {
 		for (size_t mode = 0; mode < 2; mode++) {
 			struct event *event = hostile_event((enum event_action)action);
 			char *text;

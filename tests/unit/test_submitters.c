@@ -378,9 +378,15 @@ static void test_at_work(void **state)
 
 static void flood(uint32_t uid, uint32_t number)
 {
+	run(4999, 9, 9, PATH("perl\0bin\0usr"), BYTES("perl\0/x\0"), 0);
 	for (uint32_t i = 0; i < number; i++) {
-		run(5000 + i, 50, 50, EXIM, BYTES("sendmail\0"), EXEC_SECURE);
-		submit(&(struct made){.pid = 5000 + i, .start_s = 50, .at_s = 50, .uid = uid});
+		run(5000 + i, 50, 50, EXIM, BYTES("sendmail\0x\0"), EXEC_SECURE);
+		submit(&(struct made){.pid = 5000 + i,
+				      .start_s = 50,
+				      .at_s = 50,
+				      .uid = uid,
+				      .ancestor_count = 1,
+				      .ancestors = {{9 * S, 4999, uid}}});
 		leave(5000 + i, 50, 51);
 	}
 }
@@ -438,6 +444,65 @@ static void test_doubt(void **state)
 	assert_true(submitters_know_all(table, &trace));
 }
 
+static void note(void *context, const struct unclaimed *unclaimed)
+{
+	uint32_t *told = context;
+
+	assert_string_equal(unclaimed->mta, "exim");
+	assert_true(unclaimed->exec_ns < unclaimed->exit_ns);
+	(*told)++;
+}
+
+/* What no relayed mail claims is told once; of a flood, only a part, and the rest is counted. */
+static void test_unclaimed(void **state)
+{
+	uint32_t told = 0;
+
+	(void)state;
+	submit_usual(BYTES("sendmail\0x\0"));
+	assert_int_equal(submitters_tell(table, 40 * S, false, note, &told), 0);
+	assert_int_equal(told, 0);
+	assert_int_equal(submitters_tell(table, 41 * S, false, note, &told), 0);
+	assert_int_equal(told, 1);
+	submitters_tell(table, 90 * S, false, note, &told);
+	assert_int_equal(told, 1);
+	flood(1001, 30);
+	assert_int_equal(submitters_tell(table, 90 * S, false, note, &told), 10);
+	assert_int_equal(told, 21);
+	flood(1001, SUBMITTERS_MAX + 5);
+	assert_int_equal(submitters_tell(table, 52 * S, false, note, &told), 6);
+}
+
+static void test_claimed(void **state)
+{
+	uint32_t told = 0;
+
+	(void)state;
+	submit_usual(BYTES("sendmail\0-bp\0")); /* asks only */
+	submitters_tell(table, 90 * S, true, note, &told);
+	assert_int_equal(told, 0);
+	run(30, 50, 50, EXIM, BYTES("sendmail\0x\0"), EXEC_SECURE);
+	run(20, 20, 20, PATH("python3\0bin\0usr"), BYTES("python3\0"), 0);
+	submit(&(struct made){.pid = 30,
+			      .start_s = 50,
+			      .at_s = 50,
+			      .uid = JOE,
+			      .ancestor_count = 1,
+			      .ancestors = {{20 * S, 20, JOE}}});
+	submitters_tell(table, 90 * S, true, note, &told);
+	assert_int_equal(told, 0); /* it runs */
+	leave(30, 50, 51);
+	{
+		struct submission_trace trace = trace_at(50, 51);
+		struct sender *found[2];
+
+		assert_int_equal(submitters_find(table, &trace, found, 2), 1);
+		submitters_claim(table, found[0]);
+	}
+	submitters_tell(table, 90 * S, true, note, &told);
+	assert_int_equal(told, 0);
+}
+
 /* One that ran before the watch may be anybody's. */
 static void test_older(void **state)
 {
@@ -476,6 +541,7 @@ int main(void)
 		TEST(test_copies),	TEST(test_time),	 TEST(test_pid_reuse),
 		TEST(test_lost_exit),	TEST(test_at_work),	 TEST(test_flood),
 		TEST(test_bytes),	TEST(test_doubt),	 TEST(test_older),
+		TEST(test_unclaimed),	TEST(test_claimed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,7 +59,7 @@ const char *event_action_name(enum event_action action)
 		[EVENT_STARTED] = "started",	  [EVENT_STATUS] = "status",
 		[EVENT_MESSAGE] = "smtp-message", [EVENT_ENCRYPTED] = "smtp-encrypted",
 		[EVENT_SESSION] = "smtp-session", [EVENT_LOSS] = "capture-loss",
-		[EVENT_STOPPED] = "stopped",
+		[EVENT_STOPPED] = "stopped",	  [EVENT_SUBMISSION] = "smtp-submission",
 	};
 
 	return names[action];

@@ -27,9 +27,10 @@ enum event_action {
 	EVENT_SESSION,	 /* smtp-session */
 	EVENT_LOSS,	 /* capture-loss */
 	EVENT_STOPPED,
+	EVENT_SUBMISSION, /* smtp-submission: handed to a local MTA, and not seen again */
 };
 
-#define EVENT_ACTIONS (EVENT_STOPPED + 1U) /* how many there are */
+#define EVENT_ACTIONS (EVENT_SUBMISSION + 1U) /* how many there are */
 
 enum event_verdict {
 	VERDICT_NONE, /* the totals of a session, whose transactions have verdicts of their own */
@@ -182,7 +183,8 @@ struct event {
 	char id[EVENT_ID_LEN + 1];   /* the same input gives the same id */
 	bool provisional;	     /* the transaction is still open */
 
-	/* Of message, encrypted and session. */
+	/* Of message, encrypted and session; the senders and the origin's MTA of submission, too.
+	 */
 	bool has_flow;
 	bool mptcp;
 	bool tls;		 /* it was sent under TLS; of a session: at least a part of it */
@@ -271,6 +273,12 @@ void event_entity_id(char entity[EVENT_ENTITY_LEN], uint32_t pid, uint64_t start
 /* Community ID version 1 of the flow, with seed 0. False if there is no memory. */
 #define EVENT_COMMUNITY_LEN 48U
 bool event_community_id(const struct event *event, char community[EVENT_COMMUNITY_LEN]);
+
+/* Whether the event is the watch's own, and not of a process that mails. */
+static inline bool event_is_of_watch(const struct event *event)
+{
+	return !event->has_flow && event->action != EVENT_SUBMISSION;
+}
 
 /* A string of an event is not known if it is NULL or empty. */
 static inline bool is_known(const char *string)

@@ -91,7 +91,9 @@ struct entry {
 	uint32_t pid, vpid;
 	uint32_t ns_pid, ns_mnt, root; /* root: SENDER_ROOT_OWN, SENDER_ROOT_OTHER or 0 */
 	uint32_t uid;
-	bool older_than_watch; /* of anybody, anywhere */
+	uint64_t exec_ns, exit_ns; /* CLOCK_BOOTTIME; exit_ns 0: not known */
+	bool told;		   /* or nothing to tell */
+	bool older_than_watch;	   /* of anybody, anywhere */
 };
 
 struct submitters {
@@ -100,6 +102,7 @@ struct submitters {
 	uint32_t count;
 	uint32_t counts[BUCKETS];
 	size_t bytes;
+	uint64_t left_out;	     /* dropped before they were told */
 	int64_t doubt_ns;	     /* until then something was lost */
 	int64_t dropped_ns[BUCKETS]; /* until then one was running that is no longer known */
 };
@@ -143,6 +146,23 @@ static bool is_at_work(const struct sender *sender)
 	return sender->task.uid == sender->task.euid &&
 	       (strncmp(option, "-M", 2) == 0 || strncmp(option, "-q", 2) == 0 ||
 		strncmp(option, "-bd", 3) == 0);
+}
+
+/*
+ * Whether the program hands nothing in, for certain: it was given no recipient, and told to list
+ * the queue or the like. With more arguments it may do both.
+ */
+static bool only_asks(const struct image *image)
+{
+	static const char *const options[] = {"-bp", "-bP", "-bV", "-bi", "-q"};
+	size_t first = strnlen(image->args, image->args_len) + 1;
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		if (image->args_count == 2 && first < image->args_len &&
+		    strcmp(image->args + first, options[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* ---- The submitting process ------------------------------------------------------------------ */
@@ -379,6 +399,7 @@ static void drop_one(struct submitters *submitters, int64_t now_ns)
 	}
 	while (bucket_of(entry->uid) != most)
 		entry = entry->newer;
+	submitters->left_out += !entry->told;
 	submitters->dropped_ns[most] =
 		later(submitters->dropped_ns[most],
 		      entry->to_ns == FOREVER ? now_ns + DOUBT_NS : entry->to_ns);
@@ -434,6 +455,8 @@ void submitters_add(struct submitters *submitters, const struct sender_record *r
 	steps_free(&steps);
 	entry->start_ns = program->task.start_ns;
 	entry->from_ns = realtime(program->image->exec_ns, offset_ns);
+	entry->exec_ns = program->image->exec_ns;
+	entry->told = !entry->submitter || only_asks(program->image);
 	entry->to_ns = FOREVER;
 	entry->pid = program->task.pid;
 	entry->vpid = record->vpid;
@@ -461,6 +484,7 @@ void submitters_add_older(struct submitters *submitters, const struct exec_recor
 	entry->to_ns = FOREVER;
 	entry->pid = record->pid;
 	entry->older_than_watch = true;
+	entry->told = true;
 	entry->bytes = sizeof(*entry);
 	entry_add(submitters, entry);
 }
@@ -470,8 +494,10 @@ void submitters_exit(struct submitters *submitters, const struct exit_record *re
 {
 	struct entry *entry = running_as(submitters, record->pid);
 
-	if (entry)
-		entry_end(submitters, entry, realtime(record->h.time_ns, offset_ns));
+	if (!entry)
+		return;
+	entry->exit_ns = record->h.time_ns;
+	entry_end(submitters, entry, realtime(record->h.time_ns, offset_ns));
 }
 
 void submitters_doubt(struct submitters *submitters, uint64_t now_ns, int64_t offset_ns)
@@ -526,6 +552,39 @@ bool submitters_know_all(const struct submitters *submitters, const struct submi
 			return false;
 	}
 	return true;
+}
+
+void submitters_claim(struct submitters *submitters, const struct sender *submitter)
+{
+	for (struct entry *entry = submitters->oldest; entry; entry = entry->newer) {
+		if (entry->submitter == submitter)
+			entry->told = true;
+	}
+}
+
+uint64_t submitters_tell(struct submitters *submitters, uint64_t now_ns, bool all,
+			 unclaimed_fn tell, void *context)
+{
+	uint64_t left_out = submitters->left_out;
+	uint32_t told[BUCKETS] = {0};
+
+	submitters->left_out = 0;
+	for (struct entry *entry = submitters->oldest; entry; entry = entry->newer) {
+		if (entry->told || !entry->exit_ns ||
+		    (!all && now_ns < entry->exit_ns + SUBMITTERS_WAIT_NS))
+			continue;
+		entry->told = true;
+		if (told[bucket_of(entry->uid)]++ == SUBMITTERS_TOLD_MAX) {
+			told[bucket_of(entry->uid)]--;
+			left_out++;
+			continue;
+		}
+		tell(context, &(struct unclaimed){.mta = entry->mta,
+						  .submitter = entry->submitter,
+						  .exec_ns = entry->exec_ns,
+						  .exit_ns = entry->exit_ns});
+	}
+	return left_out;
 }
 
 size_t submitters_bytes(const struct submitters *submitters)

@@ -18,6 +18,10 @@
 /* Bytes for all of them, with the images that they refer to; beyond that, likewise */
 #define SUBMITTERS_BYTES_MAX (8UL << 20)
 
+/* So long a submission waits for the mail that the MTA relays */
+#define SUBMITTERS_WAIT_NS  10000000000ULL
+#define SUBMITTERS_TOLD_MAX 20U
+
 struct submitters;
 
 /* NULL if there is no memory. */
@@ -72,6 +76,26 @@ uint32_t submitters_find(const struct submitters *submitters, const struct submi
 /* Whether every submission that could fit is in the table, so that the only one is the right one.
  */
 bool submitters_know_all(const struct submitters *submitters, const struct submission_trace *trace);
+
+/* A relayed mail is this one: it is not told any more. */
+void submitters_claim(struct submitters *submitters, const struct sender *submitter);
+
+/* A submission that ended SUBMITTERS_WAIT_NS ago, and that no relayed mail was found to be. */
+struct unclaimed {
+	const char *mta;
+	struct sender *submitter;  /* borrowed */
+	uint64_t exec_ns, exit_ns; /* CLOCK_BOOTTIME, of the submission program */
+};
+
+typedef void (*unclaimed_fn)(void *context, const struct unclaimed *unclaimed);
+
+/*
+ * Tells each of them once; `all`: also those that ended later. Of a user, at most
+ * SUBMITTERS_TOLD_MAX a call. Returns how many more there were since the last call: they are not
+ * told.
+ */
+uint64_t submitters_tell(struct submitters *submitters, uint64_t now_ns, bool all,
+			 unclaimed_fn tell, void *context);
 
 /* The bytes that the table uses, approximately. */
 size_t submitters_bytes(const struct submitters *submitters);

@@ -198,6 +198,7 @@ static const char *name_of(const struct event *event)
 	case EVENT_ENCRYPTED:
 		return alert ? "Encrypted SMTP session that no exclusion covers"
 			     : "Encrypted SMTP session";
+	case EVENT_SUBMISSION: return "Mail handed to a local MTA";
 	case EVENT_MESSAGE: break;
 	}
 	if (alert)
@@ -508,6 +509,8 @@ void event_cef(struct text *out, const struct event *event)
 		write_session(out, event);
 		if (event->sender_count)
 			write_sender(out, event->senders[0]);
+	} else if (event->action == EVENT_SUBMISSION && event->sender_count) {
+		write_sender(out, event->senders[0]);
 	} else {
 		write_totals(out, event);
 	}
@@ -515,6 +518,6 @@ void event_cef(struct text *out, const struct event *event)
 	/* Last, so that they leave no other key without room. */
 	if (event->transaction)
 		write_claim(out, event->transaction->mail);
-	if (event->has_flow && event->sender_count)
+	if (event->sender_count)
 		write_ancestors(out, event->senders[0]);
 }

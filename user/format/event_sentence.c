@@ -97,7 +97,7 @@ static void add_user(struct text *out, const struct event *event)
 	if (is_known(sender->user))
 		event_add_short(out, span_of(sender->user), NAME_MAX_BYTES, TEXT_QUOTED);
 	else
-		text_add_format(out, "uid %u", sender->task.euid);
+		text_add_format(out, "uid %u", sender_uid(sender));
 	text_add_format(out, " (pid %u)", sender->task.pid);
 }
 
@@ -253,6 +253,14 @@ static void message(struct text *out, const struct event *event)
 	add_envelope(out, transaction);
 	add_joined(out, event->joined, "mails");
 	add_verdict(out, event);
+}
+
+static void submission(struct text *out, const struct event *event)
+{
+	add_user(out, event);
+	text_add_format(out, " handed a mail to %s", event->origin ? event->origin->mta : "an MTA");
+	add_program(out, event);
+	text_add_string(out, "; no relayed mail was seen to be that one");
 }
 
 static void encrypted(struct text *out, const struct event *event)
@@ -431,5 +439,6 @@ void event_sentence(struct text *out, const struct event *event)
 	case EVENT_ENCRYPTED: encrypted(out, event); return;
 	case EVENT_SESSION: session(out, event); return;
 	case EVENT_LOSS: loss(out, event); return;
+	case EVENT_SUBMISSION: submission(out, event); return;
 	}
 }

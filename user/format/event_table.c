@@ -280,6 +280,13 @@ static int write_loss(struct table *table, const struct event *event)
 	return terminal_put_words(&table->terminal, YELLOW, 0);
 }
 
+static int write_submission(struct table *table, const struct event *event)
+{
+	measure(table);
+	event_sentence(&table->terminal.line, event);
+	return terminal_put_words(&table->terminal, DIM, 0);
+}
+
 static int write_started(struct table *table, const struct event *event)
 {
 	struct text *line = &table->terminal.line;
@@ -323,6 +330,7 @@ static int table_write(struct sink *base, const struct event *event)
 	switch (event->action) {
 	case EVENT_STARTED: return write_started(table, event);
 	case EVENT_LOSS: return write_loss(table, event);
+	case EVENT_SUBMISSION: return write_submission(table, event);
 	case EVENT_STATUS:
 	case EVENT_STOPPED: return 0; /* the summary has it */
 	case EVENT_SESSION:

@@ -103,7 +103,7 @@ void words_add_user(struct text *text, const struct sender *sender)
 	if (sender->user && sender->user[0])
 		text_add_visible(text, span_of(sender->user));
 	else
-		text_add_format(text, "%u", sender->task.euid);
+		text_add_format(text, "%u", sender_uid(sender));
 }
 
 void words_add_origin(struct text *text, const struct origin *origin)

@@ -36,13 +36,14 @@ void event_cef(struct text *out, const struct event *event);
 void event_journal(struct text *out, const struct event *event);
 
 /* MESSAGE_ID of each action, for `journalctl MESSAGE_ID=...`. */
-#define JOURNAL_ID_STARTED   "64e0ddf578ea401eaff4fe5533461bd3"
-#define JOURNAL_ID_STATUS    "b4c771d58166456c9f38236983d528e4"
-#define JOURNAL_ID_MESSAGE   "03ad436935d049c394947f921e10839d"
-#define JOURNAL_ID_ENCRYPTED "0ddcfcbfa7a94301b71ddffd75f0c578"
-#define JOURNAL_ID_SESSION   "6b26bf713d5d4c21b4b2c95b82ee3bd7"
-#define JOURNAL_ID_LOSS	     "2e6db8790da14221b0f9d0daf7ec0c82"
-#define JOURNAL_ID_STOPPED   "8cc826f1a7ac4deab6d2a2fa1568fe89"
+#define JOURNAL_ID_STARTED    "64e0ddf578ea401eaff4fe5533461bd3"
+#define JOURNAL_ID_STATUS     "b4c771d58166456c9f38236983d528e4"
+#define JOURNAL_ID_MESSAGE    "03ad436935d049c394947f921e10839d"
+#define JOURNAL_ID_ENCRYPTED  "0ddcfcbfa7a94301b71ddffd75f0c578"
+#define JOURNAL_ID_SESSION    "6b26bf713d5d4c21b4b2c95b82ee3bd7"
+#define JOURNAL_ID_LOSS	      "2e6db8790da14221b0f9d0daf7ec0c82"
+#define JOURNAL_ID_STOPPED    "8cc826f1a7ac4deab6d2a2fa1568fe89"
+#define JOURNAL_ID_SUBMISSION "d0a4c95e1f7b4e6c8f3b52a96e17c4d8"
 
 /*
  * One flat JSON object of less than 60,000 bytes, for Microsoft Sentinel

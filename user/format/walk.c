@@ -35,6 +35,8 @@ static void put_types(struct fields *fields, const struct event *event)
 
 	if (event->has_flow)
 		put_words(fields, FIELD_CATEGORY, flow_category, 2);
+	else if (event->action == EVENT_SUBMISSION)
+		put_words(fields, FIELD_CATEGORY, flow_category, 1);
 	else
 		put_words(fields, FIELD_CATEGORY, own_category, 1);
 	if (event->action == EVENT_SESSION)
@@ -380,12 +382,23 @@ static void put_flow(struct fields *fields, const struct event *event, enum fiel
 		walk_origin(fields, event);
 }
 
+static void put_submission(struct fields *fields, const struct event *event)
+{
+	put_times(fields, event);
+	put_decision(fields, event);
+	walk_senders(fields, event);
+	if (event->origin)
+		walk_origin(fields, event);
+}
+
 void fields_of_event(struct fields *fields, const struct event *event, enum field_format format)
 {
 	fields_begin(fields);
 	put_event(fields, event);
 	if (event->has_flow)
 		put_flow(fields, event, format);
+	else if (event->action == EVENT_SUBMISSION)
+		put_submission(fields, event);
 	else
 		put_watch(fields, event);
 	if (event->stats)

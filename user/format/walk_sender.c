@@ -150,7 +150,7 @@ static void put_user(struct fields *fields, const struct sender *sender)
 {
 	const struct task_id *task = &sender->task;
 
-	put_number(fields, FIELD_UID, task->euid);
+	put_number(fields, FIELD_UID, sender_uid(sender));
 	put_string_known(fields, FIELD_USER,
 			 is_known(sender->user) ? sender->user : sender->root_user);
 	put_number(fields, FIELD_GID, task->egid);
@@ -158,7 +158,7 @@ static void put_user(struct fields *fields, const struct sender *sender)
 			 is_known(sender->group) ? sender->group : sender->root_group);
 	if (is_known(sender->root_user) || is_known(sender->root_group))
 		put_bool(fields, FIELD_ROOT_NAMES, true);
-	if (task->uid != task->euid)
+	if (task->uid != sender_uid(sender))
 		put_number(fields, FIELD_REAL_UID, task->uid);
 	if (task->gid != task->egid)
 		put_number(fields, FIELD_REAL_GID, task->gid);

@@ -61,7 +61,7 @@ static struct span record_of(struct outputs *outputs, enum output_format format,
 
 static bool is_wanted(const struct output_config *config, const struct event *event)
 {
-	return !config->alerts_only || !event->has_flow || event->verdict == VERDICT_ALERT;
+	return !config->alerts_only || event_is_of_watch(event) || event->verdict == VERDICT_ALERT;
 }
 
 /* A number for a user known by name only, as the MTA reported it: larger than every uid. */
@@ -82,14 +82,14 @@ static uint64_t sender_number(const struct event *event)
 {
 	const struct sender *sender = event->sender_count ? event->senders[0] : NULL;
 
-	if (!event->has_flow)
+	if (event_is_of_watch(event))
 		return QUEUE_OWN;
 	if (event->origin && event->origin->user[0])
 		return event->origin->has_uid ? event->origin->uid
 					      : named_number(event->origin->user);
 	if (event->origin && event->origin->has_uid)
 		return NAMELESS;
-	return sender && sender->user ? sender->task.euid : NAMELESS;
+	return sender && sender->user ? sender_uid(sender) : NAMELESS;
 }
 
 /* Adds the event to one output: as a line, as a journal entry, or as a syslog message. */
@@ -126,7 +126,8 @@ static void add(struct outputs *outputs, struct output *output, const struct eve
 static int outputs_write(struct sink *sink, const struct event *event)
 {
 	struct outputs *outputs = (struct outputs *)sink;
-	struct queue_class class = {.urgent = !event->has_flow || event->verdict == VERDICT_ALERT,
+	struct queue_class class = {.urgent = event_is_of_watch(event) ||
+					      event->verdict == VERDICT_ALERT,
 				    .sender = sender_number(event)};
 	size_t longest = 0;
 

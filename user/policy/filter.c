@@ -175,9 +175,12 @@ static bool is_wanted(const struct filter *filter, const struct event *event)
 bool filter_passes(const struct filter *filter, const struct event *event,
 		   const struct relay_names *names)
 {
-	if (!event->has_flow)
+	if (event_is_of_watch(event))
 		return true;
-	if (!is_wanted(filter, event) || !filter_passes_port(filter, event->destination.port) ||
+	if (!event->has_flow && (filter->port.count || filter->where_count))
+		return false;
+	if (!is_wanted(filter, event) ||
+	    (event->has_flow && !filter_passes_port(filter, event->destination.port)) ||
 	    !meets_where_of_message(filter, event, names))
 		return false;
 	if (!filter_wants_sender(filter))

@@ -124,6 +124,12 @@ static inline const char *sender_container(const struct sender *sender)
 	return sender->container ? sender->container : sender->container_name;
 }
 
+/* The uid that a sender counts as: its effective one, or the real one if only that is known. */
+static inline uint32_t sender_uid(const struct sender *sender)
+{
+	return sender->task.euid == SENDER_EUID_UNKNOWN ? sender->task.uid : sender->task.euid;
+}
+
 /* Inode numbers of namespaces. */
 struct namespaces {
 	uint32_t user, pid, mnt, net;

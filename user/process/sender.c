@@ -132,8 +132,7 @@ static struct task_id task_by_name(const struct sender *sender)
 {
 	struct task_id task = sender->task;
 
-	if (task.euid == SENDER_EUID_UNKNOWN)
-		task.euid = task.uid;
+	task.euid = sender_uid(sender);
 	return task;
 }
 

@@ -104,7 +104,7 @@ static uint32_t holder_of(const struct event *event)
 {
 	const struct sender *sender = event->sender_count ? event->senders[0] : NULL;
 
-	return sender && is_known(sender->user) ? sender->task.euid % HOLDERS : HOLDERS;
+	return sender && is_known(sender->user) ? sender_uid(sender) % HOLDERS : HOLDERS;
 }
 
 /* Writes an event that waits; `at` points to it, and `before` is the one before it, or NULL. */

@@ -171,6 +171,7 @@ static void origin_search(struct pipeline *pipeline, const struct event *event)
 		origin->submitter = origin->unproved;
 		origin->unproved = NULL;
 		origin->how = ORIGIN_TIME;
+		submitters_claim(pipeline->submitters, origin->submitter);
 	} else if (count > 1 && !origin->pid) {
 		take_candidates(origin, found, count);
 	}
@@ -202,6 +203,7 @@ static bool fill_submitters(struct pipeline *pipeline, struct origin *origin)
 		origin->submitter = origin->unproved;
 		origin->unproved = NULL;
 		origin->how = ORIGIN_PID;
+		submitters_claim(pipeline->submitters, origin->submitter);
 	}
 	return filled;
 }

@@ -494,6 +494,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 		flow_look_at_commands(pipeline, flow);
 		encrypted_look(pipeline, flow);
 	}
+	origin_tell(pipeline, false);
 	totals_check(pipeline);
 	pacing_report(pipeline, false);
 	joining_flush(pipeline, false);
@@ -517,6 +518,7 @@ void pipeline_finish(struct pipeline *pipeline, const char *reason)
 		keep_finish(pipeline);
 	if (pipeline->hooks.want_counters)
 		pipeline->hooks.want_counters(pipeline->hooks.context);
+	origin_tell(pipeline, true);
 	totals_check(pipeline);
 	while (pipeline->held_first) {
 		compose_fill(pipeline, pipeline->held_first->event);

@@ -145,6 +145,12 @@ void origin_connection(struct pipeline *pipeline, const struct event *event);
 /* Fills in what is known of an event's origin by now. True: nothing more is to come. */
 bool origin_fill(struct pipeline *pipeline, struct event *event);
 
+/* ---- What was handed in and not seen again (unclaimed.c) ---------------------------------------
+ */
+
+/* Tells of it, if it is time for that or the end has come. */
+void origin_tell(struct pipeline *pipeline, bool end);
+
 /* ---- Names of what is in an event (compose.c) ------------------------------------------------ */
 
 /*
