@@ -313,6 +313,52 @@ class Watch:
             transactions.add(pair)
 
 
+class Part(Watch):
+    """The events of another watch from now on. Its end does not end the other one, which checks what it must then."""
+
+    def __init__(self, whole):
+        self.whole, self.first = whole, len(whole.events)
+
+    def __getattr__(self, name):
+        return getattr(self.whole, name)
+
+    @property
+    def events(self):
+        return self.whole.events[self.first:]
+
+    @property
+    def started(self):
+        return self.whole.events[0]
+
+    def stop(self):
+        if self.whole.process.poll() is not None:
+            raise AssertionError(f"the shared watch has ended: {self.whole.stderr[-2000:]!r}")
+
+
+class Module:
+    """Stands where a case is expected: what it is to clean up is cleaned up at the end of the test module."""
+
+    addClassCleanup = staticmethod(unittest.addModuleCleanup)
+
+
+shared = {}
+
+
+def shared_watch(*options):
+    """A part of the one watch with these options that the tests of a module share: a start costs more than most tests.
+    The first caller starts it. After the last test it is stopped, with all checks of Watch.stop."""
+    if options not in shared:
+        shared[options] = Watch(Module, *options)
+        unittest.addModuleCleanup(stop_shared, options)
+    return Part(shared[options])
+
+
+def stop_shared(options):
+    watch = shared.pop(options, None)
+    if watch:
+        watch.stop(losses="--no-wire" in options)
+
+
 # ---- Servers --------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import threading
 
-from harness import LiveCase, Server, Watch, end_process, free_port, get, is_listening, unique, wait_for
+from harness import LiveCase, Server, Watch, end_process, free_port, get, is_listening, shared_watch, unique, wait_for
 
 CURL_EXECUTABLE = "/usr/bin/curl"
 
@@ -90,7 +90,7 @@ class Protocols(LiveCase):
 
     def through(self, port, protocol, *options, target=None, server=None):
         """One mail by curl through a proxy: reported for curl, with the target that the proxy was asked for."""
-        server, recipient, watch = server or Server(self), unique("r"), Watch(self)
+        server, recipient, watch = server or Server(self), unique("r"), shared_watch()
         pid = self.curl(server, recipient, *options)
         found = watch.wait_messages(lambda event: recipient in get(event, "smtp.rcpt_to", []) and
                                     get(event, "destination.port") == port)[0]
@@ -180,60 +180,67 @@ class OnlySmtp(LiveCase):
 
 
 class MidStream(LiveCase):
-    """The session is there before the watch is."""
+    """The sessions are there before the watch is."""
 
     def session(self, server, first):
         client = socket.create_connection(("127.0.0.1", server.port))
         self.addCleanup(client.close)
-        self.lines = client.makefile("rb")
-        self.lines.readline()
-        self.client = client
-        self.talk(b"HELO c\r\n")
-        for line in first:
-            self.talk(line)
+        lines = client.makefile("rb")
+        lines.readline()
+        for line in (b"HELO c\r\n", *first):
+            self.talk(client, lines, line)
+        return client, lines
 
-    def talk(self, line, replies=1):
-        self.client.sendall(line)
+    @staticmethod
+    def talk(client, lines, line, replies=1):
+        client.sendall(line)
         for _ in range(replies):
-            self.lines.readline()
+            lines.readline()
 
-    def picked_up(self, first, then, recipient, server=None, before=0):
-        server = server or Server(self)
-        self.session(server, first)
-        watch = Watch(self)
+    def picked_up(self, first, then, recipient, before=0):
+        """Yields when the session is there; the watch must have been started when it goes on, and yields again when all
+        has been said; the watch must have been stopped when it goes on."""
+        server = Server(self)
+        session = self.session(server, first)
+        yield
         for line, replies in then:
-            self.talk(line, replies)
-        event = watch.message(recipient)
+            self.talk(*session, line, replies)
+        event = self.watch.message(recipient)
         self.assert_mail(event, pid=os.getpid(), sender="a@example.org", recipients=[recipient], port=server.port)
         self.assertEqual(get(event, "smtpsnoop.capture.mid_stream"), True)
-        watch.stop()
-        self.assertEqual(len(watch.messages()), before + 1)
-        for event in watch.messages()[:before]:
+        yield
+        events = self.watch.messages(lambda event: get(event, "destination.port") == server.port)
+        self.assertEqual(len(events), before + 1)
+        for event in events[:before]:
             self.assertIn("under_way_at_start", get(event, "smtpsnoop.reasons"))
 
     def mail(self, recipient):
         return [(b"MAIL FROM:<a@example.org>\r\n", 1), (f"RCPT TO:<{recipient}>\r\n".encode(), 1), (b"DATA\r\n", 1),
                 (b"Subject: s\r\n\r\ntext\r\n.\r\n", 1)]
 
-    def test_before_the_mail(self):
-        recipient = unique("r")
-        self.picked_up([], self.mail(recipient), recipient)
-
-    def test_within_a_mail(self):
-        recipient = unique("r")
-        self.picked_up([b"MAIL FROM:<z@example.org>\r\n", b"RCPT TO:<z@example.net>\r\n", b"DATA\r\n"],
-                       [(b"a line\r\n" * 10, 0), (b"the last\r\n.\r\n", 1), *self.mail(recipient)], recipient, before=1)
-
-    def test_after_a_mail(self):
-        recipient = unique("r")
-        self.picked_up([line for line, _ in self.mail("z@example.net")], self.mail(recipient), recipient)
+    def test_before_within_and_after_a_mail(self):
+        one, two, three = unique("before"), unique("within"), unique("after")
+        sessions = {
+            "before": self.picked_up([], self.mail(one), one),
+            "within": self.picked_up([b"MAIL FROM:<z@example.org>\r\n", b"RCPT TO:<z@example.net>\r\n", b"DATA\r\n"],
+                                     [(b"a line\r\n" * 10, 0), (b"the last\r\n.\r\n", 1), *self.mail(two)], two, before=1),
+            "after": self.picked_up([line for line, _ in self.mail("z@example.net")], self.mail(three), three),
+        }
+        for session in sessions.values():
+            next(session)
+        self.watch = Watch(self)
+        for step in (lambda: None, self.watch.stop):
+            step()
+            for name, session in sessions.items():
+                with self.subTest(name):
+                    next(session, None)
 
 
 class Deep(LiveCase):
     """Everything a client says in one call, without waiting for anything."""
 
     def send_at_once(self, text, mails):
-        server, watch = Server(self), Watch(self)
+        server, watch = Server(self), shared_watch()
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             sender = threading.Thread(target=client.sendall, args=(text,))
             sender.start()
