@@ -71,9 +71,12 @@ HARDEN	 := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 ifdef SANITIZE
 BUILD	 ?= build-sanitize
 BPF_BUILD := build
-HARDEN	 := -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+# One library for the program, the unit tests and the fuzz targets: libFuzzer needs clang and the marks of fuzzer-no-link.
+CC	 := $(CLANG) -Wno-gnu
+HARDEN	 := -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
 OPTIMIZE := -O1 -g
 LDHARDEN := -fsanitize=address,undefined
+CPPFLAGS += -DSANITIZED # clang does not define __SANITIZE_ADDRESS__
 else
 BUILD	 ?= build
 BPF_BUILD := $(BUILD)
@@ -84,7 +87,7 @@ FUZZ_BUILD := build-fuzz
 
 # The time of a unit test is mostly that of building it.
 TEST_OPTIMIZE := -O0 -g
-TEST_LDFLAGS  := $(if $(shell command -v ld.gold),-fuse-ld=gold)
+TEST_LDFLAGS  := $(if $(SANITIZE),,$(if $(shell command -v ld.gold),-fuse-ld=gold))
 
 CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) -I$(BPF_BUILD) $(HAVE)
 CFLAGS	 += -std=gnu11 $(OPTIMIZE) $(HARDEN) $(WARNINGS) -pthread
@@ -263,30 +266,23 @@ test-arm64: deps-vm ## the tests of sends on an arm64 kernel, cross-built, in a 
 # ---- Fuzzing: libFuzzer, under ASan and UBSan ---------------------------------------------------
 
 FUZZ_SECONDS ?= 5
-FUZZ_FLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_OBJECTS := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(filter-out user/attack/% user/commands/% user/daemon/% \
-		user/capture/capture.c user/watch/live.c,$(SOURCES)))
-FUZZ_LIBRARY := $(FUZZ_BUILD)/libsmtpsnoop.a
 
 .PHONY: fuzz fuzz-build
 fuzz: fuzz-build ## fuzz each target for FUZZ_SECONDS (or ARGS="-runs=10000000 -max_total_time=0")
 	$(Q)for target in $(FUZZ_TARGETS); do $(PYTHON) tests/fuzz/fuzz.py $$target $(FUZZ_SECONDS) $(ARGS) || exit 1; done
 
-fuzz-build: $(FUZZ_TARGETS) ## build the fuzz targets
+fuzz-build: ## build the fuzz targets, from the library of SANITIZE=1
+ifdef SANITIZE
+fuzz-build: $(FUZZ_TARGETS)
 
-$(FUZZ_BUILD)/user/%.o: user/%.c Makefile
+$(FUZZ_BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
-
-$(FUZZ_LIBRARY): $(FUZZ_OBJECTS)
-	$(Q)rm -f $@ && ar qcs $@ $^
-
-$(FUZZ_BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_LIBRARY)
 	$(SAY) FUZZ $@
-	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
-
--include $(wildcard $(FUZZ_BUILD)/user/*/*.d)
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out $(WARNINGS),$(CFLAGS)) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+else
+	@$(MAKE) --no-print-directory SANITIZE=1 BUILD=build-sanitize $@
+endif
 
 C_FILES := $(wildcard user/*.c user/*/*.[ch] include/*.h bpf/*.[ch] tests/unit/*.[ch] tests/bench/*.c tests/fuzz/*.c tests/live/*.c)
 

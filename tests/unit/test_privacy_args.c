@@ -248,7 +248,7 @@ static struct event *laden_event(const char *unit)
  * A ms or less; 100 are for a slow machine. It was 180 to 800 in the same place where each address
  * was looked at. Sanitizers make it about 20 times slower.
  */
-#ifdef __SANITIZE_ADDRESS__
+#ifdef SANITIZED
 #define LADEN_MAX_MS 1000
 #else
 #define LADEN_MAX_MS 100

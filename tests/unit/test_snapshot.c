@@ -492,7 +492,7 @@ static void test_all(void **state)
  */
 static void test_speed(void **state)
 {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef SANITIZED
 	enum { COUNT = 100 }; /* each fork copies the page tables of the shadow memory */
 #else
 	enum { COUNT = 1000 };
@@ -522,7 +522,7 @@ static void test_speed(void **state)
 	for (int i = 0; i < COUNT; i++)
 		waitpid(pids[i], NULL, 0);
 	print_message("%d processes: %.1f ms\n", COUNT, (double)best / 1e6);
-#ifndef __SANITIZE_ADDRESS__
+#ifndef SANITIZED
 	assert_true(best < 100000000);
 #endif
 }
