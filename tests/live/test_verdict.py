@@ -13,7 +13,7 @@ import threading
 import time
 import unittest
 
-from harness import LiveCase, Recorder, Watch, get, sized, unique, unshare_works
+from harness import LiveCase, Recorder, Watch, get, shared_watch, sized, unique, unshare_works
 
 SIZES = range(1, 25)
 WINDOW = sized(12, 2)  # bytes; two take 23 s
@@ -119,7 +119,7 @@ class Verdict(LiveCase):
 
     def test_segments_of_any_size(self):
         """The greeting behind a proxy's answer, and then each reply, in segments of 1 to 24 bytes."""
-        watch = Watch(self)
+        watch = shared_watch()
         sent = {}
         for size in SIZES:
             sent[size] = self.send(Script(self, size, ESTABLISHED), CONNECT)
@@ -129,7 +129,7 @@ class Verdict(LiveCase):
         watch.stop()
 
     def test_segments_of_any_size_without_a_proxy(self):
-        watch = Watch(self)
+        watch = shared_watch()
         sent = {size: self.send(Script(self, size, b"\r\n", first=False)) for size in SIZES}
         for size, recipient in sent.items():
             with self.subTest(size=size):
@@ -140,7 +140,7 @@ class Verdict(LiveCase):
         """The answer and the greeting are one segment; the request comes in one piece or byte by byte."""
         socks4 = b"\x04\x01\x00\x19\x7f\x00\x00\x01user\x00", b"\x00\x5a\x00\x19\x7f\x00\x00\x01"
         socks5 = b"\x05\x01\x00\x03\x0cmail.example\x00\x19", b"\x05\x00\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x19"
-        watch = Watch(self)
+        watch = shared_watch()
         sent = [self.send(Script(self, 4096, answer), request)
                 for request, answer in (socks4, socks5, (b"\r\n" + CONNECT, ESTABLISHED))]
         for recipient in sent:
@@ -149,7 +149,7 @@ class Verdict(LiveCase):
 
     def test_burst(self):
         """Everything at once, after the greeting was read, behind junk that the server has not answered yet."""
-        watch = Watch(self)
+        watch = shared_watch()
         recipient = self.send(Script(self, 4096, b"\r\n", first=False), wait=False)
         self.assert_mail(watch.message(recipient), os.getpid(), "s@example.org", [recipient])
         watch.stop()
@@ -167,7 +167,7 @@ class Verdict(LiveCase):
                 "client.greeting(); "
                 f"client.mail({recipient!r})\n")
         script = self.write("window.py", code)
-        watch = Watch(self)
+        watch = shared_watch()
         process = self.spawn(["unshare", "-n", "sh", "-c",
                               f"ip link set lo up && ip route change local 127.0.0.1 dev lo table local window {WINDOW} && "
                               f"exec /usr/bin/python3 {script}"])
