@@ -251,7 +251,7 @@ static void add(struct submissions *table, const char *queue_id, uint32_t uid, b
 	assert_non_null(sender);
 	sender->refs = 1;
 	sender->task.uid = sender->task.euid = uid;
-	submissions_add(table, span_of(queue_id), sender, named, event_id);
+	submissions_add(table, span_of(queue_id), sender, sender, named, event_id);
 	sender_unref(sender);
 }
 

@@ -503,6 +503,27 @@ static void test_claimed(void **state)
 	assert_int_equal(told, 0);
 }
 
+/* sendmail hands its mail to the MTA by SMTP; a runner of its queue, what others handed in. */
+static void test_by_smtp(void **state)
+{
+	const struct want want = {0};
+	struct task_id task = {.pid = 30, .start_ns = 29 * S, .uid = JOE};
+	struct sender *program;
+
+	(void)state;
+	submit_usual(BYTES("sendmail\0-t\0"));
+	program = sender_of_task(&task, 30 * S + 1, processes, &want);
+	assert_non_null(program);
+	assert_ptr_equal(submitters_of(table, program), only());
+	sender_unref(program);
+	task.start_ns++;
+	run(30, 29, 30, EXIM, BYTES("sendmail\0-Ac\0-q\0"), EXEC_SECURE);
+	task.start_ns = 29 * S;
+	program = sender_of_task(&task, 30 * S + 1, processes, &want);
+	assert_null(submitters_of(table, program));
+	sender_unref(program);
+}
+
 /* One that ran before the watch may be anybody's. */
 static void test_older(void **state)
 {
@@ -541,7 +562,7 @@ int main(void)
 		TEST(test_copies),	TEST(test_time),	 TEST(test_pid_reuse),
 		TEST(test_lost_exit),	TEST(test_at_work),	 TEST(test_flood),
 		TEST(test_bytes),	TEST(test_doubt),	 TEST(test_older),
-		TEST(test_unclaimed),	TEST(test_claimed),
+		TEST(test_unclaimed),	TEST(test_claimed),	 TEST(test_by_smtp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,11 +96,13 @@ struct submissions *submissions_new(void);
 void submissions_free(struct submissions *submissions);
 
 /*
- * Keeps a reference to the sender. `named`: its uid is a user of this host. If two users in the
- * table have the same queue id, it stands for neither.
+ * `sender` sent it; `submitter` handed it in, the same or what started it. NULL: not known;
+ * otherwise a reference is kept. `named`: the sender's uid is a user of this host. If two users in
+ * the table have the same queue id, it stands for neither.
  */
-void submissions_add(struct submissions *submissions, struct span queue_id, struct sender *sender,
-		     bool named, const char *event_id);
+void submissions_add(struct submissions *submissions, struct span queue_id,
+		     const struct sender *sender, struct sender *submitter, bool named,
+		     const char *event_id);
 
 /* Fills in who submitted the mail with the queue id of `origin`. False if that is not known. */
 bool submissions_find(const struct submissions *submissions, struct origin *origin);

@@ -82,8 +82,9 @@ static void make_room(struct submissions *submissions, size_t bytes)
 		let_go(submissions, &submissions->ring[submissions->oldest++ % SUBMISSIONS_MAX]);
 }
 
-void submissions_add(struct submissions *submissions, struct span queue_id, struct sender *sender,
-		     bool named, const char *event_id)
+void submissions_add(struct submissions *submissions, struct span queue_id,
+		     const struct sender *sender, struct sender *submitter, bool named,
+		     const char *event_id)
 {
 	struct submission made = {.uid = sender->task.euid, .named = named};
 	struct span id = span_of(event_id);
@@ -94,10 +95,10 @@ void submissions_add(struct submissions *submissions, struct span queue_id, stru
 	memcpy(made.queue_id, queue_id.data, queue_id.len);
 	if (id.len <= ORIGIN_EVENT_LEN)
 		memcpy(made.event_id, id.data, id.len);
-	made.bytes = sender_bytes(sender);
+	made.bytes = submitter ? sender_bytes(submitter) : 0;
 	make_room(submissions, made.bytes);
 	if (submissions->bytes + made.bytes <= SUBMISSIONS_BYTES_MAX)
-		made.sender = sender_ref(sender);
+		made.sender = sender_ref(submitter);
 	else
 		made.bytes = 0;
 	place = find(submissions, made.queue_id);

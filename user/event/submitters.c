@@ -38,6 +38,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event/submission_program.h"
 #include "process/cause.h"
 #include "process/image.h"
 #include "process/sender.h"
@@ -48,36 +49,6 @@
 /* So long a submission program that was lost may still run. */
 #define DOUBT_NS (3600LL * 1000000000LL)
 #define FOREVER	 INT64_MAX
-
-struct program {
-	const char *mta; /* NULL: runs another one that hands the mail in */
-	const char *executable;
-	bool secure; /* the file is setuid or setgid: it gets rights that its user lacks */
-};
-
-static const struct program programs[] = {
-	{"exim", "/usr/sbin/exim4", true},
-	{"exim", "/usr/sbin/exim", true},
-	{"exim", "/usr/bin/exim", true},
-	{"exim", "/usr/local/sbin/exim", true},
-	{"exim", "/usr/exim/bin/exim", true},
-	{"postfix", "/usr/sbin/postdrop", true},
-	{"postfix", "/usr/bin/postdrop", true},
-	{"nullmailer", "/usr/sbin/nullmailer-queue", true},
-	{"nullmailer", "/usr/bin/nullmailer-queue", true},
-	{"sendmail", "/usr/lib/sm.bin/sendmail", true},
-	{"sendmail", "/usr/libexec/sendmail/sendmail", true},
-	{"sendmail", "/usr/sbin/sendmail.sendmail", true},
-	{"sendmail", "/usr/sbin/sendmail-mta", true},
-	{"opensmtpd", "/usr/sbin/smtpctl", true},
-	{"dma", "/usr/sbin/dma", true},
-	{"dma", "/usr/lib/dma/dma", true},
-	{NULL, "/usr/sbin/sendmail", false},
-	{NULL, "/usr/lib/sendmail", false},
-	{NULL, "/usr/sbin/sendmail.postfix", false},
-	{NULL, "/usr/bin/nullmailer-inject", false},
-	{NULL, "/usr/sbin/nullmailer-inject", false},
-};
 
 struct entry {
 	struct entry *older, *newer;
@@ -107,62 +78,11 @@ struct submitters {
 	int64_t dropped_ns[BUCKETS]; /* until then one was running that is no longer known */
 };
 
-/* ---- Programs -------------------------------------------------------------------------------- */
-
-static const struct program *program_of(const struct image *image)
-{
-	if (!image || image->flags & (EXEC_MEMFD | EXEC_DELETED | EXEC_PATH_TRUNCATED))
-		return NULL;
-	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
-		if (strcmp(programs[i].executable, image->executable) == 0)
-			return &programs[i];
-	}
-	return NULL;
-}
-
 bool submitters_is_program(const struct image *image)
 {
-	const struct program *program = program_of(image);
+	const struct submission_program *program = submission_program_of(image);
 
 	return program && program->mta;
-}
-
-/* Root has the rights already. */
-static bool has_rights(const struct program *program, const struct sender *sender)
-{
-	return !program->secure || sender->image->flags & EXEC_SECURE || sender->task.uid == 0;
-}
-
-/*
- * An MTA at work: a daemon, a queue runner, a delivery. What other users run is a submission,
- * whatever its arguments are: they choose those.
- */
-static bool is_at_work(const struct sender *sender)
-{
-	const struct image *image = sender->image;
-	size_t first = strnlen(image->args, image->args_len) + 1;
-	const char *option = first < image->args_len ? image->args + first : "";
-
-	return sender->task.uid == sender->task.euid &&
-	       (strncmp(option, "-M", 2) == 0 || strncmp(option, "-q", 2) == 0 ||
-		strncmp(option, "-bd", 3) == 0);
-}
-
-/*
- * Whether the program hands nothing in, for certain: it was given no recipient, and told to list
- * the queue or the like. With more arguments it may do both.
- */
-static bool only_asks(const struct image *image)
-{
-	static const char *const options[] = {"-bp", "-bP", "-bV", "-bi", "-q"};
-	size_t first = strnlen(image->args, image->args_len) + 1;
-
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		if (image->args_count == 2 && first < image->args_len &&
-		    strcmp(image->args + first, options[i]) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* ---- The submitting process ------------------------------------------------------------------ */
@@ -261,7 +181,7 @@ static uint32_t steps_choose(const struct steps *steps, uint32_t uid)
 
 		if (!step->image || step->pid == 1 || (step->uid != uid && first < STEPS_MAX))
 			break;
-		if (program_of(step->image))
+		if (submission_program_of(step->image))
 			continue;
 		role = image_role(step->image);
 		if (first == STEPS_MAX)
@@ -437,12 +357,12 @@ void submitters_add(struct submitters *submitters, const struct sender_record *r
 		    const struct sender *program, struct process_table *processes,
 		    uint32_t own_ns_user, int64_t offset_ns)
 {
-	const struct program *known = program_of(program->image);
+	const struct submission_program *known = submission_program_of(program->image);
 	struct steps steps = {.count = 0};
 	struct entry *entry;
 
 	if (!known || !known->mta || program->task.ns_user != own_ns_user ||
-	    !has_rights(known, program) || is_at_work(program))
+	    !submission_has_rights(known, program) || submission_is_at_work(known, program))
 		return;
 	entry = calloc(1, sizeof(*entry));
 	if (!entry) {
@@ -456,7 +376,7 @@ void submitters_add(struct submitters *submitters, const struct sender_record *r
 	entry->start_ns = program->task.start_ns;
 	entry->from_ns = realtime(program->image->exec_ns, offset_ns);
 	entry->exec_ns = program->image->exec_ns;
-	entry->told = !entry->submitter || only_asks(program->image);
+	entry->told = !entry->submitter || submission_only_asks(program->image);
 	entry->to_ns = FOREVER;
 	entry->pid = program->task.pid;
 	entry->vpid = record->vpid;
@@ -471,7 +391,7 @@ void submitters_add(struct submitters *submitters, const struct sender_record *r
 void submitters_add_older(struct submitters *submitters, const struct exec_record *record,
 			  const struct image *image, int64_t offset_ns)
 {
-	const struct program *known = program_of(image);
+	const struct submission_program *known = submission_program_of(image);
 	struct entry *entry = known ? calloc(1, sizeof(*entry)) : NULL;
 
 	if (!entry) {
@@ -552,6 +472,18 @@ bool submitters_know_all(const struct submitters *submitters, const struct submi
 			return false;
 	}
 	return true;
+}
+
+struct sender *submitters_of(const struct submitters *submitters, const struct sender *program)
+{
+	const struct entry *entry = submitters->newest;
+
+	if (submission_runs_queue(program->image))
+		return NULL;
+	while (entry &&
+	       (entry->pid != program->task.pid || entry->start_ns != program->task.start_ns))
+		entry = entry->older;
+	return entry && entry->exec_ns == program->image->exec_ns ? entry->submitter : NULL;
 }
 
 void submitters_claim(struct submitters *submitters, const struct sender *submitter)

@@ -77,6 +77,13 @@ uint32_t submitters_find(const struct submitters *submitters, const struct submi
  */
 bool submitters_know_all(const struct submitters *submitters, const struct submission_trace *trace);
 
+/*
+ * Who handed in the mail that a submission program sends to the MTA by SMTP, as sendmail does and a
+ * runner of its queue does later. Borrowed; NULL: not known, or the program runs a queue, whose
+ * mails others handed in.
+ */
+struct sender *submitters_of(const struct submitters *submitters, const struct sender *program);
+
 /* A relayed mail is this one: it is not told any more. */
 void submitters_claim(struct submitters *submitters, const struct sender *submitter);
 

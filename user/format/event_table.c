@@ -330,7 +330,7 @@ static int table_write(struct sink *base, const struct event *event)
 	switch (event->action) {
 	case EVENT_STARTED: return write_started(table, event);
 	case EVENT_LOSS: return write_loss(table, event);
-	case EVENT_SUBMISSION: return write_submission(table, event);
+	case EVENT_SUBMISSION: return table->options.all ? write_submission(table, event) : 0;
 	case EVENT_STATUS:
 	case EVENT_STOPPED: return 0; /* the summary has it */
 	case EVENT_SESSION:

@@ -164,11 +164,12 @@ static bool meets_where_of_message(const struct filter *filter, const struct eve
 	return meets;
 }
 
+/* A submission is observed, and all that may be known of its mail. */
 static bool is_wanted(const struct filter *filter, const struct event *event)
 {
 	if (filter->alerts)
 		return event->verdict == VERDICT_ALERT;
-	return filter->all ||
+	return filter->all || event->action == EVENT_SUBMISSION ||
 	       (event->verdict != VERDICT_OBSERVED && event->verdict != VERDICT_EXCLUDED);
 }
 

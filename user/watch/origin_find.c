@@ -235,6 +235,19 @@ bool origin_fill(struct pipeline *pipeline, struct event *event)
 	return fill_submitters(pipeline, event->origin) && filled;
 }
 
+/* Who handed in what this process sends: itself, or who started it, if it is an MTA's sendmail. */
+static struct sender *connected(const struct pipeline *pipeline, struct sender *sender)
+{
+	struct sender *submitter;
+
+	if (!submitters_is_program(sender->image))
+		return sender;
+	submitter = pipeline->submitters ? submitters_of(pipeline->submitters, sender) : NULL;
+	if (submitter)
+		submitters_claim(pipeline->submitters, submitter);
+	return submitter;
+}
+
 void origin_connection(struct pipeline *pipeline, const struct event *event)
 {
 	static const uint8_t loopback4[13] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127},
@@ -243,13 +256,16 @@ void origin_connection(struct pipeline *pipeline, const struct event *event)
 	bool here = memcmp(to, loopback4, sizeof(loopback4)) == 0 ||
 		    memcmp(to, loopback6, sizeof(loopback6)) == 0 ||
 		    memcmp(to, event->source.addr, 16) == 0;
+	struct sender *sender;
 	struct span queue_id = origin_queue_id(event->transaction);
 
 	if (!here || event->sender_count != 1 || !queue_id.len)
 		return;
+	sender = event->senders[0];
 	if (!pipeline->submissions)
 		pipeline->submissions = submissions_new();
 	if (pipeline->submissions)
-		submissions_add(pipeline->submissions, queue_id, event->senders[0],
-				event->senders[0]->task.ns_user == pipeline->own.user, event->id);
+		submissions_add(pipeline->submissions, queue_id, sender,
+				connected(pipeline, sender),
+				sender->task.ns_user == pipeline->own.user, event->id);
 }

@@ -31,7 +31,6 @@ static void tell_unclaimed(void *context, const struct unclaimed *unclaimed)
 void origin_tell(struct pipeline *pipeline, bool end)
 {
 	if (pipeline->submitters)
-		pipeline->stats.events_left_out +=
-			submitters_tell(pipeline->submitters, pipeline->now_ns, end, tell_unclaimed,
-					pipeline);
+		pipeline->outputs_lost += submitters_tell(pipeline->submitters, pipeline->now_ns,
+							  end, tell_unclaimed, pipeline);
 }
