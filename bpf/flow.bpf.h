@@ -7,6 +7,7 @@
 #ifndef SMTPSNOOP_FLOW_BPF_H
 #define SMTPSNOOP_FLOW_BPF_H
 
+#include "count.bpf.h"
 #include "hello.bpf.h"
 #include "look.bpf.h"
 #include "task.bpf.h"
@@ -335,6 +336,7 @@ int BPF_PROG(socket_state, struct sock *sk, int old, int new)
 			state->ended = 1; /* its bytes are read when the call ends */
 			return 0;
 		}
+		emit_count_end(state);
 		if (state->emitted)
 			emit_close(state, sk, old);
 		state->emitted = 0; /* the close was reported */

@@ -223,6 +223,16 @@ struct line {
 	__u32 len;  /* bytes in `head`, at most 8 */
 };
 
+/* The TLS records that a socket has sent (count.bpf.h). */
+struct tls_count {
+	__u64 bytes;	/* of the records of data, without their headers */
+	__u64 head;	/* the first bytes of a header that is split over segments */
+	__u32 records;	/* how many records of data */
+	__u32 next;	/* sequence number of the next header */
+	__u32 head_len; /* bytes in `head` */
+	__u32 step;	/* enum count_step; 0: not counted */
+};
+
 struct flow_state {
 	struct flow_id id;
 	__u8 tx;       /* enum look: what this socket sends */
@@ -244,6 +254,16 @@ struct flow_state {
 	__u32 ended;
 	__u32 plain_seq; /* plaintext flows (outer.bpf.h, tls.bpf.h): bytes sent so far */
 	__u32 plain_got; /* likewise, bytes received so far (tls.bpf.h) */
+	/* likewise, what was last reported of `walk` and of the text, and `walk` is being written
+	 */
+	__u32 told_records;
+	__u32 told_plain;
+	__u32 told;
+	__u32 counting;
+	/* likewise, what the library took; and with what calls that have not ended offer it */
+	__u64 plain_total;
+	__u64 plain_offered;
+	struct tls_count walk; /* of a plaintext flow: a copy of its socket's */
 
 	struct line sent, received;
 

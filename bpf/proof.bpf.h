@@ -293,7 +293,6 @@ struct tls_header {
 	__u8 len[2];
 };
 
-#define TLS_TYPE_DATA	 23
 #define TLS_RECORD_MAX	 16384U
 #define TLS_OVERHEAD_MIN 16U
 #define TLS_OVERHEAD_MAX 256U
@@ -325,10 +324,10 @@ __noinline int tls_may_be_server(__u32 layer, __u64 object)
 /*
  * Joins the session of a connection that is older than the watch: its hello was not seen. What is
  * sent within a call of the library, as one record of the call's length, is that call's. `len`: of
- * the record, without its header.
+ * the record, without its header; `seq`: where it begins.
  */
 static __always_inline void tls_join_nested(struct flow_state *state, const struct sock *sk,
-					    __u32 len)
+					    __u32 seq, __u32 len)
 {
 	__u64 id = bpf_get_current_pid_tgid(), key = state->id.cookie ^ FLOW_KEY_PLAINTEXT;
 	struct tls_call *call = bpf_map_lookup_elem(&tls_calls, &id);
@@ -349,7 +348,9 @@ static __always_inline void tls_join_nested(struct flow_state *state, const stru
 	if (!plain || plain->tls_layer || plain->plain_seq)
 		return;
 	state->hello = HELLO_DONE;
+	count_begin(&state->walk, seq);
 	plain->tls_layer = call->layer;
+	plain->plain_offered = call->len;
 	flow_address(&plain->id, sk);
 	state_own(plain);
 	tls_join(&of_call, state->id.cookie, session->print);

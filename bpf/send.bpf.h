@@ -265,7 +265,8 @@ static __always_inline void send_join(struct flow_state *state, const struct soc
 	if (vector_front(vector, &address, &len) && len > sizeof(header) &&
 	    !memory_read(vector->memory, &header, sizeof(header), address) &&
 	    header.type == TLS_TYPE_DATA && header.version[0] == 3)
-		tls_join_nested(state, sk, (__u32)header.len[0] << 8 | header.len[1]);
+		tls_join_nested(state, sk, write_seq(sk),
+				(__u32)header.len[0] << 8 | header.len[1]);
 }
 
 /*
@@ -280,7 +281,8 @@ static __always_inline void send_join_late(struct flow_state *state, const struc
 		state->id.cookie = cookie_read(sk);
 	if (!state->id.local_port)
 		flow_address(&state->id, sk);
-	tls_join_nested(state, sk, ret - sizeof(struct tls_header));
+	tls_join_nested(state, sk, write_seq(sk) - ret, ret - sizeof(struct tls_header));
+	state->walk.step = 0; /* the wire hook has seen this record before */
 }
 
 static __always_inline void send_begin_vector(const struct sock *sk, const struct vector *vector,

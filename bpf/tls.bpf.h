@@ -79,6 +79,8 @@ static __always_inline void plain_sent(struct flow_state *state, __u64 data, __u
 	pending.vector.memory = MEMORY_USER;
 	pending.seq = state->plain_seq;
 	state->plain_seq += len;
+	state->plain_total += len;
+	state->plain_offered = state->plain_total;
 	if (state->tx != LOOK_SMTP)
 		send_look(state, &pending.vector, false);
 	if (!plain_wanted(state))
@@ -149,6 +151,7 @@ static __always_inline void plain_got(struct flow_state *state, __u64 data, __u3
 	if (!plain_wanted(state))
 		return;
 	emit_tls(state);
+	emit_count(state);
 	allowed = ring_allowed(state, len);
 	if (!allowed) {
 		ring_dropped(state, len);
@@ -209,12 +212,22 @@ static __always_inline bool tls_worth_noting(const struct tls_session *session)
 			   (session->verdict == TLS_UNPROVED && session->tries < TLS_TRIES));
 }
 
+/* Notes that a session may send `len` more bytes of text before a call returns. */
+static __always_inline void tls_offer(const struct tls_session *session, __u64 len)
+{
+	struct flow_state *plain = flow_hash_get(session->cookie ^ FLOW_KEY_PLAINTEXT, false);
+
+	if (plain && plain->plain_total + len > plain->plain_offered)
+		plain->plain_offered = plain->plain_total + len;
+}
+
 /* Notes a call that begins. Layer and direction are constants. */
 static __always_inline int tls_enter(__u32 layer, __u32 written, __u64 object, __u64 data,
 				     __u64 len, __u64 taken)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct tls_call *outer = NULL, call = {};
+	struct tls_session *session;
 
 	if (layer == TLS_GNUTLS)
 		outer = bpf_map_lookup_elem(&tls_calls, &id);
@@ -222,8 +235,11 @@ static __always_inline int tls_enter(__u32 layer, __u32 written, __u64 object, _
 		outer->depth++;
 		return 0;
 	}
-	if (!tls_worth_noting(tls_session_of(layer, object)))
+	session = tls_session_of(layer, object);
+	if (!session || !tls_worth_noting(session))
 		return 0;
+	if (written && session->verdict == TLS_JOINED)
+		tls_offer(session, len);
 	call.object = object;
 	call.data = data;
 	call.len = len;

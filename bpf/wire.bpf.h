@@ -351,6 +351,7 @@ static __always_inline void segment_hello(struct __sk_buff *skb, struct flow_sta
 	if (outbound && state->hello == HELLO_SEEN) {
 		segment_identify(skb, state, segment, outbound);
 		hello_note(skb, state, segment->offset, segment->len);
+		count_begin(&state->walk, segment->seq);
 	} else if (!outbound && state->hello == HELLO_NOTED) {
 		hello_answer(skb, state, segment->offset, segment->len);
 	}
@@ -417,6 +418,8 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 		state_urgent(state);
 	if (tls_probes)
 		segment_hello(skb, state, &segment, outbound);
+	if (outbound && state->walk.step == COUNT_ON)
+		count_segment(skb, segment.offset, segment.seq, segment.len);
 	if (outbound && !state->on_wire)
 		state->on_wire = 1;
 	if (state_copied(state) || (tls_begins && (state->emitted || is_mail_port(segment.dest))))

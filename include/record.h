@@ -32,6 +32,7 @@ enum record_type {
 	RECORD_DIRECTORY,  /* struct directory_record: where a sender stands */
 	RECORD_TLS,	   /* struct tls_record: the plaintext of a TLS session follows */
 	RECORD_SUBMISSION, /* struct sender_record: a program that hands mail to an MTA executes */
+	RECORD_COUNT,	   /* struct count_record: how much a TLS session has sent */
 
 	RECORD_USER_FIRST = 64,
 	RECORD_HOST = RECORD_USER_FIRST, /* struct host_record: the first record of every watch */
@@ -332,6 +333,26 @@ struct tls_record {
 	/* what began the TLS session: the first bytes of the ClientHello's TLS record, then of the
 	   ServerHello's */
 	char data[];
+};
+
+enum count_step {
+	COUNT_ON = 1, /* all that was sent since the session was noted is counted */
+	COUNT_LOST,   /* up to here: what follows could not be walked */
+	COUNT_ODD,    /* up to here: what follows is no TLS */
+};
+
+/*
+ * What a TLS session has sent: the text that its library was given, and the records on the wire.
+ * Written before what the library returns, and when the socket closes.
+ */
+struct count_record {
+	struct record h;
+	struct flow_id flow; /* `cookie` is the key of the plaintext */
+	__u64 plain;	     /* bytes of text that the library took */
+	__u64 offered;	     /* likewise, with what was passed to calls that have not ended */
+	__u64 bytes;	     /* of the records of data, without their headers */
+	__u32 records;	     /* how many */
+	__u32 step;	     /* enum count_step */
 };
 
 /* ---- Losses ---------------------------------------------------------------------------------- */

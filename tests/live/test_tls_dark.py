@@ -9,10 +9,38 @@ import subprocess
 import unittest
 
 import tls_clients
-from harness import EVENT_S, LONG, SLOW, action, end_process, free_port, get, is_listening, sized, wait_for
+from harness import EVENT_S, LONG, PYTHON, SLOW, action, end_process, free_port, get, is_listening, sized, wait_for
 from tls_case import COMBINATIONS, Job, TlsBench
 
 PAGES = sized(10, 200)  # each on a connection of its own
+
+# Greets over TLS, so that its session is joined. A child then goes on with the same session: what it encrypts is sent on
+# the socket, but no probe takes its text for this socket's.
+OWN_RECORDS = """
+import os, socket, ssl, sys
+port, recipient, mails = int(sys.argv[1]), sys.argv[2], sys.argv[3] == "mail"
+context = ssl._create_unverified_context()
+sock = context.wrap_socket(socket.create_connection(("127.0.0.1", port)))
+
+def reply():
+    text = b""
+    while not text.endswith(b"\\n") or text.splitlines()[-1][3:4] != b" ":
+        text += sock.recv(4096)
+
+def say(*lines):
+    for line in lines:
+        sock.sendall(line.encode() + b"\\r\\n")
+        reply()
+
+reply()
+say("EHLO client.test")
+if not os.fork():
+    if mails:
+        say("MAIL FROM:<own@example.org>", f"RCPT TO:<{recipient}>", "DATA", "Subject: own\\r\\n\\r\\nhello\\r\\n.")
+    os._exit(0)
+os.wait()
+print(sock.getsockname()[1])
+"""
 
 
 class Dark(TlsBench):
@@ -62,6 +90,25 @@ class Dark(TlsBench):
         java = shutil.which("java")
         for job in self.starttls("java"):
             self.encrypted(job, tls_clients.java(job), java)
+
+    def own_records(self, version, how):
+        """The event of a session in which OWN_RECORDS sent a mail, or nothing."""
+        server, recipient = self.servers[version], f"own-{how}@{version.replace('.', '')}.test"
+        done = subprocess.run([PYTHON, "-I", "-S", "-c", OWN_RECORDS, str(server.smtps), recipient, how], check=True, timeout=60,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        if how == "mail":
+            server.mail(recipient)
+        port = int(done.stdout)
+        event, = self.watch.wait(lambda event: action(event) == "smtp-session" and get(event, "source.port") == port, 1,
+                                 EVENT_S, "smtp-session events")
+        return get(event, "smtpsnoop.capture.witness"), get(event, "smtpsnoop.verdict"), get(event, "smtpsnoop.reasons", [])
+
+    def test_records_that_the_library_was_not_given(self):
+        type(self).has_text = True
+        for version in ("1.2", "1.3"):
+            with self.subTest(version):
+                self.assertEqual(self.own_records(version, "mail"), ("differ", "alert", ["witnesses_differ"]))
+                self.assertEqual(self.own_records(version, "nothing"), ("agree", "observed", []))
 
     def test_https_is_no_mail(self):
         port = free_port()

@@ -88,6 +88,7 @@ class TlsBench(Bench):
     """The folder of the class, its servers, and its run of `record`, which writes events as `watch` does."""
 
     limit_s = 300
+    has_text = False  # of sessions without a mail
     options = ("--all",)
 
     @classmethod
@@ -115,7 +116,7 @@ class TlsBench(Bench):
     def tearDownClass(cls):
         cls.watch.stop(warnings=1)
         warned = "were encrypted on the wire" in cls.watch.stderr.decode()
-        if warned != bool(cls.all_sent):
+        if warned != bool(cls.all_sent or cls.has_text):
             raise AssertionError(f"{len(cls.all_sent)} mails were encrypted on the wire, but it says {cls.watch.stderr!r}")
         cls.check_counts(cls.watch.events)
         cls.check_secrets()
@@ -150,8 +151,11 @@ class TlsBench(Bench):
             "tls.established": True,
             "tls.version": one.version,
             "smtpsnoop.capture.layer": one.layer,
+            "smtpsnoop.capture.witness": "agree",
             "smtpsnoop.capture.complete": True,
         }
+        if get(event, "smtpsnoop.capture.mid_stream"):  # counted where the kernel shows a record's place before it leaves
+            del expected["smtpsnoop.capture.witness"]
         if one.pid is not None:
             expected["process.pid"] = one.pid
         if report["server_name"]:

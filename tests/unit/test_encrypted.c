@@ -5,6 +5,7 @@
  */
 #include "watched.h"
 
+#include "flow/flow_tls.h"
 #include "tls_hellos.h"
 
 #define SECOND 1000000000ULL
@@ -363,6 +364,141 @@ static void test_late(void **state)
 	expect_in(event_of("smtp-message", 0), "\"layer\":\"nss\"");
 }
 
+/* The wire hook has counted this much of what the line sent. */
+static void counted(const struct line *plain, uint64_t text, uint64_t offered, uint64_t bytes,
+		    uint32_t records, uint32_t step)
+{
+	struct count_record *record = make(sizeof(*record), (struct span){NULL, 0});
+
+	record->flow = id_of(plain->cookie, plain->port);
+	record->plain = text;
+	record->offered = offered;
+	record->bytes = bytes;
+	record->records = records;
+	record->step = step;
+	tell(&watched, &record->h, RECORD_COUNT, sizeof(*record));
+}
+
+#define GREETED 13U /* bytes of "EHLO client\r\n" */
+#define MAILED	63U /* bytes of a mail from "joe" up to the server's reply to it */
+
+struct count {
+	uint64_t text, offered, bytes;
+	uint32_t records, step;
+};
+
+/*
+ * A mail under TLS 1.3, with a count before the reply to EHLO and one before the reply to the mail.
+ * Its witness, and that of the session, must be this.
+ */
+static void expect_witness(const struct count *first, const struct count *last, const char *witness)
+{
+	struct line line = starttls(HOST_WIRE | HOST_TLS), plain;
+	char expected[60];
+
+	snprintf(expected, sizeof(expected), "\"witness\":\"%s\"", witness);
+	plain = join(&line, TLS_OPENSSL, 0, OPENSSL_13_CLIENT, OPENSSL_13_SERVER);
+	say(&watched, &plain, "EHLO client\r\n");
+	if (first)
+		counted(&plain, first->text, first->offered, first->bytes, first->records,
+			first->step);
+	hear(&watched, &plain, "250 mx\r\n");
+	say(&watched, &plain, "MAIL FROM:<joe@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n");
+	hear(&watched, &plain, "250 ok\r\n250 ok\r\n354 go\r\n");
+	say(&watched, &plain, "Subject: joe\r\n\r\nhi\r\n.\r\n");
+	if (last)
+		counted(&plain, last->text, last->offered, last->bytes, last->records, last->step);
+	hear(&watched, &plain, "250 queued\r\n");
+	hang_up(&watched, &line);
+	finish();
+	expect_in(event_of("smtp-message", 0), expected);
+	if (last && last->bytes < last->text) /* of a session, only the mail tells that */
+		return;
+	expect_in(event_of("smtp-session", 0), expected);
+	if (!strcmp(witness, "differ"))
+		expect_in(event_of("smtp-session", 0), "\"verdict\":\"alert\"");
+}
+
+#define FLIGHT	  52U /* the client's Finished, without what encryption adds */
+#define SEALED(n) (17U * (n))
+#define TEXT	  ((uint64_t)GREETED + MAILED)
+
+static const struct count greeted = {GREETED, GREETED, FLIGHT + GREETED + SEALED(2), 2, COUNT_ON};
+
+static void test_as_much_left(void **state)
+{
+	(void)state;
+	expect_witness(&greeted,
+		       &(struct count){TEXT, TEXT, FLIGHT + TEXT + SEALED(4), 4, COUNT_ON},
+		       "agree");
+}
+
+static void test_more_left(void **state)
+{
+	(void)state;
+	expect_witness(&greeted,
+		       &(struct count){TEXT, TEXT, FLIGHT + TEXT + 65 + SEALED(9), 9, COUNT_ON},
+		       "differ");
+}
+
+/* The server has replied to text that has not left. */
+static void test_less_left(void **state)
+{
+	(void)state;
+	expect_witness(&greeted, &(struct count){TEXT, TEXT, TEXT - 9, 0, COUNT_ON}, "differ");
+}
+
+/* What a call that has not ended may have sent is not known. */
+static void test_call_in_progress(void **state)
+{
+	(void)state;
+	expect_witness(&greeted,
+		       &(struct count){TEXT, TEXT + 500, FLIGHT + TEXT + 500 + SEALED(5), 5,
+				       COUNT_ON},
+		       "send-only");
+}
+
+/* The handshake may be as large as certificates are, and not larger. */
+static void test_large_handshake(void **state)
+{
+	struct count first = greeted,
+		     last = {TEXT, TEXT, TEXT + TLS_FLIGHT_MAX + SEALED(4), 4, COUNT_ON};
+
+	(void)state;
+	first.bytes += TLS_FLIGHT_MAX;
+	expect_witness(&first, &last, "agree");
+}
+
+static void test_too_large_handshake(void **state)
+{
+	struct count first = greeted,
+		     last = {TEXT, TEXT, TEXT + TLS_FLIGHT_MAX + 65 + SEALED(4), 4, COUNT_ON};
+
+	(void)state;
+	first.bytes += TLS_FLIGHT_MAX;
+	expect_witness(&first, &last, "differ");
+}
+
+static void test_no_tls_record(void **state)
+{
+	(void)state;
+	expect_witness(&greeted,
+		       &(struct count){TEXT, TEXT, FLIGHT + TEXT + SEALED(4), 4, COUNT_ODD},
+		       "differ");
+}
+
+static void test_not_counted(void **state)
+{
+	(void)state;
+	expect_witness(NULL, NULL, "send-only");
+}
+
+static void test_counting_was_lost(void **state)
+{
+	(void)state;
+	expect_witness(&greeted, &(struct count){TEXT, TEXT, 7, 1, COUNT_LOST}, "send-only");
+}
+
 /* What looks like a hello in a mail in clear is nobody's server name. */
 static void test_hello_in_a_mail(void **state)
 {
@@ -413,6 +549,15 @@ int main(void)
 		TEST(test_auth),
 		TEST(test_mail_before_starttls),
 		TEST(test_late),
+		TEST(test_as_much_left),
+		TEST(test_more_left),
+		TEST(test_less_left),
+		TEST(test_call_in_progress),
+		TEST(test_large_handshake),
+		TEST(test_too_large_handshake),
+		TEST(test_no_tls_record),
+		TEST(test_not_counted),
+		TEST(test_counting_was_lost),
 		TEST(test_hello_in_a_mail),
 		TEST(test_not_mail),
 	};

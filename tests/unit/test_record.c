@@ -106,6 +106,15 @@ static void test_urgent(void **state)
 	free(urgent);
 }
 
+static struct count_record *make_count(void)
+{
+	struct count_record *record = make(RECORD_COUNT, sizeof(*record), NULL, 0);
+
+	record->flow.cookie = 1;
+	record->step = COUNT_ON;
+	return record;
+}
+
 static struct host_record *make_host(void)
 {
 	struct host_record *host = make(RECORD_HOST, sizeof(*host), "mail1", 5);
@@ -166,6 +175,7 @@ static size_t make_all(struct record **records)
 	records[n++] = &make_send()->h;
 	records[n++] = &make_segment()->h;
 	records[n++] = &make_close()->h;
+	records[n++] = &make_count()->h;
 	records[n++] = &make_host()->h;
 	records[n++] = make(RECORD_CLOCK, sizeof(struct clock_record), NULL, 0);
 	records[n++] = make(RECORD_LOSS, sizeof(struct loss_record), NULL, 0);
@@ -438,6 +448,7 @@ static void test_made_by_user_space(void **state)
 	struct cgroup_record *cgroup = make_cgroup();
 	struct accounts_record *accounts = make_accounts();
 	struct close_record *close = make_close();
+	struct count_record *count = make_count();
 
 	(void)state;
 	assert_spoilt(host, version, RECORD_VERSION + 1);
@@ -454,6 +465,11 @@ static void test_made_by_user_space(void **state)
 	assert_spoilt(cgroup, path[0], 'x');
 	assert_spoilt(cgroup, path[3], '\0');
 	assert_spoilt(close, flow.cookie, 0);
+	assert_spoilt(count, flow.cookie, 0);
+	assert_spoilt(count, step, 0);
+	assert_spoilt(count, step, COUNT_ODD + 1);
+	assert_spoilt(count, plain, 1);
+	free(count);
 	free(host);
 	free(name);
 	free(hash);

@@ -136,6 +136,14 @@ static bool tls_valid(const struct record *record)
 	       fits(record, sizeof(*tls), (uint64_t)tls->client_len + tls->server_len);
 }
 
+static bool count_valid(const struct record *record)
+{
+	const struct count_record *count = (const void *)record;
+
+	return fits(record, sizeof(*count), 0) && count->flow.cookie && count->step >= COUNT_ON &&
+	       count->step <= COUNT_ODD && count->plain <= count->offered;
+}
+
 static bool urgent_valid(const struct record *record)
 {
 	return fits(record, sizeof(struct urgent_record), 0) &&
@@ -249,6 +257,7 @@ bool record_valid(const struct record *record, size_t size)
 	case RECORD_SEGMENT: return segment_valid(record);
 	case RECORD_CLOSE: return close_valid(record);
 	case RECORD_TLS: return tls_valid(record);
+	case RECORD_COUNT: return count_valid(record);
 	case RECORD_URGENT: return urgent_valid(record);
 	case RECORD_HOST: return host_valid(record);
 	case RECORD_CLOCK: return fits(record, sizeof(struct clock_record), 0);

@@ -59,6 +59,16 @@ struct extent {
 	uint64_t last;
 };
 
+/* What left under TLS, as the last count_record has it. */
+struct sealed {
+	uint32_t step; /* enum count_step; 0: none came */
+	uint32_t records;
+	uint64_t bytes;
+	uint64_t plain;
+	uint64_t offered;
+	uint64_t flight; /* bytes of the client's handshake that look like data */
+};
+
 struct flow {
 	void *owner; /* for the session's callback: the pipeline; borrowed */
 	struct flow *hash_next;
@@ -112,6 +122,7 @@ struct flow {
 	bool encrypted_due;    /* smtp-encrypted is still to be reported, unless plaintext comes */
 	uint32_t layer;	       /* then enum tls_layer: where it was read */
 	uint64_t tls_since_ns; /* when `tls` was set */
+	struct sealed sealed;
 	struct server_hello tls_server; /* version 0: not seen */
 	char *server_name;   /* owned; of the last ClientHello that was seen. NULL: none */
 	uint64_t bytes_sent; /* of the connection, known when it closes; both 0: not known */

@@ -8,7 +8,8 @@ enum witness {
 	WITNESS_AGREE,	   /* the wire carried what the send hook read */
 	WITNESS_SEND_ONLY, /* there is no wire hook, or it saw none of these bytes */
 	WITNESS_WIRE_ONLY, /* the bytes left, but no send hook saw their send */
-	WITNESS_DIFFER,	   /* the bytes changed between the send and the wire */
+	WITNESS_DIFFER, /* the bytes changed between the send and the wire; under TLS their number
+			 */
 };
 
 #endif

@@ -192,7 +192,8 @@ static void add_verdict(struct text *out, const struct event *event)
 	if (event->provisional)
 		text_add_string(out, "; still open");
 	if (event->capture.witness == WITNESS_DIFFER)
-		text_add_string(out, "; rewritten while it was sent");
+		text_add_string(out, event->tls ? "; not what its TLS library was given"
+						: "; rewritten while it was sent");
 	if (event->verdict == VERDICT_EXCLUDED && event->exclusion) {
 		add_quoted(out, "; excluded by \"", span_of(event->exclusion), NAME_MAX_BYTES,
 			   "\"");

@@ -85,7 +85,8 @@ static void add_unusual(struct text *text, const struct event *event, size_t sta
 
 	if (event->capture.witness == WITNESS_DIFFER) {
 		next(text, start);
-		text_add_string(text, "REWRITTEN while it was sent");
+		text_add_string(text, event->tls ? "NOT what its TLS library was given"
+						 : "REWRITTEN while it was sent");
 	}
 	if (event_commands_carry_data(event)) {
 		next(text, start);

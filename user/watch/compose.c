@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "event/reasons.h"
 #include "flow/claims.h"
+#include "flow/flow_tls.h"
 #include "policy/verdict.h"
 #include "process/sender.h"
 #include "watch/pipeline_state.h"
@@ -164,6 +165,15 @@ void compose_senders(struct event *event, const struct flow *flow, uint64_t star
 				    flow_unclaimed(flow, start, end);
 }
 
+/* The witness of positions of a flow. `end` as flow_tls_witness() takes it. */
+static enum witness witness_of(const struct pipeline *pipeline, const struct flow *flow,
+			       uint64_t start, uint64_t until, uint64_t end)
+{
+	if (flow->plain)
+		return flow_tls_witness(flow, end);
+	return flow_witness(flow, start, until, compose_on_wire(pipeline, flow));
+}
+
 struct event *compose_message(struct pipeline *pipeline, const struct flow *flow,
 			      struct smtp_transaction *transaction)
 {
@@ -179,8 +189,9 @@ struct event *compose_message(struct pipeline *pipeline, const struct flow *flow
 	compose_id(pipeline, event->id, compose_flow_number(flow), EVENT_MESSAGE,
 		   transaction->number);
 	compose_senders(event, flow, transaction->start_pos, transaction->end_pos);
-	event->capture.witness = flow_witness(flow, transaction->start_pos, transaction->end_pos,
-					      compose_on_wire(pipeline, flow));
+	event->capture.witness =
+		witness_of(pipeline, flow, transaction->start_pos, transaction->end_pos,
+			   transaction->outcome == SMTP_OUTCOME_SUCCESS ? transaction->end_pos : 0);
 	event->capture.missing_bytes = transaction->missing_bytes;
 	event->capture.complete = !transaction->missing_bytes && !transaction->replies_missing &&
 				  event->capture.witness != WITNESS_DIFFER;
@@ -209,12 +220,14 @@ struct event *compose_session(struct pipeline *pipeline, const struct flow *flow
 	if (!event)
 		return NULL;
 	count_opaque(flow, event);
-	event->verdict = event_commands_carry_data(event) ? VERDICT_ALERT
-			 : flow->messages		  ? VERDICT_NONE
-							  : VERDICT_OBSERVED;
+	event->capture.witness = witness_of(pipeline, flow, 0, UINT64_MAX, 0);
+	event->verdict = event_commands_carry_data(event) ||
+					 (flow->plain && event->capture.witness == WITNESS_DIFFER)
+				 ? VERDICT_ALERT
+			 : flow->messages ? VERDICT_NONE
+					  : VERDICT_OBSERVED;
 	compose_id(pipeline, event->id, compose_flow_number(flow), EVENT_SESSION, 0);
 	compose_senders(event, flow, 0, UINT64_MAX);
-	event->capture.witness = flow_witness(flow, 0, UINT64_MAX, compose_on_wire(pipeline, flow));
 	event->capture.missing_bytes = facts->client_missing;
 	event->capture.complete =
 		!facts->client_missing && !facts->server_missing && !facts->replies_surplus;

@@ -319,6 +319,14 @@ static void on_tls(struct pipeline *pipeline, const struct tls_record *record)
 	flow_joined(flow, record);
 }
 
+static void on_count(struct pipeline *pipeline, const struct count_record *record)
+{
+	struct flow *flow = flow_find(pipeline->flows, flow_key(pipeline, record->flow.cookie));
+
+	if (flow && flow->plain)
+		flow_counted(flow, record);
+}
+
 static void on_urgent(struct pipeline *pipeline, const struct urgent_record *record)
 {
 	struct flow *flow = pipeline_flow_of(pipeline, &record->flow, record->h.time_ns);
@@ -392,6 +400,8 @@ static uint64_t cookie_of(const struct record *record)
 	case RECORD_URGENT: return ((const struct urgent_record *)record)->flow.cookie;
 	case RECORD_TLS:
 		return ((const struct tls_record *)record)->flow.cookie ^ FLOW_KEY_PLAINTEXT;
+	case RECORD_COUNT:
+		return ((const struct count_record *)record)->flow.cookie ^ FLOW_KEY_PLAINTEXT;
 	case RECORD_CONNECTION: return ((const struct connection_record *)record)->flow.cookie;
 	default: return 0;
 	}
@@ -453,6 +463,7 @@ void pipeline_record(struct pipeline *pipeline, const struct record *record)
 	case RECORD_SEGMENT: on_segment(pipeline, (const void *)record); break;
 	case RECORD_URGENT: on_urgent(pipeline, (const void *)record); break;
 	case RECORD_TLS: on_tls(pipeline, (const void *)record); break;
+	case RECORD_COUNT: on_count(pipeline, (const void *)record); break;
 	case RECORD_CLOSE: on_close(pipeline, (const void *)record); break;
 	case RECORD_HOST: on_host(pipeline, (const void *)record); break;
 	case RECORD_CLOCK: origin_clock(pipeline, (const void *)record); break;
