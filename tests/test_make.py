@@ -80,7 +80,7 @@ class Make(unittest.TestCase):
         text = read("Makefile").replace("\\\n", " ")
         table = {word for line in read("README.md").splitlines() if line.startswith("| `make") for word in
                  line.split("|")[2].split()}
-        for name in ("BUILD", "QUICK", "TEST", "LONG", "VM", "CHECK", "COMPILERS"):
+        for name in ("BUILD", "QUICK", "TEST", "SCENARIOS", "LONG", "VM", "CHECK", "COMPILERS"):
             packages = re.search(rf"^PACKAGES_{name}\s*:= (.*)$", text, re.M)[1].replace("$(CLANG_PACKAGE)", "clang").split()
             self.assertEqual([one for one in packages if one not in table], [], name)
 
