@@ -61,9 +61,9 @@ class Root:
             raise AssertionError(f"{package} cannot be installed: {log.read()[-2000:].decode(errors='replace')}")
         self.prefix = ("nsenter", "-t", str(self.process.pid), "-m")
 
-    def run(self, *command, **keywords):
+    def run(self, *command, timeout_s=60, **keywords):
         done = subprocess.run([*self.prefix, *command], stdin=keywords.pop("stdin", subprocess.DEVNULL),
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60 * SLOW, **keywords)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s * SLOW, **keywords)
         if done.returncode != 0:
             raise AssertionError(f"{command}: status {done.returncode}: {done.stdout[-2000:].decode(errors='replace')}")
         return done.stdout

@@ -44,11 +44,13 @@ insert into triggers (triggerid, expression, description, priority, type, recove
 insert into functions (functionid, itemid, triggerid, name, parameter) values (900001, 900001, 900001, 'last', '$');
 insert into media (mediaid, userid, mediatypeid, sendto) values (900001, 1, 1, 'nobody@corp.example');
 """
+LOAD_S = 240  # to load 170,000 lines of templates, on a busy host
 MAIL = "Subject: Problem: x\r\n\r\nProblem name: Service Unreachable\r\n"
 
 
 class Zabbix(SystemCase):
     name = "zabbix"
+    limit_s = SystemCase.limit_s + LOAD_S
 
     def setUp(self):
         super().setUp()
@@ -63,7 +65,7 @@ class Zabbix(SystemCase):
         self.psql("postgres", "create database zabbix")
         for name in ("schema", "images", "data"):
             root.run("sh", "-ec", f"zcat /usr/share/zabbix-server-pgsql/{name}.sql.gz | psql -q -v ON_ERROR_STOP=1 "
-                     f"-h 127.0.0.1 -U zabbix -p {self.database} zabbix")
+                     f"-h 127.0.0.1 -U zabbix -p {self.database} zabbix", timeout_s=LOAD_S)
         self.sql(CONFIGURATION.format(relay=self.good.port))
         root.write("/run/zabbix/server.conf", SERVER.format(port=self.port, database=self.database))
         self.start("/usr/sbin/zabbix_server", "-f", "-c", "/run/zabbix/server.conf", user="zabbix", port=self.port)
