@@ -21,6 +21,8 @@
  * jumbograms): records of 64 bytes on average.
  */
 #define WALK_MAX 1024U
+/* Of them at a time: two short loops are verified sooner than a long one. */
+#define WALK_TURN 32U
 
 #define TLS_HEADER_LEN 5U
 #define TLS_TYPE_FIRST 20U /* change of cipher; then alert, handshake, data, heartbeat */
@@ -78,37 +80,37 @@ static __always_inline bool count_split(struct __sk_buff *skb, struct tls_count 
 }
 
 /*
- * Walks the headers in a segment of `len` bytes at `offset` of the packet. A repeated segment lies
- * before the next header.
+ * Walks the next headers in a segment of `len` bytes at `offset` of the packet. A repeated segment
+ * lies before the next header. True if there may be more of them.
  */
-static __always_inline void count_walk(struct __sk_buff *skb, struct tls_count *walk, __u32 offset,
+static __always_inline bool count_walk(struct __sk_buff *skb, struct tls_count *walk, __u32 offset,
 				       __u32 seq, __u32 len)
 {
 	__u32 i, at = walk->next + walk->head_len - seq;
 	__u64 header;
 
 	if ((__s32)at >= (__s32)len)
-		return;
+		return false;
 	if ((__s32)at < 0) { /* bytes before this segment were not seen */
 		walk->step = COUNT_LOST;
-		return;
+		return false;
 	}
 	if (walk->head_len && !count_split(skb, walk, offset, at, len))
-		return;
-	for (i = 0; i < WALK_MAX; i++) {
+		return false;
+	for (i = 0; i < WALK_TURN; i++) {
 		at = walk->next - seq;
 		if (at >= len)
-			return;
+			return false;
 		if (len - at < TLS_HEADER_LEN) {
 			count_split(skb, walk, offset, at, len);
-			return;
+			return false;
 		}
 		header = 0;
 		if (bpf_skb_load_bytes(skb, offset + at, &header, TLS_HEADER_LEN) ||
 		    !count_header(walk, header))
-			return;
+			return false;
 	}
-	walk->step = COUNT_LOST;
+	return true;
 }
 
 /* ---- For user space -------------------------------------------------------------------------- */
@@ -126,16 +128,18 @@ static __always_inline void count_publish(struct flow_state *plain, const struct
 }
 
 /*
- * Walks a segment of `len` bytes at `offset` of the packet that a socket has sent. Returns 0.
+ * Walks a part of a segment of `len` bytes at `offset` of the packet that a socket has sent. 0:
+ * that was the last one.
  *
  * A function of its own that looks the state up again: the verifier walks its loop once, not for
  * each way that leads here.
  */
-__noinline int count_segment(struct __sk_buff *skb, __u32 offset, __u32 seq, __u32 len)
+__noinline int count_part(struct __sk_buff *skb, __u32 offset, __u32 seq, __u32 len)
 {
 	struct bpf_sock *sk = skb->sk;
 	struct flow_state *state, *plain;
 	__u32 before;
+	int more;
 
 	if (!sk)
 		return 0;
@@ -146,12 +150,24 @@ __noinline int count_segment(struct __sk_buff *skb, __u32 offset, __u32 seq, __u
 	if (!state || state->walk.step != COUNT_ON)
 		return 0;
 	before = state->walk.records;
-	count_walk(skb, &state->walk, offset, seq, len);
+	more = count_walk(skb, &state->walk, offset, seq, len);
 	if (state->walk.records == before && state->walk.step == COUNT_ON)
-		return 0;
+		return more;
 	plain = flow_hash_get(state->id.cookie ^ FLOW_KEY_PLAINTEXT, false);
 	if (plain)
 		count_publish(plain, &state->walk);
+	return more;
+}
+
+/* Walks a segment as count_part() does. 0: it has more records than are walked. */
+__noinline int count_segment(struct __sk_buff *skb, __u32 offset, __u32 seq, __u32 len)
+{
+	__u32 i;
+
+	for (i = 0; i < WALK_MAX / WALK_TURN; i++) {
+		if (!count_part(skb, offset, seq, len))
+			return 1;
+	}
 	return 0;
 }
 

@@ -418,8 +418,9 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 		state_urgent(state);
 	if (tls_probes)
 		segment_hello(skb, state, &segment, outbound);
-	if (outbound && state->walk.step == COUNT_ON)
-		count_segment(skb, segment.offset, segment.seq, segment.len);
+	if (outbound && state->walk.step == COUNT_ON &&
+	    !count_segment(skb, segment.offset, segment.seq, segment.len))
+		state->walk.step = COUNT_LOST;
 	if (outbound && !state->on_wire)
 		state->on_wire = 1;
 	if (state_copied(state) || (tls_begins && (state->emitted || is_mail_port(segment.dest))))
