@@ -226,7 +226,7 @@ test-all: deps-long ## the same with long load and fuzzing, then every kernel in
 	$(BUILD_AND_RUN) --fuzz-seconds 60 --long
 	@$(MAKE) --no-print-directory test-compilers
 
-.PHONY: unit unit-build live
+.PHONY: unit unit-build live mailers
 unit: ## run the unit tests (TEST=test_smtp: one of them)
 	@$(MAKE) --no-print-directory -j$$(nproc) $(if $(TEST),$(addprefix $(BUILD)/tests/unit/,$(TEST)),unit-build)
 	@$(PYTHON) tests/run.py --build $(BUILD) $(addprefix --test ,$(TEST)) unit
@@ -239,6 +239,10 @@ live: ## run the live tests, as root (TEST=test_sends.Forms: a module, class or 
 
 scenarios: deps-scenarios ## the examples with whole systems: cron's reports, portals, monitors, backup, directory (root)
 	@$(MAKE) --no-print-directory live TEST="$(notdir $(basename $(wildcard tests/live/scenario_*.py)))"
+
+mailers: deps-test ## run the exclusions of deploy/exclusions with the mailers of Debian, as root (TEST=test_mailers.ByExim: some)
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@SMTPSNOOP=$(abspath $(PROGRAM)) $(PYTHON) tests/mailers/run.py $(TEST)
 
 .PHONY: test-kernels test-kernels-short test-compilers test-arm64
 PACKAGES_ARM64	  := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm
@@ -373,7 +377,7 @@ $(BUILD)/tests/bench/empty: tests/bench/empty.c $(BUILD)/tests/bench/empty.skel.
 .PHONY: install uninstall clean help
 
 # What the manual pages name stands below share/smtpsnoop by the same names: docs/..., deploy/...
-SHARED := docs/ARCHITECTURE.md docs/coverage.md docs/sentinel.md docs/event.schema.json $(shell find deploy -type f)
+SHARED := docs/ARCHITECTURE.md docs/coverage.md docs/sentinel.md docs/mailers.md docs/event.schema.json $(shell find deploy -type f)
 
 install: all ## install program, manual pages, unit, documents and examples below PREFIX (/usr/local)
 	install -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/sbin/smtpsnoop

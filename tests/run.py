@@ -7,9 +7,9 @@ as the very last line, `N passed, N failed, N skipped`.
 Groups: unit (cmocka), replay (recordings without a kernel), events (output of the unit tests against the schema),
 formats (the same output, read by other programs), docs (manual pages and examples), live (real clients, servers
 and kernel; needs root), check (format, layout), sanitized (unit, replay; with --long some live tests under ASan and
-UBSan), fuzz (each target for FUZZ_SECONDS), sentinel (deploy/sentinel, by the service's own query parser), tidy (clang's
+UBSan), fuzz (each target for FUZZ_SECONDS), sentinel (deploy/sentinel, by the service's own query parser), mailers (deploy/exclusions with Debian's mailers; needs root), tidy (clang's
 warnings, cppcheck, clang-tidy: five minutes of processor time), vm (Debian's kernels and systemd in QEMU). Without a
-group, every group runs except tidy and vm, which --long adds.
+group, every group runs except mailers, tidy and vm, which --long adds.
 
 Groups run in lanes, side by side. The live tests have a lane of their own, because they watch the whole host and
 would see each other's mail; they mostly wait. The groups of `make quick` are the second lane. Builds, static analysis
@@ -282,6 +282,7 @@ def docs(group):
             copy = shutil.copyfile(path, os.path.join(folder, os.path.basename(path)))
             os.chmod(copy, 0o644)
             group.command(os.path.basename(path), program, "check", "-c", copy)
+    group.command("deploy/exclusions", PYTHON, "tests/mailers/check_library.py", program)
     _, shown, _ = group.run([program, "--help"])
     with open(os.path.join(ROOT, "docs/smtpsnoop.8"), encoding="utf-8") as file:
         manual = file.read().replace("\\-", "-")
@@ -378,10 +379,18 @@ def live(group):
     group.lines("live", PYTHON, "tests/live/run.py", env=env, timeout=5400 if group.options.long else 2700)
 
 
+def mailers(group):
+    if os.geteuid() != 0:
+        group.add("skip", "needs root")
+        return
+    env = dict(os.environ, SMTPSNOOP=os.path.abspath(os.path.join(group.options.build, "smtpsnoop")))
+    group.lines("mailers", PYTHON, "tests/mailers/run.py", env=env, timeout=5400)
+
+
 # ---- The lanes ------------------------------------------------------------------------------------
 
-GROUPS = ("unit", "replay", "events", "formats", "docs", "live", "check", "sanitized", "fuzz", "sentinel", "tidy", "vm")
-LONG = ("tidy", "vm")  # not without --long, unless named
+GROUPS = ("unit", "replay", "events", "formats", "docs", "live", "mailers", "check", "sanitized", "fuzz", "sentinel", "tidy", "vm")
+LONG = ("mailers", "tidy", "vm")  # not without --long, unless named
 
 
 class Run:
@@ -411,6 +420,7 @@ class Run:
 
     def live(self):
         self.group("live")
+        self.group("mailers")
         if "sanitized" in self.chosen:
             self.built.wait()
             if self.built_well:

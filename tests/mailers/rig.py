@@ -24,7 +24,7 @@ import uuid
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "live"))
 
-from harness import LiveCase, ROOT, Server, Watch, end_process, free_port, get, short, wait_for
+from harness import LiveCase, ROOT, Server, Watch, end_process, free_port, get, is_listening, short, wait_for
 from mta import Exim, Postfix, Root
 
 LIBRARY = os.path.join(ROOT, "deploy", "exclusions")
@@ -86,19 +86,6 @@ class Msmtp(Mta):
                         f"maildomain {self.domain}\naliases /etc/msmtp-aliases\n")
 
 
-class Dma(Mta):
-    name, own_user = "dma", True
-
-    def set_up(self):
-        self.unpack("dma")
-        self.root.run("sh", "-c", "cp -a /opt/mta/usr/sbin/dma /usr/sbin/; cp -a /opt/mta/usr/lib/dma /usr/lib/; "
-                      "cp -a /opt/mta/var/spool/dma /var/spool/; mkdir -p /etc/dma")
-        self.link("dma")
-        self.root.write("/etc/dma/dma.conf", f"SMARTHOST 127.0.0.1\nPORT {self.relay}\nMAILNAME {self.domain}\n"
-                        "ALIASES /etc/aliases\nSPOOLDIR /var/spool/dma\n")
-        self.root.write("/etc/aliases", f"root: root@{self.domain}\n*: root@{self.domain}\n")
-
-
 class RigPostfix(Mta):
     name, executable, user = "postfix", Postfix.executable, Postfix.user
 
@@ -154,7 +141,7 @@ chown mail /var/spool/nullmailer/trigger""")
         case.addClassCleanup(end_process, sender)
 
 
-MTAS = {mta.name: mta for mta in (Msmtp, Dma, RigPostfix, RigExim, Nullmailer)}
+MTAS = {mta.name: mta for mta in (Msmtp, RigPostfix, RigExim, Nullmailer)}
 
 
 def make_root(case, packages):

@@ -37,6 +37,9 @@ static const char help[] =
 	"                     has, by criterion. --all shows the other exclusions too.\n"
 	"  suggest [FILE...]  Draft exclusions for review, for mail of three days or more,\n"
 	"                     from events (-o json) in files or on standard input.\n"
+	"  suggest --library [FOLDER]\n"
+	"                     Draft exclusions for the mailers that are installed on this\n"
+	"                     host, from smtpsnoop's library of them.\n"
 	"  doctor             Show which hooks this kernel allows, which are chosen and\n"
 	"                     what cannot be seen; then test the capture with one mail\n"
 	"                     over loopback. Needs root.\n"
@@ -120,6 +123,7 @@ enum option_code {
 	OPTION_NO_WIRE,
 	OPTION_NO_TLS,
 	OPTION_ATTACK,
+	OPTION_LIBRARY,
 };
 
 static const struct option long_options[] = {
@@ -138,6 +142,7 @@ static const struct option long_options[] = {
 	{"no-wire", no_argument, NULL, OPTION_NO_WIRE},
 	{"no-tls", no_argument, NULL, OPTION_NO_TLS},
 	{"attack", no_argument, NULL, OPTION_ATTACK},
+	{"library", no_argument, NULL, OPTION_LIBRARY},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -237,6 +242,7 @@ static int parse_option(struct options *options, int code)
 	case OPTION_ALL: options->filter.all = true; return 0;
 	case OPTION_ALERTS: options->filter.alerts = true; return 0;
 	case OPTION_ATTACK: options->attack = true; return 0;
+	case OPTION_LIBRARY: options->library = true; return 0;
 	case OPTION_NO_WIRE: options->wire = false; return 0;
 	case OPTION_NO_TLS: options->tls = false; return 0;
 	case OPTION_COUNT: return parse_number("--count", optarg, 1, UINT64_MAX, &options->count);
@@ -317,6 +323,7 @@ static const struct {
 	{"--no-wire", OPTION_NO_WIRE, LIVE | IS(COMMAND_DOCTOR)},
 	{"--no-tls", OPTION_NO_TLS, LIVE | IS(COMMAND_DOCTOR)},
 	{"--attack", OPTION_ATTACK, IS(COMMAND_DOCTOR)},
+	{"--library", OPTION_LIBRARY, IS(COMMAND_SUGGEST)},
 };
 
 #define USES (sizeof(uses) / sizeof(uses[0]))
@@ -396,7 +403,10 @@ static int parse_words(struct options *options, int argc, char **argv, bool comm
 	}
 	if (options->command == COMMAND_SUGGEST) {
 		options->files = argv + optind;
-		return 0;
+		if (!options->library || optind + 1 >= argc)
+			return 0;
+		report(argv[optind + 1], "unexpected argument; --library takes one folder");
+		return -EINVAL;
 	}
 	if (options->command == COMMAND_CHECK && !options->config && optind < argc)
 		options->config = argv[optind++];

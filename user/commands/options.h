@@ -29,8 +29,9 @@ struct options {
 	bool output_given;
 	enum hook hook;
 	bool wire;
-	bool tls;    /* false: no probes in TLS libraries */
-	bool attack; /* doctor: also try every known evasion */
+	bool tls;     /* false: no probes in TLS libraries */
+	bool attack;  /* doctor: also try every known evasion */
+	bool library; /* suggest: from the library of exclusions, not from events */
 	struct filter filter;
 	struct exclusion where[FILTER_WHERE_MAX]; /* what the filter points to; owned */
 	uint64_t count;				  /* end after that many messages; 0: never */

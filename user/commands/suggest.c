@@ -31,6 +31,7 @@
 #include "commands/event_lines.h"
 #include "commands/suggest_draft.h"
 #include "commands/suggest_kinds.h"
+#include "commands/suggest_library.h"
 #include "commands/suggest_message.h"
 #include "commands/suggest_stream.h"
 #include "config/config.h"
@@ -520,6 +521,8 @@ int command_suggest(const struct options *options)
 	size_t count = 0;
 	bool good;
 
+	if (options->library)
+		return suggest_library(options->files[0]);
 	while (options->files[count])
 		count++;
 	sources = calloc(count + 1, sizeof(*sources));
