@@ -20,6 +20,7 @@ class Mailers:
         # The jobs that the packages bring would mail between those of the tests.
         cls.root.run("sh", "-c", "rm -rf /etc/cron.d/* /etc/crontab /var/spool/cron/crontabs/*; mkdir -p /run/lock")
 
+    OF_USER_ALONE = ("at",)  # what these files say of the origin; another program of the user passes
     PROGRAM = ("executable", "script", "scheduled_by", "ancestor")
 
     def impostors(self, name, event, user, any_user):
@@ -27,6 +28,10 @@ class Mailers:
         sender, recipients, data = self.received(event)
         text = self.drop_received(data)
         of = "process" if self.mta.own_user else "origin"
+        if of == "origin" and name in self.OF_USER_ALONE:
+            self.sendmail(ATTACKER, sender, recipients, text)
+            self.assert_alert(self.variant(name), "origin.user")
+            return
         for who, criteria in ((user, self.PROGRAM), (ATTACKER, self.PROGRAM if any_user else ("user",))):
             self.sendmail(who, sender, recipients, text)
             self.assert_alert(self.variant(name), *(f"{of}.{criterion}" for criterion in criteria))
