@@ -13,7 +13,7 @@ from harness import action, LiveCase, PYTHON, Server, Watch, get, sized, unique
 
 USER, OTHER = "games", "news"
 SCRIPTS = 10
-MAILS = sized(10, 100)  # of each script
+MAILS = sized(3, 100)  # of each script
 EVENTS_S = sized(60, 600)
 
 SCRIPT = """
