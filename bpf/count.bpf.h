@@ -134,7 +134,7 @@ static __always_inline void count_publish(struct flow_state *plain, const struct
  * A function of its own that looks the state up again: the verifier walks its loop once, not for
  * each way that leads here.
  */
-__noinline int count_part(struct __sk_buff *skb, __u32 offset, __u32 seq, __u32 len)
+__noinline int count_part(struct __sk_buff *skb, __u32 offset, __u32 seq, __u32 len, int last)
 {
 	struct bpf_sock *sk = skb->sk;
 	struct flow_state *state, *plain;
@@ -151,6 +151,8 @@ __noinline int count_part(struct __sk_buff *skb, __u32 offset, __u32 seq, __u32 
 		return 0;
 	before = state->walk.records;
 	more = count_walk(skb, &state->walk, offset, seq, len);
+	if (more && last)
+		state->walk.step = COUNT_LOST;
 	if (state->walk.records == before && state->walk.step == COUNT_ON)
 		return more;
 	plain = flow_hash_get(state->id.cookie ^ FLOW_KEY_PLAINTEXT, false);
@@ -159,14 +161,14 @@ __noinline int count_part(struct __sk_buff *skb, __u32 offset, __u32 seq, __u32 
 	return more;
 }
 
-/* Walks a segment as count_part() does. 0: it has more records than are walked. */
+/* Walks a segment as count_part() does. Returns 0. */
 __noinline int count_segment(struct __sk_buff *skb, __u32 offset, __u32 seq, __u32 len)
 {
 	__u32 i;
 
-	for (i = 0; i < WALK_MAX / WALK_TURN; i++) {
-		if (!count_part(skb, offset, seq, len))
-			return 1;
+	for (i = 1; i <= WALK_MAX / WALK_TURN; i++) {
+		if (!count_part(skb, offset, seq, len, i == WALK_MAX / WALK_TURN))
+			break;
 	}
 	return 0;
 }

@@ -105,16 +105,6 @@ static __always_inline __u32 bounded(__u32 len, const __u32 max)
 	return ((len - 1) & (max - 1)) + 1;
 }
 
-/*
- * Returns its argument. The verifier does not know that, so paths that differ in this number alone
- * are one from here on.
- */
-__noinline __u32 forget(__u32 number)
-{
-	barrier_var(number);
-	return number;
-}
-
 /* ---- Shares of the ring ---------------------------------------------------------------------- */
 
 /*

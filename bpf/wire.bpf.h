@@ -209,9 +209,6 @@ static __always_inline void emit_front(struct __sk_buff *skb, struct flow_state 
 		seq += SEGMENT_DATA_MAX;
 		kept -= SEGMENT_DATA_MAX;
 	}
-	offset = forget(offset);
-	seq = forget(seq);
-	kept = forget(kept);
 	if (!kept || emit_tail(skb, state, offset, seq, kept, flags))
 		return;
 lost:
@@ -359,12 +356,8 @@ static __always_inline void segment_hello(struct __sk_buff *skb, struct flow_sta
 
 /* Delivers a segment of a flow that is copied. */
 static __always_inline void deliver(struct __sk_buff *skb, struct flow_state *state,
-				    struct segment *segment, bool outbound)
+				    const struct segment *segment, bool outbound)
 {
-	segment->offset = forget(segment->offset);
-	segment->seq = forget(segment->seq);
-	segment->len = forget(segment->len);
-	segment->urgent = forget(segment->urgent);
 	segment_identify(skb, state, segment, outbound);
 	if (!state->emitted) {
 		state->emitted = 1;
@@ -418,15 +411,15 @@ static __always_inline int wire(struct __sk_buff *skb, bool outbound)
 		state_urgent(state);
 	if (tls_probes)
 		segment_hello(skb, state, &segment, outbound);
-	if (outbound && state->walk.step == COUNT_ON &&
-	    !count_segment(skb, segment.offset, segment.seq, segment.len))
-		state->walk.step = COUNT_LOST;
 	if (outbound && !state->on_wire)
 		state->on_wire = 1;
 	if (state_copied(state) || (tls_begins && (state->emitted || is_mail_port(segment.dest))))
 		deliver(skb, state, &segment, outbound);
 	else if (outbound && !(state->id.flags & FLOW_SKIPPED))
 		state->id.flags |= FLOW_SKIPPED;
+	/* last, so that the verifier need not follow two ways from here on */
+	if (outbound && state->walk.step == COUNT_ON)
+		count_segment(skb, segment.offset, segment.seq, segment.len);
 	return 1;
 }
 

@@ -124,7 +124,7 @@ class Filters(Commands):
             group, _, name = key.rpartition(".")
             inner = f"{{ {name}: '{value}' }}" if group else f"'{value}'"
             criteria = {} if key == "process.user" else {"process": "{ user: root }"}
-            criteria[group or name] = inner if group != "process" or key == "process.user" else \
+            criteria[group or name] = inner if group not in ("process", "origin") or name == "user" else \
                 f"{{ user: root, {name}: '{value}' }}"
             lines = "".join(f"    {one}: {text}\n" for one, text in criteria.items())
             path = self.path("one.yaml", f"exclusions:\n  - name: one\n{lines}".encode())
