@@ -117,8 +117,8 @@ class Filters(Commands):
         _, err = self.program("--where", "x=y", status=2)
         keys = re.search(r"expected one of (.*)\n", err)[1].split(", ")
         self.assertGreater(len(keys), 15)
-        values = {"process.sha256": "0" * 64, "process.scheduled_by": "cron", "process.tty": "none", "tls": "none",
-                  "relay": "mail.example"}
+        values = {"process.sha256": "0" * 64, "process.scheduled_by": "cron", "origin.scheduled_by": "cron",
+                  "process.tty": "none", "tls": "none", "relay": "mail.example"}
         for key in keys:
             value = values.get(key, "/x")
             group, _, name = key.rpartition(".")
