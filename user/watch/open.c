@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Transactions that are reported before their end: those that wait for long, and those that were
- * under way when the watch began (smtp/under_way.c).
+ * What is reported before its end: transactions that wait for long, those that were under way when
+ * the watch began (smtp/under_way.c), and sessions whose commands carry data.
  */
 #include <stdlib.h>
 
@@ -73,4 +73,27 @@ bool open_is_older(const struct flow *flow)
 	return facts->commands_seen || facts->transactions ||
 	       smtp_session_is_unsettled(flow->smtp) ||
 	       (facts->replies && is_mail_port(flow->id.remote_port));
+}
+
+/*
+ * Reports once a session that is still open, a deadline after its commands began to carry data: a
+ * channel may stay open for ever.
+ */
+void open_look_at_commands(struct pipeline *pipeline, struct flow *flow)
+{
+	struct event *event;
+
+	if (!flow->smtp || flow->carrying_told ||
+	    smtp_command_bytes(flow->smtp) < SMTP_CARRIED_MAX || !compose_is_session(flow))
+		return;
+	if (!flow->carrying_ns)
+		flow->carrying_ns = pipeline->now_ns;
+	if (pipeline->now_ns - flow->carrying_ns < pipeline->deadline_ns)
+		return;
+	flow->carrying_told = true;
+	event = compose_session(pipeline, flow, pipeline->now_ns);
+	if (!event)
+		return;
+	event->provisional = true;
+	hold_event(pipeline, event);
 }

@@ -58,29 +58,6 @@ static void on_transaction(void *context, struct smtp_transaction *transaction)
 	hold_event(pipeline, event);
 }
 
-/*
- * Reports once a session that is still open, a deadline after its commands began to carry data: a
- * channel may stay open for ever.
- */
-static void flow_look_at_commands(struct pipeline *pipeline, struct flow *flow)
-{
-	struct event *event;
-
-	if (!flow->smtp || flow->carrying_told ||
-	    smtp_command_bytes(flow->smtp) < SMTP_CARRIED_MAX || !compose_is_session(flow))
-		return;
-	if (!flow->carrying_ns)
-		flow->carrying_ns = pipeline->now_ns;
-	if (pipeline->now_ns - flow->carrying_ns < pipeline->deadline_ns)
-		return;
-	flow->carrying_told = true;
-	event = compose_session(pipeline, flow, pipeline->now_ns);
-	if (!event)
-		return;
-	event->provisional = true;
-	hold_event(pipeline, event);
-}
-
 static void session_end(struct pipeline *pipeline, const struct flow *flow, uint64_t end_ns)
 {
 	const struct smtp_facts *facts = smtp_session_facts(flow->smtp);
@@ -502,7 +479,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns)
 	for (struct flow *flow = flow_oldest(pipeline->flows); flow; flow = flow->newer) {
 		flow_tick(flow, pipeline->now_ns);
 		open_look(pipeline, flow);
-		flow_look_at_commands(pipeline, flow);
+		open_look_at_commands(pipeline, flow);
 		encrypted_look(pipeline, flow);
 	}
 	origin_tell(pipeline, false);

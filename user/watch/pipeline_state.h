@@ -174,6 +174,9 @@ static inline bool is_plain_mail_port(uint16_t port)
 /* Reports the flow's open transaction if it is time for that. Called each second. */
 void open_look(struct pipeline *pipeline, struct flow *flow);
 
+/* Reports the flow's session if its commands carry data and it stays open. Called each second. */
+void open_look_at_commands(struct pipeline *pipeline, struct flow *flow);
+
 /* Whether a connection that is older than the watch carried, or may have carried, mail. */
 bool open_is_older(const struct flow *flow);
 
