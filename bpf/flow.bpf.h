@@ -152,21 +152,27 @@ static __always_inline void emit_urgent(const struct flow_state *state, __u32 se
 }
 
 /*
- * Reports the working directory of the current task, for the sender record that follows. The caller
- * has made sure that the user may write it.
+ * Reports the working directory of the current task, for the sender record that follows, at the
+ * cost of `user`. 0 if there is no room for both: then it is counted.
  *
- * A function of its own with scalar arguments: the verifier examines it once, not for each caller.
+ * This and report_sender() are functions of their own with scalar arguments: the verifier examines
+ * them once, not for each caller. Neither calls the other, so that their stacks do not add up.
  */
-__noinline int emit_directory(__u64 flow)
+__noinline int emit_directory(__u64 flow, __u64 user)
 {
 	struct task_struct *task = current_task();
 	struct directory_record *record;
 	struct walk walk;
 
+	if (!ring_allowed_user(user, sizeof(*record) + DIRECTORY_DATA_MAX +
+					     sizeof(struct sender_record) + CGROUP_DATA_MAX)) {
+		count(COUNTER_SENDER_LOST, 1);
+		return 0;
+	}
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + DIRECTORY_DATA_MAX, 0);
 	if (!record) {
 		count(COUNTER_SENDER_LOST, 1);
-		return 0;
+		return 1;
 	}
 	record->flow = flow;
 	record->start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
@@ -180,27 +186,15 @@ __noinline int emit_directory(__u64 flow)
 				: 0;
 	record_header(&record->h, RECORD_DIRECTORY, sizeof(*record) + record->path_len);
 	ring_submit(record);
-	return 0;
+	return 1;
 }
 
-/*
- * Reports the current task as a sender of the flow, with its working directory, at the cost of
- * `user`. 0 if there is no room: then it is counted.
- *
- * A function of its own with scalar arguments: the verifier examines it once, not for each caller.
- */
-__noinline int report_sender(__u64 flow, __u64 user, __u32 flags)
+/* Reports the current task as a sender of the flow. 0 if there is no room: then it is counted. */
+__noinline int report_sender(__u64 flow, __u32 flags)
 {
 	struct task_struct *task = current_task();
 	struct sender_record *record;
 
-	if (!ring_allowed_user(user, sizeof(*record) + CGROUP_DATA_MAX +
-					     sizeof(struct directory_record) +
-					     DIRECTORY_DATA_MAX)) {
-		count(COUNTER_SENDER_LOST, 1);
-		return 0;
-	}
-	emit_directory(flow);
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record) + CGROUP_DATA_MAX, 0);
 	if (!record) {
 		count(COUNTER_SENDER_LOST, 1);
@@ -214,7 +208,10 @@ __noinline int report_sender(__u64 flow, __u64 user, __u32 flags)
 	return 1;
 }
 
-/* Reports the current task as a sender of the flow, unless it was the last one reported. */
+/*
+ * Reports the current task as a sender of the flow, with its working directory, unless it was the
+ * last one reported.
+ */
 static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 {
 	struct task_struct *task = current_task();
@@ -227,7 +224,8 @@ static __always_inline void emit_sender(struct flow_state *state, __u32 flags)
 	    state->sender_cred == cred && state->sender_loginuid == loginuid &&
 	    state->sender_directory == directory)
 		return;
-	if (!report_sender(state->id.cookie, state->user, flags))
+	if (!emit_directory(state->id.cookie, state->user) ||
+	    !report_sender(state->id.cookie, flags))
 		return; /* not noted as reported, so the next send tries again */
 	state->sender_pid = pid;
 	state->sender_start_ns = start_ns;

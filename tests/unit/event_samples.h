@@ -123,10 +123,15 @@ static struct event *bare_event(enum event_action action)
 	}
 	if (event->has_flow)
 		event->session = calloc(1, sizeof(*event->session));
-	event->stats =
-		action == EVENT_MESSAGE || action == EVENT_ENCRYPTED || action == EVENT_STARTED
-			? NULL
-			: calloc(1, sizeof(*event->stats));
+	if (action == EVENT_SUBMISSION) {
+		event->verdict = VERDICT_OBSERVED;
+		event->origin = calloc(1, sizeof(*event->origin));
+		assert_non_null(event->origin);
+		event->origin->mta = "postfix";
+	} else if (action != EVENT_MESSAGE && action != EVENT_ENCRYPTED &&
+		   action != EVENT_STARTED) {
+		event->stats = calloc(1, sizeof(*event->stats));
+	}
 	if (action == EVENT_STOPPED)
 		event->detail = "signal";
 	event->sequence = action == EVENT_STATUS;
