@@ -24,7 +24,7 @@
 /* Pieces reported of one send if there is no wire hook; the rest is a gap. */
 #define PIECES_MAX 1280 /* UIO_MAXIOV, plus some for pieces longer than SEND_PIECE_MAX */
 /* Of them at a time: two short loops are verified sooner than a long one. */
-#define PIECES_TURN 32
+#define PIECES_TURN 4
 
 /* A call in progress, by task. */
 struct pending {
@@ -142,21 +142,14 @@ static __always_inline bool emit_piece(const struct pending *pending, __u64 addr
 	return true;
 }
 
-/*
- * Removes the front piece of a task's call and reports it. 0 if there is none, or it cannot be
- * reported.
- *
- * This is a function of its own with a number as its one argument, so that the verifier examines it
- * once, whatever it is called with, and not once for each piece. What changes from piece to piece
- * is in the map.
+/* Removes the front piece of a call and reports it. 0 if there is none, or it cannot be reported.
  */
-__noinline int emit_next(__u64 id)
+static __always_inline int emit_next(struct pending *pending)
 {
-	struct pending *pending = bpf_map_lookup_elem(&sends, &id);
 	__u64 address, piece_len;
 	__u32 len;
 
-	if (!pending || !pending->left || !vector_front(&pending->vector, &address, &piece_len))
+	if (!pending->left || !vector_front(&pending->vector, &address, &piece_len))
 		return 0;
 	len = pending->left < SEND_PIECE_MAX ? pending->left : SEND_PIECE_MAX;
 	if (piece_len < len)
@@ -171,13 +164,22 @@ __noinline int emit_next(__u64 id)
 	return 1;
 }
 
-/* The same for as many pieces as a turn may have. 0: that was the last one. */
+/*
+ * Does so with the next pieces of a task's call, PIECES_TURN at most. 0: that was the last one.
+ *
+ * This is a function of its own with a number as its one argument, so that the verifier examines it
+ * once, whatever it is called with. What changes from piece to piece is in the map. A third
+ * function, for one piece, would make the frames larger than old kernels allow.
+ */
 __noinline int emit_turn(__u64 id)
 {
+	struct pending *pending = bpf_map_lookup_elem(&sends, &id);
 	int i;
 
+	if (!pending)
+		return 0;
 	for (i = 0; i < PIECES_TURN; i++) {
-		if (!emit_next(id))
+		if (!emit_next(pending))
 			return 0;
 	}
 	return 1;

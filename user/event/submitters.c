@@ -494,6 +494,16 @@ void submitters_claim(struct submitters *submitters, const struct sender *submit
 	}
 }
 
+void submitters_claim_any(struct submitters *submitters, const struct submission_trace *trace)
+{
+	struct entry *entry = submitters->oldest;
+
+	while (entry && (entry->told || !fits(entry, trace)))
+		entry = entry->newer;
+	if (entry)
+		entry->told = true;
+}
+
 uint64_t submitters_tell(struct submitters *submitters, uint64_t now_ns, bool all,
 			 unclaimed_fn tell, void *context)
 {

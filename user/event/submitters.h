@@ -87,6 +87,9 @@ struct sender *submitters_of(const struct submitters *submitters, const struct s
 /* A relayed mail is this one: it is not told any more. */
 void submitters_claim(struct submitters *submitters, const struct sender *submitter);
 
+/* A relayed mail is one of those that fit: as many are told as there are without a mail. */
+void submitters_claim_any(struct submitters *submitters, const struct submission_trace *trace);
+
 /* A submission that ended SUBMITTERS_WAIT_NS ago, and that no relayed mail was found to be. */
 struct unclaimed {
 	const char *mta;

@@ -174,6 +174,7 @@ static void origin_search(struct pipeline *pipeline, const struct event *event)
 		submitters_claim(pipeline->submitters, origin->submitter);
 	} else if (count > 1 && !origin->pid) {
 		take_candidates(origin, found, count);
+		submitters_claim_any(pipeline->submitters, &trace);
 	}
 }
 
