@@ -268,7 +268,7 @@ static void write_event(struct text *out, const struct event *event)
 	if (event->host)
 		value(out, "dvchost", span_of(event->host), HOST_MAX);
 	write_sentence(out, event);
-	if (!event->has_flow)
+	if (event_is_of_watch(event))
 		return;
 	time_at(out, "start", event->start_ns);
 	time_at(out, "end", event->end_ns);
