@@ -251,6 +251,8 @@ class PostfixServer(Servers, LiveCase):
     kind = mta.Postfix
 
     def check_local(self, origin):
+        self.assertGreaterEqual(origin.pop("candidate_count", 2), 2)  # other tests' mails of the same second
+        origin.pop("candidates", None)
         self.assertEqual(origin, {"uid": str(pwd.getpwnam(USER).pw_uid), "user": USER, "mta": "postfix"})
 
 

@@ -163,7 +163,7 @@ class TlsBench(Bench):
         return expected
 
     def faults(self, one, report, event, unknown):
-        expected = self.expected(one, report)
+        expected = self.expected(one, report, event)
         expected.update(dict.fromkeys(unknown))
         return [f"{path} is {get(event, path)!r}, not {value!r}" for path, value in expected.items()
                 if get(event, path) != value]

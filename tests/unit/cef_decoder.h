@@ -90,7 +90,7 @@ static void decode_extension(struct decoded *record, const char *at)
 			     next ? end : equals + 1 + strlen(equals + 1));
 		for (size_t i = 0; i + 1 < record->count; i++)
 			assert_string_not_equal(record->fields[i].key, field->key);
-		at = end + (next != NULL);
+		at = next ? end + 1 : end;
 		equals = next;
 	}
 }

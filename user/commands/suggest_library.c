@@ -313,9 +313,8 @@ static int draft_folder(struct drafting *drafting, const char *folder)
 		char path[PATH_MAX], *text = NULL;
 		size_t len = strlen(entries[i]->d_name) - strlen(".yaml");
 
-		if ((size_t)snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name) <
-			    sizeof(path) &&
-		    i < (int)FILES_MAX)
+		if (i < (int)FILES_MAX && (size_t)snprintf(path, sizeof(path), "%s/%s", folder,
+							   entries[i]->d_name) < sizeof(path))
 			text = library_file_read(path, LIBRARY_FILE_MAX);
 		entries[i]->d_name[len] = '\0';
 		if (text)

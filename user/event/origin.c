@@ -235,7 +235,7 @@ static bool parse_base62(struct span digits, uint64_t *number)
 	uint64_t value = 0;
 
 	for (size_t i = 0; i < digits.len; i++) {
-		const char *digit = memchr(alphabet, digits.data[i], 62);
+		const char *digit = digits.data[i] ? strchr(alphabet, digits.data[i]) : NULL;
 
 		if (!digit || value > (UINT64_MAX - 61) / 62)
 			return false;

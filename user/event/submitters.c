@@ -295,10 +295,13 @@ static void entry_remove(struct submitters *submitters, struct entry *entry)
 
 void submitters_free(struct submitters *submitters)
 {
-	if (!submitters)
-		return;
-	while (submitters->oldest)
-		entry_remove(submitters, submitters->oldest);
+	struct entry *next;
+
+	for (struct entry *entry = submitters ? submitters->oldest : NULL; entry; entry = next) {
+		next = entry->newer;
+		sender_unref(entry->submitter);
+		free(entry);
+	}
 	free(submitters);
 }
 

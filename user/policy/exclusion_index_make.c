@@ -167,7 +167,7 @@ static bool make_keys(const struct exclusion_index *index, enum criterion criter
 {
 	bool keys = has_keys(criterion) && part->group_count > FEW_GROUPS, enough = true;
 
-	part->keyless = malloc(part->group_count * sizeof(*part->keyless));
+	part->keyless = malloc((part->group_count + 1UL) * sizeof(*part->keyless));
 	for (uint32_t i = 0; part->keyless && i < part->group_count; i++) {
 		const struct exclusion *exclusion = &index->exclusions[part->groups[i].first];
 
@@ -252,7 +252,7 @@ static bool make_row(const struct exclusion_index *index, struct group *group)
 {
 	if (group->count * DENSE_SHARE < index->count)
 		return true;
-	group->row = calloc(INDEX_ROW(index->count), 1);
+	group->row = calloc(1, INDEX_ROW((size_t)index->count));
 	for (uint32_t i = 0; group->row && i < group->count; i++)
 		group->row[group->members[i]] = 1;
 	return group->row;

@@ -219,9 +219,9 @@ bool facts_of_event(struct facts *facts, const struct event *event)
 			event->origin->submitter &&
 			origin_process_counts(event->origin->how == ORIGIN_TIME,
 					      event->origin->user[0] || event->origin->has_uid);
+		if (facts->has_submitter)
+			facts_of_sender(&facts->submitter, event->origin->submitter);
 	}
-	if (facts->has_submitter)
-		facts_of_sender(&facts->submitter, event->origin->submitter);
 	if (facts->session && event->session) {
 		facts->bytes = event->session->command_bytes;
 		facts->bytes_known = !event->capture.missing_bytes;
