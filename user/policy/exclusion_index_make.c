@@ -250,7 +250,7 @@ static int by_value(const void *first, const void *second)
 
 static bool make_row(const struct exclusion_index *index, struct group *group)
 {
-	if (group->count * DENSE_SHARE < index->count)
+	if ((size_t)group->count * DENSE_SHARE < index->count)
 		return true;
 	group->row = calloc(1, INDEX_ROW((size_t)index->count));
 	for (uint32_t i = 0; group->row && i < group->count; i++)
