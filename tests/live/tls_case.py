@@ -135,7 +135,7 @@ class TlsBench(Bench):
         return reports
 
     @staticmethod
-    def expected(one, report):
+    def expected(one, report, event):
         """What the event of a mail must show, by what was sent and by what the server says."""
         expected = {
             "smtp.mail_from": one.sender,
